@@ -1,0 +1,59 @@
+// Tokenizer: text to ids and back; World trie, GPT-NeoX 20B BPE, or bytes.
+#ifndef LINNET_TOKENIZER_H_
+#define LINNET_TOKENIZER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace linnet {
+
+// Immutable: any number of threads may use one at once.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Any byte string can be encoded. The 20B tokenizer normalizes to NFC first
+  // (invalid UTF-8 becomes U+FFFD there).
+  virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
+
+  // The bytes of one token, not always whole UTF-8 characters; empty for ids
+  // that have none (0, and those past the end of the vocabulary).
+  virtual std::string_view Bytes(int32_t id) const = 0;
+
+  virtual size_t size() const = 0;  // the largest id + 1
+  virtual const char* name() const = 0;  // "world", "20b", "bytes"
+
+  std::string Decode(const std::vector<int32_t>& ids) const;
+
+  // Reads a World-format vocabulary (`id literal length` lines) or a
+  // tokenizer.json, told apart by content.
+  // Throws Error: kIo, or kBadInput naming the file and line.
+  static std::shared_ptr<const Tokenizer> Load(const std::filesystem::path& path);
+
+  // The tokenizer that belongs to a vocabulary of this size: 65536 World (built
+  // in), 50277 to 50304 the 20B file (looked for beside `model`, then in
+  // ~/.local/share/linnet/20B_tokenizer.json), 256 bytes. Throws Error
+  // kBadInput that says what is missing and asks for --vocab.
+  static std::shared_ptr<const Tokenizer> ForVocabulary(size_t vocab,
+                                                        const std::filesystem::path& model = {});
+};
+
+// Joins token bytes into text that never ends inside a UTF-8 character.
+class Utf8Stream {
+ public:
+  // Returns what can be shown now; bytes that are not UTF-8 become U+FFFD.
+  std::string Push(std::string_view bytes);
+  // The rest at the end, an unfinished character as U+FFFD.
+  std::string Finish();
+
+ private:
+  std::string pending_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_TOKENIZER_H_

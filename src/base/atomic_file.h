@@ -1,0 +1,37 @@
+// AtomicFile: a file that appears under its name whole, or not at all.
+#ifndef LINNET_BASE_ATOMIC_FILE_H_
+#define LINNET_BASE_ATOMIC_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace linnet {
+
+// Writes to a temporary name beside `path`; Commit syncs and renames it over
+// `path`. Destroyed without Commit, it removes the temporary file and leaves
+// what stood at `path` untouched. One thread at a time.
+class AtomicFile {
+ public:
+  // Throws Error kIo, as do all members.
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void Write(std::span<const std::byte> bytes);
+  void Write(std::string_view text) { Write(std::as_bytes(std::span(text))); }
+  uint64_t offset() const { return offset_; }
+  void Commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  uint64_t offset_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_BASE_ATOMIC_FILE_H_

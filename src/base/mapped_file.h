@@ -1,0 +1,33 @@
+// MappedFile: a file's bytes, read-only, in memory only as far as they are touched.
+#ifndef LINNET_BASE_MAPPED_FILE_H_
+#define LINNET_BASE_MAPPED_FILE_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace linnet {
+
+class MappedFile {
+ public:
+  // Throws Error kIo if the path is missing, unreadable or not a regular file.
+  // An empty file maps to no bytes.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // Gives the memory of pages wholly inside `range` back; they are read again
+  // when touched. For sources that have been packed and are not needed soon.
+  void Drop(std::span<const std::byte> range) const noexcept;
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_BASE_MAPPED_FILE_H_

@@ -1,0 +1,46 @@
+// Writers of checkpoints: safetensors and .pth, streamed, under their name only when whole.
+#ifndef LINNET_IO_TENSOR_WRITER_H_
+#define LINNET_IO_TENSOR_WRITER_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/tensor_file.h"
+
+namespace linnet {
+
+// A tensor to be written: contiguous, row-major.
+struct TensorSpec {
+  std::string name;
+  SourceType type = SourceType::kF32;
+  std::vector<size_t> shape;
+};
+
+// Writes tensors in the order they were announced: construct, then Append bytes
+// of the first until it is full, then of the second …, then Finish. Without
+// Finish nothing appears under `path`. One thread at a time. Throws Error kIo.
+class TensorWriter {
+ public:
+  // The container follows the ending: `.pth` is a torch.save zip (opens in
+  // PyTorch with weights_only=True as an OrderedDict or dict of tensors), anything else safetensors.
+  // `metadata` is kept by safetensors only.
+  static std::unique_ptr<TensorWriter> Create(const std::filesystem::path& path,
+                                              std::vector<TensorSpec> specs,
+                                              const std::map<std::string, std::string>& metadata = {});
+  virtual ~TensorWriter() = default;
+  virtual void Append(std::span<const std::byte> bytes) = 0;
+  virtual void Finish() = 0;
+
+  // Appends values rounded to the type of the tensor now being written.
+  void AppendFloats(SourceType type, std::span<const float> values);
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_TENSOR_WRITER_H_

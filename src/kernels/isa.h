@@ -1,0 +1,29 @@
+// The instruction-set level in force.
+#ifndef LINNET_KERNELS_ISA_H_
+#define LINNET_KERNELS_ISA_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace linnet {
+
+enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kAvx512Vnni };
+
+const char* Name(Isa isa);  // "portable", "avx2", "avx512", "avx512vnni"
+std::optional<Isa> ParseIsa(std::string_view name);
+
+// Levels this CPU has, lowest first; kPortable is always there (on aarch64 it is NEON).
+std::vector<Isa> SupportedIsas();
+
+// The level all kernels use: the highest supported one until ForceIsa.
+Isa CurrentIsa();
+
+// Process-wide; call it before any pass runs, or between passes (tests do).
+// Throws Error kBadInput if this CPU lacks the level.
+void ForceIsa(Isa isa);
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_ISA_H_

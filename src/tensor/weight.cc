@@ -1,0 +1,16 @@
+#include "tensor/weight.h"
+
+namespace linnet {
+
+const char* Name(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return "f32";
+    case DType::kF16: return "f16";
+    case DType::kBF16: return "bf16";
+    case DType::kI8: return "int8";
+    case DType::kNF4: return "nf4";
+  }
+  return "?";
+}
+
+}  // namespace linnet
