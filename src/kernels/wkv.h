@@ -1,0 +1,32 @@
+// WKV: the recurrences of RWKV over a run of tokens, one head (v5 to v7) or some channels (v4).
+//
+// Inputs are rows [T, N], T >= 1; a stride of 0 gives every token the same row. The state is f32
+// and advances in place. The bits do not depend on how a run is cut into calls.
+#ifndef LINNET_KERNELS_WKV_H_
+#define LINNET_KERNELS_WKV_H_
+
+#include <cstddef>
+
+#include "tensor/mat.h"
+
+namespace linnet {
+
+// RWKV-4 (inference.md §2.4): rows [T, C], the decay log_w = -exp(time_decay) and u [C], state
+// aa, bb, pp [C] (pp starts at -1e30). Channels are independent.
+void Wkv4(const float* log_w, const float* u, Mat<const float> k, Mat<const float> v, float* aa,
+          float* bb, float* pp, Mat<float> y) noexcept;
+
+// RWKV-5 and 6, one head of N = y.cols values. `state` is S[key j][value i], rows of N; u [N].
+//   y_i = sum over j of r_j (u_j k_j v_i + S_ji);  S_ji = w_j S_ji + k_j v_i.
+void Wkv6Head(Mat<const float> r, Mat<const float> w, Mat<const float> k, Mat<const float> v,
+              const float* u, float* state, Mat<float> y) noexcept;
+
+// RWKV-7, one head; `state` as above.
+//   s_i = sum over j of S_ji a_j;  S_ji = w_j S_ji + b_j s_i + k_j v_i;  y_i = sum over j of S_ji
+//   r_j.
+void Wkv7Head(Mat<const float> r, Mat<const float> w, Mat<const float> k, Mat<const float> v,
+              Mat<const float> a, Mat<const float> b, float* state, Mat<float> y) noexcept;
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_WKV_H_
