@@ -15,8 +15,8 @@ namespace linnet {
 void AddRow(const float* a, const float* b, size_t n, float* y) noexcept;
 void SubRow(const float* a, const float* b, size_t n, float* y) noexcept;
 void MulRow(const float* a, const float* b, size_t n, float* y) noexcept;
-// y = a + d * m, one rounding at levels with FMA (portable x86: two).
-void MulAddRow(const float* a, const float* d, const float* m, size_t n, float* y) noexcept;
+// y = x + d * mu, one rounding at levels with FMA (portable x86: two).
+void LerpRow(const float* x, const float* d, const float* mu, size_t n, float* y) noexcept;
 void ScaleRow(const float* a, float c, size_t n, float* y) noexcept;      // y = c a
 void AddScaledRow(const float* a, float c, size_t n, float* y) noexcept;  // y += c a
 void OneMinusRow(const float* a, size_t n, float* y) noexcept;            // y = 1 - a
@@ -25,14 +25,16 @@ void SigmoidRow(const float* x, size_t n, float* y) noexcept;
 void TanhRow(const float* x, size_t n, float* y) noexcept;
 void SiluRow(const float* x, size_t n, float* y) noexcept;  // x sigmoid(x)
 void ExpRow(const float* x, size_t n, float* y) noexcept;
-void Relu2Row(const float* x, size_t n, float* y) noexcept;      // max(x, 0)²
-void ExpNegExpRow(const float* x, size_t n, float* y) noexcept;  // exp(-exp(x)), decay of v5, v6
-void NegExpRow(const float* x, size_t n, float* y) noexcept;     // -exp(x), decay of v4
+void ReluSquaredRow(const float* x, size_t n, float* y) noexcept;  // max(x, 0)²
+void ExpNegExpRow(const float* x, size_t n, float* y) noexcept;    // exp(-exp(x)), decay of v5, v6
+void NegExpRow(const float* x, size_t n, float* y) noexcept;       // -exp(x), decay of v4
 // exp(-e^(-1/2) sigmoid(x)), the decay of v7, in (0.5452, 1).
-void Decay7Row(const float* x, size_t n, float* y) noexcept;
+void GooseDecayRow(const float* x, size_t n, float* y) noexcept;
 
 float SumRow(const float* x, size_t n) noexcept;
-float DotRow(const float* a, const float* b, size_t n) noexcept;
+float Dot(const float* a, const float* b, size_t n) noexcept;
+// sum of (a b) c.
+float Dot3(const float* a, const float* b, const float* c, size_t n) noexcept;
 // Sum of (x - center)².
 float SumSquaresRow(const float* x, size_t n, float center) noexcept;
 float MaxRow(const float* x, size_t n) noexcept;      // n >= 1
@@ -49,12 +51,11 @@ struct Moments {
 // Mean, then the mean square about it (two passes).
 Moments MomentsRow(const float* x, size_t n, float eps) noexcept;
 // LayerNorm (groups == 1) or GroupNorm: each of `groups` equal parts of the row is centred and
-// scaled, then y = gain * x' + bias over the whole row. n is a multiple of groups.
-// `moments` (one per group) may be null.
-void LayerNormRow(const float* x, const float* gain, const float* bias, float eps, size_t groups,
-                  size_t n, float* y, Moments* moments = nullptr) noexcept;
+// scaled, then y = gain x' + bias over the whole row. n is a multiple of groups.
+void NormRow(const float* x, size_t n, size_t groups, const float* gain, const float* bias,
+             float eps, float* y) noexcept;
 // Each of `groups` equal parts divided by max(its Euclidean length, 1e-12).
-void NormalizeRow(const float* x, size_t groups, size_t n, float* y) noexcept;
+void NormalizeRow(const float* x, size_t n, size_t groups, float* y) noexcept;
 
 }  // namespace linnet
 

@@ -16,16 +16,32 @@ namespace linnet {
 void Wkv4(const float* log_w, const float* u, Mat<const float> k, Mat<const float> v, float* aa,
           float* bb, float* pp, Mat<float> y) noexcept;
 
-// RWKV-5 and 6, one head of N = y.cols values. `state` is S[key j][value i], rows of N; u [N].
+// One head's part of T rows.
+struct HeadRows {
+  const float* data;
+  size_t stride;  // floats from one token to the next
+  const float* Row(size_t t) const { return data + t * stride; }
+};
+
+struct Wkv6Rows {
+  HeadRows r, w, k, v;
+  const float* u;  // [n], the same for all tokens
+};
+
+// RWKV-5 and 6, one head of n values over `tokens` rows. `state` is S[key j][value i], rows of n.
 //   y_i = sum over j of r_j (u_j k_j v_i + S_ji);  S_ji = w_j S_ji + k_j v_i.
-void Wkv6Head(Mat<const float> r, Mat<const float> w, Mat<const float> k, Mat<const float> v,
-              const float* u, float* state, Mat<float> y) noexcept;
+void Wkv6Head(const Wkv6Rows& in, size_t tokens, size_t n, float* state, float* y,
+              size_t y_stride) noexcept;
+
+struct Wkv7Rows {
+  HeadRows r, w, k, v, a, b;
+};
 
 // RWKV-7, one head; `state` as above.
 //   s_i = sum over j of S_ji a_j;  S_ji = w_j S_ji + b_j s_i + k_j v_i;  y_i = sum over j of S_ji
 //   r_j.
-void Wkv7Head(Mat<const float> r, Mat<const float> w, Mat<const float> k, Mat<const float> v,
-              Mat<const float> a, Mat<const float> b, float* state, Mat<float> y) noexcept;
+void Wkv7Head(const Wkv7Rows& in, size_t tokens, size_t n, float* state, float* y,
+              size_t y_stride) noexcept;
 
 }  // namespace linnet
 
