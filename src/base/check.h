@@ -8,11 +8,11 @@ namespace linnet {
 
 }  // namespace linnet
 
-#define LINNET_CHECK(condition)                                                    \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]] {                                               \
-      ::linnet::CheckFailed(__FILE__, __LINE__, #condition);                       \
-    }                                                                              \
+#define LINNET_CHECK(condition)                              \
+  do {                                                       \
+    if (!(condition)) [[unlikely]] {                         \
+      ::linnet::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                        \
   } while (false)
 
 #ifdef NDEBUG

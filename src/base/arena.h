@@ -1,0 +1,48 @@
+// Arena: memory for one pass, taken from blocks and given back all at once.
+#ifndef LINNET_BASE_ARENA_H_
+#define LINNET_BASE_ARENA_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace linnet {
+
+// Not thread-safe. Blocks are kept when it is rewound, so a pass of a size seen
+// before allocates nothing.
+class Arena {
+ public:
+  struct Mark {
+    size_t block = 0, used = 0;
+  };
+
+  // `bytes` uninitialized bytes, 64-byte aligned, valid until the arena is
+  // rewound past them. Throws std::bad_alloc.
+  void* Allocate(size_t bytes);
+  template <class T>
+  T* New(size_t count) {
+    return static_cast<T*>(Allocate(count * sizeof(T)));
+  }
+
+  Mark mark() const { return {current_, used_}; }
+  void Rewind(Mark mark) {
+    current_ = mark.block;
+    used_ = mark.used;
+  }
+  size_t reserved_bytes() const;
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  struct Block {
+    std::unique_ptr<std::byte[], Free> data;
+    size_t size;
+  };
+  std::vector<Block> blocks_;
+  size_t current_ = 0, used_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_BASE_ARENA_H_

@@ -1,0 +1,17 @@
+// What memory this process may still take, and what it holds.
+#ifndef LINNET_BASE_MEMORY_H_
+#define LINNET_BASE_MEMORY_H_
+
+#include <cstdint>
+
+namespace linnet {
+
+// MemAvailable, or what the cgroup's limit leaves if that is less; bytes.
+uint64_t AvailableMemory();
+
+// Resident set size now; bytes.
+uint64_t ResidentMemory();
+
+}  // namespace linnet
+
+#endif  // LINNET_BASE_MEMORY_H_

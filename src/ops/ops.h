@@ -1,0 +1,77 @@
+// The operations: forward now, and with a tape the vector-Jacobian product for later.
+//
+// All act on rows independently, except Shift and Wkv*, which read the pass's segments. Every
+// result lives in the pass's arena. Formulas and letters are those of the RWKV papers
+// (arXiv:2305.13048, 2404.05892, 2503.14456). None throws but for memory.
+#ifndef LINNET_OPS_OPS_H_
+#define LINNET_OPS_OPS_H_
+
+#include <cstdint>
+#include <span>
+
+#include "ops/pass.h"
+
+namespace linnet {
+
+// y[t] = W x[t]. The sum over inputs has one order for any number of rows (kernels/matmul.h).
+// Backward: dx = dy W, dW = dy^T x.
+Var Linear(Pass& p, Var x, const LinearParam& w);
+
+// d[t] = x[t-1] - x[t] within each segment, reaching back into the state, which
+// becomes the segment's last row.
+enum class ShiftOf { kTimeMix, kChannelMix };
+Var Shift(Pass& p, Var x, ShiftOf which);
+
+// One row seen `rows` times; its gradient sums over them.
+Var Broadcast(Var row, size_t rows);
+
+// Each value of a row [n] repeated `times` times: [n * times].
+Var Repeat(Pass& p, Var x, size_t times);
+
+// A view of columns [begin, begin + count).
+Var Columns(Var x, size_t begin, size_t count);
+
+// x + d * mu.
+Var Lerp(Pass& p, Var x, Var d, Var mu);
+
+Var Add(Pass& p, Var a, Var b);
+Var Sub(Pass& p, Var a, Var b);
+Var Mul(Pass& p, Var a, Var b);
+Var OneMinus(Pass& p, Var x);
+Var Exp(Pass& p, Var x);
+Var Sigmoid(Pass& p, Var x);
+Var Tanh(Pass& p, Var x);
+Var Silu(Pass& p, Var x);
+Var ReluSquared(Pass& p, Var x);
+Var ExpNegExp(Pass& p, Var x);   // exp(-exp(x)): the decay of v5 and v6
+Var NegExp(Pass& p, Var x);      // -exp(x): v4's decay, as a logarithm
+Var GooseDecay(Pass& p, Var x);  // exp(-e^(-1/2) sigmoid(x)): v7's, in (0.545, 1)
+
+// Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
+// then scales and shifts it. groups = 1 is LayerNorm.
+Var Norm(Pass& p, Var x, size_t groups, Var gain, Var bias, float eps);
+
+// Each head of a row divided by max(its Euclidean norm, 1e-12).
+Var NormalizeHeads(Pass& p, Var x, size_t heads);
+
+// y + (sum over the head of r * k * u) v: v7's bonus, after the norm.
+Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads);
+
+// v4: a softmax over the past with decay, in the log domain; state aa, bb, pp.
+// log_w is [1, C] and negative.
+Var Wkv4(Pass& p, Var log_w, Var u, Var k, Var v);
+
+// v5, v6: S' = S diag(w) + v k^T; y = S r + (r . u k) v. w may be a Broadcast row.
+Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads);
+
+// v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.
+Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads);
+
+// Mean over rows of the cross entropy of softmax(logits) and `targets`; returns
+// it and, with a tape, adds its gradient. `l2wrap` also pulls each row's largest
+// logit towards zero by 1e-4 / rows of itself: gradient only, as RWKV-LM's L2Wrap.
+double CrossEntropy(Pass& p, Var logits, std::span<const int32_t> targets, bool l2wrap);
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_OPS_H_

@@ -1,0 +1,116 @@
+// Pass: what one trip through the network needs; Var: a value with an optional gradient.
+#ifndef LINNET_OPS_PASS_H_
+#define LINNET_OPS_PASS_H_
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "tensor/mat.h"
+#include "tensor/weight.h"
+
+namespace linnet {
+
+// An activation, or a parameter vector as one row. `g` is empty in inference
+// and for what is frozen; ops add to it, never overwrite it.
+struct Var {
+  Mat<float> v, g;
+
+  size_t rows() const { return v.rows; }
+  size_t cols() const { return v.cols; }
+  bool tracked() const { return !g.empty(); }
+};
+
+// A matrix parameter; its gradient is row-major [out, in], empty when frozen.
+struct LinearParam {
+  Weight w;
+  Mat<float> g;
+};
+
+// The parts of one layer's state, views into a State.
+// wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
+struct LayerState {
+  std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
+};
+
+// Where a layer's parts lie in the flat memory of a state, the same for every layer.
+struct StateLayout {
+  size_t width = 0, wkv = 0;
+
+  size_t layer_floats() const { return 2 * width + wkv; }
+  LayerState Layer(float* state, size_t layer) const {
+    float* p = state + layer * layer_floats();
+    return {{p, width}, {p + width, wkv}, {p + width + wkv, width}};
+  }
+};
+
+// Rows [begin, begin + len) of a pass belong to one sequence.
+struct Segment {
+  size_t begin = 0, len = 0;
+  float* state = nullptr;       // advanced past the rows
+  float* state_grad = nullptr;  // in training, may be null: the initial state's gradient is added
+};
+
+// The backward steps of a pass, in the order of the forward ones.
+class Tape {
+ public:
+  void Push(std::function<void()> vjp) { steps_.push_back(std::move(vjp)); }
+  void Backward() {
+    for (size_t i = steps_.size(); i > 0; --i) steps_[i - 1]();
+    steps_.clear();
+  }
+
+ private:
+  std::vector<std::function<void()>> steps_;
+};
+
+struct Pass {
+  Arena& arena;
+  ThreadPool& pool;
+  std::span<const Segment> segments;
+  StateLayout layout;
+  bool exact = false;    // f32 activations in every product
+  Tape* tape = nullptr;  // null in inference
+  size_t layer = 0;
+
+  // [rows, cols], uninitialized; with a tape, a gradient of zeros beside it.
+  Var New(size_t rows, size_t cols);
+  float* Scratch(size_t floats) { return arena.New<float>(floats); }
+
+  LayerState StateOf(const Segment& s) const { return layout.Layer(s.state, layer); }
+
+  // Calls body(row_begin, row_end); splits over threads if `work` (about the
+  // floats touched) is worth it.
+  template <class F>
+  void ForRows(size_t rows, size_t work, const F& body) const {
+    if (work < kParallelFloats) {
+      body(size_t{0}, rows);
+    } else {
+      pool.ForRanges(rows, 1, body);
+    }
+  }
+  // The same over columns, in whole cache lines: for sums over rows.
+  template <class F>
+  void ForColumns(size_t cols, size_t work, const F& body) const {
+    if (work < kParallelFloats) {
+      body(size_t{0}, cols);
+    } else {
+      pool.ForRanges(cols, 16, body);
+    }
+  }
+
+  template <class F>
+  void OnBackward(F&& vjp) {
+    if (tape != nullptr) tape->Push(std::forward<F>(vjp));
+  }
+
+  static constexpr size_t kParallelFloats = 1 << 14;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_PASS_H_
