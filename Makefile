@@ -1,0 +1,74 @@
+# The front door. Each command installs the Debian packages it misses, configures with a CMake
+# preset and builds; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+MODEL ?=
+VOCAB ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+RUNS ?= 2000000
+JOBS ?= $(shell nproc)
+
+configure = cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
+# What `git ls-files` shows of a checkout; without git, what stands in the folders.
+sources = git ls-files -co --exclude-standard -- '*.cc' '*.h' '*.c'
+
+.PHONY: help chat test build bench format lint install soak
+
+help: ## this list (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE builds that World vocabulary in"
+
+chat: ## MODEL=path: talk to the model in that checkpoint (ARGS=… goes to linnet chat)
+ifeq ($(MODEL),)
+	@echo "no model is built in yet, so make chat needs one: make chat MODEL=path/to/rwkv.pth" >&2
+	@echo "any released RWKV-4, 5, 6 or 7 checkpoint will do: .pth, .safetensors or .st" >&2
+	@exit 2
+else
+	@$(MAKE) --no-print-directory build
+	@build/linnet chat "$(MODEL)" $(ARGS)
+endif
+
+test: ## build everything and run every test
+	@tools/install-packages build test
+	@$(configure) -DLINNET_TESTS=ON
+	@cmake --build build --parallel $(JOBS)
+	@ctest --test-dir build --output-on-failure --parallel $(JOBS)
+
+build: ## build/linnet, without tests
+	@tools/install-packages build
+	@$(configure)
+	@cmake --build build --parallel $(JOBS) --target linnet_cli
+
+bench: ## build and run the benchmarks
+	@tools/install-packages build bench
+	@$(configure) -DLINNET_BENCH=ON
+	@cmake --build build --parallel $(JOBS)
+	@for program in build/bench/*_bench; do "$$program"; done
+
+format: ## lay the sources out with clang-format
+	@tools/install-packages check
+	@$(sources) | xargs clang-format-14 -i
+
+lint: ## clang-format, clang-tidy, the layering and the docs, checked
+	@tools/install-packages build test check
+	@$(configure) -DLINNET_TESTS=ON
+	@tools/check-format
+	@tools/check-layering
+	@tools/check-docs
+	@tools/check-tidy build
+
+install: ## PREFIX=/usr/local DESTDIR=: the program, the library, its headers
+	@tools/install-packages build
+	@$(configure)
+	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
+
+soak: ## RUNS=2000000: fuzz each parser that often, then repeat the tests
+	@tools/install-packages build test check
+	@tools/check-fuzz $(RUNS)
+	@$(configure) -DLINNET_TESTS=ON
+	@cmake --build build --parallel $(JOBS)
+	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random
