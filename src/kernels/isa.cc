@@ -1,0 +1,92 @@
+#include "kernels/isa.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "hwy/highway.h"
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+constexpr std::array kNames = {"portable", "avx2", "avx512", "avx512vnni"};
+
+// Highway's own checks include the operating system's part (saved registers). Its AVX2 is
+// AVX2, FMA, BMI, BMI2, F16C; its AVX3 is F, VL, DQ, BW on top.
+bool Has([[maybe_unused]] Isa isa, [[maybe_unused]] int64_t highway) {
+#if HWY_ARCH_X86_64
+  switch (isa) {
+    case Isa::kPortable:
+      return true;
+    case Isa::kAvx2:
+      return (highway & HWY_AVX2) != 0;
+    case Isa::kAvx512:
+      return (highway & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512cd");
+    case Isa::kAvx512Vnni:
+      return Has(Isa::kAvx512, highway) && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512bf16");
+  }
+  return false;
+#else
+  return isa == Isa::kPortable;
+#endif
+}
+
+// What Highway may not use at a level.
+int64_t DisabledTargets([[maybe_unused]] Isa isa) {
+#if HWY_ARCH_X86_64
+  constexpr int64_t kAvx512 = HWY_AVX3 | HWY_AVX3_DL;
+  if (isa == Isa::kPortable) return kAvx512 | HWY_AVX2;
+  if (isa == Isa::kAvx2) return kAvx512;
+#endif
+  return 0;
+}
+
+// Asked once, before anything was disabled.
+const std::vector<Isa>& Supported() {
+  static const std::vector<Isa> levels = [] {
+    const int64_t highway = hwy::SupportedTargets();
+    std::vector<Isa> found;
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+      if (Has(isa, highway)) found.push_back(isa);
+    }
+    return found;
+  }();
+  return levels;
+}
+
+std::atomic<Isa>& Level() {
+  static std::atomic<Isa> level = Supported().back();
+  return level;
+}
+
+}  // namespace
+
+const char* Name(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
+
+std::optional<Isa> ParseIsa(std::string_view name) {
+  const auto* found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<Isa>(found - kNames.begin());
+}
+
+std::vector<Isa> SupportedIsas() { return Supported(); }
+
+Isa CurrentIsa() { return Level().load(std::memory_order_relaxed); }
+
+void ForceIsa(Isa isa) {
+  const auto& levels = Supported();
+  if (std::find(levels.begin(), levels.end(), isa) == levels.end()) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("--isa {}: this CPU goes up to {}", Name(isa), Name(levels.back())));
+  }
+  Level() = isa;
+  hwy::DisableTargets(DisabledTargets(isa));
+  // Dispatch reads a cached choice: without this, only the first call of the process would choose.
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+}  // namespace linnet
