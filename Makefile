@@ -12,8 +12,6 @@ RUNS ?= 2000000
 JOBS ?= $(shell nproc)
 
 configure = cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
-# What `git ls-files` shows of a checkout; without git, what stands in the folders.
-sources = git ls-files -co --exclude-standard -- '*.cc' '*.h' '*.c'
 
 .PHONY: help chat test build bench format lint install soak
 
@@ -50,7 +48,7 @@ bench: ## build and run the benchmarks
 
 format: ## lay the sources out with clang-format
 	@tools/install-packages check
-	@$(sources) | xargs clang-format-14 -i
+	@tools/list-files '*.cc' '*.h' '*.c' | xargs -0 clang-format-14 -i
 
 lint: ## clang-format, clang-tidy, the layering and the docs, checked
 	@tools/install-packages build test check
