@@ -1,17 +1,53 @@
-// linnet: the command line. One file per subcommand; this one parses and turns errors into exit
-// codes.
+// linnet: the command line. Subcommands live in files of their own; here errors become exit codes.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <string_view>
 
-int main(int argc, char** argv) {
-  CLI::App app("RWKV language models, every generation, from one file");
+#include "cli/cli.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+// A file name may hold a line break; an error is one line all the same.
+std::string OneLine(std::string_view text) {
+  std::string line;
+  for (const char c : text) line += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  return line;
+}
+
+int Fail(std::string_view message) {
+  fmt::print(stderr, "linnet: {}\n", OneLine(message));
+  return kFailed;
+}
+
+int Main(int argc, char** argv) {
+  HandleInterrupts();
+  CLI::App app("Runs every generation of the RWKV language model straight from its checkpoint.",
+               "linnet");
   app.set_version_flag("--version", "linnet " LINNET_VERSION);
   app.require_subcommand(1);
+  app.footer("`linnet COMMAND --help` shows its options and an example.");
   try {
     app.parse(argc, argv);
+    FlushOutput();
+    return kDone;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? kDone : kWrongUsage;
+  } catch (const Interruption&) {
+    return kInterrupted;
+  } catch (const std::bad_alloc&) {
+    return Fail("out of memory");
+  } catch (const std::exception& error) {
+    return Fail(error.what());
   }
-  return 0;
 }
+
+}  // namespace
+}  // namespace linnet::cli
+
+int main(int argc, char** argv) { return linnet::cli::Main(argc, argv); }

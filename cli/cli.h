@@ -1,0 +1,59 @@
+// What all subcommands share: their common options, exit codes and Ctrl-C.
+#ifndef LINNET_CLI_CLI_H_
+#define LINNET_CLI_CLI_H_
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace linnet::cli {
+
+enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
+
+// Options every command takes, also where they change nothing.
+struct CommonOptions {
+  size_t threads = 1;  // AddCommand sets the cores this process may use
+  bool json = false;   // the result as one JSON value
+  bool exact = false;  // f32 activations and the formats' exact values
+  bool force = false;  // go on where a guess says it will not fit
+  std::string isa;     // a lower instruction-set level; empty: the highest
+  std::string vocab;   // a vocabulary file; empty: the model's own
+};
+
+// Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
+// options are put in force and `run` is called; `common` must live until then (`run` may own it).
+// `run` throws linnet::Error for bad input (exit 1) and CLI::ValidationError for wrong usage (2).
+CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
+                     CommonOptions& common, std::function<void()> run);
+
+
+// Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
+// makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have
+// something to finish or clean up. One at a time.
+class InterruptScope {
+ public:
+  InterruptScope();
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+
+  static bool Interrupted();
+  static void Clear();  // a new question, a new chance to stop
+  static void Check();  // throws Interruption, which main turns into exit code 130
+};
+
+struct Interruption {};
+
+// Installs the Ctrl-C behaviour above; main calls it once.
+void HandleInterrupts();
+
+// Results go to stdout through these, so that a full disk is an error: both throw Error kIo. What
+// was printed is flushed at the end; flush sooner where someone watches.
+void Print(std::string_view text);
+void FlushOutput();
+
+}  // namespace linnet::cli
+
+#endif  // LINNET_CLI_CLI_H_

@@ -1,0 +1,32 @@
+// Progress: how far a long command is, on stderr.
+#ifndef LINNET_CLI_PROGRESS_H_
+#define LINNET_CLI_PROGRESS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace linnet::cli {
+
+// A bar that is drawn over itself on a terminal, and wiped at the end; elsewhere a line, at most
+// one every five seconds. Quick work shows nothing. One thread at a time.
+class Progress {
+ public:
+  Progress(std::string doing, uint64_t total);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void Update(uint64_t done);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string doing_;
+  uint64_t total_;
+  bool terminal_, drawn_ = false;
+  Clock::time_point next_;
+};
+
+}  // namespace linnet::cli
+
+#endif  // LINNET_CLI_PROGRESS_H_
