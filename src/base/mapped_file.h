@@ -10,7 +10,8 @@ namespace linnet {
 
 class MappedFile {
  public:
-  // Throws Error kIo if the path is missing, unreadable or not a regular file.
+  // Throws Error kIo if the path is missing, unreadable or not a regular file;
+  // never waits for the writer of a pipe.
   // An empty file maps to no bytes.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
@@ -19,9 +20,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // Gives the memory of pages wholly inside `range` back; they are read again
-  // when touched. For sources that have been packed and are not needed soon.
-  void Drop(std::span<const std::byte> range) const noexcept;
+  // Gives the memory of pages wholly inside `range`, bytes of any MappedFile,
+  // back; they are read again when touched. For sources that have been packed
+  // and are not needed soon.
+  static void Drop(std::span<const std::byte> range) noexcept;
 
  private:
   const std::byte* data_ = nullptr;

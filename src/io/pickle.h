@@ -1,0 +1,73 @@
+// Pickle: the data of a torch.save pickle, read by a machine that can build nothing else.
+#ifndef LINNET_IO_PICKLE_H_
+#define LINNET_IO_PICKLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/tensor_view.h"
+
+namespace linnet {
+
+// Index into Pickle::values. Containers hold ids, so a value may stand in many
+// places, and even in itself; follow them no deeper than you expect.
+using PickleId = uint32_t;
+
+struct PickleValue {
+  enum class Kind : uint8_t {
+    kNone,
+    kBool,
+    kInt,
+    kFloat,
+    kOpaque,  // an integer too large for 64 bits, or bytes
+    kString,
+    kTuple,
+    kList,
+    kDict,     // items: key, value, key, value …
+    kGlobal,   // integer: which one
+    kStorage,  // integer: index into storages
+    kTensor,   // integer: index into tensors
+  };
+  Kind kind = Kind::kNone;
+  int64_t integer = 0;
+  std::string_view text;  // kString: into the pickle's bytes
+  std::vector<PickleId> items;
+};
+
+// A reference to raw data that lies beside the pickle.
+struct PickleStorage {
+  SourceType type;
+  std::string_view key;
+  size_t elements;
+};
+
+// Its shape and strides were checked against its storage.
+struct PickleTensor {
+  size_t storage;
+  size_t offset;  // in elements
+  std::vector<size_t> shape, strides;
+};
+
+struct Pickle {
+  std::vector<PickleValue> values;
+  std::vector<PickleStorage> storages;
+  std::vector<PickleTensor> tensors;
+  PickleId root = 0;
+  size_t size = 0;  // bytes read, up to and with STOP
+};
+
+// Runs one pickle (protocols 2 to 5) that stands at the beginning of `bytes`.
+// Of globals it knows those of a state dict: OrderedDict, torch's storage
+// classes, and the functions that rebuild tensors, which it does itself. Any
+// other is an error that names it; nothing is ever imported or called. Memory
+// is bounded by a multiple of the bytes read, and nothing recurses. `bytes`
+// must outlive the result. Throws Error kBadModel, starting with `what`.
+Pickle ReadPickle(std::span<const std::byte> bytes, const std::string& what);
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_PICKLE_H_

@@ -1,0 +1,18 @@
+// Quoted: a name out of a file, made safe to stand in a one-line message.
+#ifndef LINNET_IO_QUOTED_H_
+#define LINNET_IO_QUOTED_H_
+
+#include <string>
+#include <string_view>
+
+namespace linnet {
+
+// At most 80 bytes; what is not printable ASCII becomes '?', so that a hostile
+// name can neither break the line nor steer a terminal.
+std::string Quoted(std::string_view name);
+
+bool IsUtf8(std::string_view text);
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_QUOTED_H_

@@ -1,0 +1,189 @@
+#include "io/tensor_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "io/json_walk.h"
+#include "io/quoted.h"
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An index names each tensor: 100 bytes for each of some thousand.
+constexpr uint64_t kMaxIndex = uint64_t{32} << 20;
+
+ParsedFile ParseAs(Container container, const FileBytes& file) {
+  switch (container) {
+    case Container::kSafetensors:
+      return ParseSafetensors(file);
+    case Container::kTorchZip:
+      return ParseTorchZip(file);
+    case Container::kTorchLegacy:
+      return ParseTorchLegacy(file);
+    case Container::kGguf:
+    case Container::kGgmf:
+      break;
+  }
+  throw Error(ErrorKind::kBadModel,
+              fmt::format("{}: a {} file, which this version does not read, expected a .pth or "
+                          ".safetensors checkpoint; download the released .pth",
+                          file.name, container == Container::kGguf ? "GGUF" : "rwkv.cpp (ggmf)"));
+}
+
+bool Exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool IsIndex(const fs::path& path) { return path.string().ends_with(".index.json"); }
+
+// The file of a folder that a person who names the folder means.
+fs::path ModelIn(const fs::path& folder) {
+  for (const char* name : {"model.safetensors.index.json", "model.safetensors",
+                           "pytorch_model.bin.index.json", "pytorch_model.bin"}) {
+    if (Exists(folder / name)) return folder / name;
+  }
+  std::set<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto ending = entry.path().extension();
+    if (ending == ".safetensors" || ending == ".st" || ending == ".pth") found.insert(entry.path());
+  }
+  if (error) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("{}: cannot list: {}", folder.string(), error.message()));
+  }
+  if (found.size() == 1) return *found.begin();
+  throw Error(ErrorKind::kIo, fmt::format("{}: a folder with {} checkpoints, expected one or a "
+                                          "model.safetensors.index.json; name the file",
+                                          folder.string(), found.size()));
+}
+
+// Which file holds which tensor, files in the order of their names.
+using WeightMap = std::map<std::string, std::vector<std::string>>;
+
+WeightMap ReadIndex(const fs::path& path) {
+  const MappedFile map(path);
+  const std::string name = path.string();
+  if (map.bytes().size() > kMaxIndex) {
+    throw Error(ErrorKind::kBadModel, fmt::format("{}: an index of {} bytes, expected at most {}",
+                                                  name, map.bytes().size(), kMaxIndex));
+  }
+  WeightMap shards;
+  WalkJson(AsText(map.bytes()), 8, name, [&](const JsonEvent& event) {
+    if (event.path.size() != 2 || event.path[0] != "weight_map") return;
+    const std::string file(event.text);
+    // A shard stands beside its index: a hostile index must not reach elsewhere.
+    if (event.kind != JsonEvent::Kind::kString || file.empty() || file == "." || file == ".." ||
+        file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
+      throw Error(
+          ErrorKind::kBadModel,
+          fmt::format("{}: tensor {} is in {}, expected the name of a file beside the index", name,
+                      Quoted(event.path[1]), Quoted(file)));
+    }
+    shards[file].push_back(event.path[1]);
+  });
+  if (shards.empty()) {
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: has no weight_map, expected the index of a sharded model; name "
+                            "the checkpoint itself",
+                            name));
+  }
+  return shards;
+}
+
+}  // namespace
+
+TensorFile TensorFile::Open(const fs::path& path) {
+  TensorFile file;
+  file.path_ = path;
+  std::error_code error;
+  const fs::path found = fs::is_directory(path, error) ? ModelIn(path) : path;
+  if (IsIndex(found)) {
+    file.OpenShards(found);
+  } else {
+    file.OpenOne(found);
+  }
+  return file;
+}
+
+TensorFile TensorFile::Parse(std::span<const std::byte> bytes, const std::string& name) {
+  TensorFile file;
+  file.path_ = name;
+  file.Add({bytes, name, false});
+  return file;
+}
+
+void TensorFile::OpenOne(const fs::path& file) {
+  maps_.emplace_back(file);
+  const auto bytes = maps_.back().bytes();
+  Add({bytes, file.string(), true});
+  MappedFile::Drop(bytes);  // what the directory and the headers touched
+}
+
+void TensorFile::OpenShards(const fs::path& index) {
+  std::vector<TensorView> wanted;
+  for (const auto& [shard, names] : ReadIndex(index)) {
+    const fs::path file = index.parent_path() / shard;
+    if (!Exists(file)) {
+      throw Error(ErrorKind::kIo, fmt::format("{}: missing, but {} lists it; download all shards",
+                                              file.string(), index.filename().string()));
+    }
+    OpenOne(file);
+    for (const auto& name : names) {
+      const TensorView* tensor = Find(name);
+      if (tensor == nullptr) {
+        throw Error(ErrorKind::kBadModel,
+                    fmt::format("{}: lacks tensor {}, which {} expects there; download it again",
+                                file.string(), Quoted(name), index.filename().string()));
+      }
+      wanted.push_back(*tensor);
+    }
+    tensors_.clear();
+    index_.clear();
+  }
+  for (auto& tensor : wanted) AddTensor(std::move(tensor), index.string());
+}
+
+void TensorFile::Add(const FileBytes& file) {
+  const Container container = Sniff(file);
+  ParsedFile parsed = ParseAs(container, file);
+  if (file_bytes_ == 0) container_ = container;
+  file_bytes_ += file.bytes.size();
+  if (parsed.tensors.empty()) {
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: holds no tensors, expected a model's", file.name));
+  }
+  for (auto& tensor : parsed.tensors) AddTensor(std::move(tensor), file.name);
+  std::move(parsed.records.begin(), parsed.records.end(), std::back_inserter(records_));
+  metadata_.merge(parsed.metadata);
+}
+
+void TensorFile::AddTensor(TensorView tensor, const std::string& file) {
+  if (!index_.emplace(tensor.name, tensors_.size()).second) {
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: holds two tensors {}", file, Quoted(tensor.name)));
+  }
+  tensors_.push_back(std::move(tensor));
+}
+
+const TensorView* TensorFile::Find(std::string_view name) const {
+  const auto it = index_.find(name);
+  return it == index_.end() ? nullptr : &tensors_[it->second];
+}
+
+void TensorFile::Drop(const TensorView& tensor) const noexcept {
+  if (maps_.empty() || tensor.elements() == 0) return;
+  size_t last = 0;
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    last += (tensor.shape[i] - 1) * tensor.strides[i];
+  }
+  MappedFile::Drop({tensor.data, (last + 1) * ElementBytes(tensor.type)});
+}
+
+}  // namespace linnet

@@ -1,0 +1,88 @@
+// TensorView: a named, strided tensor inside a mapped file, and its values as f32.
+#ifndef LINNET_IO_TENSOR_VIEW_H_
+#define LINNET_IO_TENSOR_VIEW_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace linnet {
+
+class StoredRecord;
+
+// What an element is in the file.
+enum class SourceType : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  kU16,
+  kU32,
+  kU64,
+  kF8E4M3,
+  kF8E5M2,
+};
+
+const char* Name(SourceType type);  // "F32", "BF16" …, safetensors' spelling
+std::optional<SourceType> SourceTypeOf(std::string_view name);
+size_t ElementBytes(SourceType type);
+bool IsFloat(SourceType type);
+
+// One tensor of a file. The strides are in elements, so a transpose is a swap
+// of two strides and a slice is a moved `data`; all of it was checked to lie
+// inside the file when it was opened. Valid as long as its TensorFile.
+// Values are read through the functions below, which check the bytes' checksum
+// where the container has one; `data` itself is unchecked.
+struct TensorView {
+  std::string name;
+  SourceType type = SourceType::kF32;
+  std::vector<size_t> shape;
+  std::vector<size_t> strides;
+  const std::byte* data = nullptr;
+  const StoredRecord* record = nullptr;  // null where the container has no checksums
+
+  size_t elements() const;
+  // As ReadRows sees it: a vector or a scalar is one row.
+  size_t rows() const { return shape.size() < 2 ? 1 : shape[0]; }
+  size_t cols() const {
+    return shape.size() < 2 ? elements() : rows() == 0 ? 0 : elements() / rows();
+  }
+  bool contiguous() const;
+  // Without leading dimensions of 1: [1, 1, C] is [C].
+  TensorView Squeezed() const;
+  TensorView Transposed() const;     // the last two dimensions swapped
+  TensorView Index(size_t i) const;  // the i-th along the first dimension
+  // [begin, begin + count) along the first dimension.
+  TensorView Slice(size_t begin, size_t count) const;
+};
+
+// Strides of a row-major tensor of this shape, in elements.
+std::vector<size_t> ContiguousStrides(const std::vector<size_t>& shape);
+
+// Converts to f32. The tensor is seen as [shape[0], the rest] (a vector is one
+// row), and rows [begin, begin + count) are written one after another to `out`.
+// The first read of a .pth tensor checks the CRC-32 of its whole storage.
+// Throws Error kBadModel for integer tensors and for a checksum that fails.
+// Any number of threads may read at once, the same tensor too.
+void ReadRows(const TensorView& tensor, size_t begin, size_t count, float* out);
+std::vector<float> ReadAll(const TensorView& tensor);
+
+// The same rows as they are in the file, count * cols() * ElementBytes(type) bytes.
+void CopyRows(const TensorView& tensor, size_t begin, size_t count, std::byte* out);
+
+// All values of an integer or bool tensor. Throws Error kBadModel for floats,
+// and for values above 2^63 - 1.
+std::vector<int64_t> ReadInts(const TensorView& tensor);
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_TENSOR_VIEW_H_

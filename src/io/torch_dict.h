@@ -1,0 +1,26 @@
+// What a torch.save pickle holds: the named tensors of a state dict, or what it is instead.
+#ifndef LINNET_IO_TORCH_DICT_H_
+#define LINNET_IO_TORCH_DICT_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/pickle.h"
+
+namespace linnet {
+
+struct NamedTensor {
+  std::string_view name;
+  const PickleTensor* tensor;
+};
+
+// The tensors of the dict at the root, or of the one under state_dict, model,
+// module … if the root has none itself; other entries (numbers, settings) are
+// passed over. Throws Error kBadModel, starting with `file`, for an optimizer's
+// state, a list, an empty dict and the like. The result points into `pickle`.
+std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file);
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_TORCH_DICT_H_

@@ -1,0 +1,46 @@
+// ZipReader: the stored entries of a zip archive, ZIP64 too, by name.
+#ifndef LINNET_IO_ZIP_READER_H_
+#define LINNET_IO_ZIP_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+
+#include "io/container.h"
+
+namespace linnet {
+
+struct ZipEntry {
+  std::span<const std::byte> bytes;
+  uint32_t crc = 0;
+};
+
+// Reads the central directory (PKWARE APPNOTE 6.3) and checks that each entry
+// lies inside the file before the directory. What torch.save never writes
+// is refused: compression, encryption, several disks, two entries of one name.
+class ZipReader {
+ public:
+  // Throws Error kBadModel.
+  explicit ZipReader(const FileBytes& file);
+
+  const ZipEntry* Find(std::string_view name) const;  // null if absent
+  std::string_view first_name() const { return first_name_; }
+
+ private:
+  struct Directory {
+    uint64_t count, size, offset;
+  };
+  Directory FindDirectory() const;
+  Directory ReadZip64(size_t end_record) const;
+  size_t ReadEntry(size_t at, size_t end);
+
+  FileBytes file_;
+  std::string_view first_name_;
+  std::unordered_map<std::string_view, ZipEntry> entries_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_ZIP_READER_H_
