@@ -1,0 +1,66 @@
+// PanelReader: how a panel of each format becomes f32 lanes. A new format is a new reader.
+#if defined(LINNET_KERNELS_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_FORMATS_INL_H_
+#undef LINNET_KERNELS_FORMATS_INL_H_
+#else
+#define LINNET_KERNELS_FORMATS_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "kernels/halves-inl.h"
+#include "tensor/weight.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// A panel is a run of steps; a step holds kInputs inputs k of all 64 outputs in kStepBytes.
+// Load reads what a vector of outputs needs of a step, Input<s> takes its s-th input out.
+template <DType kFormat>
+struct PanelReader;
+
+template <>
+struct PanelReader<DType::kF32> {  // [K][64]
+  static constexpr size_t kInputs = 1, kStepBytes = kPanelRows * 4;
+  template <class D>
+  static HWY_INLINE hn::Vec<D> Load(D d, const std::byte* step, size_t output) {
+    return hn::LoadU(d, reinterpret_cast<const float*>(step) + output);
+  }
+  template <size_t kInput, class D, class Raw>
+  static HWY_INLINE hn::Vec<D> Input(D /*d*/, Raw raw) {
+    return raw;
+  }
+};
+
+template <>
+struct PanelReader<DType::kF16> {  // [K][64]
+  static constexpr size_t kInputs = 1, kStepBytes = kPanelRows * 2;
+  template <class D>
+  static HWY_INLINE hn::Vec<D> Load(D d, const std::byte* step, size_t output) {
+    return LoadF16(d, reinterpret_cast<const uint16_t*>(step) + output);
+  }
+  template <size_t kInput, class D, class Raw>
+  static HWY_INLINE hn::Vec<D> Input(D /*d*/, Raw raw) {
+    return raw;
+  }
+};
+
+template <>
+struct PanelReader<DType::kBF16> {  // [ceil(K / 2)][64][2]: a pair is one u32 lane
+  static constexpr size_t kInputs = 2, kStepBytes = kPanelRows * 4;
+  template <class D>
+  static HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> Load(D /*d*/, const std::byte* step,
+                                                          size_t output) {
+    return hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const uint32_t*>(step) + output);
+  }
+  template <size_t kInput, class D, class Raw>
+  static HWY_INLINE hn::Vec<D> Input(D d, Raw raw) {
+    if constexpr (kInput == 0) return hn::BitCast(d, hn::ShiftLeft<16>(raw));
+    return hn::BitCast(d, hn::And(raw, hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000u)));
+  }
+};
+
+}  // namespace linnet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LINNET_KERNELS_FORMATS_INL_H_

@@ -1,0 +1,227 @@
+#include "kernels/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <new>
+#include <tuple>
+
+#include "kernels/each_isa.h"
+#include "tensor/half.h"
+
+namespace linnet {
+namespace {
+
+constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16};
+
+// 64-byte aligned and exactly as long as asked, so that a sanitizer sees any step beyond.
+class Bytes {
+ public:
+  explicit Bytes(size_t size)
+      : size_(size), data_(static_cast<std::byte*>(::operator new(size, std::align_val_t(64)))) {}
+  ~Bytes() { ::operator delete(data_, std::align_val_t(64)); }
+  Bytes(Bytes&& other) noexcept : size_(other.size_), data_(std::exchange(other.data_, nullptr)) {}
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  size_t size_;
+  std::byte* data_;
+};
+
+float Rounded(DType dtype, float x) {
+  if (dtype == DType::kF16) return F16ToF32(F32ToF16(x));
+  if (dtype == DType::kBF16) return BF16ToF32(F32ToBF16(x));
+  return x;
+}
+
+struct Packed {
+  Packed(DType dtype, const std::vector<float>& values, size_t rows, size_t cols)
+      : bytes(PackedBytes(dtype, rows, cols)), weight{dtype, rows, cols, bytes.data()} {
+    for (size_t panel = 0; panel < weight.panels(); ++panel) {
+      const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, rows - begin);
+      PackPanel(dtype, values.data() + begin * cols, cols, count, cols,
+                bytes.data() + panel * PanelBytes(dtype, cols));
+    }
+  }
+  Bytes bytes;
+  Weight weight;
+};
+
+struct Prepared {
+  Prepared(Activation form, Mat<const float> x)
+      : bytes(form == Activation::kF32 ? 0 : ActivationBytes(form, x.cols) * x.rows),
+        view{form, reinterpret_cast<const std::byte*>(x.data), x.rows, x.stride * sizeof(float)} {
+    if (form == Activation::kF32) return;
+    PrepareActivations(form, x, bytes.data());
+    view.data = bytes.data();
+    view.stride = ActivationBytes(form, x.cols);
+  }
+  Activations Rows(size_t begin, size_t count) const {
+    return {view.form, view.data + begin * view.stride, count, view.stride};
+  }
+  Bytes bytes;
+  Activations view;
+};
+
+struct Shape {
+  size_t rows, outputs, inputs;
+};
+
+// Tails everywhere: outputs that do not fill a panel, odd inputs, cuts of the
+// blocks along inputs and rows.
+constexpr Shape kShapes[] = {{1, 1, 1},    {2, 63, 2},    {3, 64, 3},     {5, 65, 33},
+                             {7, 320, 31}, {12, 128, 64}, {13, 77, 257},  {31, 130, 515},
+                             {96, 64, 96}, {97, 70, 300}, {200, 129, 640}};
+
+class MatMulTest : public EachIsa {
+ protected:
+  // y with a wide stride; nothing but [rows, outputs] may change.
+  struct Output {
+    Output(size_t rows, size_t outputs)
+        : cols(outputs), stride(outputs + 5), values(rows * stride, kUntouched) {}
+    Mat<float> Rows(size_t begin, size_t count) {
+      return {values.data() + begin * stride, count, cols, stride};
+    }
+    bool MarginsUntouched() const {
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (i % stride >= cols && values[i] != kUntouched) return false;
+      }
+      return true;
+    }
+    static constexpr float kUntouched = 12345.0f;
+    size_t cols, stride;
+    std::vector<float> values;
+  };
+
+  template <class F>
+  void EachForm(const F& f) {
+    for (const Shape& shape : kShapes) {
+      for (const DType dtype : kFormats) {
+        for (const bool exact : {true, false}) {
+          SCOPED_TRACE(testing::Message() << Name(dtype) << (exact ? " exact " : " ") << shape.rows
+                                          << "x" << shape.outputs << "x" << shape.inputs);
+          f(shape, dtype, ActivationFor(dtype, exact));
+        }
+      }
+    }
+  }
+};
+
+TEST_P(MatMulTest, IsTheSumOfProducts) {
+  EachForm([&](Shape s, DType dtype, Activation form) {
+    const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+    const Packed w(dtype, values, s.outputs, s.inputs);
+    const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
+    Output y(s.rows, s.outputs);
+    MatMul(w.weight, a.view, 0, w.weight.panels(), y.Rows(0, s.rows));
+    EXPECT_TRUE(y.MarginsUntouched());
+    for (size_t row = 0; row < s.rows; ++row) {
+      for (size_t n = 0; n < s.outputs; ++n) {
+        double sum = 0, size = 0;
+        for (size_t k = 0; k < s.inputs; ++k) {
+          float input = x[row * s.inputs + k];
+          if (form == Activation::kBF16) input = Rounded(DType::kBF16, input);
+          const double product = double{input} * Rounded(dtype, values[n * s.inputs + k]);
+          sum += product;
+          size += product * product;
+        }
+        ASSERT_NEAR(y.values[row * y.stride + n], sum,
+                    1e-6 * (1 + std::sqrt(size * double(s.inputs)) * 0.25))
+            << row << " " << n;
+      }
+    }
+  });
+}
+
+// The law of bits: one row, many rows, any rows, any panels.
+TEST_P(MatMulTest, BitsDoNotDependOnTheCall) {
+  EachForm([&](Shape s, DType dtype, Activation form) {
+    const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+    const Packed w(dtype, values, s.outputs, s.inputs);
+    const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
+    const size_t panels = w.weight.panels();
+    Output whole(s.rows, s.outputs), single(s.rows, s.outputs), cut(s.rows, s.outputs);
+    MatMul(w.weight, a.view, 0, panels, whole.Rows(0, s.rows));
+    for (size_t row = 0; row < s.rows; ++row) {
+      MatMul(w.weight, a.Rows(row, 1), 0, panels, single.Rows(row, 1));
+    }
+    for (size_t row = 0, step = 1; row < s.rows; row += step, step += 2) {
+      const size_t count = std::min(step, s.rows - row);
+      for (size_t panel = panels; panel-- > 0;) {
+        MatMul(w.weight, a.Rows(row, count), panel, panel + 1, cut.Rows(row, count));
+      }
+    }
+    EXPECT_TRUE(BitEqual(whole.values, single.values));
+    EXPECT_TRUE(BitEqual(whole.values, cut.values));
+  });
+}
+
+// A row prepared alone or among others, at any stride, is the same product.
+TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
+  const Shape s{9, 100, 131};
+  for (const DType dtype : kFormats) {
+    const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+    std::vector<float> wide(s.rows * (s.inputs + 9));
+    for (size_t row = 0; row < s.rows; ++row) {
+      std::copy_n(x.data() + row * s.inputs, s.inputs, wide.data() + row * (s.inputs + 9) + 3);
+    }
+    const Packed w(dtype, values, s.outputs, s.inputs);
+    const Activation form = ActivationFor(dtype, false);
+    const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
+    const Prepared b(form, {wide.data() + 3, s.rows, s.inputs, s.inputs + 9});
+    Output one(s.rows, s.outputs), other(s.rows, s.outputs);
+    MatMul(w.weight, a.view, 0, w.weight.panels(), one.Rows(0, s.rows));
+    MatMul(w.weight, b.view, 0, w.weight.panels(), other.Rows(0, s.rows));
+    EXPECT_TRUE(BitEqual(one.values, other.values)) << Name(dtype);
+  }
+}
+
+TEST_P(MatMulTest, ExactProductsKeepF32Activations) {
+  for (const DType dtype : kFormats) EXPECT_EQ(ActivationFor(dtype, true), Activation::kF32);
+  EXPECT_EQ(ActivationFor(DType::kBF16, false),
+            GetParam() == Isa::kAvx512Vnni ? Activation::kBF16 : Activation::kF32);
+}
+
+TEST_P(MatMulTest, UnpackedIsWhatWasPackedRounded) {
+  for (const Shape& s : kShapes) {
+    for (const DType dtype : kFormats) {
+      const auto values = Normal(s.outputs * s.inputs, 3.0f);
+      const Packed w(dtype, values, s.outputs, s.inputs);
+      EXPECT_EQ(w.bytes.size() % 64, 0u);
+      const size_t stride = s.inputs + 2;
+      std::vector<float> expected(s.outputs * stride, 7.0f), found = expected;
+      for (size_t row = 0; row < s.outputs; ++row) {
+        for (size_t k = 0; k < s.inputs; ++k) {
+          expected[row * stride + k] = Rounded(dtype, values[row * s.inputs + k]);
+        }
+      }
+      for (size_t panel = 0; panel < w.weight.panels(); ++panel) {
+        const size_t begin = panel * kPanelRows;
+        UnpackPanel(dtype, w.bytes.data() + panel * PanelBytes(dtype, s.inputs),
+                    std::min(kPanelRows, s.outputs - begin), s.inputs,
+                    found.data() + begin * stride, stride);
+      }
+      EXPECT_TRUE(BitEqual(expected, found)) << Name(dtype) << s.outputs << "x" << s.inputs;
+    }
+  }
+}
+
+// Every level packs alike, so a packed file serves them all.
+TEST_P(MatMulTest, PackedBytesAreTheSameAtEveryLevel) {
+  for (const Shape& s : kShapes) {
+    for (const DType dtype : kFormats) {
+      const auto values = Normal(s.outputs * s.inputs);
+      const Packed here(dtype, values, s.outputs, s.inputs);
+      ForceIsa(Isa::kPortable);
+      const Packed there(dtype, values, s.outputs, s.inputs);
+      ForceIsa(GetParam());
+      EXPECT_EQ(std::memcmp(here.bytes.data(), there.bytes.data(), here.bytes.size()), 0);
+    }
+  }
+}
+
+LINNET_EACH_ISA(MatMulTest);
+
+}  // namespace
+}  // namespace linnet

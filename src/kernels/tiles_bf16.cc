@@ -1,0 +1,76 @@
+// bf16 dot products through the x86 intrinsics: Highway 1.0.3 has none.
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace linnet {
+namespace {
+
+constexpr size_t kVectors = 4;      // of 16 outputs
+constexpr size_t kPairBytes = 256;  // one step of a panel: a pair of inputs of 64 outputs
+
+template <size_t kRows>
+LINNET_TARGET void TileOf(const Tile& tile) {
+  const std::byte* x[kRows];
+  __m512 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    x[r] = tile.x + r * tile.x_stride;
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[r][v] =
+          tile.first ? _mm512_setzero_ps() : _mm512_loadu_ps(tile.y + r * tile.y_stride + v * 16);
+    }
+  }
+  const size_t pairs = (tile.inputs + 1) / 2;
+  const std::byte* step = tile.panel;
+  for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes) {
+    __m512i broadcast[kRows];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      broadcast[r] = _mm512_set1_epi32(reinterpret_cast<const int*>(x[r])[pair]);
+    }
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512i w = _mm512_loadu_si512(step + v * 64);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)w, (__m512bh)broadcast[r]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      _mm512_storeu_ps(tile.y + r * tile.y_stride + v * 16, sum[r][v]);
+    }
+  }
+}
+
+}  // namespace
+
+const TileKernels& Bf16Tiles() {
+  static constexpr TileKernels kKernels = {
+      {TileOf<1>, TileOf<2>, TileOf<3>, TileOf<4>, TileOf<5>, TileOf<6>}, nullptr, {}, 0};
+  return kKernels;
+}
+
+}  // namespace linnet
+
+#else
+
+#include "base/check.h"
+
+namespace linnet {
+const TileKernels& Bf16Tiles() {
+  LINNET_CHECK(false);
+  return ExactTiles(DType::kBF16);
+}
+}  // namespace linnet
+
+#endif
