@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,13 +22,15 @@ class Tokenizer {
   virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
 
   // The bytes of one token, not always whole UTF-8 characters; empty for ids
-  // that have none (0, and those past the end of the vocabulary).
+  // that have none (World's 0, and those past the end of the vocabulary). Valid
+  // as long as the tokenizer.
   virtual std::string_view Bytes(int32_t id) const = 0;
 
-  virtual size_t size() const = 0;  // the largest id + 1
+  virtual size_t size() const = 0;       // the largest id + 1
   virtual const char* name() const = 0;  // "world", "20b", "bytes"
 
-  std::string Decode(const std::vector<int32_t>& ids) const;
+  // The bytes of all, one after another; see Utf8Stream for text to show.
+  std::string Decode(std::span<const int32_t> ids) const;
 
   // Reads a World-format vocabulary (`id literal length` lines) or a
   // tokenizer.json, told apart by content.
@@ -35,17 +38,23 @@ class Tokenizer {
   static std::shared_ptr<const Tokenizer> Load(const std::filesystem::path& path);
 
   // The tokenizer that belongs to a vocabulary of this size: 65536 World (built
-  // in), 50277 to 50304 the 20B file (looked for beside `model`, then in
-  // ~/.local/share/linnet/20B_tokenizer.json), 256 bytes. Throws Error
-  // kBadInput that says what is missing and asks for --vocab.
+  // in), 50277 to 50304 the 20B file (20B_tokenizer.json or tokenizer.json
+  // beside the file `model`, then ~/.local/share/linnet/20B_tokenizer.json),
+  // 256 bytes. `home` is what ~ means, by default the user's entry in the
+  // password database. Throws Error kBadInput that says what is missing and
+  // asks for --vocab, and what Load throws.
   static std::shared_ptr<const Tokenizer> ForVocabulary(size_t vocab,
-                                                        const std::filesystem::path& model = {});
+                                                        const std::filesystem::path& model = {},
+                                                        const std::filesystem::path& home = {});
 };
 
-// Joins token bytes into text that never ends inside a UTF-8 character.
+// Joins token bytes into text that never ends inside a UTF-8 character. What
+// is not UTF-8 becomes U+FFFD, one for each longest start of a character or
+// byte that starts none (WHATWG Encoding Standard), however the bytes are cut.
+// Copyable: a fork continues alike.
 class Utf8Stream {
  public:
-  // Returns what can be shown now; bytes that are not UTF-8 become U+FFFD.
+  // Returns what can be shown now.
   std::string Push(std::string_view bytes);
   // The rest at the end, an unfinished character as U+FFFD.
   std::string Finish();

@@ -1,0 +1,49 @@
+// ByteTrie: which of many byte strings is the longest at the front of a text.
+#ifndef LINNET_TEXT_BYTE_TRIE_H_
+#define LINNET_TEXT_BYTE_TRIE_H_
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace linnet {
+
+// Immutable once built: any number of threads may use one at once. About ten
+// bytes a node; the first two bytes of a text are looked up in a table.
+class ByteTrie {
+ public:
+  struct Entry {
+    std::string_view key;  // not empty, unlike all others
+    int32_t id;            // not negative
+  };
+  struct Match {
+    int32_t id = -1;  // -1: no key is a prefix of the text
+    size_t length = 0;
+  };
+
+  ByteTrie() = default;
+  explicit ByteTrie(std::vector<Entry> entries);
+
+  Match Longest(std::string_view text) const;
+
+ private:
+  // Children stand side by side, sorted by their byte.
+  struct Node {
+    uint32_t first_child = 0;
+    uint32_t children = 0;
+    int32_t id = -1;
+  };
+
+  uint32_t Child(uint32_t node, uint8_t byte) const;  // 0: there is none
+
+  std::vector<Node> nodes_ = {Node()};
+  std::vector<uint8_t> bytes_ = {0};  // the byte that leads to each node
+  std::array<uint32_t, 256> first_ = {};
+  std::vector<uint32_t> second_;  // [256 * 256], the node two bytes down
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_TEXT_BYTE_TRIE_H_

@@ -1,0 +1,117 @@
+#include "linnet/tokenizer.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
+#include <numeric>
+#include <system_error>
+
+#include "base/mapped_file.h"
+#include "linnet/error.h"
+#include "text/builtin_vocabulary.h"
+#include "text/tokenizers.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kWorldVocabulary = 65536;
+// Released 20B models keep the tokenizer's 50277 rows or pad them to 50304.
+constexpr size_t kNeoxSmallest = 50277, kNeoxLargest = 50304;
+
+class BytesTokenizer final : public Tokenizer {
+ public:
+  BytesTokenizer() { std::iota(bytes_.begin(), bytes_.end(), '\0'); }
+  std::vector<int32_t> Encode(std::string_view text) const override {
+    std::vector<int32_t> ids;
+    ids.reserve(text.size());
+    for (const char c : text) ids.push_back(static_cast<uint8_t>(c));
+    return ids;
+  }
+  std::string_view Bytes(int32_t id) const override {
+    if (id < 0 || id > 255) return {};
+    return {&bytes_[static_cast<size_t>(id)], 1};
+  }
+  size_t size() const override { return bytes_.size(); }
+  const char* name() const override { return "bytes"; }
+
+ private:
+  std::array<char, 256> bytes_;
+};
+
+std::shared_ptr<const Tokenizer> BuiltinWorld() {
+  const std::string text = BuiltinVocabulary();
+  if (text.empty()) {
+    throw Error(
+        ErrorKind::kBadInput,
+        "this build has no World vocabulary built in; give rwkv_vocab_v20230424.txt (of the "
+        "Python package rwkv) with --vocab, or build with VOCAB=path");
+  }
+  return NewWorldTokenizer(ParseVocabulary(text, "built-in vocabulary"));
+}
+
+std::filesystem::path HomeFolder() {
+  std::array<char, 16384> buffer;
+  passwd entry;
+  passwd* found = nullptr;
+  if (getpwuid_r(getuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) return {};
+  return found->pw_dir;
+}
+
+std::shared_ptr<const Tokenizer> FindNeox(const std::filesystem::path& model,
+                                          const std::filesystem::path& home) {
+  const std::filesystem::path folder = model.parent_path();
+  const std::filesystem::path data = (home.empty() ? HomeFolder() : home) / ".local/share/linnet";
+  std::vector<std::filesystem::path> places;
+  if (!model.empty()) {
+    places = {folder / "20B_tokenizer.json", folder / "tokenizer.json"};
+  }
+  places.push_back(data / "20B_tokenizer.json");
+  for (const auto& place : places) {
+    std::error_code error;
+    if (std::filesystem::exists(place, error)) return Tokenizer::Load(place);
+  }
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("this model needs GPT-NeoX's 20B_tokenizer.json; put it beside the model "
+                          "or into {}, or give it with --vocab",
+                          data.string()));
+}
+
+}  // namespace
+
+std::unique_ptr<const Tokenizer> NewBytesTokenizer() { return std::make_unique<BytesTokenizer>(); }
+
+std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name) {
+  const size_t first = content.find_first_not_of(" \t\r\n");
+  if (first == content.npos) throw Error(ErrorKind::kBadInput, name + ": the vocabulary is empty");
+  if (content[first] == '{') return NewNeoxTokenizer(content, name);
+  return NewWorldTokenizer(ParseVocabulary(content, name));
+}
+
+std::string Tokenizer::Decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) text += Bytes(id);
+  return text;
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  return ParseTokenizer({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::ForVocabulary(size_t vocab,
+                                                          const std::filesystem::path& model,
+                                                          const std::filesystem::path& home) {
+  if (vocab == 256) return NewBytesTokenizer();
+  if (vocab == kWorldVocabulary) return BuiltinWorld();
+  if (vocab >= kNeoxSmallest && vocab <= kNeoxLargest) return FindNeox(model, home);
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("no tokenizer is known for a vocabulary of {} (known: 256 bytes, {} to {} "
+                  "GPT-NeoX 20B, {} World); give its file with --vocab",
+                  vocab, kNeoxSmallest, kNeoxLargest, kWorldVocabulary));
+}
+
+}  // namespace linnet

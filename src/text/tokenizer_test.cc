@@ -1,0 +1,175 @@
+#include "linnet/tokenizer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "linnet/error.h"
+#include "text/builtin_vocabulary.h"
+#include "text/tokenizers.h"
+#include "text/unicode.h"
+
+namespace linnet {
+namespace {
+
+const std::filesystem::path kFolder = "../shared/data/tokenizer";
+
+std::string ErrorOf(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A folder of this test's own, gone at its end.
+class Scratch {
+ public:
+  Scratch() {
+    std::string name = (std::filesystem::temp_directory_path() / "linnet-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~Scratch() { std::filesystem::remove_all(path_); }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct Line {
+  std::string text;
+  std::vector<int32_t> ids;
+};
+
+std::vector<Line> Golden(const std::string& name) {
+  std::ifstream in(kFolder / name);
+  std::vector<Line> lines;
+  for (std::string line; std::getline(in, line);) {
+    const auto json = nlohmann::json::parse(line);
+    lines.push_back({json["text"], json["ids"]});
+  }
+  return lines;
+}
+
+void ExpectGolden(const Tokenizer& tokenizer, const std::string& name,
+                  const std::function<std::string(std::string_view)>& expected_text) {
+  const std::vector<Line> lines = Golden(name);
+  ASSERT_EQ(lines.size(), 200u);
+  for (const Line& line : lines) {
+    EXPECT_EQ(tokenizer.Encode(line.text), line.ids) << line.text;
+    EXPECT_EQ(tokenizer.Decode(line.ids), expected_text(line.text));
+  }
+}
+
+TEST(WorldTokenizerTest, AgreesWithTheReferenceTrieBothWays) {
+  if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
+  const auto tokenizer = Tokenizer::Load(kFolder / "rwkv_vocab_v20230424.txt");
+  EXPECT_STREQ(tokenizer->name(), "world");
+  EXPECT_EQ(tokenizer->size(), 65530u);
+  ExpectGolden(*tokenizer, "world.golden.jsonl", [](auto text) { return std::string(text); });
+}
+
+TEST(WorldTokenizerTest, BuiltInVocabularyIsTheReleasedOne) {
+  if (BuiltinVocabulary().empty()) GTEST_SKIP() << "built without the World vocabulary";
+  const auto start = std::chrono::steady_clock::now();
+  const auto tokenizer = Tokenizer::ForVocabulary(65536);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::printf("loaded in %.1f ms\n", seconds.count() * 1e3);
+  EXPECT_EQ(tokenizer->size(), 65530u);
+  EXPECT_EQ(tokenizer->Bytes(0), "");
+  EXPECT_EQ(tokenizer->Bytes(11), "\n");
+  EXPECT_EQ(tokenizer->Bytes(261), "\n\n");
+  EXPECT_EQ(tokenizer->Bytes(24281), "User");
+  EXPECT_EQ(tokenizer->Bytes(65530), "");
+  EXPECT_EQ(tokenizer->Bytes(-1), "");
+  std::string all(256, '\0');
+  std::iota(all.begin(), all.end(), '\0');
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode(all)), all);
+  if (std::filesystem::exists(kFolder)) {
+    ExpectGolden(*tokenizer, "world.golden.jsonl", [](auto text) { return std::string(text); });
+  }
+}
+
+TEST(NeoxTokenizerTest, AgreesWithTokenizersLibraryBothWays) {
+  if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
+  const auto tokenizer = Tokenizer::Load(kFolder / "20B_tokenizer.json");
+  EXPECT_STREQ(tokenizer->name(), "20b");
+  EXPECT_EQ(tokenizer->size(), 50277u);
+  ExpectGolden(*tokenizer, "pile20b.golden.jsonl", ToNfc);
+}
+
+TEST(NeoxTokenizerTest, LongWordsTakeTimeNotItsSquare) {
+  if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
+  const auto tokenizer = Tokenizer::Load(kFolder / "20B_tokenizer.json");
+  std::string marks;
+  for (int i = 0; i < 500000; ++i) marks += i % 2 == 0 ? "\u0301" : "\u0323";
+  for (const std::string& text : {std::string(1 << 20, 'a'), std::string(1 << 20, ' '), marks}) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto ids = tokenizer->Encode(text);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(seconds.count(), 30) << "quadratic time takes minutes";
+    EXPECT_EQ(tokenizer->Decode(ids).size(), text.size());
+  }
+}
+
+TEST(NeoxTokenizerTest, BytesThatAreNotTextBecomeReplacementCharacters) {
+  if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
+  const auto tokenizer = Tokenizer::Load(kFolder / "20B_tokenizer.json");
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("a\xFFz\xE2\x82")), "a\uFFFDz\uFFFD");
+}
+
+TEST(BytesTokenizerTest, IdIsTheByte) {
+  const auto tokenizer = Tokenizer::ForVocabulary(256);
+  EXPECT_EQ(tokenizer->Encode(std::string_view("a\0\xFF", 3)), (std::vector<int32_t>{97, 0, 255}));
+  EXPECT_EQ(tokenizer->Bytes(255), "\xFF");
+  EXPECT_EQ(tokenizer->Bytes(256), "");
+  EXPECT_EQ(tokenizer->size(), 256u);
+}
+
+TEST(TokenizerTest, ChoosesByVocabularySize) {
+  const Scratch scratch;
+  const std::filesystem::path home = scratch / "home";
+  EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(320); }).find("--vocab"), std::string::npos);
+  EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(50276, {}, home); }).find("--vocab"),
+            std::string::npos);
+  const std::string missing =
+      ErrorOf([&] { Tokenizer::ForVocabulary(50277, scratch / "model.pth", home); });
+  EXPECT_NE(missing.find("20B_tokenizer.json"), std::string::npos) << missing;
+  if (BuiltinVocabulary().empty()) {
+    EXPECT_NE(ErrorOf([] { Tokenizer::ForVocabulary(65536); }).find("--vocab"), std::string::npos);
+  }
+  if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
+  std::filesystem::copy_file(kFolder / "20B_tokenizer.json", scratch / "20B_tokenizer.json");
+  EXPECT_STREQ(Tokenizer::ForVocabulary(50277, scratch / "model.pth", home)->name(), "20b");
+  std::filesystem::create_directories(home / ".local/share/linnet");
+  std::filesystem::rename(scratch / "20B_tokenizer.json",
+                          home / ".local/share/linnet/20B_tokenizer.json");
+  EXPECT_STREQ(Tokenizer::ForVocabulary(50304, scratch / "model.pth", home)->name(), "20b");
+}
+
+TEST(TokenizerTest, WrongFilesAreNamed) {
+  const Scratch scratch;
+  const auto message = [&](const std::string& content) {
+    const std::filesystem::path path = scratch / "v.txt";
+    std::ofstream(path) << content;
+    const std::string text = ErrorOf([&] { Tokenizer::Load(path); });
+    EXPECT_NE(text.find(path.string()), std::string::npos) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+    return text;
+  };
+  EXPECT_NE(message("").find("empty"), std::string::npos);
+  EXPECT_NE(message("<html>").find(":1:"), std::string::npos);
+  EXPECT_NE(message("{\"a\": \n").find("JSON"), std::string::npos);
+  EXPECT_NE(message("{\"weights\": 1}").find("model"), std::string::npos);
+  EXPECT_NE(ErrorOf([&] { Tokenizer::Load(scratch / "none"); }).find("none"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace linnet

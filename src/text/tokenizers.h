@@ -1,0 +1,32 @@
+// The tokenizers themselves; users choose one through linnet/tokenizer.h.
+#ifndef LINNET_TEXT_TOKENIZERS_H_
+#define LINNET_TEXT_TOKENIZERS_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "linnet/tokenizer.h"
+#include "text/vocabulary_file.h"
+
+namespace linnet {
+
+// Greedy: at each place the longest token that fits. Every single byte must be
+// a token. Not prefix-stable: text added at the end may change the last ids.
+std::unique_ptr<const Tokenizer> NewWorldTokenizer(const std::vector<VocabularyEntry>& entries);
+
+// GPT-NeoX 20B: `json` is the content of its tokenizer.json, `name` is for
+// messages. Reads what that file uses (NFC, ByteLevel, BPE, added tokens) and
+// throws Error kBadInput that names anything else.
+std::unique_ptr<const Tokenizer> NewNeoxTokenizer(std::string_view json, const std::string& name);
+
+// Id = byte.
+std::unique_ptr<const Tokenizer> NewBytesTokenizer();
+
+// From the content of a file of either kind.
+std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name);
+
+}  // namespace linnet
+
+#endif  // LINNET_TEXT_TOKENIZERS_H_

@@ -1,0 +1,27 @@
+// Vocabulary files in the World format: one `id literal length` a line.
+#ifndef LINNET_TEXT_VOCABULARY_FILE_H_
+#define LINNET_TEXT_VOCABULARY_FILE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace linnet {
+
+struct VocabularyEntry {
+  int32_t id;
+  std::string bytes;
+};
+
+// Ids past this are refused: tables are as long as the largest id.
+inline constexpr int32_t kMaxTokenId = (1 << 20) - 1;
+
+// Reads a whole file. The result is in the order of the bytes and has no empty
+// token, no id and no token twice, and every single byte is a token, so that
+// all text can be encoded. Throws Error kBadInput that names `name` and the line.
+std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::string& name);
+
+}  // namespace linnet
+
+#endif  // LINNET_TEXT_VOCABULARY_FILE_H_

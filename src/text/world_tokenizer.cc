@@ -1,0 +1,45 @@
+#include "base/check.h"
+#include "text/byte_trie.h"
+#include "text/token_table.h"
+#include "text/tokenizers.h"
+
+namespace linnet {
+namespace {
+
+class WorldTokenizer final : public Tokenizer {
+ public:
+  explicit WorldTokenizer(const std::vector<VocabularyEntry>& entries) : table_(entries) {
+    std::vector<ByteTrie::Entry> keys;
+    keys.reserve(entries.size());
+    for (const VocabularyEntry& entry : entries) keys.push_back({entry.bytes, entry.id});
+    trie_ = ByteTrie(std::move(keys));
+  }
+
+  std::vector<int32_t> Encode(std::string_view text) const override {
+    std::vector<int32_t> ids;
+    ids.reserve(text.size() / 4 + 1);
+    while (!text.empty()) {
+      const ByteTrie::Match match = trie_.Longest(text);
+      LINNET_CHECK(match.length > 0);  // every single byte is a token
+      ids.push_back(match.id);
+      text.remove_prefix(match.length);
+    }
+    return ids;
+  }
+
+  std::string_view Bytes(int32_t id) const override { return table_[id]; }
+  size_t size() const override { return table_.size(); }
+  const char* name() const override { return "world"; }
+
+ private:
+  TokenTable table_;
+  ByteTrie trie_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Tokenizer> NewWorldTokenizer(const std::vector<VocabularyEntry>& entries) {
+  return std::make_unique<WorldTokenizer>(entries);
+}
+
+}  // namespace linnet
