@@ -104,6 +104,14 @@ Var Lerp(Pass& p, Var x, Var d, Var mu) {
 
 Var Add(Pass& p, Var a, Var b) { return Map2(p, a, b, AddRow, kOne, kOne); }
 
+Var Residual(Pass& p, Var x, Var y) {
+  if (p.tape != nullptr) return Add(p, x, y);
+  p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) AddRow(x.v.Row(t), y.v.Row(t), x.cols(), x.v.Row(t));
+  });
+  return x;
+}
+
 Var Sub(Pass& p, Var a, Var b) {
   return Map2(p, a, b, SubRow, kOne, [](float, float) { return -1.0f; });
 }
@@ -111,6 +119,11 @@ Var Sub(Pass& p, Var a, Var b) {
 Var Mul(Pass& p, Var a, Var b) {
   return Map2(
       p, a, b, MulRow, [](float, float y) { return y; }, [](float x, float) { return x; });
+}
+
+Var Neg(Pass& p, Var x) {
+  const auto kernel = [](const float* in, size_t n, float* y) { ScaleRow(in, -1.0f, n, y); };
+  return Map(p, x, kernel, [](float, float) { return -1.0f; });
 }
 
 Var OneMinus(Pass& p, Var x) {

@@ -35,8 +35,11 @@ Var Columns(Var x, size_t begin, size_t count);
 Var Lerp(Pass& p, Var x, Var d, Var mu);
 
 Var Add(Pass& p, Var a, Var b);
+// x + y, the residual stream; in inference it overwrites x, which must not be a parameter.
+Var Residual(Pass& p, Var x, Var y);
 Var Sub(Pass& p, Var a, Var b);
 Var Mul(Pass& p, Var a, Var b);
+Var Neg(Pass& p, Var x);
 Var OneMinus(Pass& p, Var x);
 Var Exp(Pass& p, Var x);
 Var Sigmoid(Pass& p, Var x);

@@ -5,12 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "linnet/dtype.h"
+
 namespace linnet {
-
-enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kNF4 };
-
-// "f32", "f16", "bf16", "int8", "nf4".
-const char* Name(DType dtype);
 
 // Outputs that stand side by side in a panel; the last panel is padded with zeros.
 inline constexpr size_t kPanelRows = 64;

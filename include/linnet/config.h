@@ -1,0 +1,33 @@
+// Config: what a checkpoint's tensors say of the model.
+#ifndef LINNET_CONFIG_H_
+#define LINNET_CONFIG_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace linnet {
+
+// k50 to k52 are BlinkDL's 5.0, 5.1 and 5.2 (Eagle); rwkv.cpp calls 5.0 "5.1".
+enum class Generation : uint8_t { k4, k50, k51, k52, k6, k7 };
+
+const char* Name(Generation generation);  // "4", "5.0", "5.1", "5.2", "6", "7"
+
+struct Config {
+  Generation generation = Generation::k7;
+  size_t layers = 0;
+  size_t width = 0;                 // n_embd, C
+  size_t att_width = 0;             // dim_att: C in every released model
+  size_t heads = 1, head_size = 0;  // v4 has no heads: 1 of att_width
+  size_t ffn = 0;
+  size_t vocab = 0;
+  // Inner sizes of the low-rank matrices: v6 mix and decay; v7 w, a, v, g.
+  std::map<std::string, size_t> ranks;
+  // Of the group norm after WKV. Training uses 1e-5 on values divided by 8.
+  float ln_x_eps = 64e-5f;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_CONFIG_H_

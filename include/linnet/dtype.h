@@ -1,0 +1,18 @@
+// DType: the formats a weight can have in memory.
+#ifndef LINNET_DTYPE_H_
+#define LINNET_DTYPE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace linnet {
+
+enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kNF4 };
+
+const char* Name(DType dtype);  // "f32", "f16", "bf16", "int8", "nf4"
+std::optional<DType> ParseDType(std::string_view name);
+
+}  // namespace linnet
+
+#endif  // LINNET_DTYPE_H_

@@ -1,0 +1,104 @@
+// Model: RWKV weights that any number of threads may run at once.
+#ifndef LINNET_MODEL_H_
+#define LINNET_MODEL_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "linnet/config.h"
+#include "linnet/dtype.h"
+#include "linnet/error.h"
+#include "linnet/state.h"
+
+namespace linnet {
+
+struct OpenOptions {
+  // The group norm's epsilon after WKV, for models trained otherwise than the
+  // released ones.
+  std::optional<float> ln_x_eps;
+  // Packs the matrices of the first `quant_layers` layers, and the head, in this
+  // format instead of the file's own.
+  std::optional<DType> quant;
+  size_t quant_layers = SIZE_MAX;
+  // Open it even if it would not fit into the memory there is.
+  bool force = false;
+  // Called as loading goes on, with the share done, 0 to 1.
+  std::function<void(double)> progress{};
+};
+
+// One sequence's share of a forward pass. One token decodes, many tokens
+// prefill, and turns of both kinds can share a pass.
+struct Turn {
+  std::span<const int32_t> tokens;  // at least one
+  State* state = nullptr;           // advanced past `tokens`; no two turns share one
+  std::span<float> logits;          // V values, the last token's, or tokens × V; may be empty
+};
+
+struct WorkspaceOptions {
+  size_t threads = 0;  // 0: the cores this process may use
+  // f32 activations in every product. Otherwise those of bf16 weights may be
+  // rounded to bf16. Either way the bits do not depend on batch or threads.
+  bool exact = false;
+  size_t max_rows = 0;  // tokens a pass; 0: as many as keep activations in cache
+};
+
+// Threads and scratch memory for passes, of any model; one pass at a time.
+class Workspace {
+ public:
+  explicit Workspace(const WorkspaceOptions& options = {});
+  ~Workspace();
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(Workspace&&) noexcept;
+
+  size_t threads() const;
+
+ private:
+  friend class Model;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class Model {
+ public:
+  // Maps the file (.pth, .safetensors, .st, a shard index or its folder) and
+  // tells its generation from its tensors. Matrices are packed in the file's own
+  // precision, the embedding stays in the file.
+  // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
+  // kNoMemory if it would not fit.
+  static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  const Config& config() const;
+  const std::filesystem::path& path() const;
+  // Of generation, shapes and a sample of each tensor; the same for every dialect.
+  const std::string& hash() const;
+  StateShape state_shape() const;
+  State NewState() const { return State(state_shape()); }
+
+  // Runs all turns, in one pass over the weights if they are not too long. The
+  // logits of a turn do not depend on its company. Calls may overlap if they
+  // share no State and no Workspace. Throws Error kBadInput on an empty turn,
+  // an id outside the vocabulary, a state of another shape or logits of a wrong
+  // size, before anything changes.
+  void Forward(std::span<const Turn> turns, Workspace& workspace) const;
+  void Forward(const Turn& turn, Workspace& workspace) const {
+    Forward(std::span(&turn, 1), workspace);
+  }
+
+  class Impl;
+
+ private:
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_MODEL_H_

@@ -1,0 +1,81 @@
+// State: all that a sequence remembers; created, cloned, saved and loaded, a few megabytes.
+#ifndef LINNET_STATE_H_
+#define LINNET_STATE_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "linnet/config.h"
+
+namespace linnet {
+
+// What a state must share with a model to be continued by it.
+struct StateShape {
+  Generation generation = Generation::k7;
+  size_t layers = 0, width = 0, heads = 0, head_size = 0;
+  std::string model_hash;  // 16 hex digits; empty for states that come from elsewhere
+
+  // Floats of WKV state a layer: v4's aa, bb and pp, else a head_size² matrix a head.
+  size_t wkv_floats() const {
+    return generation == Generation::k4 ? 3 * heads * head_size : heads * head_size * head_size;
+  }
+  size_t layer_floats() const { return 2 * width + wkv_floats(); }
+  size_t floats() const { return layers * layer_floats(); }
+};
+
+// One tensor of the reference implementation's state list.
+struct StateTensor {
+  std::vector<size_t> shape;
+  std::vector<float> values;
+};
+
+// Owns its memory. Moves; copying is spelled out. One thread at a time.
+class State {
+ public:
+  // The start of a sequence: zeros, and v4's exponents at -1e30.
+  explicit State(StateShape shape);
+  State(State&&) noexcept = default;
+  State& operator=(State&&) noexcept = default;
+  State Clone() const { return State(*this); }
+
+  const StateShape& shape() const { return shape_; }
+
+  // Layer after layer: att_shift [C], wkv, ffn_shift [C]; wkv is [heads, N keys,
+  // N values], or v4's aa, bb, pp.
+  std::span<float> values() { return values_; }
+  std::span<const float> values() const { return values_; }
+
+  // Back to the start of a sequence.
+  void Reset();
+
+  // The reference's list (ChatRWKV): per layer att_x, aa, bb, pp, ffn_x (v4), or
+  // att_x, S, ffn_x with S [H, N, N] as [key][value] (v5, v6), [value][key] (v7).
+  std::vector<StateTensor> ToReference() const;
+  // Throws Error kBadState naming the first tensor that does not fit.
+  static State FromReference(StateShape shape, const std::vector<StateTensor>& list);
+
+  // safetensors: `state.000` … in the reference's order, and the shape as
+  // metadata. Written whole or not at all. Throws Error kIo.
+  void Save(const std::filesystem::path& path) const;
+
+  // Reads a file of Save's, or a tuned initial state (`blocks.N.att.time_state`,
+  // .pth or safetensors). Throws Error kIo or kBadState: a state of another
+  // model, generation or size is refused with both named.
+  static State Load(const std::filesystem::path& path, const StateShape& model);
+
+  // Reads a file of Save's for what it is, whichever model made it.
+  static State Load(const std::filesystem::path& path);
+
+ private:
+  State(const State&) = default;
+
+  StateShape shape_;
+  std::vector<float> values_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_STATE_H_

@@ -1,0 +1,168 @@
+#include "models/binder.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/matmul.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+
+namespace linnet {
+namespace {
+
+DType OwnType(SourceType type) {
+  switch (type) {
+    case SourceType::kF16:
+      return DType::kF16;
+    case SourceType::kBF16:
+      return DType::kBF16;
+    default:
+      return DType::kF32;
+  }
+}
+
+// The layer of "blocks.N.…"; 0 for what stands outside of all layers.
+size_t LayerOf(const std::string& name) {
+  constexpr std::string_view kPrefix = "blocks.";
+  if (name.rfind(kPrefix, 0) != 0) return 0;
+  return static_cast<size_t>(std::atoi(name.c_str() + kPrefix.size()));
+}
+
+}  // namespace
+
+std::vector<float> InCheckpointOrder(const Parameter& p) {
+  std::vector<float> out(p.g.rows * p.g.cols);
+  for (size_t row = 0; row < p.g.rows; ++row) {
+    for (size_t col = 0; col < p.g.cols; ++col) {
+      out[p.transposed ? col * p.g.rows + row : row * p.g.cols + col] = p.g.Row(row)[col];
+    }
+  }
+  return out;
+}
+
+size_t ParamStore::bytes() const {
+  size_t bytes = 0;
+  for (const Buffer& buffer : buffers_) bytes += buffer.size();
+  return bytes;
+}
+
+Binder::Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store,
+               ThreadPool& pool, const BindOptions& options)
+    : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {}
+
+DType Binder::PackedType(const TensorView& t, bool low_rank) const {
+  const Packing& packing = options_.packing;
+  if (!packing.type || LayerOf(t.name) >= packing.layers) return OwnType(t.type);
+  // Low-rank factors are small and sensitive (inference.md §2.10).
+  const bool integer = *packing.type == DType::kI8 || *packing.type == DType::kNF4;
+  return low_rank && integer ? DType::kBF16 : *packing.type;
+}
+
+const TensorView& Binder::Find(const std::string& name, size_t elements,
+                               const std::string& expected) {
+  const std::string path = checkpoint_.file().path().string();
+  const TensorView* t = checkpoint_.Find(name);
+  if (t == nullptr) {
+    throw Error(ErrorKind::kBadModel, fmt::format("{}: {} is missing, expected [{}] (RWKV-{})",
+                                                  path, name, expected, Name(config_.generation)));
+  }
+  if (t->elements() != elements) {
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: {}, expected [{}] (RWKV-{}, n_embd {})", path, Describe(*t),
+                            expected, Name(config_.generation), config_.width));
+  }
+  return *t;
+}
+
+const TensorView& Binder::FindShaped(const std::string& name, const std::vector<size_t>& shape) {
+  size_t elements = 1;
+  for (const size_t n : shape) elements *= n;
+  const std::string expected = fmt::format("{}", fmt::join(shape, ", "));
+  const TensorView& t = Find(name, elements, expected);
+  if (t.shape != shape) {
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: {}, expected [{}]", checkpoint_.file().path().string(),
+                            Describe(t), expected));
+  }
+  return t;
+}
+
+void Binder::Done(const TensorView& t) {
+  checkpoint_.file().Drop(t);
+  done_bytes_ += t.elements() * ElementBytes(t.type);
+  if (options_.progress) {
+    options_.progress(std::min(1.0, static_cast<double>(done_bytes_) /
+                                        static_cast<double>(checkpoint_.file().file_bytes())));
+  }
+}
+
+Mat<float> Binder::NewGradient(const TensorView& t, size_t rows, size_t cols, bool transposed,
+                               size_t slice) {
+  if (!options_.gradients) return {};
+  const Mat<float> g{store_.Floats(rows * cols), rows, cols, cols};
+  store_.parameters.push_back({t.name, t.shape, g, transposed, slice});
+  return g;
+}
+
+Var Binder::Vector(const std::string& name, size_t n) {
+  const TensorView& t = Find(name, n, std::to_string(n));
+  float* values = store_.Floats(n);
+  const auto source = ReadAll(t);
+  std::copy(source.begin(), source.end(), values);
+  Done(t);
+  return {{values, 1, n, n}, NewGradient(t, 1, n, false, 0)};
+}
+
+NormParam Binder::Norm(const std::string& name, size_t n) {
+  Var gain = Vector(name + ".weight", n);
+  return {gain, Vector(name + ".bias", n)};
+}
+
+LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool transposed,
+                         size_t slice) {
+  LinearParam p;
+  p.w = {PackedType(whole, transposed), rows.shape[0], rows.shape[1], nullptr};
+  std::byte* data = store_.Allocate(PackedBytes(p.w.dtype, p.w.rows, p.w.cols));
+  const size_t bytes = PanelBytes(p.w.dtype, p.w.cols);
+  pool_.For(p.w.panels(), [&](size_t panel) {
+    const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, p.w.rows - begin);
+    thread_local std::vector<float> values;
+    values.resize(count * p.w.cols);
+    ReadRows(rows, begin, count, values.data());
+    PackPanel(p.w.dtype, values.data(), p.w.cols, count, p.w.cols, data + panel * bytes);
+  });
+  p.w.data = data;
+  p.g = NewGradient(whole, p.w.rows, p.w.cols, transposed, slice);
+  return p;
+}
+
+LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
+  const TensorView& t = FindShaped(name, {out, in});
+  LinearParam p = Pack(t, t, false, 0);
+  Done(t);
+  return p;
+}
+
+LinearParam Binder::MatrixT(const std::string& name, size_t in, size_t out) {
+  const TensorView& t = FindShaped(name, {in, out});
+  LinearParam p = Pack(t.Transposed(), t, true, 0);
+  Done(t);
+  return p;
+}
+
+LinearParam Binder::SliceT(const std::string& name, size_t slice, size_t slices, size_t in,
+                           size_t out) {
+  const TensorView& t = FindShaped(name, {slices, in, out});
+  LinearParam p = Pack(t.Index(slice).Transposed(), t, true, slice);
+  if (slice + 1 == slices) Done(t);
+  return p;
+}
+
+Mat<float> Binder::TableGradient(const std::string& name, size_t rows, size_t cols) {
+  return NewGradient(FindShaped(name, {rows, cols}), rows, cols, false, 0);
+}
+
+}  // namespace linnet

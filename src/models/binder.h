@@ -1,0 +1,104 @@
+// Binder: a checkpoint's tensors, by name and shape, as the parameters that the ops take.
+#ifndef LINNET_MODELS_BINDER_H_
+#define LINNET_MODELS_BINDER_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "linnet/config.h"
+#include "linnet/dtype.h"
+#include "models/names.h"
+#include "ops/pass.h"
+
+namespace linnet {
+
+// A parameter as its checkpoint has it, and where its gradient gathers.
+struct Parameter {
+  std::string name;
+  std::vector<size_t> shape;  // BlinkDL's
+  Mat<float> g;               // [out, in], or a row
+  bool transposed = false;    // the checkpoint has g's transpose
+  size_t slice = 0;           // index along the shape's first dimension, of 3-D parameters
+};
+
+// The gradient's values as the checkpoint would hold them: one slice, its
+// orientation undone.
+std::vector<float> InCheckpointOrder(const Parameter& parameter);
+
+struct NormParam {
+  Var gain, bias;
+};
+
+// Owns the memory of a model's parameters. Moving it keeps all addresses.
+class ParamStore {
+ public:
+  std::byte* Allocate(size_t bytes) { return buffers_.emplace_back(bytes).data(); }
+  float* Floats(size_t count) { return reinterpret_cast<float*>(Allocate(count * sizeof(float))); }
+  size_t bytes() const;
+
+  // In the order they were bound; only with gradients.
+  std::vector<Parameter> parameters;
+
+ private:
+  std::vector<Buffer> buffers_;
+};
+
+// Which format matrices are packed in, if not the file's own.
+struct Packing {
+  std::optional<DType> type{};
+  size_t layers = SIZE_MAX;  // the first so many; the head too
+};
+
+struct BindOptions {
+  bool gradients = false;  // every parameter gets a gradient of zeros, listed in the store
+  Packing packing{};
+  std::function<void(double)> progress{};  // the share done, 0 to 1
+};
+
+// All members throw Error kBadModel if the tensor is missing or of another
+// shape, naming the file, the tensor and both shapes.
+class Binder {
+ public:
+  Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store, ThreadPool& pool,
+         const BindOptions& options);
+
+  // n values as f32, whatever dimensions of 1 stand before them.
+  Var Vector(const std::string& name, size_t n);
+  NormParam Norm(const std::string& name, size_t n);  // NAME.weight, NAME.bias
+
+  // A matrix stored [out, in], in the file's own precision.
+  LinearParam Matrix(const std::string& name, size_t out, size_t in);
+  // A low-rank factor stored [in, out].
+  LinearParam MatrixT(const std::string& name, size_t in, size_t out);
+  // Factor `slice` of several stored [slices, in, out].
+  LinearParam SliceT(const std::string& name, size_t slice, size_t slices, size_t in, size_t out);
+
+  // The gradient of a table whose rows stay in the file.
+  Mat<float> TableGradient(const std::string& name, size_t rows, size_t cols);
+
+  bool Has(const std::string& name) const { return checkpoint_.Has(name); }
+
+ private:
+  const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
+  const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
+  LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
+  DType PackedType(const TensorView& t, bool low_rank) const;
+  Mat<float> NewGradient(const TensorView& t, size_t rows, size_t cols, bool transposed,
+                         size_t slice);
+  void Done(const TensorView& t);
+
+  const Checkpoint& checkpoint_;
+  const Config& config_;
+  ParamStore& store_;
+  ThreadPool& pool_;
+  const BindOptions& options_;
+  size_t done_bytes_ = 0;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_BINDER_H_

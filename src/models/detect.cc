@@ -1,0 +1,241 @@
+#include "models/detect.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+bool AnyContains(const Checkpoint& c, std::string_view part) {
+  return std::any_of(c.tensors().begin(), c.tensors().end(),
+                     [&](const TensorView& t) { return t.name.find(part) != std::string::npos; });
+}
+
+[[noreturn]] void Refuse(const Checkpoint& c, const std::string& what) {
+  throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what);
+}
+
+// Relatives whose equations Linnet does not have; first match wins.
+void RefuseRelatives(const Checkpoint& c) {
+  const auto refuse = [&](const char* name) {
+    Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
+                          "RWKV-4, 5.0, 5.1, 5.2, 6 and 7",
+                          name));
+  };
+  if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
+  if (c.Has("blocks.0.qkv.ennk.weight") || c.Has("blocks.0.qkv.emm.weight")) {
+    refuse("RWKV-8 hybrid (rc00)");
+  }
+  if (c.Has("blocks.0.ffn.enn.weight")) refuse("RWKV-8 (rc00)");
+  if (c.Has("blocks.0.qkv.k_emb.weight") || c.Has("blocks.0.qkv.qq.weight")) {
+    refuse("RWKV-7b (DeepEmbed attention)");
+  }
+  if (c.Has("blocks.0.ffn.s_emb.weight")) refuse("RWKV-7a (DeepEmbed)");
+  if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
+  if (AnyContains(c, "model.layers.") && AnyContains(c, "self_attn.")) {
+    if (AnyContains(c, "self_attn.r_k") || AnyContains(c, "time_maa") || AnyContains(c, ".w0")) {
+      refuse("a hybrid of RWKV and a Transformer (QRWKV, ARWKV)");
+    }
+    Refuse(c, "this is a Transformer (Llama, Qwen and the like), expected an RWKV model");
+  }
+  if (c.Has("ln3.weight") && !AnyContains(c, ".att.")) refuse("RWKV-8 (research)");
+}
+
+void RefuseOthers(const Checkpoint& c) {
+  switch (KindOf(c)) {
+    case FileKind::kAdapter:
+      Refuse(c,
+             "this is an adapter (LoRA and the like), not a whole model; open the model it was "
+             "trained on");
+    case FileKind::kTimeState:
+      Refuse(c,
+             "this is a tuned initial state, not a model; open its model and give this file "
+             "with --state");
+    case FileKind::kState:
+      Refuse(c,
+             "this is a saved state, not a model; open its model and give this file with "
+             "--state");
+    default:
+      break;
+  }
+  if (AnyContains(c, "exp_avg")) {
+    Refuse(c, "this is an optimizer's state, not a model; use the weights saved beside it");
+  }
+  if (AnyContains(c, "h.0.attn.c_attn") || AnyContains(c, "transformer.h.") ||
+      AnyContains(c, "attention.query_key_value")) {
+    Refuse(c, "this is a Transformer (GPT), expected an RWKV model");
+  }
+  const std::string first =
+      c.tensors().empty()
+          ? "no tensors"
+          : fmt::format("{} tensors such as {}", c.tensors().size(), c.tensors().front().name);
+  Refuse(c, fmt::format("holds {}, expected an RWKV model (emb.weight, blocks.0.att.… )", first));
+}
+
+const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dimensions) {
+  const TensorView* t = c.Find(name);
+  if (t == nullptr) {
+    Refuse(c, name + " is missing: the file is incomplete or not an RWKV model");
+  }
+  if (t->shape.size() != dimensions) {
+    Refuse(c, fmt::format("{}, expected {} dimensions", Describe(*t), dimensions));
+  }
+  return *t;
+}
+
+std::optional<Generation> GenerationOf(const Checkpoint& c) {
+  const std::string att = "blocks.0.att.";
+  if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
+  if (c.Has(att + "time_maa_x")) return Generation::k6;
+  if (c.Has(att + "ln_x.weight")) {
+    if (!c.Has(att + "gate.weight")) return Generation::k50;
+    const TensorView* decay = c.Find(att + "time_decay");
+    // 5.1's decay is one value a head, as [H] or [H, 1].
+    const bool channels =
+        decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
+    return channels ? Generation::k52 : Generation::k51;
+  }
+  if (c.Has(att + "time_mix_k")) return Generation::k4;
+  return std::nullopt;
+}
+
+size_t CountLayers(const Checkpoint& c) {
+  size_t layers = 0;
+  while (c.Has(fmt::format("blocks.{}.ln1.weight", layers))) ++layers;
+  return layers;
+}
+
+// The columns of a [C, rank] matrix.
+size_t Rank(const Checkpoint& c, const std::string& name, size_t width) {
+  const TensorView& t = Need(c, name, 2);
+  if (t.shape[0] != width || t.shape[1] == 0 || t.shape[1] > 16 * width) {
+    Refuse(c, fmt::format("{}, expected [{}, rank]", Describe(t), width));
+  }
+  return t.shape[1];
+}
+
+void ReadHeads(const Checkpoint& c, Config& config) {
+  const std::string att = "blocks.0.att.";
+  const size_t A = config.att_width;
+  size_t heads = 1;
+  if (config.generation == Generation::k7) {
+    heads = Need(c, att + "r_k", 2).shape[0];
+  } else if (config.generation == Generation::k6) {
+    heads = Need(c, att + "time_faaaa", 2).shape[0];
+  } else if (config.generation != Generation::k4) {
+    const TensorView* decay = c.Find(att + "time_decay");
+    if (decay == nullptr || decay->shape.empty()) {
+      Refuse(c, att + "time_decay is missing: the file is incomplete");
+    }
+    heads = decay->shape[0];
+  }
+  if (heads == 0 || A % heads != 0 || (config.generation != Generation::k4 && A / heads > 256)) {
+    Refuse(c, fmt::format("{} heads do not divide the attention width {}", heads, A));
+  }
+  config.heads = heads;
+  config.head_size = A / heads;
+}
+
+void ReadRanks(const Checkpoint& c, Config& config) {
+  const std::string att = "blocks.0.att.";
+  const size_t C = config.width;
+  if (config.generation == Generation::k6) {
+    const size_t mixes = Rank(c, att + "time_maa_w1", C);
+    if (mixes % 5 != 0) {
+      Refuse(c, fmt::format("{}time_maa_w1 has {} columns, expected a multiple of 5", att, mixes));
+    }
+    config.ranks["mix"] = mixes / 5;
+    config.ranks["decay"] = Rank(c, att + "time_decay_w1", C);
+  }
+  if (config.generation != Generation::k7) return;
+  for (const char* letter : {"w", "a", "g"}) {
+    config.ranks[letter] = Rank(c, att + letter + "1", C);
+  }
+  // Layer 0 has no use for v1, and not every file has it there.
+  if (config.layers > 1) config.ranks["v"] = Rank(c, "blocks.1.att.v1", C);
+}
+
+}  // namespace
+
+const char* Name(Generation generation) {
+  switch (generation) {
+    case Generation::k4:
+      return "4";
+    case Generation::k50:
+      return "5.0";
+    case Generation::k51:
+      return "5.1";
+    case Generation::k52:
+      return "5.2";
+    case Generation::k6:
+      return "6";
+    case Generation::k7:
+      return "7";
+  }
+  return "?";
+}
+
+const char* Name(FileKind kind) {
+  switch (kind) {
+    case FileKind::kModel:
+      return "model";
+    case FileKind::kAdapter:
+      return "adapter";
+    case FileKind::kTimeState:
+      return "time_state";
+    case FileKind::kState:
+      return "state";
+    case FileKind::kUnknown:
+      return "unknown";
+  }
+  return "?";
+}
+
+std::string Describe(const TensorView& tensor) {
+  std::string type = Name(tensor.type);
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
+  return fmt::format("{} is {}[{}]", tensor.name, type, fmt::join(tensor.shape, ", "));
+}
+
+FileKind KindOf(const Checkpoint& c) {
+  if (c.Has("emb.weight") && c.Has("head.weight") && GenerationOf(c)) return FileKind::kModel;
+  const auto& metadata = c.file().metadata();
+  const auto kind = metadata.find("kind");
+  if (kind != metadata.end() && kind->second == "linnet state") return FileKind::kState;
+  for (const char* mark :
+       {".lora_A", ".lora_B", ".lora.0", ".lora.1", ".bone", ".disha", "lora_M", "init_lora"}) {
+    if (AnyContains(c, mark)) return FileKind::kAdapter;
+  }
+  if (AnyContains(c, ".att.time_state")) return FileKind::kTimeState;
+  return FileKind::kUnknown;
+}
+
+Config ConfigOf(const Checkpoint& c) {
+  RefuseRelatives(c);
+  const auto generation = GenerationOf(c);
+  if (!generation || !c.Has("emb.weight")) RefuseOthers(c);
+  Config config;
+  config.generation = *generation;
+  const TensorView& emb = Need(c, "emb.weight", 2);
+  config.vocab = emb.shape[0];
+  config.width = emb.shape[1];
+  config.layers = CountLayers(c);
+  config.att_width = Need(c, "blocks.0.att.key.weight", 2).shape[0];
+  config.ffn = Need(c, "blocks.0.ffn.key.weight", 2).shape[0];
+  if (config.vocab == 0 || config.width == 0 || config.layers == 0 || config.att_width == 0 ||
+      config.ffn == 0) {
+    Refuse(c, "a dimension of the model is 0");
+  }
+  ReadHeads(c, config);
+  ReadRanks(c, config);
+  return config;
+}
+
+}  // namespace linnet

@@ -1,0 +1,33 @@
+// What a checkpoint is: a model of some generation, an adapter, a state, or something else.
+#ifndef LINNET_MODELS_DETECT_H_
+#define LINNET_MODELS_DETECT_H_
+
+#include "linnet/config.h"
+#include "models/names.h"
+
+namespace linnet {
+
+enum class FileKind : uint8_t {
+  kModel,
+  kAdapter,    // LoRA, PiSSA, Bone, DiSHA pairs beside replaced tensors
+  kTimeState,  // a tuned initial state: blocks.N.att.time_state
+  kState,      // a saved state of ours
+  kUnknown,
+};
+
+const char* Name(FileKind kind);  // "model", "adapter", "time_state", "state", "unknown"
+
+FileKind KindOf(const Checkpoint& checkpoint);
+
+// Tells the generation from the tensors alone (inference.md §2.2) and the sizes
+// from their shapes. Throws Error kBadModel with what the file is instead:
+// relatives that are not built (v6a, v7a, v7b, v8, hybrids) by name, adapters,
+// states, optimizer states, other architectures.
+Config ConfigOf(const Checkpoint& checkpoint);
+
+// "blocks.0.att.key.weight is bf16[2560, 2560]": for messages.
+std::string Describe(const TensorView& tensor);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_DETECT_H_

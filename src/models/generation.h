@@ -1,0 +1,54 @@
+// What a generation is: its parameters, its first state and its equations.
+#ifndef LINNET_MODELS_GENERATION_H_
+#define LINNET_MODELS_GENERATION_H_
+
+#include <concepts>
+#include <string>
+
+#include "linnet/config.h"
+#include "models/binder.h"
+#include "ops/ops.h"
+
+namespace linnet {
+
+// Binds names and shapes of layer `layer` in one place; the rest of the model
+// never sees them. Carry is what layers hand on within a pass.
+template <class G>
+concept GenerationOfRwkv = requires(Binder& b, const Config& c, size_t layer, Pass& p,
+                                    const typename G::Layer& w, Var x, typename G::Carry& carry) {
+  { G::Bind(b, c, layer) } -> std::same_as<typename G::Layer>;
+  { G::TimeMix(p, c, w, x, carry) } -> std::same_as<Var>;
+  { G::ChannelMix(p, w, x) } -> std::same_as<Var>;
+};
+
+struct NoCarry {};
+
+// v4 to v6 have one channel mix; the mixes of v4 and v5 weigh the current
+// token, v6's the one before.
+struct ChannelMix456 {
+  Var mix_k, mix_r;
+  LinearParam key, receptance, value;
+};
+
+inline ChannelMix456 BindChannelMix(Binder& b, const Config& c, const std::string& ffn,
+                                    const std::string& mix) {
+  return {b.Vector(ffn + mix + "k", c.width), b.Vector(ffn + mix + "r", c.width),
+          b.Matrix(ffn + "key.weight", c.ffn, c.width),
+          b.Matrix(ffn + "receptance.weight", c.width, c.width),
+          b.Matrix(ffn + "value.weight", c.width, c.ffn)};
+}
+
+// sigmoid(R x_r) * V relu(K x_k)²
+inline Var GatedChannelMix(Pass& p, const ChannelMix456& w, Var x_k, Var x_r) {
+  const Var k = ReluSquared(p, Linear(p, x_k, w.key));
+  const Var r = Sigmoid(p, Linear(p, x_r, w.receptance));
+  return Mul(p, r, Linear(p, k, w.value));
+}
+
+inline std::string BlockName(size_t layer, const char* part) {
+  return "blocks." + std::to_string(layer) + "." + part + ".";
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_GENERATION_H_

@@ -1,0 +1,42 @@
+#include "models/gradient.h"
+
+#include <fmt/format.h>
+
+#include "base/arena.h"
+#include "linnet/error.h"
+#include "linnet/state.h"
+#include "ops/ops.h"
+
+namespace linnet {
+
+double AddGradient(const Network& network, std::span<const int32_t> tokens, bool l2wrap,
+                   ThreadPool& pool) {
+  if (tokens.size() < 2) {
+    throw Error(ErrorKind::kBadInput, "a gradient needs at least two tokens");
+  }
+  const Config& c = network.config();
+  for (const int32_t id : tokens) {
+    if (id < 0 || static_cast<size_t>(id) >= c.vocab) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("token {} is outside the vocabulary, expected 0 to {}", id, c.vocab - 1));
+    }
+  }
+  const auto inputs = tokens.first(tokens.size() - 1);
+  State state({c.generation, c.layers, c.width, c.heads, c.head_size, ""});
+  const Segment segment{0, inputs.size(), state.values().data()};
+  Arena arena;
+  Tape tape;
+  Pass p{.arena = arena,
+         .pool = pool,
+         .segments = {&segment, 1},
+         .layout = network.layout(),
+         .exact = true,
+         .tape = &tape};
+  const Var logits = network.Head(p, network.Run(p, inputs));
+  const double loss = CrossEntropy(p, logits, tokens.subspan(1), l2wrap);
+  tape.Backward();
+  return loss;
+}
+
+}  // namespace linnet

@@ -1,0 +1,66 @@
+#include "models/hash.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+namespace linnet {
+namespace {
+
+// FNV-1a, 64 bits: not against an adversary, who could edit the state as well.
+class Fnv {
+ public:
+  void Add(const void* data, size_t bytes) {
+    const auto* p = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ p[i]) * 0x100000001b3u;
+  }
+  void Add(std::string_view text) {
+    Add(text.data(), text.size());
+    Add("\n", 1);
+  }
+  uint64_t value() const { return hash_; }
+
+ private:
+  uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+// The first values of up to four rows, spread over the tensor.
+void AddSample(const TensorView& t, Fnv& hash) {
+  constexpr size_t kRows = 4, kValues = 8;
+  TensorView row = t.Squeezed();
+  while (row.shape.size() > 2) row = row.Index(row.shape[0] / 2);
+  if (row.shape.size() < 2) {
+    row.shape.insert(row.shape.begin(), 1);
+    row.strides.insert(row.strides.begin(), 0);
+  }
+  const size_t rows = row.shape[0];
+  row.shape[1] = std::min(row.shape[1], kValues);
+  for (size_t i = 0; i < std::min(rows, kRows); ++i) {
+    float values[kValues] = {};
+    ReadRows(row, rows * i / kRows, 1, values);
+    hash.Add(values, row.shape[1] * sizeof(float));
+  }
+}
+
+}  // namespace
+
+std::string HashOf(const Checkpoint& checkpoint) {
+  std::vector<const TensorView*> sorted;
+  for (const TensorView& t : checkpoint.tensors()) sorted.push_back(&t);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
+  Fnv hash;
+  for (const TensorView* t : sorted) {
+    // Parameters that no layer uses are in some files of a model and not in others.
+    if (t->name.rfind("blocks.0.att.v", 0) == 0 && t->name.size() == 15) continue;
+    const TensorView squeezed = t->Squeezed();
+    hash.Add(t->name);
+    for (const size_t n : squeezed.shape) hash.Add(&n, sizeof(n));
+    AddSample(*t, hash);
+  }
+  return fmt::format("{:016x}", hash.value());
+}
+
+}  // namespace linnet

@@ -1,0 +1,18 @@
+// The hash by which states know their model.
+#ifndef LINNET_MODELS_HASH_H_
+#define LINNET_MODELS_HASH_H_
+
+#include <string>
+
+#include "models/names.h"
+
+namespace linnet {
+
+// 16 hex digits over the names, shapes and a fixed sample of the values of all
+// tensors, under BlinkDL's names and orientation: the same for every dialect
+// that keeps the values, and quick for files of any size.
+std::string HashOf(const Checkpoint& checkpoint);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_HASH_H_

@@ -1,0 +1,208 @@
+#include "linnet/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/arena.h"
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/hash.h"
+#include "models/network.h"
+
+namespace linnet {
+
+struct Workspace::Impl {
+  explicit Impl(const WorkspaceOptions& o)
+      : options(o), pool(o.threads != 0 ? o.threads : AvailableCores()) {}
+  WorkspaceOptions options;
+  ThreadPool pool;
+  Arena arena;
+};
+
+Workspace::Workspace(const WorkspaceOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+size_t Workspace::threads() const { return impl_->pool.threads(); }
+
+class Model::Impl {
+ public:
+  Impl(const std::filesystem::path& path, const OpenOptions& options);
+
+  void Check(std::span<const Turn> turns) const;
+  void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
+  StateShape state_shape() const {
+    const Config& c = network_->config();
+    return {c.generation, c.layers, c.width, c.heads, c.head_size, hash_};
+  }
+  const Network& network() const { return *network_; }
+  const std::string& hash() const { return hash_; }
+
+ private:
+  // Part of a turn that goes through one pass.
+  struct Share {
+    const Turn* turn;
+    size_t begin, len;
+  };
+  void RunPass(std::span<const Share> shares, Workspace::Impl& workspace) const;
+  void WriteLogits(Pass& p, std::span<const Share> shares, Var x) const;
+  size_t RowsPerPass(const Workspace::Impl& workspace) const;
+
+  std::unique_ptr<Network> network_;
+  std::string hash_;
+};
+
+namespace {
+
+void CheckMemory(const Checkpoint& checkpoint, bool force) {
+  const uint64_t need = checkpoint.file().file_bytes(), have = AvailableMemory();
+  if (force || need <= have) return;
+  throw Error(ErrorKind::kNoMemory,
+              fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available; pass "
+                          "--force to go on",
+                          checkpoint.file().path().string(), static_cast<double>(need) / 1e9,
+                          static_cast<double>(have) / 1e9));
+}
+
+}  // namespace
+
+Model::Impl::Impl(const std::filesystem::path& path, const OpenOptions& options) {
+  Checkpoint checkpoint(path);
+  Config config = ConfigOf(checkpoint);
+  if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
+  CheckMemory(checkpoint, options.force);
+  hash_ = HashOf(checkpoint);
+  ThreadPool pool(AvailableCores());
+  network_ = Network::Bind(
+      std::move(checkpoint), config, pool,
+      {.packing = {options.quant, options.quant_layers}, .progress = options.progress});
+}
+
+void Model::Impl::Check(std::span<const Turn> turns) const {
+  const size_t vocab = network_->config().vocab;
+  const size_t floats = state_shape().floats();
+  const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
+  for (const Turn& turn : turns) {
+    if (turn.tokens.empty()) fail("a turn has no tokens, expected at least one");
+    if (turn.state == nullptr || turn.state->values().size() != floats) {
+      fail("a turn's state is not of this model's shape");
+    }
+    for (const int32_t id : turn.tokens) {
+      if (id < 0 || static_cast<size_t>(id) >= vocab) {
+        fail(fmt::format("token {} is outside the vocabulary, expected 0 to {}", id, vocab - 1));
+      }
+    }
+    const size_t n = turn.logits.size();
+    if (n != 0 && n != vocab && n != vocab * turn.tokens.size()) {
+      fail(fmt::format("logits hold {} values, expected {} or {}", n, vocab,
+                       vocab * turn.tokens.size()));
+    }
+  }
+}
+
+size_t Model::Impl::RowsPerPass(const Workspace::Impl& workspace) const {
+  if (workspace.options.max_rows != 0) return workspace.options.max_rows;
+  // A row of a layer in flight is some 40 vectors of C floats.
+  constexpr size_t kBytes = size_t{48} << 20, kVectors = 40;
+  const size_t row = kVectors * network_->config().width * sizeof(float);
+  return std::clamp<size_t>(kBytes / row, 64, 512);
+}
+
+void Model::Impl::Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const {
+  Check(turns);
+  const size_t limit = RowsPerPass(workspace);
+  std::vector<Share> shares;
+  size_t rows = 0;
+  const auto flush = [&] {
+    if (!shares.empty()) RunPass(shares, workspace);
+    shares.clear();
+    rows = 0;
+  };
+  for (const Turn& turn : turns) {
+    for (size_t begin = 0; begin < turn.tokens.size();) {
+      const size_t len = std::min(turn.tokens.size() - begin, limit - rows);
+      shares.push_back({&turn, begin, len});
+      begin += len;
+      rows += len;
+      if (rows == limit) flush();
+    }
+  }
+  flush();
+}
+
+void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& workspace) const {
+  std::vector<Segment> segments;
+  std::vector<int32_t> tokens;
+  for (const Share& s : shares) {
+    const auto ids = s.turn->tokens.subspan(s.begin, s.len);
+    segments.push_back({tokens.size(), s.len, s.turn->state->values().data()});
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  Pass p{.arena = workspace.arena,
+         .pool = workspace.pool,
+         .segments = segments,
+         .layout = network_->layout(),
+         .exact = workspace.options.exact};
+  const Arena::Mark mark = workspace.arena.mark();
+  WriteLogits(p, shares, network_->Run(p, tokens));
+  workspace.arena.Rewind(mark);
+}
+
+void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) const {
+  const size_t vocab = network_->config().vocab;
+  // Where each wanted row goes; the head is the dearest matrix, so only those.
+  std::vector<std::pair<size_t, float*>> wanted;
+  size_t begin = 0;
+  for (const Share& s : shares) {
+    const Turn& turn = *s.turn;
+    const bool all = turn.logits.size() > vocab || turn.tokens.size() == 1;
+    for (size_t i = 0; i < s.len && !turn.logits.empty(); ++i) {
+      const size_t t = s.begin + i;
+      if (all) wanted.emplace_back(begin + i, turn.logits.data() + t * vocab);
+      if (!all && t + 1 == turn.tokens.size()) wanted.emplace_back(begin + i, turn.logits.data());
+    }
+    begin += s.len;
+  }
+  // In groups, so that the logits of a long prompt need no second copy in full.
+  constexpr size_t kGroup = 32;
+  for (size_t at = 0; at < wanted.size(); at += kGroup) {
+    const size_t count = std::min(kGroup, wanted.size() - at);
+    const Arena::Mark mark = p.arena.mark();
+    const Var rows = p.New(count, x.cols());
+    for (size_t i = 0; i < count; ++i) {
+      std::copy_n(x.v.Row(wanted[at + i].first), x.cols(), rows.v.Row(i));
+    }
+    const Var logits = network_->Head(p, rows);
+    for (size_t i = 0; i < count; ++i) {
+      std::copy_n(logits.v.Row(i), vocab, wanted[at + i].second);
+    }
+    p.arena.Rewind(mark);
+  }
+}
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+Model Model::Open(const std::filesystem::path& path, const OpenOptions& options) {
+  return Model(std::make_unique<Impl>(path, options));
+}
+
+const Config& Model::config() const { return impl_->network().config(); }
+const std::filesystem::path& Model::path() const {
+  return impl_->network().checkpoint().file().path();
+}
+const std::string& Model::hash() const { return impl_->hash(); }
+StateShape Model::state_shape() const { return impl_->state_shape(); }
+
+void Model::Forward(std::span<const Turn> turns, Workspace& workspace) const {
+  impl_->Forward(turns, *workspace.impl_);
+}
+
+}  // namespace linnet

@@ -1,0 +1,224 @@
+#include "models/names.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace linnet {
+namespace {
+
+using Renames = std::vector<std::pair<std::string_view, std::string_view>>;
+
+bool StartsWith(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+bool EndsWith(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+// The first rename whose left side the name ends with.
+void RenameEnding(std::string& name, const Renames& renames) {
+  for (const auto& [from, to] : renames) {
+    if (!EndsWith(name, from)) continue;
+    name.replace(name.size() - from.size(), from.size(), to);
+    return;
+  }
+}
+
+void RenamePart(std::string& name, std::string_view from, std::string_view to) {
+  const size_t at = name.find(from);
+  if (at != std::string::npos) name.replace(at, from.size(), to);
+}
+
+// [C] as the released files have it: [1, 1, C].
+TensorView AsMix(TensorView t) {
+  t = t.Squeezed();
+  if (t.shape.size() != 1) return t;
+  const size_t n = t.shape[0];
+  t.shape = {1, 1, n};
+  t.strides = {n, n, t.strides[0]};
+  return t;
+}
+
+size_t WidthOf(const TensorFile& file, const std::string& embedding) {
+  const TensorView* emb = file.Find(embedding);
+  return emb != nullptr && emb->shape.size() == 2 ? emb->shape[1] : 0;
+}
+
+Dialect DialectOf(const TensorFile& file) {
+  for (const TensorView& t : file.tensors()) {
+    if (StartsWith(t.name, "rwkv.blocks.")) return Dialect::kHuggingFace;
+    if (StartsWith(t.name, "model.layers.") && t.name.find(".attn.k_k") != std::string::npos) {
+      return Dialect::kFla;
+    }
+  }
+  const size_t width = WidthOf(file, "emb.weight");
+  if (file.Find("blocks.0.att.time_mix_x") != nullptr) return Dialect::kWebRwkv;
+  // Of v7 the converter changes orientations only: w1 is [C, rank] as released.
+  const TensorView* w1 = file.Find("blocks.0.att.w1");
+  if (w1 != nullptr && w1->shape.size() == 2 && w1->shape[0] != width && w1->shape[1] == width) {
+    return Dialect::kWebRwkv;
+  }
+  // Of v5.2 it renames time_faaaa; a released time_first is one value a head.
+  const TensorView* first = file.Find("blocks.0.att.time_first");
+  if (first != nullptr && first->Squeezed().shape.size() == 2) return Dialect::kWebRwkv;
+  return Dialect::kBlinkDL;
+}
+
+TensorView FromWebRwkv(TensorView t) {
+  static const Renames kRenames = {
+      {"att.time_mix_x", "att.time_maa_x"},   {"att.time_mix_w", "att.time_maa_w"},
+      {"att.time_mix_k", "att.time_maa_k"},   {"att.time_mix_v", "att.time_maa_v"},
+      {"att.time_mix_r", "att.time_maa_r"},   {"att.time_mix_g", "att.time_maa_g"},
+      {"att.time_mix_w1", "att.time_maa_w1"}, {"att.time_mix_w2", "att.time_maa_w2"},
+      {"ffn.time_mix_k", "ffn.time_maa_k"},   {"ffn.time_mix_r", "ffn.time_maa_r"},
+      {"att.time_first", "att.time_faaaa"}};
+  static constexpr std::array<std::string_view, 12> kTransposed = {"att.time_mix_w1",
+                                                                   "att.time_mix_w2",
+                                                                   "att.time_decay_w1",
+                                                                   "att.time_decay_w2",
+                                                                   "att.w1",
+                                                                   "att.w2",
+                                                                   "att.a1",
+                                                                   "att.a2",
+                                                                   "att.g1",
+                                                                   "att.g2",
+                                                                   "att.v1",
+                                                                   "att.v2"};
+  if (t.shape.size() >= 2 && std::any_of(kTransposed.begin(), kTransposed.end(),
+                                         [&](auto ending) { return EndsWith(t.name, ending); })) {
+    t = t.Transposed();
+  }
+  RenameEnding(t.name, kRenames);
+  return t;
+}
+
+// v5's converted files keep time_mix_*: only v6 has maa.
+TensorView FromWebRwkv5(TensorView t) {
+  RenameEnding(t.name, {{"att.time_first", "att.time_faaaa"}});
+  return t;
+}
+
+TensorView FromHuggingFace(TensorView t) {
+  static const Renames kEndings = {{"rwkv.embeddings.weight", "emb.weight"},
+                                   {"time_mix_key", "time_mix_k"},
+                                   {"time_mix_value", "time_mix_v"},
+                                   {"time_mix_receptance", "time_mix_r"},
+                                   {"time_mix_gate", "time_mix_g"},
+                                   {"pre_ln.weight", "ln0.weight"},
+                                   {"pre_ln.bias", "ln0.bias"}};
+  RenameEnding(t.name, kEndings);
+  RenamePart(t.name, ".attention.", ".att.");
+  RenamePart(t.name, ".feed_forward.", ".ffn.");
+  if (StartsWith(t.name, "rwkv.")) t.name.erase(0, 5);
+  if (t.name.find(".time_mix_") != std::string::npos) t = AsMix(std::move(t));
+  return t;
+}
+
+// model.layers.3.attn.w_lora.lora.0.weight → blocks.3.att.w1; Linear's [out, in] is BlinkDL's
+// transposed.
+TensorView FromFlaLora(TensorView t, size_t at) {
+  const char letter = t.name[at - 1];
+  const std::string rest = t.name.substr(at + std::string_view("_lora.lora.").size());
+  t.name.resize(at - 1);
+  t.name += letter;
+  if (rest == "2.bias") {
+    t.name += '0';
+    return AsMix(std::move(t));
+  }
+  t.name += rest == "0.weight" ? '1' : '2';
+  return t.shape.size() == 2 ? t.Transposed() : t;
+}
+
+TensorView FromFla(TensorView t) {
+  static const Renames kEndings = {
+      {"model.embeddings.weight", "emb.weight"}, {"lm_head.weight", "head.weight"},
+      {"model.norm.weight", "ln_out.weight"},    {"model.norm.bias", "ln_out.bias"},
+      {"pre_norm.weight", "ln0.weight"},         {"pre_norm.bias", "ln0.bias"},
+      {"attn_norm.weight", "ln1.weight"},        {"attn_norm.bias", "ln1.bias"},
+      {"ffn_norm.weight", "ln2.weight"},         {"ffn_norm.bias", "ln2.bias"},
+      {"g_norm.weight", "ln_x.weight"},          {"g_norm.bias", "ln_x.bias"},
+      {"r_proj.weight", "receptance.weight"},    {"k_proj.weight", "key.weight"},
+      {"v_proj.weight", "value.weight"},         {"o_proj.weight", "output.weight"},
+  };
+  RenameEnding(t.name, kEndings);
+  RenamePart(t.name, "model.layers.", "blocks.");
+  RenamePart(t.name, ".attn.", ".att.");
+  const size_t lora = t.name.find("_lora.lora.");
+  if (lora != std::string::npos && lora > 0) return FromFlaLora(std::move(t), lora);
+  const std::string_view name = t.name;
+  if (EndsWith(name, ".k_k") || EndsWith(name, ".k_a") || EndsWith(name, ".ffn.x_k") ||
+      (name.size() > 4 && name.substr(name.size() - 4, 3) == ".x_")) {
+    return AsMix(std::move(t));
+  }
+  return t;
+}
+
+// Older fla exports stack the six mixes: x_x [6, C] in the order r, w, k, v, a, g.
+void SplitStacked(const TensorView& t, std::vector<TensorView>& out) {
+  const TensorView stacked = t.Squeezed();
+  if (stacked.shape.size() != 2 || stacked.shape[0] != 6) return;
+  for (size_t i = 0; i < 6; ++i) {
+    TensorView one = AsMix(stacked.Index(i));
+    one.name = t.name.substr(0, t.name.size() - 1) + "rwkvag"[i];
+    out.push_back(std::move(one));
+  }
+}
+
+std::vector<TensorView> Rename(const TensorFile& file, Dialect dialect) {
+  const bool v6 = file.Find("blocks.0.att.time_mix_x") != nullptr;
+  const bool v7 = file.Find("blocks.0.att.r_k") != nullptr;
+  std::vector<TensorView> out;
+  for (const TensorView& t : file.tensors()) {
+    switch (dialect) {
+      case Dialect::kBlinkDL:
+        out.push_back(t);
+        break;
+      case Dialect::kWebRwkv:
+        out.push_back(v6 || v7 ? FromWebRwkv(t) : FromWebRwkv5(t));
+        break;
+      case Dialect::kHuggingFace:
+        out.push_back(FromHuggingFace(t));
+        break;
+      case Dialect::kFla: {
+        TensorView named = FromFla(t);
+        if (EndsWith(named.name, ".att.x_x")) {
+          SplitStacked(named, out);
+        } else {
+          out.push_back(std::move(named));
+        }
+        break;
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+const char* Name(Dialect dialect) {
+  switch (dialect) {
+    case Dialect::kBlinkDL:
+      return "BlinkDL";
+    case Dialect::kWebRwkv:
+      return "web-rwkv";
+    case Dialect::kHuggingFace:
+      return "Hugging Face";
+    case Dialect::kFla:
+      return "fla";
+  }
+  return "?";
+}
+
+Checkpoint::Checkpoint(const std::filesystem::path& path)
+    : file_(TensorFile::Open(path)), dialect_(DialectOf(file_)), tensors_(Rename(file_, dialect_)) {
+  for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
+}
+
+const TensorView* Checkpoint::Find(const std::string& name) const {
+  const auto it = index_.find(name);
+  return it == index_.end() ? nullptr : &tensors_[it->second];
+}
+
+}  // namespace linnet

@@ -1,0 +1,47 @@
+// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whatever dialect
+// it was written in.
+#ifndef LINNET_MODELS_NAMES_H_
+#define LINNET_MODELS_NAMES_H_
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/tensor_file.h"
+
+namespace linnet {
+
+// How the names of a checkpoint are spelled.
+enum class Dialect : uint8_t {
+  kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
+  kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
+  kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
+  kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r
+};
+
+const char* Name(Dialect dialect);
+
+// Owns the mapped file; the tensors are views into it. Immutable.
+class Checkpoint {
+ public:
+  // Throws what TensorFile::Open throws.
+  explicit Checkpoint(const std::filesystem::path& path);
+
+  const TensorFile& file() const { return file_; }
+  Dialect dialect() const { return dialect_; }
+  std::span<const TensorView> tensors() const { return tensors_; }
+  const TensorView* Find(const std::string& name) const;  // null if absent
+  bool Has(const std::string& name) const { return Find(name) != nullptr; }
+
+ private:
+  TensorFile file_;
+  Dialect dialect_;
+  std::vector<TensorView> tensors_;
+  std::map<std::string, size_t, std::less<>> index_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_NAMES_H_

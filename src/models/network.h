@@ -1,0 +1,58 @@
+// Network: a checkpoint's parameters and the equations of its generation, ready for passes.
+#ifndef LINNET_MODELS_NETWORK_H_
+#define LINNET_MODELS_NETWORK_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "linnet/config.h"
+#include "models/binder.h"
+#include "models/names.h"
+#include "ops/pass.h"
+
+namespace linnet {
+
+// Immutable but for the gradients, so passes without a tape may overlap.
+class Network {
+ public:
+  // Packs the parameters; the checkpoint is kept for its embedding. Throws
+  // Error kBadModel naming the first tensor that is missing or misshapen.
+  static std::unique_ptr<Network> Bind(Checkpoint checkpoint, const Config& config,
+                                       ThreadPool& pool, const BindOptions& options);
+  virtual ~Network() = default;
+
+  const Config& config() const { return config_; }
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  const std::vector<Parameter>& parameters() const { return store_.parameters; }
+  size_t packed_bytes() const { return store_.bytes(); }
+  StateLayout layout() const;
+
+  // The residual stream after the last layer, [tokens, C]. p.segments cover
+  // the tokens. In inference the arena holds little more than one layer's rows.
+  Var Run(Pass& p, std::span<const int32_t> tokens) const;
+
+  // logits = head · LN(x; ln_out), [rows, V].
+  Var Head(Pass& p, Var x) const;
+
+ protected:
+  Network(Checkpoint checkpoint, const Config& config);
+  virtual void BindLayers(Binder& binder) = 0;
+  // One virtual call a pass picks the generation.
+  virtual Var Layers(Pass& p, Var x) const = 0;
+
+ private:
+  Var Embed(Pass& p, std::span<const int32_t> tokens) const;
+
+  Checkpoint checkpoint_;
+  Config config_;
+  ParamStore store_;
+  TensorView embedding_;
+  Mat<float> embedding_grad_;
+  NormParam ln0_, ln_out_;
+  LinearParam head_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_NETWORK_H_

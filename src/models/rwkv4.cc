@@ -1,0 +1,38 @@
+#include "models/rwkv4.h"
+
+namespace linnet {
+
+Rwkv4::Layer Rwkv4::Bind(Binder& b, const Config& c, size_t layer) {
+  const std::string att = BlockName(layer, "att");
+  const size_t C = c.width, A = c.att_width;
+  Layer w;
+  w.mix_k = b.Vector(att + "time_mix_k", C);
+  w.mix_v = b.Vector(att + "time_mix_v", C);
+  w.mix_r = b.Vector(att + "time_mix_r", C);
+  w.decay = b.Vector(att + "time_decay", A);
+  w.first = b.Vector(att + "time_first", A);
+  w.key = b.Matrix(att + "key.weight", A, C);
+  w.value = b.Matrix(att + "value.weight", A, C);
+  w.receptance = b.Matrix(att + "receptance.weight", A, C);
+  w.output = b.Matrix(att + "output.weight", C, A);
+  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_mix_");
+  return w;
+}
+
+Var Rwkv4::TimeMix(Pass& p, const Config&, const Layer& w, Var x, Carry&) {
+  const Var d = Shift(p, x, ShiftOf::kTimeMix);
+  const Var k = Linear(p, MixKeeping(p, x, d, w.mix_k), w.key);
+  const Var v = Linear(p, MixKeeping(p, x, d, w.mix_v), w.value);
+  const Var r = Sigmoid(p, Linear(p, MixKeeping(p, x, d, w.mix_r), w.receptance));
+  return Linear(p, Mul(p, r, Wkv4(p, NegExp(p, w.decay), w.first, k, v)), w.output);
+}
+
+Var Rwkv4::ChannelMix(Pass& p, const Layer& w, Var x) {
+  const Var d = Shift(p, x, ShiftOf::kChannelMix);
+  return GatedChannelMix(p, w.ffn, MixKeeping(p, x, d, w.ffn.mix_k),
+                         MixKeeping(p, x, d, w.ffn.mix_r));
+}
+
+static_assert(GenerationOfRwkv<Rwkv4>);
+
+}  // namespace linnet

@@ -1,0 +1,30 @@
+// RWKV-4 (Pile, Raven, World; arXiv:2305.13048): the equations.
+#ifndef LINNET_MODELS_RWKV4_H_
+#define LINNET_MODELS_RWKV4_H_
+
+#include "models/generation.h"
+
+namespace linnet {
+
+struct Rwkv4 {
+  using Carry = NoCarry;
+
+  struct Layer {
+    Var mix_k, mix_v, mix_r, decay, first;
+    LinearParam key, value, receptance, output;
+    ChannelMix456 ffn;
+  };
+
+  static Layer Bind(Binder& b, const Config& c, size_t layer);
+  static Var TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry& carry);
+  static Var ChannelMix(Pass& p, const Layer& w, Var x);
+};
+
+// mix * x + (1 - mix) * x before: how v4 and v5 write a token shift.
+inline Var MixKeeping(Pass& p, Var x, Var d, Var mix) {
+  return Lerp(p, x, d, Broadcast(OneMinus(p, mix), x.rows()));
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_RWKV4_H_

@@ -1,0 +1,61 @@
+#include "models/rwkv5.h"
+
+namespace linnet {
+
+template <Generation kDialect>
+auto Rwkv5<kDialect>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
+  const std::string att = BlockName(layer, "att");
+  const size_t C = c.width, A = c.att_width, decays = kPerChannel ? A : c.heads;
+  Layer w;
+  w.mix_k = b.Vector(att + "time_mix_k", C);
+  w.mix_v = b.Vector(att + "time_mix_v", C);
+  w.mix_r = b.Vector(att + "time_mix_r", C);
+  w.decay = b.Vector(att + "time_decay", decays);
+  // 5.1 was released with either name.
+  w.log_first = !b.Has(att + "time_faaaa");
+  w.first = b.Vector(att + (w.log_first ? "time_first" : "time_faaaa"), decays);
+  w.key = b.Matrix(att + "key.weight", A, C);
+  w.value = b.Matrix(att + "value.weight", A, C);
+  w.receptance = b.Matrix(att + "receptance.weight", A, C);
+  if constexpr (kGate) {
+    w.mix_g = b.Vector(att + "time_mix_g", C);
+    w.gate = b.Matrix(att + "gate.weight", A, C);
+  }
+  w.output = b.Matrix(att + "output.weight", C, A);
+  w.ln_x = b.Norm(att + "ln_x", A);
+  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_mix_");
+  return w;
+}
+
+template <Generation kDialect>
+Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
+  const Var d = Shift(p, x, ShiftOf::kTimeMix);
+  const auto mix = [&](Var keep) { return MixKeeping(p, x, d, keep); };
+  const Var r = Linear(p, mix(w.mix_r), w.receptance);
+  const Var k = Linear(p, mix(w.mix_k), w.key);
+  const Var v = Linear(p, mix(w.mix_v), w.value);
+  Var decay = ExpNegExp(p, w.decay);
+  Var u = w.log_first ? Exp(p, w.first) : w.first;
+  if constexpr (!kPerChannel) {
+    decay = Repeat(p, decay, c.head_size);
+    u = Repeat(p, u, c.head_size);
+  }
+  Var y = Wkv6(p, r, Broadcast(decay, x.rows()), k, v, u, c.heads);
+  y = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
+  if constexpr (kGate) y = Mul(p, y, Silu(p, Linear(p, mix(w.mix_g), w.gate)));
+  return Linear(p, y, w.output);
+}
+
+template <Generation kDialect>
+Var Rwkv5<kDialect>::ChannelMix(Pass& p, const Layer& w, Var x) {
+  const Var d = Shift(p, x, ShiftOf::kChannelMix);
+  return GatedChannelMix(p, w.ffn, MixKeeping(p, x, d, w.ffn.mix_k),
+                         MixKeeping(p, x, d, w.ffn.mix_r));
+}
+
+template struct Rwkv5<Generation::k50>;
+template struct Rwkv5<Generation::k51>;
+template struct Rwkv5<Generation::k52>;
+static_assert(GenerationOfRwkv<Rwkv5<Generation::k52>>);
+
+}  // namespace linnet

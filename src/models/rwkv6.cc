@@ -1,0 +1,58 @@
+#include "models/rwkv6.h"
+
+namespace linnet {
+
+Rwkv6::Layer Rwkv6::Bind(Binder& b, const Config& c, size_t layer) {
+  const std::string att = BlockName(layer, "att");
+  const size_t C = c.width, A = c.att_width;
+  const size_t mix_rank = c.ranks.at("mix"), decay_rank = c.ranks.at("decay");
+  Layer w;
+  w.maa_x = b.Vector(att + "time_maa_x", C);
+  for (size_t i = 0; i < kMixes; ++i) {
+    w.maa[i] = b.Vector(att + "time_maa_" + "wkvrg"[i], C);
+  }
+  w.maa_w1 = b.MatrixT(att + "time_maa_w1", C, kMixes * mix_rank);
+  for (size_t i = 0; i < kMixes; ++i) {
+    w.maa_w2[i] = b.SliceT(att + "time_maa_w2", i, kMixes, mix_rank, C);
+  }
+  w.decay = b.Vector(att + "time_decay", A);
+  w.first = b.Vector(att + "time_faaaa", A);
+  w.decay_w1 = b.MatrixT(att + "time_decay_w1", C, decay_rank);
+  w.decay_w2 = b.MatrixT(att + "time_decay_w2", decay_rank, A);
+  w.receptance = b.Matrix(att + "receptance.weight", A, C);
+  w.key = b.Matrix(att + "key.weight", A, C);
+  w.value = b.Matrix(att + "value.weight", A, C);
+  w.gate = b.Matrix(att + "gate.weight", A, C);
+  w.output = b.Matrix(att + "output.weight", C, A);
+  w.ln_x = b.Norm(att + "ln_x", A);
+  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_maa_");
+  return w;
+}
+
+Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
+  const size_t T = x.rows(), rank = c.ranks.at("mix");
+  const Var d = Shift(p, x, ShiftOf::kTimeMix);
+  const Var z = Lerp(p, x, d, Broadcast(w.maa_x, T));
+  const Var m = Tanh(p, Linear(p, z, w.maa_w1));  // [T, 5 * rank]
+  const auto mix = [&](size_t i) {
+    const Var shifted = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
+    return Lerp(p, x, d, Add(p, shifted, Broadcast(w.maa[i], T)));
+  };
+  const Var x_w = mix(0), k = Linear(p, mix(1), w.key), v = Linear(p, mix(2), w.value);
+  const Var r = Linear(p, mix(3), w.receptance), g = Silu(p, Linear(p, mix(4), w.gate));
+  const Var dynamic = Linear(p, Tanh(p, Linear(p, x_w, w.decay_w1)), w.decay_w2);
+  const Var decay = ExpNegExp(p, Add(p, dynamic, Broadcast(w.decay, T)));
+  const Var y = Wkv6(p, r, decay, k, v, w.first, c.heads);
+  const Var o = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
+  return Linear(p, Mul(p, o, g), w.output);
+}
+
+Var Rwkv6::ChannelMix(Pass& p, const Layer& w, Var x) {
+  const Var d = Shift(p, x, ShiftOf::kChannelMix);
+  return GatedChannelMix(p, w.ffn, Lerp(p, x, d, Broadcast(w.ffn.mix_k, x.rows())),
+                         Lerp(p, x, d, Broadcast(w.ffn.mix_r, x.rows())));
+}
+
+static_assert(GenerationOfRwkv<Rwkv6>);
+
+}  // namespace linnet

@@ -1,0 +1,80 @@
+#include "models/rwkv7.h"
+
+namespace linnet {
+
+Rwkv7::Layer Rwkv7::Bind(Binder& b, const Config& c, size_t layer) {
+  const std::string att = BlockName(layer, "att"), ffn = BlockName(layer, "ffn");
+  const size_t C = c.width, A = c.att_width;
+  const auto low_rank = [&](const char* letter, bool bias) {
+    const std::string name = att + letter;
+    const size_t rank = c.ranks.at(letter);
+    LowRank w;
+    if (bias) w.bias = b.Vector(name + "0", A);
+    w.first = b.MatrixT(name + "1", C, rank);
+    w.second = b.MatrixT(name + "2", rank, A);
+    return w;
+  };
+  Layer w;
+  w.is_first = layer == 0;
+  w.x_r = b.Vector(att + "x_r", C);
+  w.x_w = b.Vector(att + "x_w", C);
+  w.x_k = b.Vector(att + "x_k", C);
+  w.x_v = b.Vector(att + "x_v", C);
+  w.x_a = b.Vector(att + "x_a", C);
+  w.x_g = b.Vector(att + "x_g", C);
+  w.w = low_rank("w", true);
+  w.a = low_rank("a", true);
+  if (!w.is_first) w.v = low_rank("v", true);
+  w.g = low_rank("g", false);
+  w.k_k = b.Vector(att + "k_k", A);
+  w.k_a = b.Vector(att + "k_a", A);
+  w.r_k = b.Vector(att + "r_k", A);
+  w.receptance = b.Matrix(att + "receptance.weight", A, C);
+  w.key = b.Matrix(att + "key.weight", A, C);
+  w.value = b.Matrix(att + "value.weight", A, C);
+  w.output = b.Matrix(att + "output.weight", C, A);
+  w.ln_x = b.Norm(att + "ln_x", A);
+  w.ffn_x_k = b.Vector(ffn + "x_k", C);
+  w.ffn_key = b.Matrix(ffn + "key.weight", c.ffn, C);
+  w.ffn_value = b.Matrix(ffn + "value.weight", C, c.ffn);
+  return w;
+}
+
+Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry) {
+  const size_t T = x.rows();
+  const Var d = Shift(p, x, ShiftOf::kTimeMix);
+  const auto mix = [&](Var mu) { return Lerp(p, x, d, Broadcast(mu, T)); };
+  const auto row = [&](Var param) { return Broadcast(param, T); };
+  const auto biased = [&](Var y, const LowRank& m) {
+    return Add(p, Linear(p, y, m.second), row(m.bias));
+  };
+  const Var r = Linear(p, mix(l.x_r), l.receptance);
+  const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, mix(l.x_w), l.w.first)), l.w));
+  Var k = Linear(p, mix(l.x_k), l.key);
+  const Var x_v = mix(l.x_v);
+  Var v = Linear(p, x_v, l.value);
+  const Var a = Sigmoid(p, biased(Linear(p, mix(l.x_a), l.a.first), l.a));
+  const Var g = Linear(p, Sigmoid(p, Linear(p, mix(l.x_g), l.g.first)), l.g.second);
+  if (l.is_first) {
+    carry.v_first = v;
+  } else {
+    const Var share = Sigmoid(p, biased(Linear(p, x_v, l.v.first), l.v));
+    v = Lerp(p, v, Sub(p, carry.v_first, v), share);
+  }
+  const Var kk = NormalizeHeads(p, Mul(p, k, row(l.k_k)), c.heads);
+  k = Lerp(p, k, Sub(p, Mul(p, k, a), k), row(l.k_a));  // k (1 + (a - 1) k_a)
+  Var y = Wkv7(p, r, w, k, v, Neg(p, kk), Mul(p, kk, a), c.heads);
+  y = Norm(p, y, c.heads, l.ln_x.gain, l.ln_x.bias, c.ln_x_eps);
+  y = AddBonus(p, y, r, k, v, l.r_k, c.heads);
+  return Linear(p, Mul(p, y, g), l.output);
+}
+
+Var Rwkv7::ChannelMix(Pass& p, const Layer& l, Var x) {
+  const Var d = Shift(p, x, ShiftOf::kChannelMix);
+  const Var k = Linear(p, Lerp(p, x, d, Broadcast(l.ffn_x_k, x.rows())), l.ffn_key);
+  return Linear(p, ReluSquared(p, k), l.ffn_value);
+}
+
+static_assert(GenerationOfRwkv<Rwkv7>);
+
+}  // namespace linnet

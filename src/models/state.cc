@@ -1,0 +1,247 @@
+#include "linnet/state.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "io/tensor_file.h"
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+
+namespace linnet {
+namespace {
+
+constexpr float kNoExponent = -1e30f;  // v4's pp of an empty past (rwkv.cpp, ChatRWKV)
+
+std::string Describe(const StateShape& s) {
+  return fmt::format("RWKV-{} with {} layers, width {}, {} heads", Name(s.generation), s.layers,
+                     s.width, s.heads);
+}
+
+// Of one head or many, [key][value] to [value][key] and back.
+void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
+  for (size_t h = 0; h < heads; ++h) {
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < n; ++j) to[(h * n + j) * n + i] = from[(h * n + i) * n + j];
+    }
+  }
+}
+
+std::vector<std::vector<size_t>> ReferenceShapes(const StateShape& s) {
+  const size_t A = s.heads * s.head_size;
+  if (s.generation == Generation::k4) return {{s.width}, {A}, {A}, {A}, {s.width}};
+  return {{s.width}, {s.heads, s.head_size, s.head_size}, {s.width}};
+}
+
+size_t Number(const TensorFile& file, const std::string& key) {
+  const auto it = file.metadata().find(key);
+  size_t value = 0;
+  if (it != file.metadata().end()) {
+    const std::string& text = it->second;
+    const auto end = text.data() + text.size();
+    if (std::from_chars(text.data(), end, value).ptr == end && value < (size_t{1} << 24)) {
+      return value;
+    }
+  }
+  throw Error(ErrorKind::kBadState,
+              fmt::format("{}: metadata {} is missing or no number; the state file is broken",
+                          file.path().string(), key));
+}
+
+Generation GenerationNamed(const TensorFile& file) {
+  const auto it = file.metadata().find("generation");
+  for (const auto g : {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
+                       Generation::k6, Generation::k7}) {
+    if (it != file.metadata().end() && it->second == Name(g)) return g;
+  }
+  throw Error(ErrorKind::kBadState,
+              file.path().string() + ": metadata generation is missing or unknown");
+}
+
+StateShape ShapeOf(const TensorFile& file) {
+  StateShape s;
+  s.generation = GenerationNamed(file);
+  s.layers = Number(file, "layers");
+  s.width = Number(file, "width");
+  s.heads = Number(file, "heads");
+  s.head_size = Number(file, "head_size");
+  const auto hash = file.metadata().find("model_hash");
+  if (hash != file.metadata().end()) s.model_hash = hash->second;
+  return s;
+}
+
+bool IsSaved(const TensorFile& file) {
+  const auto kind = file.metadata().find("kind");
+  return kind != file.metadata().end() && kind->second == "linnet state";
+}
+
+State ReadSaved(const TensorFile& file) {
+  const StateShape shape = ShapeOf(file);
+  const auto shapes = ReferenceShapes(shape);
+  std::vector<StateTensor> list;
+  // Tensors are looked up before anything is sized by the file's own words.
+  for (size_t i = 0; i < shape.layers * shapes.size(); ++i) {
+    const std::string name = fmt::format("state.{:03}", i);
+    const TensorView* t = file.Find(name);
+    if (t == nullptr || t->shape != shapes[i % shapes.size()]) {
+      throw Error(
+          ErrorKind::kBadState,
+          fmt::format("{}: {} is {}, expected [{}]", file.path().string(), name,
+                      t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
+                      fmt::join(shapes[i % shapes.size()], ", ")));
+    }
+    list.push_back({t->shape, ReadAll(*t)});
+  }
+  return State::FromReference(shape, list);
+}
+
+// BlinkDL's tuned states are [value][key] for every generation, and start with
+// zero shifts.
+State ReadTuned(const TensorFile& file, const StateShape& model) {
+  const auto fail = [&](const std::string& what) {
+    return Error(ErrorKind::kBadState, file.path().string() + ": " + what);
+  };
+  if (model.generation == Generation::k4) {
+    throw fail("tuned states exist for RWKV-5 and later, this model is RWKV-4");
+  }
+  State state(model);
+  const std::vector<size_t> expected = {model.heads, model.head_size, model.head_size};
+  for (size_t layer = 0; layer < model.layers; ++layer) {
+    const std::string name = fmt::format("blocks.{}.att.time_state", layer);
+    const TensorView* t = file.Find(name);
+    if (t == nullptr) {
+      throw fail(fmt::format("{} is missing, expected a state of {}", name, Describe(model)));
+    }
+    if (t->shape != expected) {
+      throw fail(fmt::format("{}, expected [{}]", linnet::Describe(*t), fmt::join(expected, ", ")));
+    }
+    float* wkv = state.values().data() + layer * model.layer_floats() + model.width;
+    TransposeHeads(ReadAll(*t).data(), model.heads, model.head_size, wkv);
+  }
+  if (file.Find(fmt::format("blocks.{}.att.time_state", model.layers)) != nullptr) {
+    throw fail(fmt::format("holds more layers than the model's {}", model.layers));
+  }
+  return state;
+}
+
+bool SameSizes(const StateShape& a, const StateShape& b) {
+  return a.generation == b.generation && a.layers == b.layers && a.width == b.width &&
+         a.heads == b.heads && a.head_size == b.head_size;
+}
+
+[[noreturn]] void RefuseUnknown(const TensorFile& file) {
+  throw Error(ErrorKind::kBadState,
+              file.path().string() +
+                  ": is neither a saved state nor a tuned one (blocks.N.att.time_state)");
+}
+
+}  // namespace
+
+State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
+
+void State::Reset() {
+  std::fill(values_.begin(), values_.end(), 0.0f);
+  if (shape_.generation != Generation::k4) return;
+  const size_t A = shape_.heads * shape_.head_size;
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    const size_t pp = layer * shape_.layer_floats() + shape_.width + 2 * A;
+    std::fill_n(values_.begin() + static_cast<ptrdiff_t>(pp), A, kNoExponent);
+  }
+}
+
+std::vector<StateTensor> State::ToReference() const {
+  const auto shapes = ReferenceShapes(shape_);
+  std::vector<StateTensor> list;
+  const float* at = values_.data();
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    for (const auto& shape : shapes) {
+      size_t n = 1;
+      for (const size_t d : shape) n *= d;
+      StateTensor t{shape, std::vector<float>(at, at + n)};
+      if (shape_.generation == Generation::k7 && shape.size() == 3) {
+        TransposeHeads(at, shape[0], shape[1], t.values.data());
+      }
+      list.push_back(std::move(t));
+      at += n;
+    }
+  }
+  return list;
+}
+
+State State::FromReference(StateShape shape, const std::vector<StateTensor>& list) {
+  const auto shapes = ReferenceShapes(shape);
+  if (list.size() != shape.layers * shapes.size()) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("a state of {} tensors, expected {} ({})", list.size(),
+                            shape.layers * shapes.size(), Describe(shape)));
+  }
+  State state(shape);
+  float* at = state.values_.data();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto& expected = shapes[i % shapes.size()];
+    size_t n = 1;
+    for (const size_t d : expected) n *= d;
+    if (list[i].values.size() != n) {
+      throw Error(ErrorKind::kBadState,
+                  fmt::format("state.{:03} holds {} values, expected [{}]", i,
+                              list[i].values.size(), fmt::join(expected, ", ")));
+    }
+    if (shape.generation == Generation::k7 && expected.size() == 3) {
+      TransposeHeads(list[i].values.data(), expected[0], expected[1], at);
+    } else {
+      std::copy(list[i].values.begin(), list[i].values.end(), at);
+    }
+    at += n;
+  }
+  return state;
+}
+
+void State::Save(const std::filesystem::path& path) const {
+  const auto list = ToReference();
+  std::vector<TensorSpec> specs;
+  for (size_t i = 0; i < list.size(); ++i) {
+    specs.push_back({fmt::format("state.{:03}", i), SourceType::kF32, list[i].shape});
+  }
+  const auto writer = TensorWriter::Create(path, specs,
+                                           {{"kind", "linnet state"},
+                                            {"generation", Name(shape_.generation)},
+                                            {"layers", std::to_string(shape_.layers)},
+                                            {"width", std::to_string(shape_.width)},
+                                            {"heads", std::to_string(shape_.heads)},
+                                            {"head_size", std::to_string(shape_.head_size)},
+                                            {"model_hash", shape_.model_hash}});
+  for (const StateTensor& t : list) writer->AppendFloats(SourceType::kF32, t.values);
+  writer->Finish();
+}
+
+State State::Load(const std::filesystem::path& path) {
+  const TensorFile file = TensorFile::Open(path);
+  if (!IsSaved(file)) RefuseUnknown(file);
+  return ReadSaved(file);
+}
+
+State State::Load(const std::filesystem::path& path, const StateShape& model) {
+  const TensorFile file = TensorFile::Open(path);
+  if (file.Find("blocks.0.att.time_state") != nullptr) return ReadTuned(file, model);
+  if (!IsSaved(file)) RefuseUnknown(file);
+  State state = ReadSaved(file);
+  if (!SameSizes(state.shape_, model)) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("{}: a state of {}, but the model is {}", path.string(),
+                            Describe(state.shape_), Describe(model)));
+  }
+  if (!state.shape_.model_hash.empty() && !model.model_hash.empty() &&
+      state.shape_.model_hash != model.model_hash) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("{}: a state of another model ({}) of the same size, this one is {}",
+                            path.string(), state.shape_.model_hash, model.model_hash));
+  }
+  state.shape_.model_hash = model.model_hash;
+  return state;
+}
+
+}  // namespace linnet

@@ -1,0 +1,295 @@
+// Every operation's vjp is the slope of its forward: central differences on well-scaled inputs.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "base/buffer.h"
+#include "kernels/matmul.h"
+#include "ops/ops.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kRows = 5, kCols = 8, kHeads = 2;
+
+// A pass over two segments, so that what reaches into the state is seen twice.
+class Bench {
+ public:
+  explicit Bench(bool record, size_t wkv, float first = 0.0f)
+      : state_(2 * (2 * kCols + wkv), 0.1f),
+        segments_{{0, 3, state_.data()}, {3, 2, state_.data() + 2 * kCols + wkv}},
+        pass_{.arena = arena_,
+              .pool = pool_,
+              .segments = segments_,
+              .layout = {kCols, wkv},
+              .exact = true,
+              .tape = record ? &tape_ : nullptr} {
+    for (float& x : state_) x += first;
+  }
+  Pass& pass() { return pass_; }
+  Tape& tape() { return tape_; }
+
+ private:
+  Arena arena_;
+  ThreadPool pool_{2};
+  Tape tape_;
+  std::vector<float> state_;
+  Segment segments_[2];
+  Pass pass_;
+};
+
+struct Input {
+  size_t rows, cols;
+  float low = -1, high = 1;
+};
+
+using Op = std::function<Var(Pass&, const std::vector<Var>&)>;
+
+class Checker {
+ public:
+  Checker(std::vector<Input> inputs, Op op, size_t wkv = 0)
+      : shapes_(std::move(inputs)), op_(std::move(op)), wkv_(wkv) {
+    for (const Input& in : shapes_) {
+      std::uniform_real_distribution<float> value(in.low, in.high);
+      auto& values = values_.emplace_back(in.rows * in.cols);
+      for (float& x : values) x = value(random_);
+    }
+  }
+
+  void Check(double tolerance = 2e-3) {
+    const auto gradients = Backward();
+    for (size_t i = 0; i < values_.size(); ++i) {
+      double largest = 1e-3, difference = 0;
+      for (size_t j = 0; j < values_[i].size(); ++j) {
+        const double slope = Slope(i, j);
+        largest = std::max(largest, std::abs(slope));
+        difference = std::max(difference, std::abs(slope - gradients[i][j]));
+      }
+      EXPECT_LE(difference, tolerance * largest) << "input " << i;
+    }
+  }
+
+ private:
+  // The scalar is a fixed random weighting of the outputs.
+  static double WeightOf(size_t i) { return std::sin(1.0 + 3.7 * static_cast<double>(i)); }
+
+  std::vector<Var> Inputs(std::vector<std::vector<float>>& gradients) {
+    std::vector<Var> vars;
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const auto [rows, cols, low, high] = shapes_[i];
+      gradients.emplace_back(rows * cols, 0.0f);
+      vars.push_back(
+          {{values_[i].data(), rows, cols, cols}, {gradients[i].data(), rows, cols, cols}});
+    }
+    return vars;
+  }
+
+  std::vector<std::vector<float>> Backward() {
+    Bench bench(true, wkv_);
+    std::vector<std::vector<float>> gradients;
+    gradients.reserve(shapes_.size());
+    const Var y = op_(bench.pass(), Inputs(gradients));
+    for (size_t t = 0; t < y.rows(); ++t) {
+      for (size_t c = 0; c < y.cols(); ++c) {
+        y.g.Row(t)[c] = static_cast<float>(WeightOf(t * y.cols() + c));
+      }
+    }
+    bench.tape().Backward();
+    return gradients;
+  }
+
+  double Value() {
+    Bench bench(false, wkv_);
+    std::vector<std::vector<float>> gradients;
+    gradients.reserve(shapes_.size());
+    const Var y = op_(bench.pass(), Inputs(gradients));
+    double sum = 0;
+    for (size_t t = 0; t < y.rows(); ++t) {
+      for (size_t c = 0; c < y.cols(); ++c) sum += WeightOf(t * y.cols() + c) * y.v.Row(t)[c];
+    }
+    return sum;
+  }
+
+  double Slope(size_t input, size_t element) {
+    float& x = values_[input][element];
+    const float at = x, step = 0.01f;
+    x = at + step;
+    const double up = Value(), width = double{x} - (at - step);
+    x = at - step;
+    const double down = Value();
+    x = at;
+    return (up - down) / width;
+  }
+
+  std::mt19937 random_{7};
+  std::vector<Input> shapes_;
+  Op op_;
+  size_t wkv_;
+  std::vector<std::vector<float>> values_;
+};
+
+const Input kRowsIn{kRows, kCols}, kRow{1, kCols};
+
+TEST(OpGradient, MapsOfOneInput) {
+  using Map = Var (*)(Pass&, Var);
+  for (const Map map : {Map{Neg}, Map{OneMinus}, Map{Exp}, Map{Sigmoid}, Map{Tanh}, Map{Silu},
+                        Map{ExpNegExp}, Map{NegExp}, Map{GooseDecay}}) {
+    Checker({kRowsIn}, [map](Pass& p, const auto& x) { return map(p, x[0]); }).Check();
+  }
+}
+
+TEST(OpGradient, ReluSquaredOnBothSidesOfItsKink) {
+  for (const Input in : {Input{kRows, kCols, 0.1f, 1}, Input{kRows, kCols, -1, -0.1f}}) {
+    Checker({in}, [](Pass& p, const auto& x) { return ReluSquared(p, x[0]); }).Check();
+  }
+}
+
+TEST(OpGradient, MapsOfTwoInputs) {
+  using Map2 = Var (*)(Pass&, Var, Var);
+  for (const Map2 map : {Map2{Add}, Map2{Sub}, Map2{Mul}, Map2{Residual}}) {
+    Checker({kRowsIn, kRowsIn, kRowsIn}, [map](Pass& p, const auto& x) {
+      return map(p, Add(p, x[0], x[1]), x[2]);
+    }).Check();
+  }
+}
+
+TEST(OpGradient, BroadcastSumsOverRows) {
+  Checker({kRowsIn, kRow}, [](Pass& p, const auto& x) {
+    return Mul(p, x[0], Broadcast(x[1], kRows));
+  }).Check();
+}
+
+TEST(OpGradient, RepeatAndColumns) {
+  Checker({{kRows, 4}}, [](Pass& p, const auto& x) { return Repeat(p, x[0], 3); }).Check();
+  Checker({kRowsIn}, [](Pass& p, const auto& x) { return Exp(p, Columns(x[0], 2, 3)); }).Check();
+}
+
+TEST(OpGradient, Lerp) {
+  Checker({kRowsIn, kRowsIn, kRow}, [](Pass& p, const auto& x) {
+    return Lerp(p, x[0], x[1], Broadcast(x[2], kRows));
+  }).Check();
+}
+
+TEST(OpGradient, ShiftStaysInItsSegment) {
+  for (const ShiftOf which : {ShiftOf::kTimeMix, ShiftOf::kChannelMix}) {
+    Checker({kRowsIn}, [which](Pass& p, const auto& x) { return Shift(p, x[0], which); }).Check();
+  }
+}
+
+TEST(OpGradient, Norms) {
+  for (const size_t groups : {size_t{1}, kHeads}) {
+    Checker({kRowsIn, kRow, kRow}, [groups](Pass& p, const auto& x) {
+      return Norm(p, x[0], groups, x[1], x[2], 1e-3f);
+    }).Check();
+  }
+}
+
+TEST(OpGradient, Heads) {
+  Checker({kRowsIn}, [](Pass& p, const auto& x) {
+    return NormalizeHeads(p, x[0], kHeads);
+  }).Check();
+  Checker({kRowsIn, kRowsIn, kRowsIn, kRowsIn, kRow}, [](Pass& p, const auto& x) {
+    return AddBonus(p, x[0], x[1], x[2], x[3], x[4], kHeads);
+  }).Check();
+}
+
+TEST(OpGradient, Wkv4) {
+  Checker(
+      {{1, kCols, -1.0f, -0.1f}, kRow, kRowsIn, kRowsIn},
+      [](Pass& p, const auto& x) { return Wkv4(p, x[0], x[1], x[2], x[3]); }, 3 * kCols)
+      .Check();
+}
+
+TEST(OpGradient, Wkv6) {
+  const size_t state = kCols * kCols / kHeads;
+  Checker(
+      {kRowsIn, {kRows, kCols, 0.2f, 0.9f}, kRowsIn, kRowsIn, kRow},
+      [](Pass& p, const auto& x) { return Wkv6(p, x[0], x[1], x[2], x[3], x[4], kHeads); }, state)
+      .Check();
+  Checker(
+      {kRowsIn, {1, kCols, 0.2f, 0.9f}, kRowsIn, kRowsIn, kRow},
+      [](Pass& p, const auto& x) {
+        return Wkv6(p, x[0], Broadcast(x[1], kRows), x[2], x[3], x[4], kHeads);
+      },
+      state)
+      .Check();
+}
+
+TEST(OpGradient, Wkv7) {
+  Checker(
+      {kRowsIn, {kRows, kCols, 0.55f, 0.95f}, kRowsIn, kRowsIn, kRowsIn, kRowsIn},
+      [](Pass& p, const auto& x) { return Wkv7(p, x[0], x[1], x[2], x[3], x[4], x[5], kHeads); },
+      kCols * kCols / kHeads)
+      .Check();
+}
+
+// The matrix of a Linear, packed; its gradient is compared through the rows.
+TEST(OpGradient, LinearToItsInput) {
+  const size_t out = 70;
+  std::vector<float> source(out * kCols);
+  std::mt19937 random(3);
+  for (float& x : source) x = std::uniform_real_distribution<float>(-1, 1)(random);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    Buffer packed(PackedBytes(dtype, out, kCols));
+    for (size_t panel = 0; panel * kPanelRows < out; ++panel) {
+      PackPanel(dtype, source.data() + panel * kPanelRows * kCols, kCols,
+                std::min(kPanelRows, out - panel * kPanelRows), kCols,
+                packed.data() + panel * PanelBytes(dtype, kCols));
+    }
+    const LinearParam w{{dtype, out, kCols, packed.data()}, {}};
+    Checker({kRowsIn}, [&w](Pass& p, const auto& x) { return Linear(p, x[0], w); }).Check();
+  }
+}
+
+TEST(OpGradient, LinearToItsMatrix) {
+  const size_t out = 3;
+  std::vector<float> source(out * kCols, 0.5f), gradient(out * kCols, 1.0f);
+  Buffer packed(PackedBytes(DType::kF32, out, kCols));
+  PackPanel(DType::kF32, source.data(), kCols, out, kCols, packed.data());
+  const LinearParam w{{DType::kF32, out, kCols, packed.data()},
+                      {gradient.data(), out, kCols, kCols}};
+  Bench bench(true, 0);
+  const Var x = bench.pass().New(kRows, kCols);
+  for (size_t i = 0; i < kRows * kCols; ++i) x.v.data[i] = std::cos(static_cast<float>(i));
+  const Var y = Linear(bench.pass(), x, w);
+  for (size_t i = 0; i < kRows * out; ++i) y.g.data[i] = std::sin(static_cast<float>(i));
+  bench.tape().Backward();
+  for (size_t n = 0; n < out; ++n) {
+    for (size_t k = 0; k < kCols; ++k) {
+      double expected = 1;  // ops add to a gradient
+      for (size_t t = 0; t < kRows; ++t) expected += double{y.g.Row(t)[n]} * x.v.Row(t)[k];
+      EXPECT_NEAR(gradient[n * kCols + k], expected, 1e-5);
+    }
+  }
+}
+
+TEST(OpGradient, CrossEntropyAndL2Wrap) {
+  const std::vector<int32_t> targets = {1, 7, 0, 3, 3};
+  for (const bool l2wrap : {false, true}) {
+    Bench bench(true, 0);
+    const Var x = bench.pass().New(kRows, kCols);
+    std::mt19937 random(5);
+    for (size_t i = 0; i < kRows * kCols; ++i) {
+      x.v.data[i] = std::uniform_real_distribution<float>(-2, 2)(random);
+    }
+    CrossEntropy(bench.pass(), x, targets, l2wrap);
+    bench.tape().Backward();
+    for (size_t t = 0; t < kRows; ++t) {
+      const auto row = x.v[t];
+      double sum = 0;
+      for (const float v : row) sum += std::exp(double{v});
+      const auto top = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+      for (size_t i = 0; i < kCols; ++i) {
+        double expected = std::exp(double{row[i]}) / sum;
+        if (i == static_cast<size_t>(targets[t])) expected -= 1;
+        if (l2wrap && i == top) expected += 1e-4 * row[i];
+        EXPECT_NEAR(x.g.Row(t)[i], expected / kRows, 1e-7);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace linnet
