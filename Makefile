@@ -11,7 +11,8 @@ DESTDIR ?=
 RUNS ?= 2000000
 JOBS ?= $(shell nproc)
 
-configure = cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
+# Set-up that is not Debian's: the World vocabulary, from the Python package index.
+configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
 .PHONY: help chat test build bench format lint install soak
 

@@ -28,6 +28,8 @@ struct CommonOptions {
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
                      CommonOptions& common, std::function<void()> run);
 
+// Each lives in the file of its name; main.cc calls them in the order of --help.
+void AddTokenize(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have

@@ -1,0 +1,173 @@
+// linnet tokenize: text to ids and back, from stdin to stdout.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/cli.h"
+#include "linnet/error.h"
+#include "linnet/tokenizer.h"
+#include "models/detect.h"
+#include "models/names.h"
+
+namespace linnet::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  CommonOptions common;
+  std::string model;
+  bool jsonl = false, decode = false;
+};
+
+std::string ReadInput() {
+  std::string text;
+  char chunk[1 << 16];
+  size_t count;
+  while ((count = std::fread(chunk, 1, sizeof chunk, stdin)) > 0) text.append(chunk, count);
+  if (std::ferror(stdin) != 0) throw Error(ErrorKind::kIo, "stdin: cannot be read");
+  return text;
+}
+
+// False at the end of the input; a last line without its line break counts.
+bool ReadLine(std::string& line) {
+  line.clear();
+  int c;
+  while ((c = std::getc(stdin)) != EOF && c != '\n') line += static_cast<char>(c);
+  return c != EOF || !line.empty();
+}
+
+int32_t CheckedId(int64_t id, const Tokenizer& tokenizer) {
+  if (id < 0 || static_cast<uint64_t>(id) >= tokenizer.size()) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("id {} is outside the vocabulary, 0 to {}", id, tokenizer.size() - 1));
+  }
+  return static_cast<int32_t>(id);
+}
+
+// "1, 2,3": ids with commas or blanks between them.
+std::vector<int32_t> ParseIds(std::string_view text, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  for (;;) {
+    const size_t begin = text.find_first_not_of(", \t\r\n");
+    if (begin == std::string_view::npos) return ids;
+    text.remove_prefix(begin);
+    const std::string_view word = text.substr(0, text.find_first_of(", \t\r\n"));
+    int64_t id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size()) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("found '{}', expected ids with commas between them", word.substr(0, 40)));
+    }
+    ids.push_back(CheckedId(id, tokenizer));
+    text.remove_prefix(word.size());
+  }
+}
+
+std::string DecodeText(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  Utf8Stream stream;
+  std::string text = stream.Push(tokenizer.Decode(ids));
+  return text + stream.Finish();
+}
+
+std::vector<int32_t> IdsOf(const json& line, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  for (const json& id : line) {
+    // An unsigned number past int64 is out of range too; get() would wrap it.
+    if (id.is_number_unsigned() && id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
+      throw Error(ErrorKind::kBadInput, fmt::format("id {} is outside the vocabulary", id.dump()));
+    }
+    if (!id.is_number_integer()) {
+      throw Error(ErrorKind::kBadInput, "\"ids\" holds something else than whole numbers");
+    }
+    ids.push_back(CheckedId(id.get<int64_t>(), tokenizer));
+  }
+  return ids;
+}
+
+std::string ConvertLine(const std::string& line, const Tokenizer& tokenizer, bool decode) {
+  const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) throw Error(ErrorKind::kBadInput, "not a JSON object");
+  const char* const key = decode ? "ids" : "text";
+  const auto value = object.find(key);
+  if (value == object.end() || !(decode ? value->is_array() : value->is_string())) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("expected {{\"{}\": {}}}", key, decode ? "[...]" : "\"...\""));
+  }
+  json result;
+  if (decode) {
+    result["text"] = DecodeText(tokenizer, IdsOf(*value, tokenizer));
+  } else {
+    result["ids"] = tokenizer.Encode(value->get_ref<const std::string&>());
+  }
+  return result.dump();
+}
+
+void RunLines(const Options& options, const Tokenizer& tokenizer) {
+  std::string line;
+  for (size_t number = 1; ReadLine(line); ++number) {
+    try {
+      Print(ConvertLine(line, tokenizer, options.decode) + "\n");
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("stdin:{}: {}", number, error.what()));
+    }
+  }
+}
+
+void RunWhole(const Options& options, const Tokenizer& tokenizer) {
+  const std::string input = ReadInput();
+  if (options.decode) {
+    std::vector<int32_t> ids;
+    try {
+      ids = ParseIds(input, tokenizer);
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("stdin: {}", error.what()));
+    }
+    const std::string text = DecodeText(tokenizer, ids);
+    Print(options.common.json ? json{{"text", text}}.dump() + "\n" : text);
+    return;
+  }
+  const std::vector<int32_t> ids = tokenizer.Encode(input);
+  Print(options.common.json ? json{{"ids", ids}}.dump() + "\n"
+                            : fmt::format("{}\n", fmt::join(ids, ",")));
+}
+
+std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
+  if (!options.common.vocab.empty()) return Tokenizer::Load(options.common.vocab);
+  if (options.model.empty()) {
+    throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
+  }
+  return Tokenizer::ForVocabulary(ConfigOf(Checkpoint(options.model)).vocab, options.model);
+}
+
+void Run(const Options& options) {
+  const auto tokenizer = TokenizerOf(options);
+  options.jsonl ? RunLines(options, *tokenizer) : RunWhole(options, *tokenizer);
+}
+
+}  // namespace
+
+void AddTokenize(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "tokenize", "Turn text on stdin into token ids, and back",
+                 "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt",
+                 options->common, [options] { Run(*options); });
+  command->add_option("--model", options->model, "Take the vocabulary this model belongs to")
+      ->type_name("MODEL");
+  command->add_flag("--jsonl", options->jsonl,
+                    "Read {\"text\"} lines and write {\"ids\"} lines; with --decode the reverse");
+  command->add_flag("--decode", options->decode, "Read ids and write text");
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,41 @@
+// Runs the program `linnet` as a user would, for tests.
+#ifndef LINNET_TESTS_PROGRAM_H_
+#define LINNET_TESTS_PROGRAM_H_
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace linnet {
+
+struct Outcome {
+  int exit_code;  // minus the signal's number if one ended it
+  std::string out, err;
+};
+
+// Runs `linnet` with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
+// sends it SIGINT after that many seconds.
+Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
+                  double interrupt_after = 0);
+
+// A folder that is removed with all it holds.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  std::string operator/(const char* name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void WriteFile(const std::filesystem::path& path, std::string_view bytes);
+std::string ReadFile(const std::filesystem::path& path);
+
+}  // namespace linnet
+
+#endif  // LINNET_TESTS_PROGRAM_H_
