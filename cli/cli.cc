@@ -43,6 +43,10 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   command->add_option("--vocab", common.vocab, "Take the vocabulary from this file")
       ->type_name("FILE")
       ->group("Common");
+  command
+      ->add_option("--quant", common.quant, "Pack matrices in this format, of the first N layers")
+      ->type_name("TYPE[:N]")
+      ->group("Common");
   command->callback([&common, run = std::move(run)] {
     if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
     run();

@@ -20,6 +20,7 @@ struct CommonOptions {
   bool force = false;  // go on where a guess says it will not fit
   std::string isa;     // a lower instruction-set level; empty: the highest
   std::string vocab;   // a vocabulary file; empty: the model's own
+  std::string quant;   // TYPE[:N]: pack the first N layers' matrices so
 };
 
 // Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
@@ -30,6 +31,8 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 
 // Each lives in the file of its name; main.cc calls them in the order of --help.
 void AddTokenize(CLI::App& app);
+void AddLogits(CLI::App& app);
+void AddGrad(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have

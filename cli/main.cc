@@ -33,6 +33,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("`linnet COMMAND --help` shows its options and an example.");
   AddTokenize(app);
+  AddLogits(app);
+  AddGrad(app);
   try {
     app.parse(argc, argv);
     FlushOutput();

@@ -1,0 +1,64 @@
+// linnet grad: the loss of a row of tokens and its gradient, as a file for other programs.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "cli/cli.h"
+#include "cli/model.h"
+#include "io/tensor_writer.h"
+#include "models/detect.h"
+#include "models/gradient.h"
+
+namespace linnet::cli {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string model, tokens, out;
+  bool l2wrap = false;
+};
+
+void Write(const std::string& path, double loss, const std::vector<Parameter>& parameters) {
+  std::vector<TensorSpec> specs = {{"loss", SourceType::kF32, {1}}};
+  // The slices of one tensor stand in order, one behind the other.
+  for (const Parameter& p : parameters) {
+    if (p.slice == 0) specs.push_back({"grad." + p.name, SourceType::kF32, p.shape});
+  }
+  const auto writer = TensorWriter::Create(path, specs);
+  const auto value = static_cast<float>(loss);
+  writer->AppendFloats(SourceType::kF32, {&value, 1});
+  for (const Parameter& p : parameters) {
+    writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p));
+  }
+  writer->Finish();
+}
+
+void RunGrad(const Options& o) {
+  Checkpoint checkpoint(o.model);
+  const Config config = ConfigOf(checkpoint);
+  const auto tokens = ParseIds(o.tokens, config.vocab);
+  ThreadPool pool(o.common.threads);
+  BindOptions options;
+  options.gradients = true;
+  const auto network = Network::Bind(std::move(checkpoint), config, pool, options);
+  const double loss = AddGradient(*network, tokens, o.l2wrap, pool);
+  Write(o.out, loss, network->parameters());
+}
+
+}  // namespace
+
+void AddGrad(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
+                 "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
+                 [o] { RunGrad(*o); });
+  command->add_option("MODEL", o->model, "A checkpoint")->required();
+  command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
+  command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
+  command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
+}
+
+}  // namespace linnet::cli

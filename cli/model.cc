@@ -1,0 +1,79 @@
+#include "cli/model.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "cli/progress.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+// "bf16" or "bf16:12".
+void ReadQuant(const std::string& text, OpenOptions& options) {
+  if (text.empty()) return;
+  const size_t colon = text.find(':');
+  options.quant = ParseDType(text.substr(0, colon));
+  bool good = options.quant.has_value();
+  if (good && colon != std::string::npos) {
+    const char* end = text.data() + text.size();
+    const auto [last, error] = std::from_chars(text.data() + colon + 1, end, options.quant_layers);
+    good = error == std::errc() && last == end;
+  }
+  if (!good) {
+    throw CLI::ValidationError("--quant", fmt::format("'{}' is not f32, f16, bf16, int8 or nf4, "
+                                                      "with a number of layers after a colon or "
+                                                      "without",
+                                                      text));
+  }
+}
+
+}  // namespace
+
+Model OpenModel(const CommonOptions& common, const std::string& path) {
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("loading", kSteps);
+  OpenOptions options;
+  options.force = common.force;
+  options.progress = [&](double done) {
+    progress.Update(static_cast<uint64_t>(done * static_cast<double>(kSteps)));
+  };
+  ReadQuant(common.quant, options);
+  return Model::Open(path, options);
+}
+
+Workspace NewWorkspace(const CommonOptions& common) {
+  return Workspace({.threads = common.threads, .exact = common.exact});
+}
+
+std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
+  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  return Tokenizer::ForVocabulary(model.config().vocab, model.path());
+}
+
+std::vector<int32_t> ParseIds(std::string_view text, size_t vocab) {
+  constexpr std::string_view kBetween = ", \t\r\n";
+  std::vector<int32_t> ids;
+  for (;;) {
+    const size_t begin = text.find_first_not_of(kBetween);
+    if (begin == std::string_view::npos) return ids;
+    text.remove_prefix(begin);
+    const std::string_view word = text.substr(0, text.find_first_of(kBetween));
+    int64_t id = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error != std::errc() || end != word.data() + word.size()) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("found '{}', expected ids with commas between them", word.substr(0, 40)));
+    }
+    if (id < 0 || static_cast<uint64_t>(id) >= vocab) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("id {} is outside the vocabulary, 0 to {}", id, vocab - 1));
+    }
+    ids.push_back(static_cast<int32_t>(id));
+    text.remove_prefix(word.size());
+  }
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,32 @@
+// What commands that run a model share: opening it as the common options say, and lists of ids.
+#ifndef LINNET_CLI_MODEL_H_
+#define LINNET_CLI_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/cli.h"
+#include "linnet/model.h"
+#include "linnet/tokenizer.h"
+
+namespace linnet::cli {
+
+// Shows progress; throws what Model::Open throws, and CLI::ValidationError for
+// a --quant that is none.
+Model OpenModel(const CommonOptions& common, const std::string& path);
+
+Workspace NewWorkspace(const CommonOptions& common);
+
+// --vocab, or the vocabulary that belongs to the model. Throws Error kBadInput.
+std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model);
+
+// "1, 2,3": ids with commas or blanks between them. Throws Error kBadInput
+// naming what it found, or an id of `vocab` or more.
+std::vector<int32_t> ParseIds(std::string_view text, size_t vocab);
+
+}  // namespace linnet::cli
+
+#endif  // LINNET_CLI_MODEL_H_

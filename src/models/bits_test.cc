@@ -1,0 +1,116 @@
+// The law of bits: token by token = all at once = any chunking = inside any batch = any number of
+// threads, for every dialect, format, mode and instruction-set level.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels/isa.h"
+#include "linnet/model.h"
+#include "models/goldens.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kTokens = 21;
+
+struct Outcome {
+  std::vector<float> logits;
+  std::vector<float> state;
+
+  bool operator==(const Outcome& o) const { return Same(logits, o.logits) && Same(state, o.state); }
+  // memcmp: -0 is not 0, and NaN is NaN.
+  static bool Same(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  }
+};
+
+std::vector<int32_t> Tokens(size_t count, size_t seed, size_t vocab) {
+  std::vector<int32_t> ids;
+  for (size_t t = 0; t < count; ++t) {
+    ids.push_back(static_cast<int32_t>((seed + 37 * t + t * t) % vocab));
+  }
+  return ids;
+}
+
+struct Way {
+  size_t chunk = kTokens;
+  size_t threads = 1;
+  size_t companions = 0;  // other sequences, half of them before the observed one
+  size_t max_rows = 0;
+};
+
+Outcome RunAs(const Model& model, const Way& way, bool exact) {
+  const size_t vocab = model.config().vocab;
+  const auto tokens = Tokens(kTokens, 5, vocab);
+  Workspace workspace({.threads = way.threads, .exact = exact, .max_rows = way.max_rows});
+  Outcome out;
+  out.logits.resize(kTokens * vocab);
+  State state = model.NewState();
+  std::vector<State> states;
+  std::vector<std::vector<int32_t>> others;
+  for (size_t i = 0; i < way.companions; ++i) {
+    states.push_back(model.NewState());
+    others.push_back(Tokens(1 + (5 * i) % 13, 100 + i, vocab));
+  }
+  for (size_t begin = 0; begin < kTokens; begin += way.chunk) {
+    const size_t len = std::min(way.chunk, kTokens - begin);
+    std::vector<Turn> turns;
+    for (size_t i = 0; i < way.companions; ++i) turns.push_back({others[i], &states[i], {}});
+    const Turn observed{std::span(tokens).subspan(begin, len), &state,
+                        std::span(out.logits).subspan(begin * vocab, len * vocab)};
+    turns.insert(turns.begin() + static_cast<ptrdiff_t>(way.companions / 2), observed);
+    model.Forward(turns, workspace);
+  }
+  out.state.assign(state.values().begin(), state.values().end());
+  return out;
+}
+
+class BitsTest : public testing::TestWithParam<std::tuple<const char*, DType>> {
+ protected:
+  void TearDown() override { ForceIsa(SupportedIsas().back()); }
+};
+
+TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const auto [name, dtype] = GetParam();
+  const std::vector<Way> ways = {{.chunk = 1},
+                                 {.chunk = 1, .threads = 2},
+                                 {.chunk = 2},
+                                 {.chunk = 8, .threads = 3},
+                                 {.companions = 5, .max_rows = 9},
+                                 {.chunk = 1, .companions = 7},
+                                 {.chunk = 3, .threads = 2, .companions = 31},
+                                 {.max_rows = 4}};
+  for (const Isa isa : SupportedIsas()) {
+    ForceIsa(isa);
+    OpenOptions options;
+    options.quant = dtype;
+    const Model model = Model::Open(goldens::Data("golden/random-") += std::string(name), options);
+    for (const bool exact : {true, false}) {
+      const Outcome whole = RunAs(model, {}, exact);
+      for (size_t i = 0; i < ways.size(); ++i) {
+        EXPECT_TRUE(RunAs(model, ways[i], exact) == whole)
+            << Name(isa) << (exact ? " exact" : " default") << ", way " << i;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dialects, BitsTest,
+                         testing::Combine(testing::Values("v4.pth", "v5.0.pth", "v5.1.pth",
+                                                          "v5.2.pth", "v6.pth", "v7.pth"),
+                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16)),
+                         [](const auto& test) {
+                           std::string name =
+                               std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param));
+                           std::erase_if(name, [](char c) {
+                             return !std::isalnum(static_cast<unsigned char>(c));
+                           });
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace linnet
