@@ -13,42 +13,88 @@
 namespace linnet {
 namespace {
 
-Error Failed(const std::filesystem::path& path, const char* what) {
+namespace fs = std::filesystem;
+
+constexpr size_t kBuffer = size_t{1} << 18;
+
+Error Failed(const fs::path& path, const char* what) {
   return Error(ErrorKind::kIo, fmt::format("{}: {}: {}", path.string(), what, strerror(errno)));
+}
+
+// A name beside `path` that nothing else has, this process' other files included.
+int OpenTemporary(const fs::path& path, fs::path* temporary) {
+  for (int i = 0; i < 1000; ++i) {
+    *temporary = path;
+    *temporary += fmt::format(".{}.{}.tmp", getpid(), i);
+    const int fd = open(temporary->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
+  return -1;
 }
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  temporary_ = path;
-  temporary_ += fmt::format(".{}.tmp", getpid());
-  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw Failed(path_, "cannot write");
+AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  std::error_code error;
+  // Also through links that lead nowhere yet.
+  for (int i = 0; i < 40 && fs::is_symlink(path_, error); ++i) {
+    path_ = path_.parent_path() / fs::read_symlink(path_, error);
+  }
+  const auto status = fs::status(path_, error);
+  if (fs::is_directory(status)) {
+    errno = EISDIR;
+    throw Failed(path, "cannot write");
+  }
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    fd_ = OpenTemporary(path_, &temporary_);
+  }
+  if (fd_ < 0) throw Failed(path, "cannot write");
+  buffer_.reserve(kBuffer);
 }
 
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   close(fd_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void AtomicFile::Write(std::span<const std::byte> bytes) {
+  offset_ += bytes.size();
+  if (buffer_.size() + bytes.size() > kBuffer) {
+    WriteThrough(buffer_);
+    buffer_.clear();
+  }
+  if (bytes.size() > kBuffer) {
+    WriteThrough(bytes);
+  } else {
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  }
+}
+
+void AtomicFile::WriteThrough(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw Failed(path_, "cannot write");
-    offset_ += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
 }
 
 void AtomicFile::Commit() {
-  if (fsync(fd_) != 0) throw Failed(path_, "cannot sync");
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) throw Failed(path_, "cannot rename to");
+  WriteThrough(buffer_);
+  buffer_.clear();
+  if (!temporary_.empty()) {
+    if (fsync(fd_) != 0) throw Failed(path_, "cannot sync");
+    if (std::rename(temporary_.c_str(), path_.c_str()) != 0)
+      throw Failed(path_, "cannot rename to");
+  }
   close(fd_);
   fd_ = -1;
+  if (temporary_.empty()) return;
   // The rename itself must outlive a power cut, so the directory is synced too.
-  const auto parent = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+  const auto parent = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
   const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir >= 0) {
     fsync(dir);

@@ -7,12 +7,14 @@
 #include <filesystem>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace linnet {
 
 // Writes to a temporary name beside `path`; Commit syncs and renames it over
 // `path`. Destroyed without Commit, it removes the temporary file and leaves
-// what stood at `path` untouched. One thread at a time.
+// what stood at `path` untouched. A symbolic link is followed; a pipe or device
+// is written as it goes, for there is nothing to replace. One thread at a time.
 class AtomicFile {
  public:
   // Throws Error kIo, as do all members.
@@ -27,9 +29,12 @@ class AtomicFile {
   void Commit();
 
  private:
-  std::filesystem::path path_, temporary_;
+  void WriteThrough(std::span<const std::byte> bytes);
+
+  std::filesystem::path path_, temporary_;  // temporary_ is empty for a pipe or device
   int fd_ = -1;
   uint64_t offset_ = 0;
+  std::vector<std::byte> buffer_;  // not yet written
 };
 
 }  // namespace linnet

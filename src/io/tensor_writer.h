@@ -4,14 +4,13 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "io/tensor_file.h"
+#include "io/tensor_view.h"
 
 namespace linnet {
 
@@ -23,21 +22,24 @@ struct TensorSpec {
 };
 
 // Writes tensors in the order they were announced: construct, then Append bytes
-// of the first until it is full, then of the second …, then Finish. Without
+// of the first until it is full, then of the second …, then Finish. A span may
+// reach from one tensor into the next; tensors of no elements take none. Without
 // Finish nothing appears under `path`. One thread at a time. Throws Error kIo.
 class TensorWriter {
  public:
   // The container follows the ending: `.pth` is a torch.save zip (opens in
-  // PyTorch with weights_only=True as an OrderedDict or dict of tensors), anything else safetensors.
-  // `metadata` is kept by safetensors only.
-  static std::unique_ptr<TensorWriter> Create(const std::filesystem::path& path,
-                                              std::vector<TensorSpec> specs,
-                                              const std::map<std::string, std::string>& metadata = {});
+  // PyTorch with weights_only=True as a dict of tensors), anything else safetensors.
+  // `metadata` is kept by safetensors only. Throws Error kBadInput for a name
+  // twice or not UTF-8, and for a type that the container does not have.
+  static std::unique_ptr<TensorWriter> Create(
+      const std::filesystem::path& path, std::vector<TensorSpec> specs,
+      const std::map<std::string, std::string>& metadata = {});
   virtual ~TensorWriter() = default;
   virtual void Append(std::span<const std::byte> bytes) = 0;
+  // Everything announced must have been appended.
   virtual void Finish() = 0;
 
-  // Appends values rounded to the type of the tensor now being written.
+  // Appends values rounded to `type`, the float type of the tensor now being written.
   void AppendFloats(SourceType type, std::span<const float> values);
 };
 

@@ -1,0 +1,118 @@
+// AtomicFile: whole under its name or not there; MappedFile: what can be mapped.
+#include "base/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/mapped_file.h"
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+
+class AtomicFileTest : public testing::Test {
+ protected:
+  AtomicFileTest() {
+    std::string name = (fs::temp_directory_path() / "linnet-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~AtomicFileTest() override { fs::remove_all(folder_); }
+
+  static std::string Read(const fs::path& path) {
+    const MappedFile map(path);
+    return {reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()};
+  }
+  size_t Files() const {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+  fs::path folder_;
+};
+
+TEST_F(AtomicFileTest, AppearsWholeOnCommit) {
+  const auto path = folder_ / "f";
+  // Pieces smaller and larger than any buffer.
+  const std::string large(3'000'000, 'x'), small = "small";
+  {
+    AtomicFile file(path);
+    file.Write(small);
+    file.Write(large);
+    file.Write(small);
+    EXPECT_EQ(file.offset(), large.size() + 2 * small.size());
+    EXPECT_FALSE(fs::exists(path));
+    file.Commit();
+  }
+  EXPECT_EQ(Read(path), small + large + small);
+  EXPECT_EQ(Files(), 1u);
+}
+
+TEST_F(AtomicFileTest, WithoutCommitWhatStoodThereStays) {
+  const auto path = folder_ / "f";
+  AtomicFile old(path);
+  old.Write("old");
+  old.Commit();
+  { AtomicFile(path).Write("new"); }
+  EXPECT_EQ(Read(path), "old");
+  EXPECT_EQ(Files(), 1u);
+}
+
+TEST_F(AtomicFileTest, TwoWritersOfOneNameDoNotMix) {
+  const auto path = folder_ / "f";
+  AtomicFile a(path), b(path);
+  a.Write("aaaa");
+  b.Write("bb");
+  a.Commit();
+  EXPECT_EQ(Read(path), "aaaa");
+  b.Commit();
+  EXPECT_EQ(Read(path), "bb");
+}
+
+TEST_F(AtomicFileTest, ALinkIsFollowedAndADeviceIsNotReplaced) {
+  fs::create_symlink("target", folder_ / "link");
+  AtomicFile linked(folder_ / "link");
+  linked.Write("data");
+  linked.Commit();
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(Read(folder_ / "target"), "data");
+  AtomicFile null("/dev/null");
+  null.Write("data");
+  null.Commit();
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST_F(AtomicFileTest, WhatCannotBeWrittenIsSaid) {
+  EXPECT_THROW(AtomicFile(folder_ / "none/f"), Error);
+  EXPECT_THROW(AtomicFile{folder_}, Error);
+}
+
+TEST_F(AtomicFileTest, APipeIsRefusedWithoutWaitingForItsWriter) {
+  const auto pipe = folder_ / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(MappedFile{pipe}, Error);
+  EXPECT_THROW(MappedFile{folder_}, Error);
+}
+
+TEST_F(AtomicFileTest, DroppedPagesAreReadAgain) {
+  const auto path = folder_ / "f";
+  const std::string text(100'000, 'y');
+  AtomicFile file(path);
+  file.Write(text);
+  file.Commit();
+  MappedFile first(path);
+  const MappedFile map = std::move(first);
+  EXPECT_TRUE(first.bytes().empty());  // NOLINT: moved from on purpose
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()),
+              text);
+    MappedFile::Drop(map.bytes());
+  }
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "io/quoted.h"
+#include "io/stream_writer.h"
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+// Metadata need not be UTF-8 (a file's name, say); JSON must.
+std::string Json(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+class SafetensorsWriter final : public StreamWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorSpec> tensors,
+                    const std::map<std::string, std::string>& metadata)
+      : StreamWriter(path, std::move(tensors)), file_(path) {
+    std::string text = "{";
+    if (!metadata.empty()) text += "\"__metadata__\":" + Json(metadata);
+    uint64_t at = 0;
+    for (size_t i = 0; i < specs().size(); ++i) {
+      const auto& spec = specs()[i];
+      if (spec.name == "__metadata__") {
+        throw Error(ErrorKind::kBadInput,
+                    fmt::format("{}: a tensor cannot be named __metadata__", path.string()));
+      }
+      text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                          text.size() == 1 ? "" : ",", Json(spec.name), Name(spec.type),
+                          fmt::join(spec.shape, ","), at, at + bytes(i));
+      at += bytes(i);
+    }
+    text += '}';
+    // So that mapped data begin on a cache line.
+    text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
+    const uint64_t size = text.size();
+    file_.Write(std::as_bytes(std::span(&size, 1)));
+    file_.Write(text);
+  }
+
+ private:
+  void Begin(size_t) override {}
+  void Write(std::span<const std::byte> part) override { file_.Write(part); }
+  void End() override {}
+  void Close() override { file_.Commit(); }
+
+  AtomicFile file_;
+};
+
+}  // namespace
+
+std::unique_ptr<TensorWriter> NewSafetensorsWriter(
+    const std::filesystem::path& path, std::vector<TensorSpec> specs,
+    const std::map<std::string, std::string>& metadata) {
+  return std::make_unique<SafetensorsWriter>(path, std::move(specs), metadata);
+}
+
+}  // namespace linnet

@@ -1,0 +1,49 @@
+// ZipWriter: an archive of stored entries as torch.save lays it out, written in one stream.
+#ifndef LINNET_IO_ZIP_WRITER_H_
+#define LINNET_IO_ZIP_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/atomic_file.h"
+
+namespace linnet {
+
+// Data begin at multiples of 64 bytes, so that a reader may map them. The
+// CRC-32 is known only after the data: it stands in a data descriptor behind
+// them and in the directory. ZIP64 where a size, an offset or the count asks
+// for it. Throws Error kIo.
+class ZipWriter {
+ public:
+  explicit ZipWriter(const std::filesystem::path& path) : file_(path) {}
+
+  // An entry: Begin, Write exactly `size` bytes in all, End.
+  void Begin(std::string name, uint64_t size);
+  void Write(std::span<const std::byte> bytes);
+  void End();
+  void Add(std::string name, std::string_view text);
+
+  void Finish();  // the directory; then the file appears
+
+ private:
+  struct Entry {
+    std::string name;
+    uint64_t size, offset;
+    uint32_t crc;
+  };
+  void WriteCentral(const Entry& entry);
+  void WriteEnd(uint64_t directory, uint64_t size);
+
+  AtomicFile file_;
+  std::vector<Entry> entries_;
+  uint64_t written_ = 0;  // of the current entry
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_IO_ZIP_WRITER_H_
