@@ -1,0 +1,124 @@
+/* The C interface: models, tokens, states, passes and sampling, for C and every language that calls
+ * it.
+ *
+ * Functions that can fail return a linnet_status; linnet_last_error() then says why, in one line,
+ * until the next failure on the same thread. Nothing aborts or prints. Handles are made by _open,
+ * _new, _clone and _load, and freed by the matching _free, which take NULL. A model may be used by
+ * any number of threads at once; a context, state or sampler by one at a time. New fields of
+ * option structs are added at the end, so fill them with the _defaults functions.
+ */
+#ifndef LINNET_LINNET_H_
+#define LINNET_LINNET_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum linnet_status {
+  LINNET_OK = 0,
+  LINNET_ERROR_IO = 1,        /* a file cannot be read or written */
+  LINNET_ERROR_BAD_MODEL = 2, /* a file is not the RWKV model it should be */
+  LINNET_ERROR_BAD_STATE = 3, /* a state file is broken or of another model */
+  LINNET_ERROR_BAD_INPUT = 4, /* a token, text or setting out of its range */
+  LINNET_ERROR_NO_MEMORY = 5, /* it would not fit into memory */
+  LINNET_ERROR_INTERNAL = 6
+} linnet_status;
+
+/* Of the last failure on this thread; "" before any. Valid until the next one. */
+const char* linnet_last_error(void);
+
+/* "0.1.0" */
+const char* linnet_version(void);
+
+/* ---- Models ---- */
+
+typedef struct linnet_model linnet_model;
+
+/* Opens any checkpoint Linnet reads. `vocab` is a vocabulary file, or NULL for
+ * the one that belongs to the model; a model whose vocabulary is not found
+ * opens all the same, and only functions on text fail. */
+linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model);
+void linnet_model_free(linnet_model* model);
+
+size_t linnet_model_vocab(const linnet_model* model); /* logits are so many floats */
+size_t linnet_model_layers(const linnet_model* model);
+size_t linnet_model_width(const linnet_model* model);
+const char* linnet_model_generation(const linnet_model* model); /* "4", "5.0" ... "7" */
+
+/* ---- Text ---- */
+
+/* Writes up to `capacity` ids and sets *count to how many the text has. With
+ * more than fit, nothing is written: call again with room. `ids` may be NULL
+ * when capacity is 0. */
+linnet_status linnet_tokenize(const linnet_model* model, const char* text, size_t bytes,
+                              int32_t* ids, size_t capacity, size_t* count);
+
+/* The bytes of one token, not always whole characters nor ended by 0; they live
+ * as long as the model. */
+linnet_status linnet_token_bytes(const linnet_model* model, int32_t id, const char** bytes,
+                                 size_t* count);
+
+/* ---- States ---- */
+
+typedef struct linnet_state linnet_state;
+
+linnet_status linnet_state_new(const linnet_model* model, linnet_state** state);
+linnet_status linnet_state_clone(const linnet_state* state, linnet_state** copy);
+linnet_status linnet_state_save(const linnet_state* state, const char* path);
+/* Saved states and tuned initial states (time_state) alike. */
+linnet_status linnet_state_load(const linnet_model* model, const char* path, linnet_state** state);
+void linnet_state_free(linnet_state* state);
+
+/* ---- Passes ---- */
+
+/* Threads and scratch memory. */
+typedef struct linnet_context linnet_context;
+
+/* threads 0: the cores this process may use. exact: f32 activations everywhere. */
+linnet_status linnet_context_new(size_t threads, int exact, linnet_context** context);
+void linnet_context_free(linnet_context* context);
+
+typedef struct linnet_turn {
+  const int32_t* tokens;
+  size_t count;        /* at least 1 */
+  linnet_state* state; /* advanced past the tokens; no two turns share one */
+  float* logits;       /* written to, or NULL */
+  size_t logits_count; /* the vocabulary (last token only), or count times that */
+} linnet_turn;
+
+/* Runs all turns together. A turn's logits do not depend on its company. On
+ * failure nothing has changed. */
+linnet_status linnet_forward(const linnet_model* model, linnet_context* context,
+                             const linnet_turn* turns, size_t count);
+
+/* ---- Sampling ---- */
+
+typedef struct linnet_sampler linnet_sampler;
+
+typedef struct linnet_sampler_options {
+  float temperature; /* 0: the most likely token */
+  float top_p;       /* 0 or 1: off */
+  int32_t top_k;     /* 0: off */
+  float min_p;       /* 0: off */
+  float typical;     /* 1: off */
+  float presence_penalty, frequency_penalty, penalty_decay;
+  uint64_t seed;
+} linnet_sampler_options;
+
+/* Defaults that suit RWKV chat models. */
+linnet_sampler_options linnet_sampler_defaults(void);
+
+/* `options` may be NULL for the defaults. */
+linnet_status linnet_sampler_new(const linnet_sampler_options* options, linnet_sampler** sampler);
+linnet_status linnet_sampler_sample(linnet_sampler* sampler, const float* logits, size_t count,
+                                    int32_t* token);
+void linnet_sampler_free(linnet_sampler* sampler);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LINNET_LINNET_H_ */
