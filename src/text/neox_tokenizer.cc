@@ -215,7 +215,7 @@ class NeoxFile {
                          Show(token.content), token.id, known->second));
       }
       const bool is_normalized = Get(item, "normalized") == true;
-      if (is_normalized && nfc()) token.content = ToNfc(token.content);
+      if (is_normalized && nfc()) token.content = ToNfc9(token.content);
       if (!seen.emplace(token.content, token.id).second) {
         Fail(fmt::format("added token {} is given twice", Show(token.content)));
       }
@@ -251,7 +251,7 @@ class NeoxTokenizer final : public Tokenizer {
         ids.push_back(outer.id);
         continue;
       }
-      const std::string normal = nfc_ ? ToNfc(outer.text) : std::string(outer.text);
+      const std::string normal = nfc_ ? ToNfc9(outer.text) : std::string(outer.text);
       for (const TextPiece& inner : normalized_.Split(normal)) {
         if (inner.id >= 0) {
           ids.push_back(inner.id);
