@@ -15,7 +15,9 @@ TEST(Arena, PiecesAreAlignedAndApart) {
     auto* p = arena.New<char>(bytes);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 64, 0u);
     std::memset(p, 1, bytes);
-    if (before != nullptr) EXPECT_EQ(*before, 1);
+    if (before != nullptr) {
+      EXPECT_EQ(*before, 1);
+    }
     before = p;
   }
 }
