@@ -87,6 +87,12 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
   const size_t vocab = network_->config().vocab;
   const size_t floats = state_shape().floats();
   const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
+  std::vector<const State*> states;
+  for (const Turn& turn : turns) states.push_back(turn.state);
+  std::sort(states.begin(), states.end());
+  if (std::adjacent_find(states.begin(), states.end()) != states.end()) {
+    fail("two turns share a state, expected one for each");
+  }
   for (const Turn& turn : turns) {
     if (turn.tokens.empty()) fail("a turn has no tokens, expected at least one");
     if (turn.state == nullptr || turn.state->values().size() != floats) {

@@ -1,0 +1,75 @@
+// Initialisation: every parameter of a new model, and what the reference trainers start it from.
+#ifndef LINNET_MODELS_INIT_H_
+#define LINNET_MODELS_INIT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "linnet/config.h"
+
+namespace linnet {
+
+// Which inner sizes the low-rank matrices of v7 get; v6 has one rule only.
+enum class RankRule : uint8_t { kReleased, kTrain };
+
+struct InitSizes {
+  Generation generation = Generation::k7;
+  size_t layers = 0, width = 0;
+  size_t vocab = 65536, head_size = 64;
+  size_t ffn = 0;  // 0: the generation's own
+  RankRule ranks = RankRule::kReleased;
+};
+
+// The whole of a new model's sizes. Throws Error kBadInput naming the size that
+// does not fit.
+Config NewConfig(const InitSizes& sizes);
+
+// Where a parameter starts.
+enum class StartKind : uint8_t {
+  kConstant,    // `scale` everywhere
+  kCurve,       // curve(i) of the element's index
+  kUniform,     // in (-scale, scale)
+  kOrthogonal,  // rows or columns, whichever are fewer, orthonormal and times `scale`
+};
+
+// A parameter of a new model under its released name and shape.
+struct NewParameter {
+  std::string name;
+  std::vector<size_t> shape;
+  StartKind start = StartKind::kConstant;
+  double scale = 0;
+  std::function<double(size_t)> curve{};
+  // What random values fill it around, and how far they reach to either side:
+  // values with which a model of any size stays finite.
+  double center = 0, spread = 0;
+
+  size_t elements() const;
+};
+
+// In the order of the released files; no v0, v1, v2 in v7's first layer.
+// The formulas are those of RWKV-LM (v4neo, v5, v7 train_temp; training.md §1.8).
+std::vector<NewParameter> NewParameters(const Config& config);
+
+enum class Filling : uint8_t {
+  kReference,  // as the trainers do
+  kRandom,     // quick, for benchmarks: uniform within `spread` of `center`
+};
+
+// Gives the parameter's values in order, in blocks of any size. They depend on
+// seed and name alone: not on threads, other parameters or block sizes. Holds
+// two copies of an orthogonal matrix, of anything else a few megabytes.
+void ForValues(const NewParameter& parameter, Filling filling, uint64_t seed, ThreadPool& pool,
+               const std::function<void(std::span<const float>)>& take);
+
+// The same into memory of elements() floats.
+void FillParameter(const NewParameter& parameter, Filling filling, uint64_t seed, ThreadPool& pool,
+                   float* out);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_INIT_H_

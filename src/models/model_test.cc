@@ -1,0 +1,121 @@
+#include "linnet/model.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "linnet/error.h"
+#include "models/goldens.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+
+class ModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  }
+
+  // The message of the error that `body` throws; "" if it throws none.
+  template <class F>
+  static std::string MessageOf(const F& body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+const std::vector<int32_t> kTokens = {1, 5, 9, 200, 31, 7, 7, 0, 42};
+
+std::vector<float> LastLogits(const Model& model, Workspace& workspace) {
+  State state = model.NewState();
+  std::vector<float> logits(model.config().vocab);
+  model.Forward({kTokens, &state, logits}, workspace);
+  return logits;
+}
+
+TEST_F(ModelTest, OverlappingThreadedCallsGiveTheSameBits) {
+  const Model model = Model::Open(Data("golden/random-v7.pth"));
+  Workspace alone({.threads = 1});
+  const auto expected = LastLogits(model, alone);
+  std::vector<std::thread> threads;
+  std::vector<std::vector<float>> got(3);
+  for (auto& out : got) {
+    threads.emplace_back([&] {
+      Workspace workspace({.threads = 2});
+      for (int i = 0; i < 5; ++i) out = LastLogits(model, workspace);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& out : got) EXPECT_EQ(out, expected);
+}
+
+TEST_F(ModelTest, LastLogitsAreTheLastOfAllLogits) {
+  const Model model = Model::Open(Data("golden/random-v6.pth"));
+  Workspace workspace;
+  State state = model.NewState();
+  const size_t vocab = model.config().vocab;
+  std::vector<float> all(kTokens.size() * vocab);
+  model.Forward({kTokens, &state, all}, workspace);
+  EXPECT_EQ(LastLogits(model, workspace),
+            std::vector<float>(all.end() - static_cast<ptrdiff_t>(vocab), all.end()));
+}
+
+TEST_F(ModelTest, BadTurnsChangeNothing) {
+  const Model model = Model::Open(Data("golden/random-v5.2.pth"));
+  const Model other = Model::Open(Data("golden/random-v4.pth"));
+  Workspace workspace;
+  State good = model.NewState(), wrong = other.NewState();
+  const std::vector<float> before(good.values().begin(), good.values().end());
+  std::vector<float> logits(3);
+  const std::vector<int32_t> outside = {1, 320}, negative = {-1}, none;
+  const Turn first{kTokens, &good, {}};
+  for (const Turn& second :
+       {Turn{outside, &wrong, {}}, Turn{negative, &wrong, {}}, Turn{none, &wrong, {}},
+        Turn{kTokens, &wrong, {}}, Turn{kTokens, &good, logits}, Turn{kTokens, nullptr, {}}}) {
+    const std::vector<Turn> turns = {first, second};
+    EXPECT_THROW(model.Forward(turns, workspace), Error);
+    EXPECT_EQ(std::vector<float>(good.values().begin(), good.values().end()), before);
+  }
+}
+
+TEST_F(ModelTest, TwoTurnsMayNotShareAState) {
+  const Model model = Model::Open(Data("golden/random-v7.pth"));
+  Workspace workspace;
+  State state = model.NewState();
+  const std::vector<Turn> turns = {{kTokens, &state, {}}, {kTokens, &state, {}}};
+  EXPECT_NE(MessageOf([&] { model.Forward(turns, workspace); }), "");
+}
+
+TEST_F(ModelTest, HashIsTheSameForEveryDialectAndAnotherForEveryModel) {
+  EXPECT_EQ(Model::Open(Data("golden/random-v7.pth")).hash(),
+            Model::Open(Data("golden/random-v7.fla.safetensors")).hash());
+  EXPECT_NE(Model::Open(Data("golden/random-v5.0.pth")).hash(),
+            Model::Open(Data("models/tiny-v5.0.pth")).hash());
+}
+
+TEST_F(ModelTest, OtherFilesAreRefusedByWhatTheyAre) {
+  const auto message = [](const char* name) { return MessageOf([&] { Model::Open(Data(name)); }); };
+  EXPECT_NE(message("golden/random-v7.state.pth").find("tuned initial state"), std::string::npos);
+  EXPECT_NE(message("golden/random-v7.golden.safetensors").find("expected an RWKV model"),
+            std::string::npos);
+  EXPECT_NE(message("tokenizer/20B_tokenizer.json"), "");
+  EXPECT_NE(message("no-such-file.pth").find("no-such-file.pth"), std::string::npos);
+}
+
+TEST_F(ModelTest, EpsilonOfTheGroupNormCanBeSet) {
+  OpenOptions options;
+  options.ln_x_eps = 1e-5f;
+  const Model other = Model::Open(Data("models/tiny-v5.2.pth"), options);
+  const Model usual = Model::Open(Data("models/tiny-v5.2.pth"));
+  Workspace workspace;
+  EXPECT_NE(LastLogits(other, workspace), LastLogits(usual, workspace));
+}
+
+}  // namespace
+}  // namespace linnet
