@@ -11,6 +11,7 @@
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "models/detect.h"
+#include "models/state_file.h"
 
 namespace linnet {
 namespace {
@@ -218,28 +219,33 @@ void State::Save(const std::filesystem::path& path) const {
   writer->Finish();
 }
 
-State State::Load(const std::filesystem::path& path) {
-  const TensorFile file = TensorFile::Open(path);
+State ReadState(const TensorFile& file) {
   if (!IsSaved(file)) RefuseUnknown(file);
   return ReadSaved(file);
 }
 
-State State::Load(const std::filesystem::path& path, const StateShape& model) {
-  const TensorFile file = TensorFile::Open(path);
+State ReadState(const TensorFile& file, const StateShape& model) {
   if (file.Find("blocks.0.att.time_state") != nullptr) return ReadTuned(file, model);
-  if (!IsSaved(file)) RefuseUnknown(file);
-  State state = ReadSaved(file);
-  if (!SameSizes(state.shape_, model)) {
-    throw Error(ErrorKind::kBadState,
-                fmt::format("{}: a state of {}, but the model is {}", path.string(),
-                            Describe(state.shape_), Describe(model)));
+  State state = ReadState(file);
+  const StateShape& found = state.shape();
+  const std::string path = file.path().string();
+  if (!SameSizes(found, model)) {
+    throw Error(ErrorKind::kBadState, fmt::format("{}: a state of {}, but the model is {}", path,
+                                                  Describe(found), Describe(model)));
   }
-  if (!state.shape_.model_hash.empty() && !model.model_hash.empty() &&
-      state.shape_.model_hash != model.model_hash) {
+  if (!found.model_hash.empty() && !model.model_hash.empty() &&
+      found.model_hash != model.model_hash) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a state of another model ({}) of the same size, this one is {}",
-                            path.string(), state.shape_.model_hash, model.model_hash));
+                            path, found.model_hash, model.model_hash));
   }
+  return state;
+}
+
+State State::Load(const std::filesystem::path& path) { return ReadState(TensorFile::Open(path)); }
+
+State State::Load(const std::filesystem::path& path, const StateShape& model) {
+  State state = ReadState(TensorFile::Open(path), model);
   state.shape_.model_hash = model.model_hash;
   return state;
 }

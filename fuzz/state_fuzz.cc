@@ -1,0 +1,28 @@
+// State files, saved and tuned: the first byte picks the model that the state is read for.
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+
+#include "linnet/error.h"
+#include "models/state_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using linnet::Generation;
+  static const linnet::StateShape kModels[] = {{Generation::k4, 1, 4, 1, 4, ""},
+                                               {Generation::k52, 1, 4, 2, 2, ""},
+                                               {Generation::k7, 2, 4, 1, 4, "0123456789abcdef"}};
+  if (size == 0) return 0;
+  const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
+  const auto attempt = [&](const auto& read) {
+    try {
+      read(linnet::TensorFile::Parse(bytes, "state"));
+    } catch (const linnet::Error&) {
+    }
+  };
+  attempt([](const linnet::TensorFile& file) { linnet::ReadState(file); });
+  attempt([&](const linnet::TensorFile& file) {
+    linnet::ReadState(file, kModels[data[0] % std::size(kModels)]);
+  });
+  return 0;
+}
