@@ -78,6 +78,23 @@ void RefuseOthers(const Checkpoint& c) {
   Refuse(c, fmt::format("holds {}, expected an RWKV model (emb.weight, blocks.0.att.… )", first));
 }
 
+// Strides of 0 let a small file claim tensors of any size; whoever packs them
+// would reserve it all. Weights that are shared show a few bytes twice.
+void RefuseInflated(const Checkpoint& c) {
+  constexpr uint64_t kTimes = 4;
+  const uint64_t limit = kTimes * c.file().file_bytes();
+  uint64_t claimed = 0;
+  for (const TensorView& t : c.tensors()) {
+    if (t.elements() > limit) claimed = limit;
+    claimed += t.elements() * ElementBytes(t.type);
+    if (claimed > limit) {
+      Refuse(c, fmt::format("its tensors claim more than {} times the file's {} bytes; the file is "
+                            "broken",
+                            kTimes, c.file().file_bytes()));
+    }
+  }
+}
+
 const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dimensions) {
   const TensorView* t = c.Find(name);
   if (t == nullptr) {
@@ -219,6 +236,7 @@ FileKind KindOf(const Checkpoint& c) {
 
 Config ConfigOf(const Checkpoint& c) {
   RefuseRelatives(c);
+  RefuseInflated(c);
   const auto generation = GenerationOf(c);
   if (!generation || !c.Has("emb.weight")) RefuseOthers(c);
   Config config;
