@@ -5,17 +5,14 @@
 #include <algorithm>
 #include <set>
 
-#include "io/json_walk.h"
 #include "io/quoted.h"
+#include "io/shard_index.h"
 #include "linnet/error.h"
 
 namespace linnet {
 namespace {
 
 namespace fs = std::filesystem;
-
-// An index names each tensor: 100 bytes for each of some thousand.
-constexpr uint64_t kMaxIndex = uint64_t{32} << 20;
 
 ParsedFile ParseAs(Container container, const FileBytes& file) {
   switch (container) {
@@ -64,37 +61,9 @@ fs::path ModelIn(const fs::path& folder) {
                                           folder.string(), found.size()));
 }
 
-// Which file holds which tensor, files in the order of their names.
-using WeightMap = std::map<std::string, std::vector<std::string>>;
-
 WeightMap ReadIndex(const fs::path& path) {
   const MappedFile map(path);
-  const std::string name = path.string();
-  if (map.bytes().size() > kMaxIndex) {
-    throw Error(ErrorKind::kBadModel, fmt::format("{}: an index of {} bytes, expected at most {}",
-                                                  name, map.bytes().size(), kMaxIndex));
-  }
-  WeightMap shards;
-  WalkJson(AsText(map.bytes()), 8, name, [&](const JsonEvent& event) {
-    if (event.path.size() != 2 || event.path[0] != "weight_map") return;
-    const std::string file(event.text);
-    // A shard stands beside its index: a hostile index must not reach elsewhere.
-    if (event.kind != JsonEvent::Kind::kString || file.empty() || file == "." || file == ".." ||
-        file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      throw Error(
-          ErrorKind::kBadModel,
-          fmt::format("{}: tensor {} is in {}, expected the name of a file beside the index", name,
-                      Quoted(event.path[1]), Quoted(file)));
-    }
-    shards[file].push_back(event.path[1]);
-  });
-  if (shards.empty()) {
-    throw Error(ErrorKind::kBadModel,
-                fmt::format("{}: has no weight_map, expected the index of a sharded model; name "
-                            "the checkpoint itself",
-                            name));
-  }
-  return shards;
+  return ReadShardIndex(AsText(map.bytes()), path.string());
 }
 
 }  // namespace

@@ -1,0 +1,23 @@
+// .pth: zip archives, torch.save's format before 1.6, and bare pickles, which no checksum guards.
+#include <cstddef>
+#include <cstdint>
+
+#include "io/container.h"
+#include "io/pickle.h"
+#include "io/torch_dict.h"
+#include "linnet/error.h"
+#include "read_all.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace linnet;  // NOLINT
+  const auto bytes = std::as_bytes(std::span(data, size));
+  try {
+    if (size != 0 && data[0] == 0x80 && !IsTorchLegacy(bytes)) {
+      TensorsOf(ReadPickle(bytes, "input"), "input");
+    } else {
+      ReadAllTensors(bytes);
+    }
+  } catch (const Error&) {
+  }
+  return 0;
+}
