@@ -15,48 +15,37 @@ namespace linnet::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // A panel is a run of steps; a step holds kInputs inputs k of all 64 outputs in kStepBytes.
-// Load reads what a vector of outputs needs of a step, Input<s> takes its s-th input out.
+// Load gives the s-th input of a step for a vector of outputs.
 template <DType kFormat>
 struct PanelReader;
 
 template <>
 struct PanelReader<DType::kF32> {  // [K][64]
   static constexpr size_t kInputs = 1, kStepBytes = kPanelRows * 4;
-  template <class D>
+  template <size_t kInput, class D>
   static HWY_INLINE hn::Vec<D> Load(D d, const std::byte* step, size_t output) {
     return hn::LoadU(d, reinterpret_cast<const float*>(step) + output);
-  }
-  template <size_t kInput, class D, class Raw>
-  static HWY_INLINE hn::Vec<D> Input(D /*d*/, Raw raw) {
-    return raw;
   }
 };
 
 template <>
 struct PanelReader<DType::kF16> {  // [K][64]
   static constexpr size_t kInputs = 1, kStepBytes = kPanelRows * 2;
-  template <class D>
+  template <size_t kInput, class D>
   static HWY_INLINE hn::Vec<D> Load(D d, const std::byte* step, size_t output) {
     return LoadF16(d, reinterpret_cast<const uint16_t*>(step) + output);
-  }
-  template <size_t kInput, class D, class Raw>
-  static HWY_INLINE hn::Vec<D> Input(D /*d*/, Raw raw) {
-    return raw;
   }
 };
 
 template <>
 struct PanelReader<DType::kBF16> {  // [ceil(K / 2)][64][2]: a pair is one u32 lane
   static constexpr size_t kInputs = 2, kStepBytes = kPanelRows * 4;
-  template <class D>
-  static HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> Load(D /*d*/, const std::byte* step,
-                                                          size_t output) {
-    return hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const uint32_t*>(step) + output);
-  }
-  template <size_t kInput, class D, class Raw>
-  static HWY_INLINE hn::Vec<D> Input(D d, Raw raw) {
-    if constexpr (kInput == 0) return hn::BitCast(d, hn::ShiftLeft<16>(raw));
-    return hn::BitCast(d, hn::And(raw, hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000u)));
+  template <size_t kInput, class D>
+  static HWY_INLINE hn::Vec<D> Load(D d, const std::byte* step, size_t output) {
+    const hn::RebindToUnsigned<D> du;
+    const auto pair = hn::LoadU(du, reinterpret_cast<const uint32_t*>(step) + output);
+    if constexpr (kInput == 0) return hn::BitCast(d, hn::ShiftLeft<16>(pair));
+    return hn::BitCast(d, hn::And(pair, hn::Set(du, 0xffff0000u)));
   }
 };
 

@@ -14,57 +14,106 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Rows that go through a panel together: their activations and sums stay in L2.
-constexpr size_t kRowBlock = 96;
-// Inputs that a block of rows goes through together: their weights, unpacked, stay in L1 or L2.
-constexpr size_t kInputBlock = 256;
+// Rows, and inputs of theirs, that go through all panels together: these activations stay in L2.
+constexpr size_t kRowBlock = 240;
+constexpr size_t kInputBlock = 512;
+// How far ahead the weights of a few rows are fetched, which go by as fast as memory gives them.
+constexpr size_t kPrefetchBytes = 2048;
 // From so many rows on, unpacking once is cheaper than reading the stored form in every tile.
 constexpr size_t kUnpackRows = 2 * kMaxTileRows;
 
 const TileKernels& KernelsFor(DType weights, Activation form) {
   if (form == Activation::kF32) return ExactTiles(weights);
-  LINNET_CHECK(form == ActivationFor(weights, false));
+  LINNET_CHECK(CurrentIsa() >= Isa::kAvx512Vnni && weights == DType::kBF16);
   return Bf16Tiles();
 }
 
 struct Product {
   const TileKernels& kernels;
-  DType dtype;
-  size_t inputs, input_bytes;  // bytes of one activation
-  Activations x;
+  const Weight& w;
+  const Activations& x;
+  size_t input_bytes;  // of one activation
+  bool unpack;
+  std::byte* scratch;  // unpacked weights of a block
+
+  const std::byte* WeightsAt(size_t panel, size_t k) const {
+    return w.data + panel * PanelBytes(w.dtype, w.cols) + PanelBytes(w.dtype, k);
+  }
 };
 
-// All inputs of one panel for rows [begin, end), at most a block; row `begin` of y is at `y`.
-void PanelProduct(const Product& p, const std::byte* panel, size_t begin, size_t end, float* y,
-                  size_t y_stride) {
-  alignas(kLine) std::byte scratch[kInputBlock * kPanelRows * sizeof(float)];
-  const size_t rows = end - begin;
-  const bool unpack = p.kernels.unpack != nullptr && rows >= kUnpackRows;
-  const size_t tiles = (rows + kMaxTileRows - 1) / kMaxTileRows;
-  const size_t block = tiles == 1 ? p.inputs : kInputBlock;
-  for (size_t k = 0; k < p.inputs; k += block) {
-    const size_t inputs = std::min(block, p.inputs - k);
-    const std::byte* weights = panel + PanelBytes(p.dtype, k);
-    if (unpack) {
-      p.kernels.unpack(weights, inputs, scratch);
-      weights = scratch;
-    }
-    for (size_t i = 0; i < tiles; ++i) {
-      const size_t first = begin + rows * i / tiles, count = begin + rows * (i + 1) / tiles - first;
-      const auto& tile = unpack ? p.kernels.unpacked : p.kernels.packed;
-      tile[count - 1]({p.x.data + first * p.x.stride + k * p.input_bytes, p.x.stride, weights,
-                       inputs, y + (first - begin) * y_stride, y_stride, k == 0});
+struct Range {
+  size_t begin, end;
+  size_t size() const { return end - begin; }
+};
+
+// Adds inputs k of one panel for some rows; row rows.begin of y is at `y`. `next` is what will be
+// read after this.
+void PanelBlock(const Product& p, size_t panel, Range rows, Range k, const std::byte* next,
+                float* y, size_t y_stride) {
+  const std::byte* weights = p.WeightsAt(panel, k.begin);
+  const size_t bytes = PanelBytes(p.w.dtype, k.size());
+  const size_t tiles = (rows.size() + kMaxTileRows - 1) / kMaxTileRows;
+  if (tiles == 1) next = weights + kPrefetchBytes;
+  const std::byte* next_end = next + bytes;
+  if (p.unpack) {
+    p.kernels.unpack(weights, k.size(), p.scratch);
+    weights = p.scratch;
+  }
+  const auto& functions = p.unpack ? p.kernels.unpacked : p.kernels.packed;
+  for (size_t i = 0; i < tiles; ++i) {
+    const size_t begin = rows.begin + rows.size() * i / tiles;
+    const size_t count = rows.begin + rows.size() * (i + 1) / tiles - begin;
+    functions[count - 1]({p.x.data + begin * p.x.stride + k.begin * p.input_bytes, p.x.stride,
+                          weights, k.size(), y + (begin - rows.begin) * y_stride, y_stride,
+                          k.begin == 0, next});
+    next += p.unpack
+                ? k.size() * PrefetchBytes(count, p.kernels.unpacked_step_bytes)
+                : k.size() / p.kernels.step_inputs * PrefetchBytes(count, p.kernels.step_bytes);
+    if (next >= next_end) next = weights;  // all asked for: lines that are here cost nothing
+  }
+}
+
+size_t InputBlock(const Product& p, Range rows) {
+  return rows.size() <= kMaxTileRows ? p.w.cols : kInputBlock;
+}
+
+// All inputs of two neighbouring panels for a few rows; true if there is a kernel for it.
+bool PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
+  if (rows.size() > kMaxPairRows || p.kernels.pairs[rows.size() - 1] == nullptr) return false;
+  const std::byte* weights = p.WeightsAt(panel, 0);
+  p.kernels.pairs[rows.size() - 1]({p.x.data + rows.begin * p.x.stride, p.x.stride, weights,
+                                    p.w.cols, y.Row(rows.begin) + panel * kPanelRows, y.stride,
+                                    true, weights + kPrefetchBytes,
+                                    PanelBytes(p.w.dtype, p.w.cols)});
+  return true;
+}
+
+// All whole panels of the range, block of inputs by block of inputs: the sums wait in y.
+void WholePanels(const Product& p, Range panels, Range rows, Mat<float> y) {
+  while (panels.size() >= 2 && PanelPair(p, panels.begin, rows, y)) panels.begin += 2;
+  const size_t block = InputBlock(p, rows);
+  for (size_t k = 0; k < p.w.cols; k += block) {
+    const Range inputs{k, std::min(k + block, p.w.cols)};
+    for (size_t panel = panels.begin; panel < panels.end; ++panel) {
+      const std::byte* next = panel + 1 < panels.end ? p.WeightsAt(panel + 1, k)
+                                                     : p.WeightsAt(panels.begin, inputs.end);
+      PanelBlock(p, panel, rows, inputs, next, y.Row(rows.begin) + panel * kPanelRows, y.stride);
     }
   }
 }
 
-// A panel with fewer than 64 outputs: sums go to a block of whole rows first.
-void PartialPanelProduct(const Product& p, const std::byte* panel, size_t begin, size_t end,
-                         Mat<float> y) {
+// A panel with fewer than 64 outputs: its sums wait in rows of 64.
+void PartialPanel(const Product& p, size_t panel, Range rows, Mat<float> y) {
   alignas(kLine) float sums[kRowBlock * kPanelRows];
-  PanelProduct(p, panel, begin, end, sums, kPanelRows);
-  for (size_t row = begin; row < end; ++row) {
-    std::memcpy(y.Row(row), sums + (row - begin) * kPanelRows, y.cols * sizeof(float));
+  const size_t block = InputBlock(p, rows);
+  for (size_t k = 0; k < p.w.cols; k += block) {
+    const Range inputs{k, std::min(k + block, p.w.cols)};
+    PanelBlock(p, panel, rows, inputs, p.WeightsAt(panel, inputs.end), sums, kPanelRows);
+  }
+  const size_t output = panel * kPanelRows;
+  for (size_t row = rows.begin; row < rows.end; ++row) {
+    std::memcpy(y.Row(row) + output, sums + (row - rows.begin) * kPanelRows,
+                (p.w.rows - output) * sizeof(float));
   }
 }
 
@@ -92,20 +141,19 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
             Mat<float> y) noexcept {
-  const Product p{KernelsFor(w.dtype, x.form), w.dtype, w.cols,
-                  x.form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t), x};
-  const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
+  alignas(kLine) std::byte scratch[kInputBlock * kPanelRows * sizeof(float)];
+  const TileKernels& kernels = KernelsFor(w.dtype, x.form);
+  const Product p{kernels,
+                  w,
+                  x,
+                  x.form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t),
+                  kernels.unpack != nullptr && x.rows >= kUnpackRows,
+                  scratch};
+  const Range whole{panel_begin, std::min(panel_end, w.rows / kPanelRows)};
   for (size_t begin = 0; begin < x.rows; begin += kRowBlock) {
-    const size_t end = std::min(x.rows, begin + kRowBlock);
-    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
-      const std::byte* weights = w.data + panel * panel_bytes;
-      const size_t output = panel * kPanelRows, count = std::min(kPanelRows, w.rows - output);
-      if (count == kPanelRows) {
-        PanelProduct(p, weights, begin, end, y.Row(begin) + output, y.stride);
-      } else {
-        PartialPanelProduct(p, weights, begin, end, y.Columns(output, count));
-      }
-    }
+    const Range rows{begin, std::min(x.rows, begin + kRowBlock)};
+    if (whole.begin < whole.end) WholePanels(p, whole, rows, y);
+    if (whole.end < panel_end) PartialPanel(p, panel_end - 1, rows, y);
   }
 }
 

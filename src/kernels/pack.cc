@@ -125,10 +125,9 @@ HWY_INLINE void Decode(const std::byte* step, float* out) {
   using Reader = PanelReader<kFormat>;
   const D d;
   for (size_t i = 0; i < kPanelRows; i += kLanes) {
-    const auto raw = Reader::Load(d, step, i);
-    hn::Store(Reader::template Input<0>(d, raw), d, out + i);
+    hn::Store(Reader::template Load<0>(d, step, i), d, out + i);
     if constexpr (Reader::kInputs == 2) {
-      hn::Store(Reader::template Input<1>(d, raw), d, out + kPanelRows + i);
+      hn::Store(Reader::template Load<1>(d, step, i), d, out + kPanelRows + i);
     }
   }
 }

@@ -10,11 +10,18 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kVectors = 4;      // of 16 outputs
 constexpr size_t kPairBytes = 256;  // one step of a panel: a pair of inputs of 64 outputs
 
-template <size_t kRows>
+LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
+  }
+}
+
+template <size_t kRows, size_t kPanels>
 LINNET_TARGET void TileOf(const Tile& tile) {
+  constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
+  constexpr size_t kAhead = PrefetchBytes(kRows, kPairBytes);
   const std::byte* x[kRows];
   __m512 sum[kRows][kVectors];
 #pragma GCC unroll 8
@@ -27,8 +34,10 @@ LINNET_TARGET void TileOf(const Tile& tile) {
     }
   }
   const size_t pairs = (tile.inputs + 1) / 2;
-  const std::byte* step = tile.panel;
-  for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes) {
+  const std::byte *step = tile.panel, *ahead = tile.prefetch;
+  for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes, ahead += kAhead) {
+    Prefetch(ahead, kAhead);
+    if constexpr (kPanels == 2) Prefetch(ahead + tile.panel_stride, kAhead);
     __m512i broadcast[kRows];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
@@ -36,7 +45,7 @@ LINNET_TARGET void TileOf(const Tile& tile) {
     }
 #pragma GCC unroll 8
     for (size_t v = 0; v < kVectors; ++v) {
-      const __m512i w = _mm512_loadu_si512(step + v * 64);
+      const __m512i w = _mm512_loadu_si512(step + (v < 4 ? 0 : tile.panel_stride) + v % 4 * 64);
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
         sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)w, (__m512bh)broadcast[r]);
@@ -56,7 +65,13 @@ LINNET_TARGET void TileOf(const Tile& tile) {
 
 const TileKernels& Bf16Tiles() {
   static constexpr TileKernels kKernels = {
-      {TileOf<1>, TileOf<2>, TileOf<3>, TileOf<4>, TileOf<5>, TileOf<6>}, nullptr, {}, 0};
+      2,
+      kPairBytes,
+      {TileOf<1, 1>, TileOf<2, 1>, TileOf<3, 1>, TileOf<4, 1>, TileOf<5, 1>, TileOf<6, 1>},
+      nullptr,
+      0,
+      {},
+      {TileOf<1, 2>, TileOf<2, 2>, TileOf<3, 2>}};
   return kKernels;
 }
 

@@ -25,27 +25,33 @@ constexpr size_t VectorsFor(size_t rows) {
   return rows == 1 ? 8 : rows <= 3 ? 4 : 2;
 }
 
-// sum[r][v] += x[r] * w[v] for one input.
-template <size_t kRows, size_t kVectors, size_t kInput, class Reader, class Raw>
-HWY_INLINE void AddInput(const Raw (&raw)[kVectors], const float* const (&x)[kRows], size_t k,
-                         V (&sum)[kRows][kVectors]) {
+HWY_INLINE void Prefetch(const std::byte* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);  // into L2
+}
+
+// sum[r][v] += x[r] * w[v] for the kInput-th input of a step, input k of the tile. Vectors from
+// kVectors / kPanels on are of the second panel.
+template <size_t kRows, size_t kVectors, size_t kPanels, class Reader, size_t kInput>
+HWY_INLINE void AddInput(const std::byte* step, size_t output, size_t panel_stride,
+                         const float* const (&x)[kRows], size_t k, V (&sum)[kRows][kVectors]) {
+  constexpr size_t kEach = kVectors / kPanels;
   const D d;
   V broadcast[kRows];
   HWY_UNROLL(8)
   for (size_t r = 0; r < kRows; ++r) broadcast[r] = hn::Set(d, x[r][k]);
   HWY_UNROLL(8)
   for (size_t v = 0; v < kVectors; ++v) {
-    const V w = Reader::template Input<kInput>(d, raw[v]);
+    const std::byte* from = step + (v < kEach ? 0 : panel_stride);
+    const V w = Reader::template Load<kInput>(d, from, output + v % kEach * kLanes);
     HWY_UNROLL(8)
     for (size_t r = 0; r < kRows; ++r) sum[r][v] = hn::MulAdd(broadcast[r], w, sum[r][v]);
   }
 }
 
-// Outputs [output, output + kVectors * kLanes) of a tile.
-template <size_t kRows, size_t kVectors, class Reader>
+// Outputs [output, output + kVectors * kLanes) of a tile, or all outputs of two panels.
+template <size_t kRows, size_t kVectors, size_t kPanels, class Reader>
 HWY_INLINE void Strip(const Tile& tile, size_t output) {
   const D d;
-  using Raw = decltype(Reader::Load(d, nullptr, 0));
   const float* x[kRows];
   V sum[kRows][kVectors];
   HWY_UNROLL(8)
@@ -57,21 +63,22 @@ HWY_INLINE void Strip(const Tile& tile, size_t output) {
           tile.first ? hn::Zero(d) : hn::LoadU(d, tile.y + r * tile.y_stride + output + v * kLanes);
     }
   }
-  const std::byte* step = tile.panel;
+  constexpr size_t kAhead = PrefetchBytes(kRows, Reader::kStepBytes);
+  const std::byte *step = tile.panel, *ahead = tile.prefetch;
+  const size_t stride = tile.panel_stride;
   size_t k = 0;
-  for (; k + Reader::kInputs <= tile.inputs; k += Reader::kInputs, step += Reader::kStepBytes) {
-    Raw raw[kVectors];
-    HWY_UNROLL(8)
-    for (size_t v = 0; v < kVectors; ++v) raw[v] = Reader::Load(d, step, output + v * kLanes);
-    AddInput<kRows, kVectors, 0, Reader>(raw, x, k, sum);
+  for (; k + Reader::kInputs <= tile.inputs; k += Reader::kInputs) {
+    Prefetch(ahead, kAhead);
+    if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+    AddInput<kRows, kVectors, kPanels, Reader, 0>(step, output, stride, x, k, sum);
     if constexpr (Reader::kInputs == 2) {
-      AddInput<kRows, kVectors, 1, Reader>(raw, x, k + 1, sum);
+      AddInput<kRows, kVectors, kPanels, Reader, 1>(step, output, stride, x, k + 1, sum);
     }
+    step += Reader::kStepBytes;
+    ahead += kAhead;
   }
-  if (k < tile.inputs) {  // half of a pair
-    Raw raw[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) raw[v] = Reader::Load(d, step, output + v * kLanes);
-    AddInput<kRows, kVectors, 0, Reader>(raw, x, k, sum);
+  if (k < tile.inputs) {  // half a pair
+    AddInput<kRows, kVectors, kPanels, Reader, 0>(step, output, stride, x, k, sum);
   }
   HWY_UNROLL(8)
   for (size_t r = 0; r < kRows; ++r) {
@@ -86,8 +93,13 @@ template <DType kFormat, size_t kRows>
 void TileOf(const Tile& tile) {
   constexpr size_t kVectors = VectorsFor(kRows);
   for (size_t output = 0; output < kPanelRows; output += kVectors * kLanes) {
-    Strip<kRows, kVectors, PanelReader<kFormat>>(tile, output);
+    Strip<kRows, kVectors, 1, PanelReader<kFormat>>(tile, output);
   }
+}
+
+template <DType kFormat, size_t kRows>
+void PairOf(const Tile& tile) {
+  Strip<kRows, 2 * kPanelRows / kLanes, 2, PanelReader<kFormat>>(tile, 0);
 }
 
 // [K][64] of f32.
@@ -98,11 +110,11 @@ void Unpack(const std::byte* panel, size_t inputs, std::byte* out) {
   float* to = reinterpret_cast<float*>(out);
   for (size_t k = 0; k < inputs; k += Reader::kInputs, panel += Reader::kStepBytes) {
     for (size_t output = 0; output < kPanelRows; output += kLanes) {
-      const auto raw = Reader::Load(d, panel, output);
-      hn::StoreU(Reader::template Input<0>(d, raw), d, to + k * kPanelRows + output);
+      hn::StoreU(Reader::template Load<0>(d, panel, output), d, to + k * kPanelRows + output);
       if constexpr (Reader::kInputs == 2) {
         if (k + 1 == inputs) continue;
-        hn::StoreU(Reader::template Input<1>(d, raw), d, to + (k + 1) * kPanelRows + output);
+        hn::StoreU(Reader::template Load<1>(d, panel, output), d,
+                   to + (k + 1) * kPanelRows + output);
       }
     }
   }
@@ -110,12 +122,22 @@ void Unpack(const std::byte* panel, size_t inputs, std::byte* out) {
 
 template <DType kFormat>
 constexpr TileKernels KernelsOf() {
-  return {{TileOf<kFormat, 1>, TileOf<kFormat, 2>, TileOf<kFormat, 3>, TileOf<kFormat, 4>,
-           TileOf<kFormat, 5>, TileOf<kFormat, 6>},
-          kFormat == DType::kF32 ? nullptr : Unpack<kFormat>,
-          {TileOf<DType::kF32, 1>, TileOf<DType::kF32, 2>, TileOf<DType::kF32, 3>,
-           TileOf<DType::kF32, 4>, TileOf<DType::kF32, 5>, TileOf<DType::kF32, 6>},
-          kPanelRows * sizeof(float)};
+  using Stored = PanelReader<kFormat>;
+  TileKernels kernels = {Stored::kInputs,
+                         Stored::kStepBytes,
+                         {TileOf<kFormat, 1>, TileOf<kFormat, 2>, TileOf<kFormat, 3>,
+                          TileOf<kFormat, 4>, TileOf<kFormat, 5>, TileOf<kFormat, 6>},
+                         kFormat == DType::kF32 ? nullptr : Unpack<kFormat>,
+                         PanelReader<DType::kF32>::kStepBytes,
+                         {TileOf<DType::kF32, 1>, TileOf<DType::kF32, 2>, TileOf<DType::kF32, 3>,
+                          TileOf<DType::kF32, 4>, TileOf<DType::kF32, 5>, TileOf<DType::kF32, 6>},
+                         {}};
+  if constexpr (kLanes == 16) {
+    kernels.pairs[0] = PairOf<kFormat, 1>;
+    kernels.pairs[1] = PairOf<kFormat, 2>;
+    kernels.pairs[2] = PairOf<kFormat, 3>;
+  }
+  return kernels;
 }
 
 const TileKernels* Tiles(DType dtype) {
