@@ -1,0 +1,52 @@
+// Cuts: which tokens stay in the running, and how likely each is.
+#ifndef LINNET_TEXT_CUTS_H_
+#define LINNET_TEXT_CUTS_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "linnet/sampler.h"
+
+namespace linnet {
+
+struct Candidate {
+  int32_t id;
+  float weight;  // a share of the sum of all weights; the likeliest token's is 1 at first
+  float logit;   // how far below the largest, at the temperature of the cuts: 0 or less
+};
+
+// e^x for x <= 0 within 2e-7 of its value, 0 for x < -87 and NaN; the same bits
+// on every machine.
+float NegativeExp(float x);
+
+// The largest logit; -infinity if there is none. NaN does not count.
+float Largest(std::span<const float> logits);
+// The first id with that value.
+int32_t ArgMax(std::span<const float> logits);
+
+// All with a weight of `floor` or more times the sum over logits [V], ids
+// ascending, after division by `temperature`. `largest` is Largest(logits),
+// finite. Returns the sum of all weights, cut or not.
+double Weigh(std::span<const float> logits, float largest, float temperature, double floor,
+             std::vector<Candidate>& left);
+
+// Each keeps the order of ids and at least one candidate.
+// The fewest heaviest whose weights reach `mass`; ties of the last stay.
+void CutMass(double mass, std::vector<Candidate>& left);
+// The heaviest `count`; of ties the lowest ids.
+void CutCount(size_t count, std::vector<Candidate>& left);
+// Those of at least `floor` times the largest weight.
+void CutShare(float floor, std::vector<Candidate>& left);
+// Locally typical sampling (Meister et al., 2022): the fewest whose information
+// content is nearest the entropy and whose share reaches `mass`; ties stay.
+void CutTypical(double mass, std::vector<Candidate>& left);
+
+// The distribution that options other than penalties and bias make of logits
+// [V], with the temperature applied, not 0, and no mirostat.
+void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
+                  std::vector<Candidate>& left);
+
+}  // namespace linnet
+
+#endif  // LINNET_TEXT_CUTS_H_

@@ -1,0 +1,200 @@
+#include "text/cuts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+
+namespace linnet {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The same distribution by definition, in doubles, by sorting. Nothing here is
+// shared with the code under test.
+std::vector<std::pair<int32_t, double>> Oracle(const SamplerOptions& o,
+                                               const std::vector<float>& logits) {
+  struct Token {
+    int32_t id;
+    double x, p;
+  };
+  const bool first = o.order == SamplingOrder::kOpenAI;
+  std::vector<Token> tokens;
+  double largest = -1e300, sum = 0;
+  for (const float x : logits) {
+    if (!std::isnan(x)) largest = std::max(largest, static_cast<double>(x));
+  }
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (std::isnan(logits[i])) continue;
+    double x = static_cast<double>(logits[i]) - largest;
+    if (first) x /= static_cast<double>(o.temperature);
+    if (x < -87) continue;
+    tokens.push_back({static_cast<int32_t>(i), x, std::exp(x)});
+    sum += std::exp(x);
+  }
+  for (Token& t : tokens) t.p /= sum;
+  const auto sort_by = [&](auto key) {
+    std::stable_sort(tokens.begin(), tokens.end(),
+                     [&](const Token& a, const Token& b) { return key(a) < key(b); });
+  };
+  // Keeps up to the first rank where the shares reach `mass`, and its ties.
+  const auto keep = [&](double mass, auto key) {
+    double total = 0;
+    size_t n = 0;
+    while (n < tokens.size() && total < mass) total += tokens[n++].p;
+    while (n < tokens.size() && key(tokens[n]) == key(tokens[n - 1])) ++n;
+    tokens.resize(n);
+  };
+  const auto by_p = [](const Token& t) { return -t.p; };
+  sort_by(by_p);
+  if (o.top_p > 0 && o.top_p < 1) keep(static_cast<double>(o.top_p), by_p);
+  if (o.top_k > 0 && tokens.size() > static_cast<size_t>(o.top_k)) {
+    tokens.resize(static_cast<size_t>(o.top_k));
+  }
+  const double least = static_cast<double>(o.min_p) * tokens[0].p;
+  std::erase_if(tokens, [&](const Token& t) { return t.p < least; });
+  if (o.typical > 0 && o.typical < 1) {
+    double entropy = 0, share = 0;
+    for (const Token& t : tokens) share += t.p;
+    for (Token& t : tokens) {
+      t.p /= share;
+      entropy -= t.p * std::log(t.p);
+    }
+    const auto distance = [&](const Token& t) {
+      return std::round(std::abs(-std::log(t.p) - entropy) * 1e9);
+    };
+    sort_by(distance);
+    keep(static_cast<double>(o.typical), distance);
+  }
+  double rest = 0;
+  for (Token& t : tokens) {
+    t.p = first ? t.p : std::pow(t.p, 1 / static_cast<double>(o.temperature));
+    rest += t.p;
+  }
+  sort_by([](const Token& t) { return t.id; });
+  std::vector<std::pair<int32_t, double>> out;
+  for (const Token& t : tokens) out.emplace_back(t.id, t.p / rest);
+  return out;
+}
+
+void ExpectOracle(const SamplerOptions& options, const std::vector<float>& logits,
+                  const std::string& what) {
+  std::vector<Candidate> left;
+  Distribution(options, logits, Largest(logits), left);
+  const auto expected = Oracle(options, logits);
+  ASSERT_EQ(left.size(), expected.size()) << what;
+  double sum = 0;
+  for (const Candidate& c : left) sum += static_cast<double>(c.weight);
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_EQ(left[i].id, expected[i].first) << what;
+    EXPECT_NEAR(static_cast<double>(left[i].weight) / sum, expected[i].second, 1e-6) << what;
+  }
+}
+
+std::vector<float> RandomLogits(size_t size, float spread, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> logits(size);
+  for (float& x : logits) x = normal(random);
+  return logits;
+}
+
+TEST(CutsTest, EveryCutAndOrderAgreesWithTheDefinition) {
+  int cases = 0;
+  for (const auto& set : std::vector<std::function<void(SamplerOptions&, float)>>{
+           [](SamplerOptions&o, float x) { o.top_p = x; },
+           [](SamplerOptions&o, float x) { o.top_k = static_cast<int>(x * 100); },
+           [](SamplerOptions&o, float x) { o.min_p = x; },
+           [](SamplerOptions&o, float x) { o.typical = x; },
+           [](SamplerOptions&o, float x) { o.top_p = o.typical = x, o.top_k = 40, o.min_p = .01f; },
+       }) {
+    for (const float x : {0.0f, 0.05f, 0.3f, 0.5f, 0.85f, 0.99f, 1.0f}) {
+      for (const float temperature : {0.3f, 1.0f, 1.7f}) {
+        for (const auto order : {SamplingOrder::kRwkv, SamplingOrder::kOpenAI}) {
+          for (const float spread : {0.01f, 1.0f, 5.0f, 30.0f}) {
+            SamplerOptions options;
+            options.top_p = 0;
+            options.temperature = temperature;
+            options.order = order;
+            set(options, x);
+            for (const size_t size : {1u, 2u, 50u, 1000u}) {
+              ExpectOracle(options, RandomLogits(size, spread, static_cast<uint32_t>(cases)),
+                           std::to_string(cases));
+              ++cases;
+              if (HasFatalFailure()) return;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
+  // Probabilities 1/2, 1/8 x 4, exact in binary.
+  const float low = static_cast<float>(-std::log(4.0));
+  const std::vector<float> logits = {low, low, 0, low, low};
+  SamplerOptions options;
+  const auto ids = [&] {
+    std::vector<Candidate> left;
+    Distribution(options, logits, Largest(logits), left);
+    std::vector<int32_t> out;
+    for (const Candidate& c : left) out.push_back(c.id);
+    return out;
+  };
+  options.top_p = 0.4f;
+  EXPECT_EQ(ids(), (std::vector<int32_t>{2}));
+  options.top_p = 0.6f;
+  EXPECT_EQ(ids(), (std::vector<int32_t>{0, 1, 2, 3, 4}));
+  options.top_k = 3;
+  EXPECT_EQ(ids(), (std::vector<int32_t>{0, 1, 2}));
+}
+
+TEST(CutsTest, HalfIsReachedByExactlyHalf) {
+  const std::vector<float> logits(64, 1.5f);
+  std::vector<Candidate> left;
+  const double sum = Weigh(logits, 1.5f, 1, 0, left);
+  EXPECT_EQ(sum, 64);
+  left[0].weight = 64;  // of 127
+  CutMass(64, left);
+  EXPECT_EQ(left.size(), 1u);
+}
+
+TEST(CutsTest, BannedAndBrokenLogitsAreNeverLeft) {
+  SamplerOptions options;
+  options.top_p = 0;
+  const std::vector<float> logits = {-kInfinity, NAN, 3, -200, 2, NAN, -kInfinity};
+  ExpectOracle(options, logits, "");
+  std::vector<Candidate> left;
+  Distribution(options, logits, Largest(logits), left);
+  EXPECT_EQ(left.size(), 2u);
+}
+
+TEST(CutsTest, ExpIsWithinTwoParts) {
+  for (float x = 0; x > -86.9f; x -= 0.0137f) {
+    const double exact = std::exp(static_cast<double>(x));
+    EXPECT_NEAR(static_cast<double>(NegativeExp(x)) / exact, 1, 2e-7) << x;
+  }
+  EXPECT_EQ(NegativeExp(0), 1);
+  EXPECT_EQ(NegativeExp(-88), 0);
+  EXPECT_EQ(NegativeExp(-kInfinity), 0);
+  EXPECT_EQ(NegativeExp(NAN), 0);
+}
+
+TEST(CutsTest, ArgMaxIsTheFirstOfTheLargest) {
+  for (const size_t size : {1u, 15u, 16u, 17u, 100u}) {
+    for (size_t at = 0; at < size; ++at) {
+      std::vector<float> logits(size, -1);
+      logits[at] = logits[size - 1] = 2;
+      if (at > 0) logits[at - 1] = NAN;
+      EXPECT_EQ(ArgMax(logits), static_cast<int32_t>(at));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace linnet

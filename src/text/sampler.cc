@@ -1,0 +1,168 @@
+#include "linnet/sampler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "linnet/error.h"
+#include "text/cuts.h"
+
+namespace linnet {
+namespace {
+
+void Check(bool good, const char* option, double value, const char* wanted) {
+  if (good) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{} {} is out of range, expected {}", option, value, wanted));
+}
+
+void CheckShare(const char* option, float value) {
+  Check(value >= 0 && value <= 1, option, static_cast<double>(value), "0 to 1");
+}
+
+void CheckOptions(const SamplerOptions& o) {
+  Check(o.temperature >= 0 && std::isfinite(o.temperature), "temperature",
+        static_cast<double>(o.temperature), "0 or more");
+  CheckShare("top-p", o.top_p);
+  Check(o.top_k >= 0, "top-k", o.top_k, "0 or more");
+  CheckShare("min-p", o.min_p);
+  CheckShare("typical", o.typical);
+  if (o.mirostat) {
+    Check(o.mirostat->tau > 0 && std::isfinite(o.mirostat->tau), "mirostat tau",
+          static_cast<double>(o.mirostat->tau), "more than 0");
+    Check(o.mirostat->rate >= 0 && std::isfinite(o.mirostat->rate), "mirostat rate",
+          static_cast<double>(o.mirostat->rate), "0 or more");
+  }
+  Check(std::isfinite(o.presence_penalty), "presence penalty",
+        static_cast<double>(o.presence_penalty), "a number");
+  Check(std::isfinite(o.frequency_penalty), "frequency penalty",
+        static_cast<double>(o.frequency_penalty), "a number");
+  CheckShare("penalty decay", o.penalty_decay);
+  for (const auto& [id, bias] : o.logit_bias) {
+    Check(id >= 0, "logit bias for token", id, "0 or more");
+    Check(!std::isnan(bias) && bias < std::numeric_limits<float>::infinity(), "logit bias",
+          static_cast<double>(bias), "a number or -infinity");
+  }
+}
+
+// splitmix64 (Steele, Lea and Flood, 2014), which seeds xoshiro.
+uint64_t SplitMix(uint64_t& state) {
+  uint64_t z = state += 0x9E3779B97F4A7C15u;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
+}
+
+// In ChatRWKV a token counts 0 if its text is part of this.
+bool IsDigitOrBlank(std::string_view bytes) {
+  return std::string_view(" \t0123456789").find(bytes) != std::string_view::npos;
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplerOptions& options, std::shared_ptr<const Tokenizer> tokenizer)
+    : options_(options), tokenizer_(std::move(tokenizer)) {
+  CheckOptions(options_);
+  uint64_t state = options_.seed;
+  for (uint64_t& word : random_) word = SplitMix(state);
+  Reset();
+}
+
+void Sampler::Reset() {
+  seen_.clear();
+  if (options_.mirostat) surprise_limit_ = 2 * options_.mirostat->tau;
+}
+
+// xoshiro256** 1.0 (Blackman and Vigna, 2018); 53 bits of it, in [0, 1).
+double Sampler::Uniform() {
+  auto& s = random_;
+  const uint64_t result = std::rotl(s[1] * 5, 7) * 9;
+  const uint64_t t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = std::rotl(s[3], 45);
+  return static_cast<double>(result >> 11) * 0x1p-53;
+}
+
+void Sampler::Accept(int32_t token) {
+  if (options_.presence_penalty == 0 && options_.frequency_penalty == 0) return;
+  for (auto& [id, value] : seen_) value *= options_.penalty_decay;
+  if (options_.penalty == PenaltyKind::kAi00) {
+    float& value = seen_[token];
+    value = value == 0 ? options_.presence_penalty : value + options_.frequency_penalty;
+    return;
+  }
+  const bool counts = tokenizer_ == nullptr || !IsDigitOrBlank(tokenizer_->Bytes(token));
+  seen_[token] += counts ? 1.0f : 0.0f;  // seen in any case, for the presence penalty
+}
+
+void Sampler::ApplyPenalties(std::span<float> logits) const {
+  for (const auto& [id, value] : seen_) {
+    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
+    logits[static_cast<size_t>(id)] -=
+        options_.penalty == PenaltyKind::kAi00
+            ? value
+            : options_.presence_penalty + value * options_.frequency_penalty;
+  }
+}
+
+int32_t Sampler::Sample(std::span<const float> logits) {
+  thread_local std::vector<float> biased;
+  biased.assign(logits.begin(), logits.end());
+  if (!options_.mirostat) ApplyPenalties(biased);
+  for (const auto& [id, bias] : options_.logit_bias) {
+    if (static_cast<size_t>(id) < biased.size()) biased[static_cast<size_t>(id)] += bias;
+  }
+  const int32_t token = Draw(biased);
+  Accept(token);
+  return token;
+}
+
+int32_t Sampler::Draw(std::span<const float> logits) {
+  const float largest = Largest(logits);
+  if (largest == -std::numeric_limits<float>::infinity()) {
+    throw Error(ErrorKind::kBadInput,
+                "no token can be sampled: all are banned, or the logits are not numbers");
+  }
+  const bool one = options_.top_k == 1 && !options_.mirostat;
+  if (options_.temperature == 0 || one || std::isinf(largest)) {
+    return ArgMax(logits);
+  }
+  thread_local std::vector<Candidate> left;
+  if (options_.mirostat) {
+    // Cut where the surprise -log2 p passes the limit, and keep one more.
+    const double sum = Weigh(logits, largest, 1.0f, 0, left);
+    const double floor = sum * std::exp2(-static_cast<double>(surprise_limit_));
+    const auto within = std::count_if(left.begin(), left.end(), [&](const Candidate& c) {
+      return static_cast<double>(c.weight) >= floor;
+    });
+    CutCount(static_cast<size_t>(within) + 1, left);
+  } else {
+    Distribution(options_, logits, largest, left);
+  }
+  double sum = 0;
+  for (const Candidate& c : left) sum += static_cast<double>(c.weight);
+  double rest = Uniform() * sum;
+  const Candidate* drawn = &left.back();
+  for (const Candidate& c : left) {
+    rest -= static_cast<double>(c.weight);
+    if (rest < 0) {
+      drawn = &c;
+      break;
+    }
+  }
+  if (options_.mirostat) {
+    const auto [tau, rate] = *options_.mirostat;
+    const auto surprise = static_cast<float>(std::log2(sum / static_cast<double>(drawn->weight)));
+    surprise_limit_ = std::min(surprise_limit_ - rate * (surprise - tau), 4 * tau);
+  }
+  return drawn->id;
+}
+
+}  // namespace linnet
