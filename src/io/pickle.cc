@@ -473,8 +473,8 @@ void Machine::StepProtocol4(uint8_t op) {
       return Push({Kind::kList, 0, {}, PopToMark()});
     case kStackGlobal: {
       const PickleId name = Pop(), module = Pop();
-      return PushGlobal(Expect(module, Kind::kString, "a module's name").text,
-                        Expect(name, Kind::kString, "a global's name").text);
+      const auto from = Expect(module, Kind::kString, "a module's name").text;
+      return PushGlobal(from, Expect(name, Kind::kString, "a global's name").text);
     }
     default:
       throw Bad(fmt::format("opcode 0x{:02x}, which torch.save does not write", op));

@@ -157,7 +157,7 @@ TEST(PickleTest, WhatDoesNotFitIsRefused) {
   Refuses("ctorch._utils\n_rebuild_tensor_v2\n)R", "lacks its storage");
   Refuses("ccollections\nOrderedDict\nNN\x86R", "more than one thing");
   Refuses("ccollections\nOrderedDict\n]Na\x85R", "something else than pairs");
-  Refuses("NK\x01\x93", "a global's name belongs");
+  Refuses("NK\x01\x93", "a module's name belongs");
   Refuses("I1\n", "opcode 0x49");
   Refuses("\x80\x06", "pickle protocol 6");
   Refuses("X" + Little(UINT32_MAX, 4), "ends too early");

@@ -38,8 +38,9 @@ TEST(SniffTest, AWrongFileIsSaidInOneLine) {
       {"\x80\x04K\x01.", "a bare Python pickle"},
       {"\x01\x02\x03\xff", "of no known format (it begins with 01 02 03 ff), expected"},
   };
-  for (const auto& [bytes, part] : cases) {
-    const std::string message = MessageOf([&] { Sniff({Bytes(bytes), "f.pth", false}); });
+  for (const auto& wrong : cases) {
+    const auto& part = wrong.second;
+    const std::string message = MessageOf([&] { Sniff({Bytes(wrong.first), "f.pth", false}); });
     EXPECT_NE(message.find(part), std::string::npos) << part << "\n" << message;
     EXPECT_TRUE(message.starts_with("f.pth: "));
     EXPECT_NE(message.find("expected"), std::string::npos);
