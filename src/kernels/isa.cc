@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -12,7 +18,21 @@
 namespace linnet {
 namespace {
 
-constexpr std::array kNames = {"portable", "avx2", "avx512", "avx512vnni"};
+constexpr std::array kNames = {"portable", "avx2", "avx512", "avx512vnni", "amx"};
+
+// The tile unit's registers are large, so a process asks the kernel for them first.
+bool HasAmx() {
+#if HWY_ARCH_X86_64 && defined(__linux__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
+  if ((edx & kBf16) == 0 || (edx & kTile) == 0) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 // Highway's own checks include the operating system's part (saved registers). Its AVX2 is
 // AVX2, FMA, BMI, BMI2, F16C; its AVX3 is F, VL, DQ, BW on top.
@@ -28,6 +48,8 @@ bool Has([[maybe_unused]] Isa isa, [[maybe_unused]] int64_t highway) {
     case Isa::kAvx512Vnni:
       return Has(Isa::kAvx512, highway) && __builtin_cpu_supports("avx512vnni") &&
              __builtin_cpu_supports("avx512bf16");
+    case Isa::kAmx:
+      return Has(Isa::kAvx512Vnni, highway) && HasAmx();
   }
   return false;
 #else
@@ -50,7 +72,7 @@ const std::vector<Isa>& Supported() {
   static const std::vector<Isa> levels = [] {
     const int64_t highway = hwy::SupportedTargets();
     std::vector<Isa> found;
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
       if (Has(isa, highway)) found.push_back(isa);
     }
     return found;

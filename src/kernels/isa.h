@@ -9,9 +9,11 @@
 
 namespace linnet {
 
-enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kAvx512Vnni };
+// avx2: AVX2, FMA, BMI2, F16C. avx512: F, BW, DQ, VL, CD. avx512vnni: VNNI and BF16 on top. amx:
+// the tile unit with bf16, where the system lets the process use it.
+enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kAvx512Vnni, kAmx };
 
-const char* Name(Isa isa);  // "portable", "avx2", "avx512", "avx512vnni"
+const char* Name(Isa isa);  // "portable", "avx2", "avx512", "avx512vnni", "amx"
 std::optional<Isa> ParseIsa(std::string_view name);
 
 // Levels this CPU has, lowest first; kPortable is always there (on aarch64 it is NEON).

@@ -14,18 +14,28 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Rows, and inputs of theirs, that go through all panels together: these activations stay in L2.
-constexpr size_t kRowBlock = 240;
-constexpr size_t kInputBlock = 512;
+// Rows that go through all panels together, some inputs at a time: these activations stay in L2.
+constexpr size_t kRowBlock = 288;
+constexpr size_t kRowGrain = 32;
+// Weights that are unpacked together.
+constexpr size_t kUnpackInputs = 512;
 // How far ahead the weights of a few rows are fetched, which go by as fast as memory gives them.
 constexpr size_t kPrefetchBytes = 2048;
-// From so many rows on, unpacking once is cheaper than reading the stored form in every tile.
-constexpr size_t kUnpackRows = 2 * kMaxTileRows;
+// From so many tiles on, unpacking once is cheaper than reading the stored form in each.
+constexpr size_t kUnpackTiles = 2;
+
+// Intel's cores do one vdpbf16ps in two cycles, where they do four f32 multiply-adds of half as
+// many inputs; AMD's do two for one.
+#if defined(__x86_64__)
+const bool kFastBf16Dot = __builtin_cpu_is("amd");
+#else
+constexpr bool kFastBf16Dot = false;
+#endif
 
 const TileKernels& KernelsFor(DType weights, Activation form) {
+  LINNET_CHECK(Supports(weights, form));
   if (form == Activation::kF32) return ExactTiles(weights);
-  LINNET_CHECK(CurrentIsa() >= Isa::kAvx512Vnni && weights == DType::kBF16);
-  return Bf16Tiles();
+  return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 
 struct Product {
@@ -52,39 +62,36 @@ void PanelBlock(const Product& p, size_t panel, Range rows, Range k, const std::
                 float* y, size_t y_stride) {
   const std::byte* weights = p.WeightsAt(panel, k.begin);
   const size_t bytes = PanelBytes(p.w.dtype, k.size());
-  const size_t tiles = (rows.size() + kMaxTileRows - 1) / kMaxTileRows;
-  if (tiles == 1) next = weights + kPrefetchBytes;
-  const std::byte* next_end = next + bytes;
+  const size_t tiles = (rows.size() + p.kernels.max_rows - 1) / p.kernels.max_rows;
+  if (rows.size() <= p.kernels.stream_rows) next = weights + kPrefetchBytes;
   if (p.unpack) {
     p.kernels.unpack(weights, k.size(), p.scratch);
     weights = p.scratch;
   }
-  const auto& functions = p.unpack ? p.kernels.unpacked : p.kernels.packed;
+  const TileFunction function = p.unpack ? p.kernels.unpacked : p.kernels.packed;
   for (size_t i = 0; i < tiles; ++i) {
     const size_t begin = rows.begin + rows.size() * i / tiles;
-    const size_t count = rows.begin + rows.size() * (i + 1) / tiles - begin;
-    functions[count - 1]({p.x.data + begin * p.x.stride + k.begin * p.input_bytes, p.x.stride,
-                          weights, k.size(), y + (begin - rows.begin) * y_stride, y_stride,
-                          k.begin == 0, next});
-    next += p.unpack
-                ? k.size() * PrefetchBytes(count, p.kernels.unpacked_step_bytes)
-                : k.size() / p.kernels.step_inputs * PrefetchBytes(count, p.kernels.step_bytes);
-    if (next >= next_end) next = weights;  // all asked for: lines that are here cost nothing
+    const size_t end = rows.begin + rows.size() * (i + 1) / tiles;
+    // Each tile fetches its share.
+    const size_t fetched = bytes * i / tiles / kLine * kLine;
+    function({end - begin, p.x.data + begin * p.x.stride + k.begin * p.input_bytes, p.x.stride,
+              weights, k.size(), y + (begin - rows.begin) * y_stride, y_stride, k.begin == 0,
+              next + fetched, bytes * (i + 1) / tiles - fetched});
   }
 }
 
 size_t InputBlock(const Product& p, Range rows) {
-  return rows.size() <= kMaxTileRows ? p.w.cols : kInputBlock;
+  return rows.size() <= p.kernels.stream_rows ? p.w.cols : p.kernels.input_block;
 }
 
-// All inputs of two neighbouring panels for a few rows; true if there is a kernel for it.
+// All inputs of two neighbouring panels for a few rows; false if there is no kernel for it.
 bool PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
-  if (rows.size() > kMaxPairRows || p.kernels.pairs[rows.size() - 1] == nullptr) return false;
+  if (rows.size() > p.kernels.pair_rows) return false;
   const std::byte* weights = p.WeightsAt(panel, 0);
-  p.kernels.pairs[rows.size() - 1]({p.x.data + rows.begin * p.x.stride, p.x.stride, weights,
-                                    p.w.cols, y.Row(rows.begin) + panel * kPanelRows, y.stride,
-                                    true, weights + kPrefetchBytes,
-                                    PanelBytes(p.w.dtype, p.w.cols)});
+  const size_t panel_bytes = PanelBytes(p.w.dtype, p.w.cols);
+  p.kernels.pairs({rows.size(), p.x.data + rows.begin * p.x.stride, p.x.stride, weights, p.w.cols,
+                   y.Row(rows.begin) + panel * kPanelRows, y.stride, true, weights + kPrefetchBytes,
+                   panel_bytes, panel_bytes});
   return true;
 }
 
@@ -120,8 +127,20 @@ void PartialPanel(const Product& p, size_t panel, Range rows, Mat<float> y) {
 }  // namespace
 
 Activation ActivationFor(DType weights, bool exact) {
-  const bool dot = CurrentIsa() == Isa::kAvx512Vnni;
-  return !exact && dot && weights == DType::kBF16 ? Activation::kBF16 : Activation::kF32;
+  if (exact || weights != DType::kBF16) return Activation::kF32;
+  switch (CurrentIsa()) {
+    case Isa::kAmx:
+      return Activation::kBF16;
+    case Isa::kAvx512Vnni:
+      return kFastBf16Dot ? Activation::kBF16 : Activation::kF32;
+    default:
+      return Activation::kF32;
+  }
+}
+
+bool Supports(DType weights, Activation form) {
+  if (form == Activation::kF32) return weights <= DType::kBF16;
+  return form == Activation::kBF16 && weights == DType::kBF16 && CurrentIsa() >= Isa::kAvx512Vnni;
 }
 
 size_t ActivationBytes(Activation form, size_t cols) {
@@ -141,17 +160,21 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
             Mat<float> y) noexcept {
-  alignas(kLine) std::byte scratch[kInputBlock * kPanelRows * sizeof(float)];
+  alignas(kLine) std::byte scratch[kUnpackInputs * kPanelRows * sizeof(float)];
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);
   const Product p{kernels,
                   w,
                   x,
                   x.form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t),
-                  kernels.unpack != nullptr && x.rows >= kUnpackRows,
+                  kernels.unpack != nullptr && x.rows >= kUnpackTiles * kernels.max_rows,
                   scratch};
   const Range whole{panel_begin, std::min(panel_end, w.rows / kPanelRows)};
-  for (size_t begin = 0; begin < x.rows; begin += kRowBlock) {
-    const Range rows{begin, std::min(x.rows, begin + kRowBlock)};
+  const size_t blocks = (x.rows + kRowBlock - 1) / kRowBlock;
+  for (size_t block = 0; block < blocks; ++block) {
+    const auto cut = [&](size_t i) {
+      return std::min(x.rows, RoundUp(x.rows * i / blocks, kRowGrain));
+    };
+    const Range rows{cut(block), cut(block + 1)};
     if (whole.begin < whole.end) WholePanels(p, whole, rows, y);
     if (whole.end < panel_end) PartialPanel(p, panel_end - 1, rows, y);
   }

@@ -25,6 +25,9 @@ enum class Activation : uint8_t {
 // force. `exact` always gives kF32.
 Activation ActivationFor(DType weights, bool exact);
 
+// Whether MatMul can take such weights in such a form at the level in force.
+bool Supports(DType weights, Activation form);
+
 // Bytes of one prepared row, a multiple of 64; kF32 needs no preparation.
 size_t ActivationBytes(Activation form, size_t cols);
 

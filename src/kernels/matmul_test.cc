@@ -98,10 +98,12 @@ class MatMulTest : public EachIsa {
   void EachForm(const F& f) {
     for (const Shape& shape : kShapes) {
       for (const DType dtype : kFormats) {
-        for (const bool exact : {true, false}) {
-          SCOPED_TRACE(testing::Message() << Name(dtype) << (exact ? " exact " : " ") << shape.rows
-                                          << "x" << shape.outputs << "x" << shape.inputs);
-          f(shape, dtype, ActivationFor(dtype, exact));
+        for (const Activation form : {Activation::kF32, Activation::kBF16}) {
+          if (!Supports(dtype, form)) continue;
+          SCOPED_TRACE(testing::Message()
+                       << Name(dtype) << (form == Activation::kF32 ? " exact " : " pairs ")
+                       << shape.rows << "x" << shape.outputs << "x" << shape.inputs);
+          f(shape, dtype, form);
         }
       }
     }
@@ -167,7 +169,8 @@ TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
       std::copy_n(x.data() + row * s.inputs, s.inputs, wide.data() + row * (s.inputs + 9) + 3);
     }
     const Packed w(dtype, values, s.outputs, s.inputs);
-    const Activation form = ActivationFor(dtype, false);
+    const Activation form =
+        Supports(dtype, Activation::kBF16) ? Activation::kBF16 : Activation::kF32;
     const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
     const Prepared b(form, {wide.data() + 3, s.rows, s.inputs, s.inputs + 9});
     Output one(s.rows, s.outputs), other(s.rows, s.outputs);
@@ -179,8 +182,9 @@ TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
 
 TEST_P(MatMulTest, ExactProductsKeepF32Activations) {
   for (const DType dtype : kFormats) EXPECT_EQ(ActivationFor(dtype, true), Activation::kF32);
-  EXPECT_EQ(ActivationFor(DType::kBF16, false),
-            GetParam() == Isa::kAvx512Vnni ? Activation::kBF16 : Activation::kF32);
+  for (const DType dtype : kFormats) EXPECT_TRUE(Supports(dtype, ActivationFor(dtype, false)));
+  EXPECT_EQ(Supports(DType::kBF16, Activation::kBF16), GetParam() >= Isa::kAvx512Vnni);
+  EXPECT_FALSE(Supports(DType::kF16, Activation::kBF16));
 }
 
 TEST_P(MatMulTest, UnpackedIsWhatWasPackedRounded) {

@@ -19,7 +19,7 @@ LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
 }
 
 template <size_t kRows, size_t kPanels>
-LINNET_TARGET void TileOf(const Tile& tile) {
+LINNET_TARGET void RowsOf(const Tile& tile) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
   constexpr size_t kAhead = PrefetchBytes(kRows, kPairBytes);
   const std::byte* x[kRows];
@@ -35,9 +35,13 @@ LINNET_TARGET void TileOf(const Tile& tile) {
   }
   const size_t pairs = (tile.inputs + 1) / 2;
   const std::byte *step = tile.panel, *ahead = tile.prefetch;
-  for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes, ahead += kAhead) {
-    Prefetch(ahead, kAhead);
-    if constexpr (kPanels == 2) Prefetch(ahead + tile.panel_stride, kAhead);
+  const std::byte* const end = ahead + tile.prefetch_bytes;
+  for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes) {
+    if (ahead < end) {
+      Prefetch(ahead, kAhead);
+      if constexpr (kPanels == 2) Prefetch(ahead + tile.panel_stride, kAhead);
+      ahead += kAhead;
+    }
     __m512i broadcast[kRows];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
@@ -61,17 +65,21 @@ LINNET_TARGET void TileOf(const Tile& tile) {
   }
 }
 
+void TileOf(const Tile& tile) {
+  static constexpr TileFunction kByRows[] = {RowsOf<1, 1>, RowsOf<2, 1>, RowsOf<3, 1>,
+                                             RowsOf<4, 1>, RowsOf<5, 1>, RowsOf<6, 1>};
+  kByRows[tile.rows - 1](tile);
+}
+
+void PairOf(const Tile& tile) {
+  static constexpr TileFunction kByRows[] = {RowsOf<1, 2>, RowsOf<2, 2>, RowsOf<3, 2>};
+  kByRows[tile.rows - 1](tile);
+}
+
 }  // namespace
 
 const TileKernels& Bf16Tiles() {
-  static constexpr TileKernels kKernels = {
-      2,
-      kPairBytes,
-      {TileOf<1, 1>, TileOf<2, 1>, TileOf<3, 1>, TileOf<4, 1>, TileOf<5, 1>, TileOf<6, 1>},
-      nullptr,
-      0,
-      {},
-      {TileOf<1, 2>, TileOf<2, 2>, TileOf<3, 2>}};
+  static constexpr TileKernels kKernels = {6, 6, 1024, TileOf, nullptr, nullptr, 3, PairOf};
   return kKernels;
 }
 

@@ -65,17 +65,20 @@ HWY_INLINE void Strip(const Tile& tile, size_t output) {
   }
   constexpr size_t kAhead = PrefetchBytes(kRows, Reader::kStepBytes);
   const std::byte *step = tile.panel, *ahead = tile.prefetch;
+  const std::byte* const end = ahead + tile.prefetch_bytes;
   const size_t stride = tile.panel_stride;
   size_t k = 0;
   for (; k + Reader::kInputs <= tile.inputs; k += Reader::kInputs) {
-    Prefetch(ahead, kAhead);
-    if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+    if (ahead < end) {
+      Prefetch(ahead, kAhead);
+      if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+      ahead += kAhead;
+    }
     AddInput<kRows, kVectors, kPanels, Reader, 0>(step, output, stride, x, k, sum);
     if constexpr (Reader::kInputs == 2) {
       AddInput<kRows, kVectors, kPanels, Reader, 1>(step, output, stride, x, k + 1, sum);
     }
     step += Reader::kStepBytes;
-    ahead += kAhead;
   }
   if (k < tile.inputs) {  // half a pair
     AddInput<kRows, kVectors, kPanels, Reader, 0>(step, output, stride, x, k, sum);
@@ -90,16 +93,30 @@ HWY_INLINE void Strip(const Tile& tile, size_t output) {
 }
 
 template <DType kFormat, size_t kRows>
-void TileOf(const Tile& tile) {
+void RowsOf(const Tile& tile) {
   constexpr size_t kVectors = VectorsFor(kRows);
   for (size_t output = 0; output < kPanelRows; output += kVectors * kLanes) {
     Strip<kRows, kVectors, 1, PanelReader<kFormat>>(tile, output);
   }
 }
 
-template <DType kFormat, size_t kRows>
+template <DType kFormat>
+void TileOf(const Tile& tile) {
+  static constexpr TileFunction kByRows[] = {RowsOf<kFormat, 1>, RowsOf<kFormat, 2>,
+                                             RowsOf<kFormat, 3>, RowsOf<kFormat, 4>,
+                                             RowsOf<kFormat, 5>, RowsOf<kFormat, 6>};
+  kByRows[tile.rows - 1](tile);
+}
+
+// Two panels of one to three rows; with fewer registers than AVX-512's 32 there is no room.
+template <DType kFormat>
 void PairOf(const Tile& tile) {
-  Strip<kRows, 2 * kPanelRows / kLanes, 2, PanelReader<kFormat>>(tile, 0);
+  if constexpr (kLanes == 16) {
+    using Reader = PanelReader<kFormat>;
+    if (tile.rows == 1) return Strip<1, 8, 2, Reader>(tile, 0);
+    if (tile.rows == 2) return Strip<2, 8, 2, Reader>(tile, 0);
+    Strip<3, 8, 2, Reader>(tile, 0);
+  }
 }
 
 // [K][64] of f32.
@@ -122,22 +139,14 @@ void Unpack(const std::byte* panel, size_t inputs, std::byte* out) {
 
 template <DType kFormat>
 constexpr TileKernels KernelsOf() {
-  using Stored = PanelReader<kFormat>;
-  TileKernels kernels = {Stored::kInputs,
-                         Stored::kStepBytes,
-                         {TileOf<kFormat, 1>, TileOf<kFormat, 2>, TileOf<kFormat, 3>,
-                          TileOf<kFormat, 4>, TileOf<kFormat, 5>, TileOf<kFormat, 6>},
-                         kFormat == DType::kF32 ? nullptr : Unpack<kFormat>,
-                         PanelReader<DType::kF32>::kStepBytes,
-                         {TileOf<DType::kF32, 1>, TileOf<DType::kF32, 2>, TileOf<DType::kF32, 3>,
-                          TileOf<DType::kF32, 4>, TileOf<DType::kF32, 5>, TileOf<DType::kF32, 6>},
-                         {}};
-  if constexpr (kLanes == 16) {
-    kernels.pairs[0] = PairOf<kFormat, 1>;
-    kernels.pairs[1] = PairOf<kFormat, 2>;
-    kernels.pairs[2] = PairOf<kFormat, 3>;
-  }
-  return kernels;
+  return {6,
+          6,
+          512,
+          TileOf<kFormat>,
+          kFormat == DType::kF32 ? nullptr : Unpack<kFormat>,
+          TileOf<DType::kF32>,
+          kLanes == 16 ? 3 : 0,
+          PairOf<kFormat>};
 }
 
 const TileKernels* Tiles(DType dtype) {
