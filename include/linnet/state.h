@@ -58,13 +58,16 @@ class State {
   static State FromReference(StateShape shape, const std::vector<StateTensor>& list);
 
   // safetensors: `state.000` … in the reference's order, and the shape as
-  // metadata. Written whole or not at all. Throws Error kIo.
-  void Save(const std::filesystem::path& path) const;
+  // metadata; with `logits` [V], those after the last token, a reader can go on
+  // without a further token. Written whole or not at all. Throws Error kIo.
+  void Save(const std::filesystem::path& path, std::span<const float> logits = {}) const;
 
   // Reads a file of Save's, or a tuned initial state (`blocks.N.att.time_state`,
   // .pth or safetensors). Throws Error kIo or kBadState: a state of another
-  // model, generation or size is refused with both named.
-  static State Load(const std::filesystem::path& path, const StateShape& model);
+  // model, generation or size is refused with both named. `logits`, if wanted,
+  // becomes what Save was given, or empty.
+  static State Load(const std::filesystem::path& path, const StateShape& model,
+                    std::vector<float>* logits = nullptr);
 
   // Reads a file of Save's for what it is, whichever model made it.
   static State Load(const std::filesystem::path& path);

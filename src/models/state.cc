@@ -16,7 +16,8 @@
 namespace linnet {
 namespace {
 
-constexpr float kNoExponent = -1e30f;  // v4's pp of an empty past (rwkv.cpp, ChatRWKV)
+constexpr const char* kLogits = "logits";  // of a saved state: [V]
+constexpr float kNoExponent = -1e30f;      // v4's pp of an empty past (rwkv.cpp, ChatRWKV)
 
 std::string Describe(const StateShape& s) {
   return fmt::format("RWKV-{} with {} layers, width {}, {} heads", Name(s.generation), s.layers,
@@ -201,12 +202,13 @@ State State::FromReference(StateShape shape, const std::vector<StateTensor>& lis
   return state;
 }
 
-void State::Save(const std::filesystem::path& path) const {
+void State::Save(const std::filesystem::path& path, std::span<const float> logits) const {
   const auto list = ToReference();
   std::vector<TensorSpec> specs;
   for (size_t i = 0; i < list.size(); ++i) {
     specs.push_back({fmt::format("state.{:03}", i), SourceType::kF32, list[i].shape});
   }
+  if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
   const auto writer = TensorWriter::Create(path, specs,
                                            {{"kind", "linnet state"},
                                             {"generation", Name(shape_.generation)},
@@ -216,6 +218,7 @@ void State::Save(const std::filesystem::path& path) const {
                                             {"head_size", std::to_string(shape_.head_size)},
                                             {"model_hash", shape_.model_hash}});
   for (const StateTensor& t : list) writer->AppendFloats(SourceType::kF32, t.values);
+  if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
   writer->Finish();
 }
 
@@ -244,9 +247,15 @@ State ReadState(const TensorFile& file, const StateShape& model) {
 
 State State::Load(const std::filesystem::path& path) { return ReadState(TensorFile::Open(path)); }
 
-State State::Load(const std::filesystem::path& path, const StateShape& model) {
-  State state = ReadState(TensorFile::Open(path), model);
+State State::Load(const std::filesystem::path& path, const StateShape& model,
+                  std::vector<float>* logits) {
+  const TensorFile file = TensorFile::Open(path);
+  State state = ReadState(file, model);
   state.shape_.model_hash = model.model_hash;
+  if (logits != nullptr) {
+    const TensorView* last = file.Find(kLogits);
+    *logits = last != nullptr ? ReadAll(*last) : std::vector<float>();
+  }
   return state;
 }
 
