@@ -71,27 +71,26 @@ void ThreadPool::Run(size_t tasks, Body body, const void* f) {
   LINNET_DCHECK(tasks < (uint64_t{1} << 32));
   body_ = body;
   f_ = f;
-  tasks_.store(tasks, std::memory_order_relaxed);
+  tasks_ = tasks;
   done_.store(0, std::memory_order_relaxed);
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
-  ticket_.store(uint64_t{epoch} << 32, std::memory_order_release);
+  ticket_.store(uint64_t{epoch} << 32 | tasks, std::memory_order_release);
   epoch_.store(epoch, std::memory_order_release);
   epoch_.notify_all();
   Drain(epoch);
-  while (done_.load(std::memory_order_acquire) != tasks) Pause();
+  const auto done = [&] { return done_.load(std::memory_order_acquire) == tasks; };
+  while (!SpinUntil(done)) std::this_thread::yield();
 }
 
 void ThreadPool::Drain(uint64_t epoch) {
   while (true) {
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     do {
-      // A count of the next loop read here is harmless: then the ticket has
-      // changed too, and the exchange fails.
-      if (ticket >> 32 != epoch || (ticket & 0xffffffffu) >= tasks_.load(std::memory_order_relaxed))
-        return;
-    } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+      if (ticket >> 32 != epoch || (ticket & 0xffffffffu) == 0) return;
+    } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
                                             std::memory_order_acquire));
-    body_(f_, static_cast<size_t>(ticket & 0xffffffffu));
+    // The loop cannot end before this task, so body_, f_ and tasks_ are still its own.
+    body_(f_, tasks_ - static_cast<size_t>(ticket & 0xffffffffu));
     done_.fetch_add(1, std::memory_order_acq_rel);
   }
 }

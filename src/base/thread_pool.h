@@ -59,9 +59,10 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   Body body_ = nullptr;
   const void* f_ = nullptr;
-  std::atomic<size_t> tasks_{0};  // a late thread may look while the next loop is set up
-  // The loop's number in the high half, the next task in the low one: a thread
-  // that wakes late for an old loop cannot take a task of a new one.
+  size_t tasks_ = 0;
+  // The loop's number in the high half, the tasks not taken yet in the low one.
+  // One word says both, so a thread that comes late for an old loop can neither
+  // take a task of a new one nor see more tasks in its own.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<size_t> done_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};
