@@ -33,6 +33,8 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);
+void AddInit(CLI::App& app);
+void AddConvert(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have

@@ -35,6 +35,8 @@ int Main(int argc, char** argv) {
   AddTokenize(app);
   AddLogits(app);
   AddGrad(app);
+  AddInit(app);
+  AddConvert(app);
   try {
     app.parse(argc, argv);
     FlushOutput();

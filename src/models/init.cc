@@ -51,6 +51,14 @@ size_t OwnFfn(Generation generation, size_t width) {
 
 }  // namespace
 
+std::optional<Generation> ParseGeneration(std::string_view name) {
+  for (const auto g : {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
+                       Generation::k6, Generation::k7}) {
+    if (name == Name(g)) return g;
+  }
+  return std::nullopt;
+}
+
 Config NewConfig(const InitSizes& sizes) {
   Check("layers", sizes.layers, 1000);
   Check("width", sizes.width, size_t{1} << 16);

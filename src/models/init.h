@@ -5,14 +5,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "linnet/config.h"
 
 namespace linnet {
+
+// "4", "5.0", "5.1", "5.2", "6", "7".
+std::optional<Generation> ParseGeneration(std::string_view name);
 
 // Which inner sizes the low-rank matrices of v7 get; v6 has one rule only.
 enum class RankRule : uint8_t { kReleased, kTrain };

@@ -155,12 +155,11 @@ TensorView FromFla(TensorView t) {
   return t;
 }
 
-// Older fla exports stack the six mixes: x_x [6, C] in the order r, w, k, v, a, g.
+// Older fla exports stack the six mixes: x_x [6, C] or [6, 1, 1, C], in the order r, w, k, v, a, g.
 void SplitStacked(const TensorView& t, std::vector<TensorView>& out) {
-  const TensorView stacked = t.Squeezed();
-  if (stacked.shape.size() != 2 || stacked.shape[0] != 6) return;
+  if (t.shape.size() < 2 || t.shape[0] != 6) return;
   for (size_t i = 0; i < 6; ++i) {
-    TensorView one = AsMix(stacked.Index(i));
+    TensorView one = AsMix(t.Index(i));
     one.name = t.name.substr(0, t.name.size() - 1) + "rwkvag"[i];
     out.push_back(std::move(one));
   }

@@ -1,0 +1,126 @@
+// linnet init: a new model, as the reference trainers start it or filled at random.
+#include "models/init.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "io/tensor_writer.h"
+#include "linnet/dtype.h"
+#include "linnet/error.h"
+#include "models/convert.h"
+
+namespace linnet::cli {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  InitSizes sizes;
+  std::string generation, dtype = "bf16", ranks = "released", out;
+  uint64_t seed = 0;
+  bool random = false;
+};
+
+struct Total {
+  uint64_t parameters = 0, bytes = 0;
+};
+
+Total Write(const Options& o, const Config& config) {
+  const SourceType type = *ParseFloatType(o.dtype);
+  const auto parameters = NewParameters(config);
+  std::vector<TensorSpec> specs;
+  Total total;
+  for (const NewParameter& p : parameters) {
+    specs.push_back({p.name, type, p.shape});
+    total.parameters += p.elements();
+  }
+  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const auto writer = TensorWriter::Create(o.out, specs);
+  ThreadPool pool(o.common.threads);
+  Progress progress("Writing " + o.out, total.parameters);
+  const Filling filling = o.random ? Filling::kRandom : Filling::kReference;
+  uint64_t done = 0;
+  for (const NewParameter& p : parameters) {
+    ForValues(p, filling, o.seed, pool, [&](std::span<const float> values) {
+      InterruptScope::Check();
+      writer->AppendFloats(type, values);
+      progress.Update(done += values.size());
+    });
+  }
+  writer->Finish();
+  total.bytes = std::filesystem::file_size(o.out);
+  return total;
+}
+
+void Report(const Options& o, const Config& c, const Total& total) {
+  fmt::print(stderr, "{}: RWKV-{}, {} layers, width {}, {} parameters, {:.3f} GB\n", o.out,
+             Name(c.generation), c.layers, c.width, total.parameters,
+             static_cast<double>(total.bytes) / 1e9);
+  if (!o.common.json) return;
+  nlohmann::ordered_json result = {{"path", o.out},
+                                   {"generation", Name(c.generation)},
+                                   {"layers", c.layers},
+                                   {"width", c.width},
+                                   {"heads", c.heads},
+                                   {"head_size", c.head_size},
+                                   {"ffn", c.ffn},
+                                   {"vocab", c.vocab},
+                                   {"ranks", c.ranks},
+                                   {"dtype", o.dtype},
+                                   {"parameters", total.parameters},
+                                   {"bytes", total.bytes}};
+  Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void RunInit(Options& o) {
+  o.sizes.generation = *ParseGeneration(o.generation);
+  o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
+  const Config config = NewConfig(o.sizes);
+  if (o.dtype == "int8" || o.dtype == "nf4") {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("--dtype {}: packed files are not written by this version; use f32, "
+                            "bf16 or f16 and pack at load with --quant",
+                            o.dtype));
+  }
+  Report(o, config, Write(o, config));
+}
+
+}  // namespace
+
+void AddInit(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "init", "Write a new model, as the reference trainers start it",
+                 "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
+                 [o] { RunInit(*o); });
+  command->remove_option(command->get_option("--vocab"));  // here it is a size
+  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  command->add_option("--generation", o->generation, "Which RWKV")
+      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}))
+      ->required();
+  command->add_option("--layers", o->sizes.layers, "Layers")->required();
+  command->add_option("--width", o->sizes.width, "Channels (n_embd)")->required();
+  command->add_option("--vocab", o->sizes.vocab, "Size of the vocabulary")->capture_default_str();
+  command->add_option("--head-size", o->sizes.head_size, "Channels a head")->capture_default_str();
+  command->add_option("--ffn", o->sizes.ffn,
+                      "Channels of the channel mix; the generation's own if not given");
+  command->add_option("--dtype", o->dtype, "What values are stored as")
+      ->check(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}))
+      ->capture_default_str();
+  command->add_option("--seed", o->seed, "Same seed, same bytes")->capture_default_str();
+  command->add_flag("--random", o->random,
+                    "Fill every tensor with sane random values, for benchmarks");
+  command->add_option("--ranks", o->ranks, "Low-rank sizes of v7: the released or the trainer's")
+      ->check(CLI::IsMember({"released", "train"}))
+      ->capture_default_str();
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,147 @@
+#include "models/convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/init.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kBlock = size_t{4} << 20;  // bytes read at once, if a row is no longer
+
+// A tensor to write, and the shape it gets.
+struct Item {
+  const TensorView* view;
+  std::vector<size_t> shape;
+};
+
+// The same numbers in the same order but for dimensions of 1.
+bool SameButOnes(std::vector<size_t> a, std::vector<size_t> b) {
+  a.erase(std::remove(a.begin(), a.end(), size_t{1}), a.end());
+  b.erase(std::remove(b.begin(), b.end(), size_t{1}), b.end());
+  return a == b;
+}
+
+std::vector<Item> ItemsOf(const Checkpoint& in) {
+  std::vector<Item> items;
+  for (const TensorView& t : in.tensors()) items.push_back({&t, t.shape});
+  if (KindOf(in) != FileKind::kModel) return items;
+  Config config = ConfigOf(in);
+  if (in.dialect() == Dialect::kBlinkDL) return items;
+  config.ranks.try_emplace("v", 1);  // of a single layer, which has none
+  std::map<std::string, size_t> places;
+  const auto released = NewParameters(config);
+  for (size_t i = 0; i < released.size(); ++i) places[released[i].name] = i;
+  const auto place = [&](const Item& item) {
+    const auto it = places.find(item.view->name);
+    return it == places.end() ? released.size() : it->second;
+  };
+  for (Item& item : items) {
+    const size_t at = place(item);
+    if (at < released.size() && SameButOnes(item.shape, released[at].shape)) {
+      item.shape = released[at].shape;
+    }
+  }
+  std::stable_sort(items.begin(), items.end(),
+                   [&](const Item& a, const Item& b) { return place(a) < place(b); });
+  return items;
+}
+
+void RefuseOthers(const Checkpoint& in) {
+  const FileKind kind = KindOf(in);
+  if (kind == FileKind::kUnknown) ConfigOf(in);  // throws, naming what it is
+  if (kind != FileKind::kState) return;
+  throw Error(ErrorKind::kBadModel, in.file().path().string() +
+                                        ": this is a saved state, expected a checkpoint; see "
+                                        "linnet state export");
+}
+
+void CheckHalves(const Checkpoint& in, const TensorView& t, const std::vector<float>& values) {
+  constexpr float kBeyond = 65520;  // rounds to infinity
+  for (const float x : values) {
+    if (std::abs(x) < kBeyond || !std::isfinite(x)) continue;
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: {} holds {}, which f16 cannot (at most 65504); use bf16 or f32",
+                            in.file().path().string(), t.name, x));
+  }
+}
+
+class Copier {
+ public:
+  Copier(const Checkpoint& in, const ConvertOptions& options, TensorWriter& out)
+      : in_(in), options_(options), out_(out) {
+    for (const TensorView& t : in.tensors()) total_ += t.elements() * ElementBytes(t.type);
+  }
+
+  void Copy(const TensorView& t) {
+    const size_t row = t.cols() * ElementBytes(t.type);
+    const size_t step = std::max<size_t>(1, kBlock / std::max<size_t>(row, 1) / 32 * 32);
+    for (size_t begin = 0; begin < t.rows(); begin += step) {
+      const size_t count = std::min(step, t.rows() - begin);
+      CopyBlock(t, begin, count);
+      if (t.shape.size() > 1) in_.file().Drop(t.Slice(begin, count));
+      done_ += count * row;
+      if (options_.progress) options_.progress(done_, total_);
+    }
+    in_.file().Drop(t);
+  }
+
+ private:
+  void CopyBlock(const TensorView& t, size_t begin, size_t count) {
+    if (!options_.type || *options_.type == t.type || !IsFloat(t.type)) {
+      bytes_.resize(count * t.cols() * ElementBytes(t.type));
+      CopyRows(t, begin, count, bytes_.data());
+      return out_.Append(bytes_);
+    }
+    values_.resize(count * t.cols());
+    ReadRows(t, begin, count, values_.data());
+    if (*options_.type == SourceType::kF16) CheckHalves(in_, t, values_);
+    out_.AppendFloats(*options_.type, values_);
+  }
+
+  const Checkpoint& in_;
+  const ConvertOptions& options_;
+  TensorWriter& out_;
+  uint64_t done_ = 0, total_ = 0;
+  std::vector<std::byte> bytes_;
+  std::vector<float> values_;
+};
+
+}  // namespace
+
+std::optional<SourceType> ParseFloatType(std::string_view name) {
+  if (name == "f32") return SourceType::kF32;
+  if (name == "f16") return SourceType::kF16;
+  if (name == "bf16") return SourceType::kBF16;
+  return std::nullopt;
+}
+
+Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
+                            const ConvertOptions& options) {
+  RefuseOthers(in);
+  const auto items = ItemsOf(in);
+  std::vector<TensorSpec> specs;
+  Converted converted;
+  for (const Item& item : items) {
+    const bool cast = options.type && IsFloat(item.view->type);
+    specs.push_back({item.view->name, cast ? *options.type : item.view->type, item.shape});
+    ++converted.tensors;
+    converted.parameters += item.view->elements();
+  }
+  const auto writer = TensorWriter::Create(out, specs, {{"format", "pt"}});
+  Copier copier(in, options, *writer);
+  for (const Item& item : items) copier.Copy(*item.view);
+  writer->Finish();
+  return converted;
+}
+
+}  // namespace linnet

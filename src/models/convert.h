@@ -1,0 +1,41 @@
+// Convert: any readable checkpoint written again under BlinkDL's names and shapes.
+#ifndef LINNET_MODELS_CONVERT_H_
+#define LINNET_MODELS_CONVERT_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include "models/names.h"
+
+namespace linnet {
+
+// "f32", "f16" and "bf16" as types of a file's values.
+std::optional<SourceType> ParseFloatType(std::string_view name);
+
+struct ConvertOptions {
+  // The type of all tensors, vectors too, as released files have it; each its own
+  // if not given. (A decay in bf16 is what bf16 releases hold; models are trained
+  // with values rounded so. f16 is refused where a value would become infinite.)
+  std::optional<SourceType> type{};
+  // Bytes read and bytes in all; may throw, and then nothing is written.
+  std::function<void(uint64_t, uint64_t)> progress{};
+};
+
+struct Converted {
+  uint64_t tensors = 0, parameters = 0;
+};
+
+// Writes a model, adapter or tuned initial state, tensor by tensor: holds a few
+// megabytes, whatever the file's size. A model of BlinkDL's naming keeps its
+// order and shapes; others get the released ones, what those do not know last.
+// The container follows the ending of `out`. Throws Error: kBadModel for other
+// files and for values that `type` cannot hold, kIo.
+Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
+                            const ConvertOptions& options = {});
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_CONVERT_H_

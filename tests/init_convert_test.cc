@@ -1,0 +1,158 @@
+// linnet init and convert, as users run them.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "io/tensor_file.h"
+#include "models/detect.h"
+#include "models/names.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
+
+std::vector<std::string> Init(const std::string& generation, const std::string& out,
+                              const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words = {"init",    "--generation", generation, "--layers", "3",
+                                    "--width", "128",          "--vocab",  "320",      out};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(Init, EveryGenerationIsWhatItSaysAndRunsToFiniteLogits) {
+  const ScratchFolder scratch;
+  for (const std::string generation : kGenerations) {
+    for (const char* ending : {".safetensors", ".pth"}) {
+      for (const bool random : {false, true}) {
+        const std::string file = scratch / ("model" + std::string(ending)).c_str();
+        const std::string logits = scratch / "logits.safetensors";
+        auto words = Init(generation, file, {"--dtype", random ? "f16" : "f32"});
+        if (random) words.push_back("--random");
+        const Outcome init = RunLinnet(words);
+        ASSERT_EQ(init.exit_code, 0) << init.err;
+        EXPECT_EQ(init.out, "");
+        EXPECT_EQ(Name(ConfigOf(Checkpoint(file)).generation), generation);
+        const Outcome run = RunLinnet(
+            {"logits", file, "--tokens", "1,2,3,319,0,7,7,7,7,7,7,7,100,200", "--out", logits});
+        ASSERT_EQ(run.exit_code, 0) << run.err;
+        const TensorFile result = TensorFile::Open(logits);
+        double largest = 0;
+        for (const float x : ReadAll(*result.Find("logits"))) {
+          ASSERT_TRUE(std::isfinite(x)) << generation;
+          largest = std::max(largest, std::abs(double{x}));
+        }
+        EXPECT_GT(largest, 0.01) << generation;
+        EXPECT_LT(largest, 100) << generation;
+      }
+    }
+  }
+}
+
+TEST(Init, SameSeedSameBytesOnAnyNumberOfThreads) {
+  const ScratchFolder scratch;
+  const std::string a = scratch / "a.safetensors", b = scratch / "b.safetensors";
+  for (const std::string generation : kGenerations) {
+    for (const std::vector<std::string>& more :
+         {std::vector<std::string>{"--seed", "5"}, {"--seed", "5", "--random"}}) {
+      auto one = Init(generation, a, more), three = Init(generation, b, more);
+      one.insert(one.end(), {"--threads", "1"});
+      three.insert(three.end(), {"--threads", "3"});
+      ASSERT_EQ(RunLinnet(one).exit_code, 0);
+      ASSERT_EQ(RunLinnet(three).exit_code, 0);
+      const std::string bytes = ReadFile(a);
+      EXPECT_TRUE(bytes == ReadFile(b)) << generation;
+      three[std::find(three.begin(), three.end(), "5") - three.begin()] = "6";
+      ASSERT_EQ(RunLinnet(three).exit_code, 0);
+      EXPECT_FALSE(bytes == ReadFile(b)) << generation;
+    }
+  }
+}
+
+TEST(Init, JsonGivesTheSizes) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "v7.safetensors";
+  const Outcome init = RunLinnet({"init", "--generation", "7", "--layers", "12", "--width", "768",
+                                  "--random", "--json", file});
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  const json result = json::parse(init.out);
+  EXPECT_EQ(result["parameters"], 191034624);
+  EXPECT_EQ(result["bytes"], fs::file_size(file));
+  EXPECT_EQ(result["ranks"], (json{{"w", 64}, {"a", 64}, {"v", 32}, {"g", 128}}));
+  EXPECT_NE(init.err.find("191034624"), std::string::npos);
+}
+
+TEST(Init, BadSizesAndPackedTypesAreOneLineAndNoFile) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "out.safetensors";
+  for (const auto& more : std::vector<std::vector<std::string>>{
+           {"--dtype", "int8"}, {"--dtype", "nf4"}, {"--head-size", "60"}, {"--vocab", "0"}}) {
+    std::vector<std::string> words = {"init", "--generation", "7",  "--layers",
+                                      "1",    "--width",      "64", file};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 1) << more[0];
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_FALSE(fs::exists(file));
+  }
+  EXPECT_EQ(RunLinnet(Init("8", file)).exit_code, 2);
+  EXPECT_EQ(RunLinnet({"init", file}).exit_code, 2);
+}
+
+TEST(Init, AnInterruptLeavesNothing) {
+  const ScratchFolder scratch;
+  fs::create_directory(scratch / "out");
+  const Outcome outcome = RunLinnet({"init", "--generation", "7", "--layers", "32", "--width",
+                                     "4096", "--random", scratch / "out/model.safetensors"},
+                                    {}, 0.4);
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_TRUE(fs::is_empty(scratch / "out"));
+}
+
+TEST(Convert, GoesThroughEveryContainerUnchanged) {
+  const ScratchFolder scratch;
+  const std::string a = scratch / "a.safetensors", b = scratch / "b.pth", c = scratch / "c.st";
+  for (const std::string generation : kGenerations) {
+    ASSERT_EQ(RunLinnet(Init(generation, a)).exit_code, 0);
+    ASSERT_EQ(RunLinnet({"convert", a, b}).exit_code, 0);
+    const Outcome outcome = RunLinnet({"convert", b, c, "--json"});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(json::parse(outcome.out)["from"], "BlinkDL");
+    const TensorFile first = TensorFile::Open(a), last = TensorFile::Open(c);
+    ASSERT_EQ(first.tensors().size(), last.tensors().size());
+    for (size_t i = 0; i < first.tensors().size(); ++i) {
+      const TensorView &x = first.tensors()[i], &y = last.tensors()[i];
+      EXPECT_EQ(x.name, y.name);
+      EXPECT_EQ(x.type, y.type);
+      EXPECT_EQ(x.shape, y.shape);
+      EXPECT_EQ(ReadAll(x), ReadAll(y)) << x.name;
+    }
+  }
+}
+
+TEST(Convert, WhatCannotBeWrittenIsSaid) {
+  const ScratchFolder scratch;
+  const std::string model = scratch / "a.safetensors";
+  ASSERT_EQ(RunLinnet(Init("4", model)).exit_code, 0);
+  const Outcome gguf = RunLinnet({"convert", model, scratch / "a.gguf"});
+  EXPECT_EQ(gguf.exit_code, 1);
+  EXPECT_NE(gguf.err.find("a.gguf"), std::string::npos);
+  EXPECT_EQ(RunLinnet({"convert", model, scratch / "a.txt"}).exit_code, 2);
+  WriteFile(scratch / "page.pth", "<!DOCTYPE html><html></html>");
+  const Outcome page = RunLinnet({"convert", scratch / "page.pth", scratch / "b.pth"});
+  EXPECT_EQ(page.exit_code, 1);
+  EXPECT_FALSE(fs::exists(scratch / "b.pth"));
+}
+
+}  // namespace
+}  // namespace linnet
