@@ -1,0 +1,24 @@
+// World-format vocabularies: the literals, the file, and text through what it makes.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.h"
+#include "linnet/error.h"
+#include "text/python_literal.h"
+#include "text/tokenizers.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace linnet;  // NOLINT
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    ParsePythonLiteral(text);
+  } catch (const Error&) {
+  }
+  try {
+    const auto tokenizer = NewWorldTokenizer(ParseVocabulary(text, "input"));
+    LINNET_CHECK(tokenizer->Decode(tokenizer->Encode(text)) == text);
+  } catch (const Error&) {
+  }
+  return 0;
+}
