@@ -23,15 +23,17 @@ inline T Load(const std::byte* p) {
   return value;
 }
 
-// Without branches, so that the compiler makes vectors of it. A subnormal half
+// Masks for branches, so that the compiler makes vectors of it. A subnormal half
 // is mantissa * 2^-24: as bits of a float with exponent 113 it is 2^-14 too large.
 inline float HalfToFloat(uint16_t half) {
   const uint32_t sign = uint32_t{half & 0x8000u} << 16;
   const uint32_t magnitude = uint32_t{half & 0x7fffu} << 13;
   const uint32_t exponent = magnitude & 0x0f800000u;
-  const uint32_t normal = magnitude + (exponent == 0x0f800000u ? 224u << 23 : 112u << 23);
+  const uint32_t infinite = -static_cast<uint32_t>(exponent == 0x0f800000u);
+  const uint32_t subnormal = -static_cast<uint32_t>(exponent == 0);
+  const uint32_t normal = magnitude + (112u << 23) + ((112u << 23) & infinite);
   const float small = std::bit_cast<float>(magnitude + (113u << 23)) - 0x1p-14f;
-  const uint32_t bits = exponent == 0 ? std::bit_cast<uint32_t>(small) : normal;
+  const uint32_t bits = (std::bit_cast<uint32_t>(small) & subnormal) | (normal & ~subnormal);
   return std::bit_cast<float>(sign | bits);
 }
 
