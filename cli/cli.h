@@ -33,6 +33,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);
+void AddPerplexity(CLI::App& app);
 void AddInit(CLI::App& app);
 void AddConvert(CLI::App& app);
 

@@ -35,6 +35,7 @@ int Main(int argc, char** argv) {
   AddTokenize(app);
   AddLogits(app);
   AddGrad(app);
+  AddPerplexity(app);
   AddInit(app);
   AddConvert(app);
   try {

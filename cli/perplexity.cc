@@ -1,0 +1,84 @@
+// linnet perplexity: how well a model foretells files.
+#include "eval/perplexity.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/cli.h"
+#include "cli/model.h"
+#include "cli/progress.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::vector<std::string> files;
+  size_t chunk = 0;
+};
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!(file && text << file.rdbuf())) {
+    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
+  }
+  return std::move(text).str();
+}
+
+void RunPerplexity(const Options& o) {
+  if (o.files.size() < 2) {
+    throw CLI::ValidationError("perplexity", "no model is built in yet: give MODEL and a FILE");
+  }
+  const Model model = OpenModel(o.common, o.files[0]);
+  const auto tokenizer = TokenizerFor(o.common, model);
+  Workspace workspace = NewWorkspace(o.common);
+  TextScore score;
+  for (size_t i = 1; i < o.files.size(); ++i) {
+    const std::string text = ReadText(o.files[i]);
+    Progress progress(o.files[i], 1000);
+    PerplexityOptions options;
+    options.chunk = o.chunk;
+    options.progress = [&](size_t done, size_t total) { progress.Update(1000 * done / total); };
+    score += ScoreText(model, *tokenizer, workspace, text, options);
+  }
+  if (score.tokens == 0) {
+    throw Error(ErrorKind::kBadInput, o.files[1] + ": holds no token to score");
+  }
+  if (o.common.json) {
+    Print(nlohmann::ordered_json{{"bits_per_byte", score.bits_per_byte()},
+                                 {"nats_per_token", score.nats_per_token()},
+                                 {"perplexity", score.perplexity()},
+                                 {"tokens", score.tokens},
+                                 {"bytes", score.bytes}}
+              .dump() +
+          "\n");
+  } else {
+    Print(
+        fmt::format("{:.4f} bits per byte, {:.4f} nats per token (perplexity {:.3f}) over {} "
+                    "tokens, {} bytes\n",
+                    score.bits_per_byte(), score.nats_per_token(), score.perplexity(), score.tokens,
+                    score.bytes));
+  }
+}
+
+}  // namespace
+
+void AddPerplexity(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "perplexity", "Measure how well a model foretells text files",
+                 "linnet perplexity model.pth book.txt", o->common, [o] { RunPerplexity(*o); });
+  command->add_option("MODEL_AND_FILES", o->files, "A checkpoint, then text files")->required();
+  command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
+      ->check(CLI::Range(2, 1 << 30));
+}
+
+}  // namespace linnet::cli
