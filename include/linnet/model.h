@@ -63,6 +63,15 @@ class Workspace {
   std::unique_ptr<Impl> impl_;
 };
 
+// What a pass must read and compute.
+struct ModelCost {
+  // Of all matrices as they are stored, scales and low-rank factors and head
+  // included, the embedding not: what decoding one token reads.
+  uint64_t matrix_bytes = 0;
+  // Multiplications a token takes in the layers' matrices, and in the head.
+  uint64_t layer_macs = 0, head_macs = 0;
+};
+
 class Model {
  public:
   // Maps the file (.pth, .safetensors, .st, a shard index or its folder) and
@@ -80,6 +89,7 @@ class Model {
   // Of generation, shapes and a sample of each tensor; the same for every dialect.
   const std::string& hash() const;
   StateShape state_shape() const;
+  const ModelCost& cost() const;
   State NewState() const { return State(state_shape()); }
 
   // Runs all turns, in one pass over the weights if they are not too long. The

@@ -43,12 +43,6 @@ std::vector<float> InCheckpointOrder(const Parameter& p) {
   return out;
 }
 
-size_t ParamStore::bytes() const {
-  size_t bytes = 0;
-  for (const Buffer& buffer : buffers_) bytes += buffer.size();
-  return bytes;
-}
-
 Binder::Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store,
                ThreadPool& pool, const BindOptions& options)
     : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {}
@@ -135,6 +129,9 @@ LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool t
     PackPanel(p.w.dtype, values.data(), p.w.cols, count, p.w.cols, data + panel * bytes);
   });
   p.w.data = data;
+  store_.cost.matrix_bytes += bytes * p.w.panels();
+  (whole.name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
+      uint64_t{p.w.rows} * p.w.cols;
   p.g = NewGradient(whole, p.w.rows, p.w.cols, transposed, slice);
   return p;
 }

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "linnet/config.h"
 #include "linnet/dtype.h"
+#include "linnet/model.h"
 #include "models/names.h"
 #include "ops/pass.h"
 
@@ -38,7 +39,8 @@ class ParamStore {
  public:
   std::byte* Allocate(size_t bytes) { return buffers_.emplace_back(bytes).data(); }
   float* Floats(size_t count) { return reinterpret_cast<float*>(Allocate(count * sizeof(float))); }
-  size_t bytes() const;
+
+  ModelCost cost;  // of the matrices so far
 
   // In the order they were bound; only with gradients.
   std::vector<Parameter> parameters;

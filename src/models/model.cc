@@ -206,6 +206,7 @@ const std::filesystem::path& Model::path() const {
 }
 const std::string& Model::hash() const { return impl_->hash(); }
 StateShape Model::state_shape() const { return impl_->state_shape(); }
+const ModelCost& Model::cost() const { return impl_->network().cost(); }
 
 void Model::Forward(std::span<const Turn> turns, Workspace& workspace) const {
   impl_->Forward(turns, *workspace.impl_);

@@ -25,7 +25,7 @@ class Network {
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const std::vector<Parameter>& parameters() const { return store_.parameters; }
-  size_t packed_bytes() const { return store_.bytes(); }
+  const ModelCost& cost() const { return store_.cost; }
   StateLayout layout() const;
 
   // The residual stream after the last layer, [tokens, C]. p.segments cover
