@@ -22,13 +22,12 @@ void Redirect(const std::string& path, int flags, int fd) {
 
 }  // namespace
 
-Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,
-                  double interrupt_after) {
+Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
+                   std::string_view input, double interrupt_after) {
   const ScratchFolder scratch;
   const std::string in = scratch / "in", out = scratch / "out", err = scratch / "err";
   WriteFile(in, input);
 
-  std::string program = LINNET_PROGRAM;
   std::vector<std::string> words = arguments;
   std::vector<char*> argv = {program.data()};
   for (std::string& word : words) argv.push_back(word.data());
@@ -51,6 +50,11 @@ Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view in
   if (waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), ReadFile(out),
           ReadFile(err)};
+}
+
+Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,
+                  double interrupt_after) {
+  return RunProgram(LINNET_PROGRAM, arguments, input, interrupt_after);
 }
 
 ScratchFolder::ScratchFolder() {

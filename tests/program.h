@@ -1,4 +1,4 @@
-// Runs the program `linnet` as a user would, for tests.
+// Runs the program `linnet`, or another, as a user would, for tests.
 #ifndef LINNET_TESTS_PROGRAM_H_
 #define LINNET_TESTS_PROGRAM_H_
 
@@ -14,8 +14,12 @@ struct Outcome {
   std::string out, err;
 };
 
-// Runs `linnet` with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
+// Runs a program with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
 // sends it SIGINT after that many seconds.
+Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
+                   std::string_view input = {}, double interrupt_after = 0);
+
+// Runs the `linnet` of this build.
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
                   double interrupt_after = 0);
 
