@@ -51,7 +51,7 @@ void Peak(benchmark::State& state, size_t (*work)(size_t rounds)) {
   size_t flops = 0;
   for (auto _ : state) {
     std::vector<size_t> done(pool.threads());
-    pool.For(done.size(), [&](size_t task) { done[task] = work(1 << 20); });
+    pool.For(done.size(), [&](size_t task) { done[task] = work(1 << 18); });
     for (const size_t count : done) flops += count;
   }
   state.counters["GFLOP/s"] = Counter(static_cast<double>(flops) / 1e9, Counter::kIsRate);
@@ -138,6 +138,9 @@ void Register() {
     }
     if (HasBf16Probe()) {
       Timed(benchmark::RegisterBenchmark("peak/bf16", Peak, Bf16Work)->Arg(threads));
+    }
+    if (SupportedIsas().back() == Isa::kAmx) {
+      Timed(benchmark::RegisterBenchmark("peak/amx", Peak, AmxWork)->Arg(threads));
     }
   }
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {

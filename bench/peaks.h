@@ -18,6 +18,7 @@ float ReadAll(const std::byte* data, size_t bytes);
 // operations it did (a multiply-add is two).
 size_t F32Work(size_t rounds);
 size_t Bf16Work(size_t rounds);
+size_t AmxWork(size_t rounds);  // at level amx only
 
 }  // namespace linnet
 

@@ -14,15 +14,17 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Rows that go through all panels together, some inputs at a time: these activations stay in L2.
-constexpr size_t kRowBlock = 288;
-constexpr size_t kRowGrain = 32;
-// Weights that are unpacked together.
-constexpr size_t kUnpackInputs = 512;
+// Rows that go through a panel together: as many as keep their activations in L2, by steps that
+// suit the tiles of all kernels.
+constexpr size_t kActivationBytes = 768 << 10;
+constexpr size_t kRowGrain = 96;
+size_t RowBlock(const Activations& x) {
+  const size_t rows = kActivationBytes / std::max<size_t>(x.stride, 1) / kRowGrain * kRowGrain;
+  return std::clamp(rows, kRowGrain, kMaxRowBlock);
+}
+
 // How far ahead the weights of a few rows are fetched, which go by as fast as memory gives them.
 constexpr size_t kPrefetchBytes = 2048;
-// From so many tiles on, unpacking once is cheaper than reading the stored form in each.
-constexpr size_t kUnpackTiles = 2;
 
 // Intel's cores do one vdpbf16ps in two cycles, where they do four f32 multiply-adds of half as
 // many inputs; AMD's do two for one.
@@ -38,90 +40,77 @@ const TileKernels& KernelsFor(DType weights, Activation form) {
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 
-struct Product {
-  const TileKernels& kernels;
-  const Weight& w;
-  const Activations& x;
-  size_t input_bytes;  // of one activation
-  bool unpack;
-  std::byte* scratch;  // unpacked weights of a block
-
-  const std::byte* WeightsAt(size_t panel, size_t k) const {
-    return w.data + panel * PanelBytes(w.dtype, w.cols) + PanelBytes(w.dtype, k);
-  }
-};
-
 struct Range {
   size_t begin, end;
   size_t size() const { return end - begin; }
 };
 
-// Adds inputs k of one panel for some rows; row rows.begin of y is at `y`. `next` is what will be
-// read after this.
-void PanelBlock(const Product& p, size_t panel, Range rows, Range k, const std::byte* next,
-                float* y, size_t y_stride) {
-  const std::byte* weights = p.WeightsAt(panel, k.begin);
+// Where sums go: row 0 of the rows at hand.
+struct Out {
+  float* y;
+  size_t stride;
+};
+
+struct Product {
+  const TileKernels& kernels;
+  const Weight& w;
+  const Activations& x;
+  size_t input_bytes, panel_bytes;  // of one activation, of a whole panel
+  float* sums;                      // [kMaxRowBlock][64]
+  std::byte* unpacked;              // kUnpackInputs of weights
+
+  const std::byte* Panel(size_t panel) const { return w.data + panel * panel_bytes; }
+};
+
+// Adds inputs k of one panel for some rows. `next` is what will be read after this.
+void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
+                const std::byte* next, Out out) {
+  const TileKernels& kernels = p.kernels;
   const size_t bytes = PanelBytes(p.w.dtype, k.size());
-  const size_t tiles = (rows.size() + p.kernels.max_rows - 1) / p.kernels.max_rows;
-  if (rows.size() <= p.kernels.stream_rows) next = weights + kPrefetchBytes;
-  if (p.unpack) {
-    p.kernels.unpack(weights, k.size(), p.scratch);
-    weights = p.scratch;
+  const size_t tiles = (rows.size() + kernels.max_rows - 1) / kernels.max_rows;
+  TileFunction function = kernels.packed;
+  if (kernels.unpack != nullptr && rows.size() >= kernels.unpack_rows) {
+    kernels.unpack(weights, k.size(), p.unpacked);
+    weights = p.unpacked;
+    function = kernels.unpacked;
   }
-  const TileFunction function = p.unpack ? p.kernels.unpacked : p.kernels.packed;
   for (size_t i = 0; i < tiles; ++i) {
-    const size_t begin = rows.begin + rows.size() * i / tiles;
-    const size_t end = rows.begin + rows.size() * (i + 1) / tiles;
+    const size_t begin = rows.size() * i / tiles, end = rows.size() * (i + 1) / tiles;
     // Each tile fetches its share.
     const size_t fetched = bytes * i / tiles / kLine * kLine;
-    function({end - begin, p.x.data + begin * p.x.stride + k.begin * p.input_bytes, p.x.stride,
-              weights, k.size(), y + (begin - rows.begin) * y_stride, y_stride, k.begin == 0,
+    function({end - begin, p.x.data + (rows.begin + begin) * p.x.stride + k.begin * p.input_bytes,
+              p.x.stride, weights, k.size(), out.y + begin * out.stride, out.stride, k.begin == 0,
               next + fetched, bytes * (i + 1) / tiles - fetched});
   }
 }
 
-size_t InputBlock(const Product& p, Range rows) {
-  return rows.size() <= p.kernels.stream_rows ? p.w.cols : p.kernels.input_block;
+// All inputs of one panel, some at a time: a block of weights stays near while all rows pass, and
+// their sums, which wait for the next block, stand close together.
+void Panel(const Product& p, size_t panel, Range rows, Mat<float> y) {
+  const size_t output = panel * kPanelRows, outputs = std::min(kPanelRows, p.w.rows - output);
+  const bool few = rows.size() <= p.kernels.few_rows;
+  const size_t block = few || p.kernels.all_inputs ? p.w.cols : kUnpackInputs;
+  const Out direct{y.Row(rows.begin) + output, y.stride}, waiting{p.sums, kPanelRows};
+  const bool wait = outputs < kPanelRows || p.w.cols > block;
+  for (size_t k = 0; k < p.w.cols; k += block) {
+    const Range inputs{k, std::min(k + block, p.w.cols)};
+    const std::byte* weights = p.Panel(panel) + PanelBytes(p.w.dtype, k);
+    const std::byte* next = weights + (few ? kPrefetchBytes : PanelBytes(p.w.dtype, inputs.size()));
+    PanelBlock(p, weights, rows, inputs, next, wait ? waiting : direct);
+  }
+  if (!wait) return;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    std::memcpy(direct.y + row * direct.stride, waiting.y + row * waiting.stride,
+                outputs * sizeof(float));
+  }
 }
 
-// All inputs of two neighbouring panels for a few rows; false if there is no kernel for it.
-bool PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
-  if (rows.size() > p.kernels.pair_rows) return false;
-  const std::byte* weights = p.WeightsAt(panel, 0);
-  const size_t panel_bytes = PanelBytes(p.w.dtype, p.w.cols);
+// Two whole panels that stand side by side, for a few rows.
+void PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
+  const std::byte* weights = p.Panel(panel);
   p.kernels.pairs({rows.size(), p.x.data + rows.begin * p.x.stride, p.x.stride, weights, p.w.cols,
                    y.Row(rows.begin) + panel * kPanelRows, y.stride, true, weights + kPrefetchBytes,
-                   panel_bytes, panel_bytes});
-  return true;
-}
-
-// All whole panels of the range, block of inputs by block of inputs: the sums wait in y.
-void WholePanels(const Product& p, Range panels, Range rows, Mat<float> y) {
-  while (panels.size() >= 2 && PanelPair(p, panels.begin, rows, y)) panels.begin += 2;
-  const size_t block = InputBlock(p, rows);
-  for (size_t k = 0; k < p.w.cols; k += block) {
-    const Range inputs{k, std::min(k + block, p.w.cols)};
-    for (size_t panel = panels.begin; panel < panels.end; ++panel) {
-      const std::byte* next = panel + 1 < panels.end ? p.WeightsAt(panel + 1, k)
-                                                     : p.WeightsAt(panels.begin, inputs.end);
-      PanelBlock(p, panel, rows, inputs, next, y.Row(rows.begin) + panel * kPanelRows, y.stride);
-    }
-  }
-}
-
-// A panel with fewer than 64 outputs: its sums wait in rows of 64.
-void PartialPanel(const Product& p, size_t panel, Range rows, Mat<float> y) {
-  alignas(kLine) float sums[kRowBlock * kPanelRows];
-  const size_t block = InputBlock(p, rows);
-  for (size_t k = 0; k < p.w.cols; k += block) {
-    const Range inputs{k, std::min(k + block, p.w.cols)};
-    PanelBlock(p, panel, rows, inputs, p.WeightsAt(panel, inputs.end), sums, kPanelRows);
-  }
-  const size_t output = panel * kPanelRows;
-  for (size_t row = rows.begin; row < rows.end; ++row) {
-    std::memcpy(y.Row(row) + output, sums + (row - rows.begin) * kPanelRows,
-                (p.w.rows - output) * sizeof(float));
-  }
+                   p.panel_bytes, p.panel_bytes});
 }
 
 }  // namespace
@@ -160,23 +149,25 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
             Mat<float> y) noexcept {
-  alignas(kLine) std::byte scratch[kUnpackInputs * kPanelRows * sizeof(float)];
+  alignas(kLine) std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
+  alignas(kLine) float sums[kMaxRowBlock * kPanelRows];
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);
   const Product p{kernels,
                   w,
                   x,
                   x.form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t),
-                  kernels.unpack != nullptr && x.rows >= kUnpackTiles * kernels.max_rows,
-                  scratch};
-  const Range whole{panel_begin, std::min(panel_end, w.rows / kPanelRows)};
-  const size_t blocks = (x.rows + kRowBlock - 1) / kRowBlock;
-  for (size_t block = 0; block < blocks; ++block) {
-    const auto cut = [&](size_t i) {
-      return std::min(x.rows, RoundUp(x.rows * i / blocks, kRowGrain));
-    };
-    const Range rows{cut(block), cut(block + 1)};
-    if (whole.begin < whole.end) WholePanels(p, whole, rows, y);
-    if (whole.end < panel_end) PartialPanel(p, panel_end - 1, rows, y);
+                  PanelBytes(w.dtype, w.cols),
+                  sums,
+                  unpacked};
+  const size_t whole = std::min(panel_end, w.rows / kPanelRows);
+  const size_t row_block = RowBlock(x);
+  for (size_t begin = 0; begin < x.rows; begin += row_block) {
+    const Range rows{begin, std::min(x.rows, begin + row_block)};
+    size_t panel = panel_begin;
+    if (rows.size() <= kernels.pair_rows) {
+      for (; panel + 2 <= whole; panel += 2) PanelPair(p, panel, rows, y);
+    }
+    for (; panel < panel_end; ++panel) Panel(p, panel, rows, y);
   }
 }
 

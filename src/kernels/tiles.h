@@ -30,11 +30,13 @@ using TileFunction = void (*)(const Tile& tile);
 // What a format has at a level for one form of activations.
 struct TileKernels {
   size_t max_rows;      // of a tile
-  size_t stream_rows;   // up to so many rows wait for memory, so weights go by once, in order
-  size_t input_block;   // inputs to cut more rows into, for their activations to stay in L2
+  size_t few_rows;      // up to so many wait for memory: weights go by once, in order
+  bool all_inputs;      // whether to take more rows, too, through all inputs at once
   TileFunction packed;  // reads the panel as it is stored
-  // Writes `inputs` inputs of a panel as [inputs][64] of f32, which `unpacked` reads: it pays
-  // when many tiles share them. Null if the stored form is the best one.
+  // From unpack_rows rows on: writes up to kUnpackInputs inputs of a panel in the form, of at most
+  // four bytes a weight, that `unpacked` reads, as it pays when many tiles share them. The form
+  // stored may be the best one: then null.
+  size_t unpack_rows;
   void (*unpack)(const std::byte* panel, size_t inputs, std::byte* out);
   TileFunction unpacked;
   // For up to pair_rows rows, which wait for memory: two panels that stand side by side. Memory
@@ -42,6 +44,8 @@ struct TileKernels {
   size_t pair_rows;
   TileFunction pairs;
 };
+inline constexpr size_t kUnpackInputs = 512;
+inline constexpr size_t kMaxRowBlock = 288;
 
 // Bytes that a step of a tile of so many rows prefetches: the fewer rows, the sooner it is done.
 constexpr size_t PrefetchBytes(size_t rows, size_t step_bytes) {

@@ -18,9 +18,9 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kChunkInputs = 32, kChunkBytes = 16 * 256;  // of x: 64 bytes; of a panel
-constexpr size_t kTileRows = 16;
-constexpr long kPanelStride = 256;
+constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
+constexpr size_t kChunkInputs = 32, kChunkBytes = 16 * kPairBytes;
+constexpr size_t kTileRows = 16, kGroupRows = 2 * kTileRows;
 
 // Shapes of the eight tile registers, as LDTILECFG wants them.
 struct alignas(64) Config {
@@ -29,8 +29,8 @@ struct alignas(64) Config {
   uint8_t rows[16] = {};
 };
 
-// Sums 0 to 3, weights 4 and 5, activations 6 and 7. Sums 0 and 1 and activations 6 are of the
-// first rows; 2, 3 and 7 of the second.
+// Registers 0 to 3 are sums, 4 and 5 weights, 6 and 7 activations. 2, 3 and 7 belong to the
+// second rows where there are any.
 LINNET_TARGET void Configure(size_t first_rows, size_t second_rows) {
   Config config;
   for (size_t i = 0; i < 8; ++i) {
@@ -41,132 +41,162 @@ LINNET_TARGET void Configure(size_t first_rows, size_t second_rows) {
   __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
 
-LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
-  }
-}
-
-// The chunks of a tile: whole ones where they stand, the last one from a copy padded with zeros.
+// The chunks of a block of weights; `last` stands in for the last one if that is not whole.
 struct Chunks {
-  size_t whole;
-  bool part;
-  alignas(64) std::byte padded[kChunkBytes];
+  const std::byte *first, *last;
+  size_t whole, count;
 
-  explicit Chunks(const Tile& tile)
-      : whole(tile.inputs / kChunkInputs), part(tile.inputs % kChunkInputs != 0) {
-    if (!part) return;
-    const size_t bytes = (tile.inputs % kChunkInputs + 1) / 2 * kPanelStride;
-    std::memcpy(padded, tile.panel + whole * kChunkBytes, bytes);
-    std::memset(padded + bytes, 0, kChunkBytes - bytes);
+  const std::byte* At(size_t chunk) const {
+    return chunk < whole ? first + chunk * kChunkBytes : last;
   }
-  size_t count() const { return whole + part; }
-  const std::byte* At(const Tile& tile, size_t chunk) const {
-    return chunk < whole ? tile.panel + chunk * kChunkBytes : padded;
+};
+
+struct Prefetcher {
+  const std::byte* from;
+  size_t step;  // bytes
+
+  LINNET_TARGET inline void Next() {
+    for (size_t i = 0; i < step; i += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
+    }
+    from += step;
+  }
+};
+
+// Four blocks of 16 outputs of 16 rows, in registers 0 to 3.
+struct Sums {
+  float* y[4];
+  size_t stride;  // bytes
+
+  LINNET_TARGET inline void Start(bool zero) const {
+    if (zero) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    } else {
+      _tile_loadd(0, y[0], stride);
+      _tile_loadd(1, y[1], stride);
+      _tile_loadd(2, y[2], stride);
+      _tile_loadd(3, y[3], stride);
+    }
+  }
+  LINNET_TARGET inline void Store() const {
+    _tile_stored(0, y[0], stride);
+    _tile_stored(1, y[1], stride);
+    _tile_stored(2, y[2], stride);
+    _tile_stored(3, y[3], stride);
   }
 };
 
 // Up to 16 rows, all 64 outputs at once.
-LINNET_TARGET void FewRows(const Tile& tile, const Chunks& chunks, const std::byte* x, float* y,
-                           const std::byte* ahead, size_t ahead_step) {
-  const long y_stride = static_cast<long>(tile.y_stride * sizeof(float));
-  const long x_stride = static_cast<long>(tile.x_stride);
-  if (tile.first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, y, y_stride);
-    _tile_loadd(1, y + 16, y_stride);
-    _tile_loadd(2, y + 32, y_stride);
-    _tile_loadd(3, y + 48, y_stride);
-  }
-  for (size_t chunk = 0; chunk < chunks.count(); ++chunk, x += 64, ahead += ahead_step) {
-    const std::byte* w = chunks.At(tile, chunk);
-    Prefetch(ahead, ahead_step);
-    _tile_loadd(6, x, x_stride);
-    _tile_loadd(4, w, kPanelStride);
+LINNET_TARGET void FewRows(const Tile& tile, const Chunks& w, const std::byte* x, float* y,
+                           Prefetcher ahead) {
+  const Sums sums{{y, y + 16, y + 32, y + 48}, tile.y_stride * sizeof(float)};
+  sums.Start(tile.first);
+  // A quarter of the prefetches beside each tile: all at once would fill the queue to memory.
+  for (size_t chunk = 0; chunk < w.count; ++chunk, x += 64) {
+    const std::byte* at = w.At(chunk);
+    _tile_loadd(6, x, tile.x_stride);
+    _tile_loadd(4, at, kPairBytes);
+    ahead.Next();
     _tile_dpbf16ps(0, 6, 4);
-    _tile_loadd(5, w + 64, kPanelStride);
+    _tile_loadd(5, at + 64, kPairBytes);
+    ahead.Next();
     _tile_dpbf16ps(1, 6, 5);
-    _tile_loadd(4, w + 128, kPanelStride);
+    _tile_loadd(4, at + 128, kPairBytes);
+    ahead.Next();
     _tile_dpbf16ps(2, 6, 4);
-    _tile_loadd(5, w + 192, kPanelStride);
+    _tile_loadd(5, at + 192, kPairBytes);
+    ahead.Next();
     _tile_dpbf16ps(3, 6, 5);
   }
-  _tile_stored(0, y, y_stride);
-  _tile_stored(1, y + 16, y_stride);
-  _tile_stored(2, y + 32, y_stride);
-  _tile_stored(3, y + 48, y_stride);
+  sums.Store();
 }
 
-// 17 to 32 rows, 32 outputs from `output` on: each tile that is loaded is used twice.
-LINNET_TARGET void ManyRows(const Tile& tile, const Chunks& chunks, const std::byte* x, float* y,
-                            size_t output, const std::byte* ahead, size_t ahead_step) {
-  const long y_stride = static_cast<long>(tile.y_stride * sizeof(float));
-  const long x_stride = static_cast<long>(tile.x_stride);
-  float *top = y + output, *bottom = top + kTileRows * tile.y_stride;
-  if (tile.first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, top, y_stride);
-    _tile_loadd(1, top + 16, y_stride);
-    _tile_loadd(2, bottom, y_stride);
-    _tile_loadd(3, bottom + 16, y_stride);
-  }
-  for (size_t chunk = 0; chunk < chunks.count(); ++chunk, x += 64, ahead += ahead_step) {
-    const std::byte* w = chunks.At(tile, chunk) + output * 4;
-    Prefetch(ahead, ahead_step);
-    _tile_loadd(6, x, x_stride);
-    _tile_loadd(4, w, kPanelStride);
+// 17 to 32 rows, 32 outputs: each tile that is loaded is used twice.
+LINNET_TARGET void ManyRows(const Tile& tile, const Chunks& w, size_t half, const std::byte* x,
+                            float* y, Prefetcher ahead) {
+  y += half * 32;
+  float* y2 = y + kTileRows * tile.y_stride;
+  const Sums sums{{y, y + 16, y2, y2 + 16}, tile.y_stride * sizeof(float)};
+  sums.Start(tile.first);
+  const std::byte* x2 = x + kTileRows * tile.x_stride;
+  for (size_t chunk = 0; chunk < w.count; ++chunk, x += 64, x2 += 64) {
+    const std::byte* at = w.At(chunk) + half * 128;
+    ahead.Next();
+    _tile_loadd(6, x, tile.x_stride);
+    _tile_loadd(4, at, kPairBytes);
+    _tile_loadd(5, at + 64, kPairBytes);
+    _tile_loadd(7, x2, tile.x_stride);
     _tile_dpbf16ps(0, 6, 4);
-    _tile_loadd(5, w + 64, kPanelStride);
     _tile_dpbf16ps(1, 6, 5);
-    _tile_loadd(7, x + kTileRows * tile.x_stride, x_stride);
     _tile_dpbf16ps(2, 7, 4);
     _tile_dpbf16ps(3, 7, 5);
   }
-  _tile_stored(0, top, y_stride);
-  _tile_stored(1, top + 16, y_stride);
-  _tile_stored(2, bottom, y_stride);
-  _tile_stored(3, bottom + 16, y_stride);
+  sums.Store();
 }
 
-LINNET_TARGET void TileOf(const Tile& tile) {
-  const Chunks chunks(tile);
+// All rows of a tile: groups of 32, half the outputs at a time.
+LINNET_TARGET void AllRows(const Tile& tile, const Chunks& w) {
   __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read and write
-  const size_t sweeps = tile.rows <= kTileRows ? 1 : (tile.rows + 31) / 32 * 2;
-  const size_t ahead_step = (tile.prefetch_bytes / sweeps / chunks.count() + 63) / 64 * 64;
-  const std::byte* ahead = tile.prefetch;
-  size_t configured = 0;
-  for (size_t row = 0; row < tile.rows; row += 2 * kTileRows) {
-    const size_t rows = std::min(2 * kTileRows, tile.rows - row);
-    const std::byte* x = tile.x + row * tile.x_stride;
-    float* y = tile.y + row * tile.y_stride;
-    if (rows <= kTileRows) {
-      Configure(rows, rows);
-      FewRows(tile, chunks, x, y, ahead, ahead_step);
-      break;
+  const size_t groups = (tile.rows + kGroupRows - 1) / kGroupRows;
+  const size_t last = tile.rows - (groups - 1) * kGroupRows;
+  const size_t whole = last == kGroupRows ? groups : groups - 1;
+  const size_t sweeps = tile.rows <= kTileRows ? 1 : 2 * groups;
+  const size_t share = tile.prefetch_bytes / sweeps / w.count / 64 * 64;
+  Prefetcher ahead{tile.prefetch, std::max<size_t>(share, 64)};
+  const auto x = [&](size_t group) { return tile.x + group * kGroupRows * tile.x_stride; };
+  const auto y = [&](size_t group) { return tile.y + group * kGroupRows * tile.y_stride; };
+  if (whole > 0) {
+    Configure(kTileRows, kTileRows);
+    for (size_t half = 0; half < 2; ++half) {
+      for (size_t group = 0; group < whole; ++group) {
+        ManyRows(tile, w, half, x(group), y(group), ahead);
+        ahead.from += ahead.step * w.count;
+      }
     }
-    if (configured != rows) Configure(kTileRows, rows - kTileRows);
-    configured = rows;
-    for (const size_t output : {0, 32}) {
-      ManyRows(tile, chunks, x, y, output, ahead, ahead_step);
-      ahead += chunks.count() * ahead_step;
-    }
+  }
+  if (last <= kTileRows) {
+    Configure(last, last);
+    FewRows(tile, w, x(whole), y(whole), {ahead.from, (ahead.step / 4 + 63) / 64 * 64});
+  } else if (last < kGroupRows) {
+    Configure(kTileRows, last - kTileRows);
+    ManyRows(tile, w, 0, x(whole), y(whole), ahead);
+    ahead.from += ahead.step * w.count;
+    ManyRows(tile, w, 1, x(whole), y(whole), ahead);
   }
   _tile_release();
   __asm__ volatile("" : : : "memory");
 }
 
+// The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
+// panel, and 0 times its infinities would not be 0.
+void CopyPart(const std::byte* from, size_t inputs, std::byte* chunk) {
+  const size_t bytes = (inputs + 1) / 2 * kPairBytes;
+  std::memcpy(chunk, from, bytes);
+  std::memset(chunk + bytes, 0, kChunkBytes - bytes);
+}
+
+void TileOf(const Tile& tile) {
+  alignas(64) std::byte part[kChunkBytes];
+  const size_t whole = tile.inputs / kChunkInputs, rest = tile.inputs % kChunkInputs;
+  if (rest != 0) CopyPart(tile.panel + whole * kChunkBytes, rest, part);
+  AllRows(tile, {tile.panel, part, whole, whole + (rest != 0)});
+}
+
 }  // namespace
 
 const TileKernels& AmxTiles() {
-  static constexpr TileKernels kKernels = {512, 16, 2048, TileOf, nullptr, nullptr, 0, nullptr};
+  static constexpr TileKernels kKernels = {.max_rows = kMaxRowBlock,
+                                           .few_rows = kTileRows,
+                                           .all_inputs = true,
+                                           .packed = TileOf,
+                                           .unpack_rows = 0,
+                                           .unpack = nullptr,
+                                           .unpacked = nullptr,
+                                           .pair_rows = 0,
+                                           .pairs = nullptr};
   return kKernels;
 }
 

@@ -79,7 +79,15 @@ void PairOf(const Tile& tile) {
 }  // namespace
 
 const TileKernels& Bf16Tiles() {
-  static constexpr TileKernels kKernels = {6, 6, 1024, TileOf, nullptr, nullptr, 3, PairOf};
+  static constexpr TileKernels kKernels = {.max_rows = 6,
+                                           .few_rows = 6,
+                                           .all_inputs = false,
+                                           .packed = TileOf,
+                                           .unpack_rows = 0,
+                                           .unpack = nullptr,
+                                           .unpacked = nullptr,
+                                           .pair_rows = 3,
+                                           .pairs = PairOf};
   return kKernels;
 }
 

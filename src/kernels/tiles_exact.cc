@@ -139,14 +139,16 @@ void Unpack(const std::byte* panel, size_t inputs, std::byte* out) {
 
 template <DType kFormat>
 constexpr TileKernels KernelsOf() {
-  return {6,
-          6,
-          512,
-          TileOf<kFormat>,
-          kFormat == DType::kF32 ? nullptr : Unpack<kFormat>,
-          TileOf<DType::kF32>,
-          kLanes == 16 ? 3 : 0,
-          PairOf<kFormat>};
+  constexpr bool kStored = kFormat == DType::kF32;
+  return {.max_rows = 6,
+          .few_rows = 6,
+          .all_inputs = false,
+          .packed = TileOf<kFormat>,
+          .unpack_rows = 12,
+          .unpack = kStored ? nullptr : Unpack<kFormat>,
+          .unpacked = TileOf<DType::kF32>,
+          .pair_rows = kLanes == 16 ? 3 : 0,
+          .pairs = PairOf<kFormat>};
 }
 
 const TileKernels* Tiles(DType dtype) {
