@@ -157,15 +157,15 @@ TEST(SamplerTest, Ai00PenaltiesStepByStep) {
   options.temperature = 0;
   options.penalty = PenaltyKind::kAi00;
   options.presence_penalty = 0.5f;
-  options.frequency_penalty = 0.25f;
+  options.frequency_penalty = 0.125f;
   options.penalty_decay = 0.5f;
   Sampler sampler(options);
   sampler.Accept(3);  // presence alone
   EXPECT_NEAR(Penalty(sampler, 3), 0.5, 1e-5);
   sampler.Accept(3);  // 0.5 / 2 + frequency
-  EXPECT_NEAR(Penalty(sampler, 3), 0.25 + 0.25, 1e-5);
+  EXPECT_NEAR(Penalty(sampler, 3), 0.25 + 0.125, 1e-5);
   sampler.Accept(2);  // presence decays too
-  EXPECT_NEAR(Penalty(sampler, 3), 0.25, 1e-5);
+  EXPECT_NEAR(Penalty(sampler, 3), 0.1875, 1e-5);
 }
 
 TEST(SamplerTest, SampledTokensCountForThePenalties) {
