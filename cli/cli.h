@@ -34,6 +34,7 @@ void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);
 void AddPerplexity(CLI::App& app);
+void AddBench(CLI::App& app);
 void AddInit(CLI::App& app);
 void AddConvert(CLI::App& app);
 

@@ -36,6 +36,7 @@ int Main(int argc, char** argv) {
   AddLogits(app);
   AddGrad(app);
   AddPerplexity(app);
+  AddBench(app);
   AddInit(app);
   AddConvert(app);
   try {

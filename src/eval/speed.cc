@@ -1,0 +1,183 @@
+#include "eval/speed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/peaks.h"
+#include "kernels/rows.h"
+
+namespace linnet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <class F>
+double Seconds(const F& body) {
+  const auto start = Clock::now();
+  body();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Runs once to warm up, then until there is enough to trust a median.
+template <class F>
+double MedianSeconds(const F& body) {
+  constexpr double kEnough = 2.0;
+  constexpr size_t kLeast = 3, kMost = 15;
+  body();
+  std::vector<double> runs;
+  for (double total = 0; runs.size() < kLeast || (total < kEnough && runs.size() < kMost);) {
+    runs.push_back(Seconds(body));
+    total += runs.back();
+  }
+  return Median(runs);
+}
+
+// What `work(thread)` does a second on all threads, in the best of a few tries.
+template <class F>
+double BestRate(ThreadPool& pool, const F& work) {
+  constexpr int kTries = 5;
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    std::vector<double> done(pool.threads());
+    const double seconds = Seconds([&] {
+      pool.For(pool.threads(), [&](size_t task) { done[task] = static_cast<double>(work(task)); });
+    });
+    double sum = 0;
+    for (const double d : done) sum += d;
+    best = std::max(best, sum / seconds);
+  }
+  return best;
+}
+
+class Machine {
+ public:
+  explicit Machine(size_t threads) : pool_(threads), memory_(threads * kBytes) {
+    std::fill(memory_.begin(), memory_.end(), std::byte{1});
+  }
+
+  void Probe() {
+    const double giga = 1e9;
+    read_.push_back(
+        BestRate(pool_, [&](size_t t) { return ReadWork(memory_.data() + t * kBytes, kBytes); }) /
+        giga);
+    f32_.push_back(BestRate(pool_, [](size_t) { return F32Work(kRounds); }) / giga);
+    bf16_.push_back(BestRate(pool_, [](size_t) { return Bf16Work(kRounds); }) / giga);
+    int8_.push_back(BestRate(pool_, [](size_t) { return Int8Work(kRounds); }) / giga);
+  }
+
+  MachineSpeed Result() const {
+    return {Median(read_), Median(f32_), Median(bf16_), Median(int8_)};
+  }
+
+ private:
+  // Past every cache but the largest servers'; a probe takes a few milliseconds.
+  static constexpr size_t kBytes = size_t{128} << 20;
+  static constexpr size_t kRounds = 200000;
+
+  ThreadPool pool_;
+  std::vector<std::byte> memory_;
+  std::vector<double> read_, f32_, bf16_, int8_;
+};
+
+class Runner {
+ public:
+  Runner(const Model& model, const SpeedOptions& options)
+      : model_(model),
+        vocab_(model.config().vocab),
+        workspace_({.threads = options.threads, .exact = options.exact}) {}
+
+  PartSpeed Prompt(size_t tokens) {
+    State state = model_.NewState();
+    std::vector<float> logits(vocab_);
+    std::vector<int32_t> ids(tokens);
+    for (size_t i = 0; i < tokens; ++i) ids[i] = static_cast<int32_t>((7 * i + 1) % vocab_);
+    const double seconds = MedianSeconds([&] {
+      state.Reset();
+      model_.Forward({ids, &state, logits}, workspace_);
+    });
+    const double rate = static_cast<double>(tokens) / seconds;
+    return {tokens, rate, rate * 2e-9 * static_cast<double>(model_.cost().layer_macs), 0};
+  }
+
+  PartSpeed Decode(size_t tokens) {
+    const double rate = 1 / StepSeconds(1, tokens);
+    return {tokens, rate, 0, rate * 1e-9 * static_cast<double>(model_.cost().matrix_bytes)};
+  }
+
+  PartSpeed Batch(size_t sequences) {
+    constexpr size_t kSteps = 8;
+    const double rate = static_cast<double>(sequences) / StepSeconds(sequences, kSteps);
+    const ModelCost& cost = model_.cost();
+    return {sequences, rate, rate * 2e-9 * static_cast<double>(cost.layer_macs + cost.head_macs),
+            0};
+  }
+
+ private:
+  // Of one step in which every sequence decodes a token, the mean over `steps`.
+  double StepSeconds(size_t sequences, size_t steps) {
+    std::vector<State> states;
+    std::vector<int32_t> ids;
+    for (size_t i = 0; i < sequences; ++i) {
+      states.push_back(model_.NewState());
+      ids.push_back(static_cast<int32_t>((31 * i + 1) % vocab_));
+    }
+    std::vector<float> logits(sequences * vocab_);
+    std::vector<Turn> turns;
+    for (size_t i = 0; i < sequences; ++i) {
+      turns.push_back({{&ids[i], 1}, &states[i], std::span(logits).subspan(i * vocab_, vocab_)});
+    }
+    return MedianSeconds([&] {
+             for (size_t step = 0; step < steps; ++step) {
+               model_.Forward(turns, workspace_);
+               for (size_t i = 0; i < sequences; ++i) {
+                 ids[i] = static_cast<int32_t>(ArgMaxRow(turns[i].logits.data(), vocab_));
+               }
+             }
+           }) /
+           static_cast<double>(steps);
+  }
+
+  const Model& model_;
+  size_t vocab_;
+  Workspace workspace_;
+};
+
+}  // namespace
+
+SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {
+  const auto say = [&](const char* part) {
+    if (options.progress) options.progress(part);
+  };
+  Machine machine(options.threads);
+  Runner runner(model, options);
+  SpeedReport report;
+  say("machine");
+  machine.Probe();
+  if (options.prompt != 0) {
+    say("prompt");
+    report.prompt = runner.Prompt(options.prompt);
+    machine.Probe();
+  }
+  if (options.decode != 0) {
+    say("decode");
+    report.decode = runner.Decode(options.decode);
+    machine.Probe();
+  }
+  if (options.batch != 0) {
+    say("batch");
+    report.batch = runner.Batch(options.batch);
+    machine.Probe();
+  }
+  report.machine = machine.Result();
+  return report;
+}
+
+}  // namespace linnet

@@ -1,0 +1,46 @@
+// Speed: what a model does on this machine, beside what the machine could do.
+#ifndef LINNET_EVAL_SPEED_H_
+#define LINNET_EVAL_SPEED_H_
+
+#include <cstddef>
+#include <functional>
+
+#include "linnet/model.h"
+
+namespace linnet {
+
+struct SpeedOptions {
+  size_t threads = 1;
+  bool exact = false;
+  size_t prompt = 512;  // tokens of one pass; 0 leaves the part out, also below
+  size_t decode = 128;  // tokens one by one
+  size_t batch = 32;    // sequences that decode together
+  std::function<void(const char* part)> progress{};
+};
+
+// The best of short probes with as many threads, at the instruction-set level
+// in force: reading memory, and multiply-adds on registers.
+struct MachineSpeed {
+  double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
+};
+
+struct PartSpeed {
+  size_t count = 0;  // tokens, or sequences of a batch
+  double tokens_per_s = 0;
+  double gflops = 0;  // prompt: without the head; batch: with it
+  double gb_s = 0;    // decode: the matrices as stored, once a token
+};
+
+struct SpeedReport {
+  MachineSpeed machine;
+  PartSpeed prompt, decode, batch;
+};
+
+// Forward passes and arg-max, as generation does them; each part after a
+// warm-up, medians of several runs. The machine's probes stand before, between
+// and after the parts, since such machines drift.
+SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options);
+
+}  // namespace linnet
+
+#endif  // LINNET_EVAL_SPEED_H_
