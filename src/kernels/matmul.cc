@@ -128,7 +128,7 @@ Activation ActivationFor(DType weights, bool exact) {
 }
 
 bool Supports(DType weights, Activation form) {
-  if (form == Activation::kF32) return weights <= DType::kBF16;
+  if (form == Activation::kF32) return true;
   return form == Activation::kBF16 && weights == DType::kBF16 && CurrentIsa() >= Isa::kAvx512Vnni;
 }
 

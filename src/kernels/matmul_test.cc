@@ -6,13 +6,14 @@
 #include <new>
 #include <tuple>
 
+#include "kernels/blocks.h"
 #include "kernels/each_isa.h"
 #include "tensor/half.h"
 
 namespace linnet {
 namespace {
 
-constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16};
+constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kNF4};
 
 // 64-byte aligned and exactly as long as asked, so that a sanitizer sees any step beyond.
 class Bytes {
@@ -33,6 +34,40 @@ float Rounded(DType dtype, float x) {
   if (dtype == DType::kF16) return F16ToF32(F32ToF16(x));
   if (dtype == DType::kBF16) return BF16ToF32(F32ToBF16(x));
   return x;
+}
+
+// 64 weights of an output, or what is left of them.
+void RoundBlock(DType dtype, float* x, size_t count) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(x[i]));
+  const float scale = Rounded(DType::kF16, largest);
+  const float inverse = scale > 0 ? (dtype == DType::kI8 ? 127.0f : 1.0f) / scale : 0.0f;
+  for (size_t i = 0; i < count; ++i) {
+    const float scaled = x[i] * inverse;
+    if (dtype == DType::kI8) {
+      const float q = std::clamp(std::nearbyint(scaled), -127.0f, 127.0f) + 0.0f;  // not -0
+      x[i] = q * (scale * (1.0f / 127));
+    } else {
+      const auto nearest = std::min_element(kNF4, kNF4 + 16, [&](float a, float b) {
+        return std::abs(scaled - a) < std::abs(scaled - b);
+      });
+      x[i] = *nearest * scale;
+    }
+  }
+}
+
+// What a matrix becomes in a format.
+std::vector<float> Rounded(DType dtype, std::vector<float> values, size_t cols) {
+  for (size_t i = 0; i < values.size(); i += cols) {
+    if (!HasBlocks(dtype)) {
+      for (size_t k = i; k < i + cols; ++k) values[k] = Rounded(dtype, values[k]);
+      continue;
+    }
+    for (size_t k = 0; k < cols; k += kBlockInputs) {
+      RoundBlock(dtype, values.data() + i + k, std::min(kBlockInputs, cols - k));
+    }
+  }
+  return values;
 }
 
 struct Packed {
@@ -113,6 +148,7 @@ class MatMulTest : public EachIsa {
 TEST_P(MatMulTest, IsTheSumOfProducts) {
   EachForm([&](Shape s, DType dtype, Activation form) {
     const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+    const auto rounded = Rounded(dtype, values, s.inputs);
     const Packed w(dtype, values, s.outputs, s.inputs);
     const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
     Output y(s.rows, s.outputs);
@@ -124,7 +160,7 @@ TEST_P(MatMulTest, IsTheSumOfProducts) {
         for (size_t k = 0; k < s.inputs; ++k) {
           float input = x[row * s.inputs + k];
           if (form == Activation::kBF16) input = Rounded(DType::kBF16, input);
-          const double product = double{input} * Rounded(dtype, values[n * s.inputs + k]);
+          const double product = double{input} * rounded[n * s.inputs + k];
           sum += product;
           size += product * product;
         }
@@ -194,10 +230,11 @@ TEST_P(MatMulTest, UnpackedIsWhatWasPackedRounded) {
       const Packed w(dtype, values, s.outputs, s.inputs);
       EXPECT_EQ(w.bytes.size() % 64, 0u);
       const size_t stride = s.inputs + 2;
+      const auto rounded = Rounded(dtype, values, s.inputs);
       std::vector<float> expected(s.outputs * stride, 7.0f), found = expected;
       for (size_t row = 0; row < s.outputs; ++row) {
         for (size_t k = 0; k < s.inputs; ++k) {
-          expected[row * stride + k] = Rounded(dtype, values[row * s.inputs + k]);
+          expected[row * stride + k] = rounded[row * s.inputs + k];
         }
       }
       for (size_t panel = 0; panel < w.weight.panels(); ++panel) {

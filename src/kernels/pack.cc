@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/check.h"
 #include "hwy/highway.h"
+#include "kernels/blocks-inl.h"
 #include "kernels/formats-inl.h"
 #include "kernels/map-inl.h"
 #include "kernels/matmul.h"
+#include "kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -20,59 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 constexpr size_t kLanes = hn::MaxLanes(D());
-// Inputs that are transposed at a time: a cache line of every row, an even number.
-constexpr size_t kBlock = 16;
-
-#if HWY_TARGET == HWY_SCALAR
-
-// kBlock inputs of 64 rows: source [row][k] to [k][row].
-void Transpose(const float* x, size_t stride, float* to) {
-  for (size_t row = 0; row < kPanelRows; ++row) {
-    for (size_t k = 0; k < kBlock; ++k) to[k * kPanelRows + row] = x[row * stride + k];
-  }
-}
-
-#else
-
-// Blocks of four lanes of v to rows `stride` floats apart.
-template <class DV>
-HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, float* to, size_t stride) {
-  if constexpr (hn::MaxLanes(d) <= 4) {
-    hn::StoreU(v, d, to);
-  } else {
-    const hn::Half<DV> half;
-    StoreBlocks(half, hn::LowerHalf(half, v), to, stride);
-    StoreBlocks(half, hn::UpperHalf(half, v), to + stride * (hn::MaxLanes(d) / 8), stride);
-  }
-}
-
-// Four rows of kLanes inputs to kLanes inputs of four rows.
-HWY_INLINE void TransposeFour(const float* x, size_t stride, float* to) {
-  const D d;
-  const hn::Repartition<double, D> dd;
-  const auto a = hn::LoadU(d, x), b = hn::LoadU(d, x + stride);
-  const auto c = hn::LoadU(d, x + 2 * stride), e = hn::LoadU(d, x + 3 * stride);
-  const auto ab0 = hn::BitCast(dd, hn::InterleaveLower(d, a, b));
-  const auto ab2 = hn::BitCast(dd, hn::InterleaveUpper(d, a, b));
-  const auto ce0 = hn::BitCast(dd, hn::InterleaveLower(d, c, e));
-  const auto ce2 = hn::BitCast(dd, hn::InterleaveUpper(d, c, e));
-  const size_t next = 4 * kPanelRows;  // a block of four inputs further on
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab0, ce0)), to, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab0, ce0)), to + kPanelRows, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab2, ce2)), to + 2 * kPanelRows, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab2, ce2)), to + 3 * kPanelRows, next);
-}
-
-// kBlock inputs of 64 rows: source [row][k] to [k][row].
-void Transpose(const float* x, size_t stride, float* to) {
-  for (size_t row = 0; row < kPanelRows; row += 4) {
-    for (size_t k = 0; k < kBlock; k += kLanes) {
-      TransposeFour(x + row * stride + k, stride, to + k * kPanelRows + row);
-    }
-  }
-}
-
-#endif
+constexpr size_t kBlock = kTransposed;
 
 // [k][64] of f32 to the format's steps; an odd last input is paired with zero.
 void Encode(DType dtype, const float* block, size_t inputs, std::byte* panel) {
@@ -101,20 +50,26 @@ void Encode(DType dtype, const float* block, size_t inputs, std::byte* panel) {
   }
 }
 
+template <DType kFormat>
+void PackBlocks(const float* source, size_t stride, size_t rows, size_t cols, std::byte* panel) {
+  HWY_ALIGN float block[kBlockInputs * kPanelRows];
+  for (size_t k = 0; k < cols; k += kBlockInputs, panel += BlockBytes(kFormat)) {
+    for (size_t i = 0; i < kBlockInputs; i += kTransposed) {
+      const size_t inputs = k + i < cols ? std::min(kTransposed, cols - k - i) : 0;
+      TransposePart(source + std::min(k + i, cols), stride, rows, inputs, block + i * kPanelRows);
+    }
+    EncodeBlock<kFormat>(block, panel);
+  }
+}
+
 void Pack(DType dtype, const float* source, size_t stride, size_t rows, size_t cols,
           std::byte* panel) {
-  HWY_ALIGN float block[kBlock * kPanelRows], padded[kPanelRows * kBlock];
+  if (dtype == DType::kI8) return PackBlocks<DType::kI8>(source, stride, rows, cols, panel);
+  if (dtype == DType::kNF4) return PackBlocks<DType::kNF4>(source, stride, rows, cols, panel);
+  HWY_ALIGN float block[kBlock * kPanelRows];
   for (size_t k = 0; k < cols; k += kBlock, panel += PanelBytes(dtype, kBlock)) {
     const size_t inputs = std::min(kBlock, cols - k);
-    if (rows == kPanelRows && inputs == kBlock) {
-      Transpose(source + k, stride, block);
-    } else {
-      std::memset(padded, 0, sizeof(padded));
-      for (size_t row = 0; row < rows; ++row) {
-        std::memcpy(padded + row * kBlock, source + row * stride + k, inputs * sizeof(float));
-      }
-      Transpose(padded, kBlock, block);
-    }
+    TransposePart(source + k, stride, rows, inputs, block);
     Encode(dtype, block, inputs, panel);
   }
 }
@@ -148,8 +103,23 @@ void UnpackOf(const std::byte* panel, size_t rows, size_t cols, float* out, size
   }
 }
 
+template <DType kFormat>
+void UnpackBlocks(const std::byte* panel, size_t rows, size_t cols, float* out, size_t stride) {
+  HWY_ALIGN float block[kBlockInputs * kPanelRows];
+  for (size_t k = 0; k < cols; k += kBlockInputs, panel += BlockBytes(kFormat)) {
+    DecodeBlock<kFormat>(panel, block);
+    const size_t inputs = std::min(kBlockInputs, cols - k);
+    for (size_t row = 0; row < rows; ++row) {
+      float* to = out + row * stride + k;
+      for (size_t i = 0; i < inputs; ++i) to[i] = block[i * kPanelRows + row];
+    }
+  }
+}
+
 void Unpack(DType dtype, const std::byte* panel, size_t rows, size_t cols, float* out,
             size_t stride) {
+  if (dtype == DType::kI8) return UnpackBlocks<DType::kI8>(panel, rows, cols, out, stride);
+  if (dtype == DType::kNF4) return UnpackBlocks<DType::kNF4>(panel, rows, cols, out, stride);
   if (dtype == DType::kF16) return UnpackOf<DType::kF16>(panel, rows, cols, out, stride);
   if (dtype == DType::kBF16) return UnpackOf<DType::kBF16>(panel, rows, cols, out, stride);
   UnpackOf<DType::kF32>(panel, rows, cols, out, stride);
@@ -174,10 +144,10 @@ size_t PanelBytes(DType dtype, size_t cols) {
       return (cols + 1) / 2 * kPanelRows * 4;
     case DType::kI8:
     case DType::kNF4:
+    case DType::kGgml:
       break;
   }
-  LINNET_CHECK(false);
-  return 0;
+  return Blocks(cols) * BlockBytes(dtype);
 }
 
 size_t PackedBytes(DType dtype, size_t rows, size_t cols) {

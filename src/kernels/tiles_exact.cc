@@ -5,6 +5,7 @@
 #include "hwy/foreach_target.h"  // must come before highway.h
 //
 #include "hwy/highway.h"
+#include "kernels/blocks-inl.h"
 #include "kernels/formats-inl.h"
 #include "kernels/tiles.h"
 
@@ -151,9 +152,31 @@ constexpr TileKernels KernelsOf() {
           .pairs = PairOf<kFormat>};
 }
 
+template <DType kFormat>
+void UnpackBlocks(const std::byte* panel, size_t inputs, std::byte* out) {
+  float* to = reinterpret_cast<float*>(out);  // of whole blocks
+  for (size_t k = 0; k < inputs; k += kBlockInputs, panel += BlockBytes(kFormat)) {
+    DecodeBlock<kFormat>(panel, to + k * kPanelRows);
+  }
+}
+
+// Blocks become f32 first, for one row too.
+template <DType kFormat>
+constexpr TileKernels KernelsOfBlocks() {
+  static_assert(kUnpackInputs % kBlockInputs == 0);
+  TileKernels kernels = KernelsOf<DType::kF32>();
+  kernels.few_rows = kernels.unpack_rows = kernels.pair_rows = 0;
+  kernels.unpack = UnpackBlocks<kFormat>;
+  return kernels;
+}
+
 const TileKernels* Tiles(DType dtype) {
   static constexpr TileKernels kF32 = KernelsOf<DType::kF32>(), kF16 = KernelsOf<DType::kF16>(),
-                               kBF16 = KernelsOf<DType::kBF16>();
+                               kBF16 = KernelsOf<DType::kBF16>(),
+                               kI8 = KernelsOfBlocks<DType::kI8>(),
+                               kNF4 = KernelsOfBlocks<DType::kNF4>();
+  if (dtype == DType::kI8) return &kI8;
+  if (dtype == DType::kNF4) return &kNF4;
   if (dtype == DType::kF16) return &kF16;
   return dtype == DType::kBF16 ? &kBF16 : &kF32;
 }
