@@ -6,8 +6,14 @@
 #include "base/check.h"
 
 namespace linnet {
+namespace {
 
-ByteTrie::ByteTrie(std::vector<Entry> entries) : second_(256 * 256, 0) {
+// From here on a table for two bytes, 256 KB, is worth it.
+constexpr size_t kManyEntries = 4096;
+
+}  // namespace
+
+ByteTrie::ByteTrie(std::vector<Entry> entries) {
   const auto before = [](const Entry& a, const Entry& b) { return a.key < b.key; };
   if (!std::is_sorted(entries.begin(), entries.end(), before)) {
     std::sort(entries.begin(), entries.end(), before);
@@ -36,8 +42,10 @@ ByteTrie::ByteTrie(std::vector<Entry> entries) : second_(256 * 256, 0) {
     }
     nodes_[n].children = static_cast<uint32_t>(nodes_.size()) - nodes_[n].first_child;
   }
+  for (size_t a = 0; a < 256; ++a) first_[a] = Child(0, static_cast<uint8_t>(a));
+  if (entries.size() < kManyEntries) return;
+  second_.assign(256 * 256, 0);
   for (size_t a = 0; a < 256; ++a) {
-    first_[a] = Child(0, static_cast<uint8_t>(a));
     if (first_[a] == 0) continue;
     for (size_t b = 0; b < 256; ++b) {
       second_[a * 256 + b] = Child(first_[a], static_cast<uint8_t>(b));
@@ -64,7 +72,7 @@ ByteTrie::Match ByteTrie::Longest(std::string_view text) const {
   if (node == 0) return match;
   reached(node, 1);
   if (text.size() == 1) return match;
-  node = second_[byte(0) * 256u + byte(1)];
+  node = second_.empty() ? Child(node, byte(1)) : second_[byte(0) * 256u + byte(1)];
   for (size_t length = 2; node != 0; ++length) {
     reached(node, length);
     if (length == text.size()) break;

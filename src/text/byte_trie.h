@@ -10,8 +10,9 @@
 
 namespace linnet {
 
-// Immutable once built: any number of threads may use one at once. About ten
-// bytes a node; the first two bytes of a text are looked up in a table.
+// Immutable once built: any number of threads may use one at once. About
+// thirteen bytes a node; the first byte of a text is looked up in a table, and
+// in a large trie the second too.
 class ByteTrie {
  public:
   struct Entry {
@@ -41,7 +42,7 @@ class ByteTrie {
   std::vector<Node> nodes_ = {Node()};
   std::vector<uint8_t> bytes_ = {0};  // the byte that leads to each node
   std::array<uint32_t, 256> first_ = {};
-  std::vector<uint32_t> second_;  // [256 * 256], the node two bytes down
+  std::vector<uint32_t> second_;  // [256 * 256], the node two bytes down; may be empty
 };
 
 }  // namespace linnet

@@ -148,7 +148,7 @@ class NeoxFile {
       std::optional<std::string> text = FromAlphabet(token, bytes);
       if (text && text->size() == 1) bpe.SetByte(static_cast<uint8_t>((*text)[0]), id);
       ids_.emplace(token, id);
-      AddEntry(id, text ? std::move(*text) : token, token);  // added tokens may be listed here
+      AddEntry(id, text.value_or(token), token);  // added tokens may be listed here
     }
     for (int byte = 0; byte < 256; ++byte) {
       if (NeverInUtf8(byte) || bpe.ByteId(static_cast<uint8_t>(byte)) >= 0) continue;

@@ -24,10 +24,12 @@ class TokenTable {
       last = std::max(last, entry.id);
       total += entry.bytes.size();
     }
-    places_.resize(static_cast<size_t>(last + 1));
+    places_.resize(static_cast<size_t>(last) + 1);
+    LINNET_CHECK(total <= UINT32_MAX);
     bytes_.reserve(total);
     for (const VocabularyEntry& entry : entries) {
-      places_[static_cast<size_t>(entry.id)] = {bytes_.size(), entry.bytes.size()};
+      places_[static_cast<size_t>(entry.id)] = {static_cast<uint32_t>(bytes_.size()),
+                                                static_cast<uint32_t>(entry.bytes.size())};
       bytes_ += entry.bytes;
     }
   }
@@ -43,7 +45,7 @@ class TokenTable {
 
  private:
   struct Place {
-    size_t begin = 0, length = 0;
+    uint32_t begin = 0, length = 0;
   };
   std::string bytes_;
   std::vector<Place> places_;

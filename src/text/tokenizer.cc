@@ -19,6 +19,8 @@ namespace {
 constexpr size_t kWorldVocabulary = 65536;
 // Released 20B models keep the tokenizer's 50277 rows or pad them to 50304.
 constexpr size_t kNeoxSmallest = 50277, kNeoxLargest = 50304;
+// Fifty times the largest known; a checkpoint given by mistake is not read through.
+constexpr size_t kLargestFile = size_t{128} << 20;
 
 class BytesTokenizer final : public Tokenizer {
  public:
@@ -83,6 +85,11 @@ std::shared_ptr<const Tokenizer> FindNeox(const std::filesystem::path& model,
 std::unique_ptr<const Tokenizer> NewBytesTokenizer() { return std::make_unique<BytesTokenizer>(); }
 
 std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name) {
+  if (content.size() > kLargestFile) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: {} bytes are too many for a vocabulary, expected at most {}", name,
+                            content.size(), kLargestFile));
+  }
   const size_t first = content.find_first_not_of(" \t\r\n");
   if (first == content.npos) throw Error(ErrorKind::kBadInput, name + ": the vocabulary is empty");
   if (content[first] == '{') return NewNeoxTokenizer(content, name);

@@ -15,7 +15,7 @@ struct VocabularyEntry {
 };
 
 // Ids past this are refused: tables are as long as the largest id.
-inline constexpr int32_t kMaxTokenId = (1 << 20) - 1;
+inline constexpr int32_t kMaxTokenId = (1 << 18) - 1;
 
 // Reads a whole file. The result is in the order of the bytes and has no empty
 // token, no id and no token twice, and every single byte is a token, so that

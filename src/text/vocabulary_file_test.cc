@@ -78,9 +78,9 @@ TEST(VocabularyFileTest, MessagesNameTheLine) {
   EXPECT_EQ(ErrorOf(bytes + "257 'ab' 3\n"),
             "v.txt:257: the token has 2 bytes, but its length says `3`");
   EXPECT_EQ(ErrorOf(bytes + "257 'ab 2\n"), "v.txt:257: the token is not a quoted Python literal");
-  EXPECT_EQ(ErrorOf(bytes + "x 'ab' 2\n"), "v.txt:257: id `x` is not a number from 0 to 1048575");
+  EXPECT_EQ(ErrorOf(bytes + "x 'ab' 2\n"), "v.txt:257: id `x` is not a number from 0 to 262143");
   EXPECT_NE(ErrorOf(bytes + "99999999999 'ab' 2\n"), "");
-  EXPECT_NE(ErrorOf(bytes + "1048576 'ab' 2\n"), "");
+  EXPECT_NE(ErrorOf(bytes + "262144 'ab' 2\n"), "");
   EXPECT_NE(ErrorOf(bytes + "-1 'ab' 2\n"), "");
   EXPECT_NE(ErrorOf(bytes + "257 '' 0\n"), "");
   EXPECT_NE(ErrorOf(bytes + "257\n"), "");
