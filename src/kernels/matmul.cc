@@ -1,11 +1,12 @@
-#include "kernels/matmul.h"
-
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/blocks.h"
 #include "kernels/convert.h"
+#include "kernels/int8_rows.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 #include "kernels/tiles.h"
 
 namespace linnet {
@@ -37,6 +38,7 @@ constexpr bool kFastBf16Dot = false;
 const TileKernels& KernelsFor(DType weights, Activation form) {
   LINNET_CHECK(Supports(weights, form));
   if (form == Activation::kF32) return ExactTiles(weights);
+  if (form == Activation::kI8) return Int8Tiles(weights);
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 
@@ -116,7 +118,9 @@ void PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
 }  // namespace
 
 Activation ActivationFor(DType weights, bool exact) {
-  if (exact || weights != DType::kBF16) return Activation::kF32;
+  if (exact) return Activation::kF32;
+  if (Supports(weights, Activation::kI8)) return Activation::kI8;
+  if (weights != DType::kBF16) return Activation::kF32;
   switch (CurrentIsa()) {
     case Isa::kAmx:
       return Activation::kBF16;
@@ -129,18 +133,22 @@ Activation ActivationFor(DType weights, bool exact) {
 
 bool Supports(DType weights, Activation form) {
   if (form == Activation::kF32) return true;
+  if (form == Activation::kI8) return HasBlocks(weights) && CurrentIsa() >= Isa::kAvx512Vnni;
   return form == Activation::kBF16 && weights == DType::kBF16 && CurrentIsa() >= Isa::kAvx512Vnni;
 }
 
 size_t ActivationBytes(Activation form, size_t cols) {
-  const size_t bytes = RoundUp(cols * (form == Activation::kF32 ? 4 : 2), kLine);
+  const size_t bytes = form == Activation::kI8
+                           ? Int8RowBytes(cols)
+                           : RoundUp(cols * (form == Activation::kF32 ? 4 : 2), kLine);
   // Rows a power of two apart would fight for the same lines of the cache.
   return form != Activation::kF32 && bytes % 2048 == 0 ? bytes + kLine : bytes;
 }
 
 void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noexcept {
-  LINNET_CHECK(form == Activation::kBF16);
   const size_t stride = ActivationBytes(form, x.cols);
+  if (form == Activation::kI8) return Int8Rows(x, out, stride);
+  LINNET_CHECK(form == Activation::kBF16);
   for (size_t row = 0; row < x.rows; ++row, out += stride) {
     F32ToBF16Row(x.Row(row), x.cols, reinterpret_cast<uint16_t*>(out));
     std::memset(out + 2 * x.cols, 0, stride - 2 * x.cols);

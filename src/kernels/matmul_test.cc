@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <new>
+#include <span>
 #include <tuple>
 
 #include "kernels/blocks.h"
@@ -70,6 +71,40 @@ std::vector<float> Rounded(DType dtype, std::vector<float> values, size_t cols) 
   return values;
 }
 
+// What a product with activations in a form sees of its weights.
+std::vector<float> Seen(DType dtype, Activation form, const std::vector<float>& values,
+                        size_t cols) {
+  auto out = Rounded(dtype, values, cols);
+  if (form != Activation::kI8 || dtype != DType::kNF4) return out;
+  for (size_t i = 0; i < out.size(); i += cols) {
+    for (size_t k = 0; k < cols; k += kBlockInputs) {
+      float* block = out.data() + i + k;
+      const size_t count = std::min(kBlockInputs, cols - k);
+      const auto larger = [](float a, float b) { return std::abs(a) < std::abs(b); };
+      const float scale = std::abs(*std::max_element(block, block + count, larger));
+      for (float& x : std::span(block, count)) x = std::round(x / scale * 127) / 127 * scale;
+    }
+  }
+  return out;
+}
+
+// And of the activations.
+std::vector<float> Seen(Activation form, std::vector<float> x, size_t cols) {
+  for (size_t i = 0; i < x.size(); i += cols) {
+    for (size_t k = 0; k < cols && form == Activation::kI8; k += kBlockInputs) {
+      const std::span<float> block(x.data() + i + k, std::min(kBlockInputs, cols - k));
+      float largest = 0;
+      for (const float value : block) largest = std::max(largest, std::abs(value));
+      for (float& value : block) value = std::nearbyint(value * (127 / largest)) * (largest / 127);
+    }
+  }
+  return form == Activation::kBF16 ? Rounded(DType::kBF16, x, cols) : x;
+}
+
+const char* FormName(Activation form) {
+  return form == Activation::kF32 ? "f32" : form == Activation::kBF16 ? "bf16" : "int8";
+}
+
 struct Packed {
   Packed(DType dtype, const std::vector<float>& values, size_t rows, size_t cols)
       : bytes(PackedBytes(dtype, rows, cols)), weight{dtype, rows, cols, bytes.data()} {
@@ -133,11 +168,11 @@ class MatMulTest : public EachIsa {
   void EachForm(const F& f) {
     for (const Shape& shape : kShapes) {
       for (const DType dtype : kFormats) {
-        for (const Activation form : {Activation::kF32, Activation::kBF16}) {
+        for (const Activation form : {Activation::kF32, Activation::kBF16, Activation::kI8}) {
           if (!Supports(dtype, form)) continue;
           SCOPED_TRACE(testing::Message()
-                       << Name(dtype) << (form == Activation::kF32 ? " exact " : " pairs ")
-                       << shape.rows << "x" << shape.outputs << "x" << shape.inputs);
+                       << Name(dtype) << " as " << FormName(form) << " " << shape.rows << "x"
+                       << shape.outputs << "x" << shape.inputs);
           f(shape, dtype, form);
         }
       }
@@ -148,7 +183,7 @@ class MatMulTest : public EachIsa {
 TEST_P(MatMulTest, IsTheSumOfProducts) {
   EachForm([&](Shape s, DType dtype, Activation form) {
     const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
-    const auto rounded = Rounded(dtype, values, s.inputs);
+    const auto weights = Seen(dtype, form, values, s.inputs), inputs = Seen(form, x, s.inputs);
     const Packed w(dtype, values, s.outputs, s.inputs);
     const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
     Output y(s.rows, s.outputs);
@@ -158,9 +193,8 @@ TEST_P(MatMulTest, IsTheSumOfProducts) {
       for (size_t n = 0; n < s.outputs; ++n) {
         double sum = 0, size = 0;
         for (size_t k = 0; k < s.inputs; ++k) {
-          float input = x[row * s.inputs + k];
-          if (form == Activation::kBF16) input = Rounded(DType::kBF16, input);
-          const double product = double{input} * rounded[n * s.inputs + k];
+          const double product =
+              double{inputs[row * s.inputs + k]} * double{weights[n * s.inputs + k]};
           sum += product;
           size += product * product;
         }
@@ -205,8 +239,9 @@ TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
       std::copy_n(x.data() + row * s.inputs, s.inputs, wide.data() + row * (s.inputs + 9) + 3);
     }
     const Packed w(dtype, values, s.outputs, s.inputs);
-    const Activation form =
-        Supports(dtype, Activation::kBF16) ? Activation::kBF16 : Activation::kF32;
+    const Activation form = Supports(dtype, Activation::kBF16) ? Activation::kBF16
+                            : Supports(dtype, Activation::kI8) ? Activation::kI8
+                                                               : Activation::kF32;
     const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
     const Prepared b(form, {wide.data() + 3, s.rows, s.inputs, s.inputs + 9});
     Output one(s.rows, s.outputs), other(s.rows, s.outputs);
@@ -220,7 +255,9 @@ TEST_P(MatMulTest, ExactProductsKeepF32Activations) {
   for (const DType dtype : kFormats) EXPECT_EQ(ActivationFor(dtype, true), Activation::kF32);
   for (const DType dtype : kFormats) EXPECT_TRUE(Supports(dtype, ActivationFor(dtype, false)));
   EXPECT_EQ(Supports(DType::kBF16, Activation::kBF16), GetParam() >= Isa::kAvx512Vnni);
+  EXPECT_EQ(Supports(DType::kNF4, Activation::kI8), GetParam() >= Isa::kAvx512Vnni);
   EXPECT_FALSE(Supports(DType::kF16, Activation::kBF16));
+  EXPECT_FALSE(Supports(DType::kBF16, Activation::kI8));
 }
 
 TEST_P(MatMulTest, UnpackedIsWhatWasPackedRounded) {

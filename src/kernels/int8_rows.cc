@@ -1,0 +1,83 @@
+#include "kernels/int8_rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/int8_rows.cc"
+#include "kernels/targets.h"
+//
+#include "hwy/foreach_target.h"  // must come before highway.h
+//
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using DI = hn::RebindToSigned<D>;
+constexpr size_t kLanes = hn::MaxLanes(D());
+static_assert(kBlockInputs % kLanes == 0);
+
+HWY_INLINE hn::Vec<D> Finite(hn::Vec<D> x, hn::Vec<D> otherwise) {
+  const D d;
+  return hn::IfThenElse(hn::Le(hn::Abs(x), hn::Set(d, std::numeric_limits<float>::max())), x,
+                        otherwise);
+}
+
+Int8Block RoundBlock(const float* x, int8_t* q) {
+  const D d;
+  const DI di;
+  const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
+  auto largest = hn::Zero(d);
+  for (size_t i = 0; i < kBlockInputs; i += kLanes) {
+    largest = hn::Max(largest, hn::Abs(Finite(hn::LoadU(d, x + i), infinity)));
+  }
+  const float size = hn::GetLane(hn::MaxOfLanes(d, largest));
+  // Below, 127 / size would be infinite.
+  constexpr float kNothing = 0x1p-100f;
+  const auto inverse = hn::Set(d, size < kNothing ? 0.0f : 127.0f / size);
+  auto sum = hn::Zero(di);
+  for (size_t i = 0; i < kBlockInputs; i += kLanes) {
+    const auto scaled = hn::Mul(Finite(hn::LoadU(d, x + i), hn::Zero(d)), inverse);
+    const auto rounded = hn::NearestInt(scaled);
+    sum = hn::Add(sum, rounded);
+    hn::StoreU(hn::DemoteTo(hn::Rebind<int8_t, D>(), rounded), hn::Rebind<int8_t, D>(), q + i);
+  }
+  const float scale = size < kNothing ? 0.0f : size * (1.0f / (127 * 127));
+  return {scale, -128 * hn::GetLane(hn::SumOfLanes(di, sum))};
+}
+
+void Rows(Mat<const float> x, std::byte* out, size_t stride) {
+  const size_t whole = x.cols / kBlockInputs, rest = x.cols % kBlockInputs;
+  for (size_t row = 0; row < x.rows; ++row, out += stride) {
+    const float* from = x.Row(row);
+    auto* q = reinterpret_cast<int8_t*>(out);
+    auto* blocks = reinterpret_cast<Int8Block*>(out + Blocks(x.cols) * kBlockInputs);
+    for (size_t i = 0; i < whole; ++i) {
+      blocks[i] = RoundBlock(from + i * kBlockInputs, q + i * kBlockInputs);
+    }
+    if (rest == 0) continue;
+    HWY_ALIGN float padded[kBlockInputs] = {};
+    std::memcpy(padded, from + whole * kBlockInputs, rest * sizeof(float));
+    blocks[whole] = RoundBlock(padded, q + whole * kBlockInputs);
+  }
+}
+
+}  // namespace
+}  // namespace linnet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+HWY_EXPORT(Rows);
+
+void Int8Rows(Mat<const float> x, std::byte* out, size_t stride) noexcept {
+  HWY_DYNAMIC_DISPATCH(Rows)(x, out, stride);
+}
+
+}  // namespace linnet
+#endif  // HWY_ONCE

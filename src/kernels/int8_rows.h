@@ -1,0 +1,36 @@
+// Activations as int8: what products of int8 and nf4 weights read in default mode.
+#ifndef LINNET_KERNELS_INT8_ROWS_H_
+#define LINNET_KERNELS_INT8_ROWS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/blocks.h"
+#include "tensor/mat.h"
+
+namespace linnet {
+
+// A prepared row is its inputs, as q in [-127, 127], in whole blocks of 64, padded with zeros, and
+// then one of these for each block. The value of an input is q * scale * 127, which leaves the
+// weights' 1 / 127 to the scale.
+struct Int8Block {
+  float scale;
+  int32_t start;  // -128 times the sum of all q: what weights stored as q + 128 add too much
+};
+
+// Bytes of a row, a multiple of 64.
+constexpr size_t Int8RowBytes(size_t cols) {
+  return (Blocks(cols) * (kBlockInputs + sizeof(Int8Block)) + 63) / 64 * 64;
+}
+
+inline const Int8Block* Int8Blocks(const std::byte* row, size_t cols) {
+  return reinterpret_cast<const Int8Block*>(row + Blocks(cols) * kBlockInputs);
+}
+
+// Writes x.rows rows, `stride` bytes apart. A block that holds an infinity or NaN gets an infinite
+// scale, and so sums that are NaN.
+void Int8Rows(Mat<const float> x, std::byte* out, size_t stride) noexcept;
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_INT8_ROWS_H_

@@ -1,0 +1,245 @@
+// int8 dot products through the x86 intrinsics: Highway 1.0.3 has none.
+//
+// A block's products are summed as integers, which is exact in any order, and each block is then
+// added to the sum of its output: sum = fma(float(integers), weight scale * row scale, sum). So all
+// kernels that keep the order of the blocks give the same bits.
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/blocks.h"
+#include "kernels/int8_rows.h"
+
+#define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+namespace linnet {
+namespace {
+
+// The plain intrinsics make GCC 12 warn of their headers' own uninitialized operand.
+constexpr __mmask16 kAll = 0xffff;
+
+LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
+  }
+}
+
+// Two quads of inputs of 16 outputs, from the 64 or 128 bytes of a step's v-th vector.
+struct TwoQuads {
+  __m512i first, second;
+};
+template <DType kFormat>
+struct Quads;
+
+template <>
+struct Quads<DType::kI8> {
+  static constexpr size_t kStepBytes = 2 * kQuadBytes;
+  LINNET_TARGET inline TwoQuads Load(const std::byte* step) const {
+    return {_mm512_loadu_si512(step), _mm512_loadu_si512(step + kQuadBytes)};
+  }
+};
+
+template <>
+struct Quads<DType::kNF4> {
+  static constexpr size_t kStepBytes = kQuadBytes;
+  __m512i book, low;
+  LINNET_TARGET inline Quads() {
+    alignas(16) uint8_t bytes[16];
+    for (size_t i = 0; i < 16; ++i) bytes[i] = NF4Byte(i);
+    book =
+        _mm512_maskz_broadcast_i32x4(kAll, _mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    low = _mm512_set1_epi8(15);
+  }
+  LINNET_TARGET inline TwoQuads Load(const std::byte* step) const {
+    const __m512i codes = _mm512_loadu_si512(step);
+    return {_mm512_shuffle_epi8(book, _mm512_and_si512(codes, low)),
+            _mm512_shuffle_epi8(book, _mm512_and_si512(_mm512_srli_epi16(codes, 4), low))};
+  }
+};
+
+// Some blocks of a tile.
+struct Part {
+  const Tile& tile;
+  size_t row, block, blocks;  // the first row and block
+  const std::byte* weights;   // of the first block
+  const std::byte* ahead;     // what to fetch meanwhile
+  const std::byte* ahead_end;
+};
+
+template <DType kFormat, size_t kRows, size_t kPanels>
+LINNET_TARGET void AddBlocks(const Part& p) {
+  constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
+  constexpr size_t kAhead = PrefetchBytes(kRows, Quads<kFormat>::kStepBytes);
+  const Tile& tile = p.tile;
+  const Quads<kFormat> quads;
+  const size_t stride = tile.panel_stride;
+  const std::byte* x[kRows];
+  const Int8Block* scales[kRows];
+  __m512 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    const std::byte* row = tile.x + (p.row + r) * tile.x_stride;
+    x[r] = row + p.block * kBlockInputs;
+    scales[r] = Int8Blocks(row, tile.inputs) + p.block;
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[r][v] = p.block == 0 ? _mm512_setzero_ps()
+                               : _mm512_loadu_ps(tile.y + (p.row + r) * tile.y_stride + v * 16);
+    }
+  }
+  const std::byte *step = p.weights, *ahead = p.ahead;
+  for (size_t block = 0; block < p.blocks; ++block) {
+    __m512i dot[kRows][kVectors];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_set1_epi32(scales[r][block].start);
+    }
+    for (size_t k = 0; k < kBlockInputs; k += 8, step += Quads<kFormat>::kStepBytes) {
+      if (ahead < p.ahead_end) {
+        Prefetch(ahead, kAhead);
+        if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+        ahead += kAhead;
+      }
+      __m512i first[kRows], second[kRows];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        const auto* at = reinterpret_cast<const int*>(x[r] + block * kBlockInputs + k);
+        first[r] = _mm512_set1_epi32(at[0]);
+        second[r] = _mm512_set1_epi32(at[1]);
+      }
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) {
+        const TwoQuads w = quads.Load(step + (v < 4 ? 0 : stride) + v % 4 * 64);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kRows; ++r) {
+          dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w.first, first[r]);
+        }
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kRows; ++r) {
+          dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w.second, second[r]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512 scale = _mm512_maskz_cvtph_ps(
+          kAll, _mm256_loadu_si256(
+                    reinterpret_cast<const __m256i*>(step + (v < 4 ? 0 : stride) + v % 4 * 32)));
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[r][block].scale));
+        sum[r][v] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, dot[r][v]), both, sum[r][v]);
+      }
+    }
+    step += kScaleBytes;
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      _mm512_storeu_ps(tile.y + (p.row + r) * tile.y_stride + v * 16, sum[r][v]);
+    }
+  }
+}
+
+using PartFunction = void (*)(const Part& part);
+template <DType kFormat>
+constexpr PartFunction kByRows[] = {AddBlocks<kFormat, 1, 1>, AddBlocks<kFormat, 2, 1>,
+                                    AddBlocks<kFormat, 3, 1>, AddBlocks<kFormat, 4, 1>,
+                                    AddBlocks<kFormat, 5, 1>, AddBlocks<kFormat, 6, 1>};
+constexpr size_t kGroupRows = 6;
+
+// Blocks of nf4 as blocks of int8.
+LINNET_TARGET void Widen(const std::byte* from, size_t blocks, std::byte* to) {
+  const Quads<DType::kNF4> quads;
+  for (size_t block = 0; block < blocks; ++block) {
+    for (size_t k = 0; k < kBlockInputs; k += 8, from += kQuadBytes, to += 2 * kQuadBytes) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < 4; ++v) {
+        const TwoQuads w = quads.Load(from + v * 64);
+        _mm512_storeu_si512(to + v * 64, w.first);
+        _mm512_storeu_si512(to + kQuadBytes + v * 64, w.second);
+      }
+    }
+    std::memcpy(to, from, kScaleBytes);
+    from += kScaleBytes, to += kScaleBytes;
+  }
+}
+
+// All rows, some blocks at a time, which stay in L1 meanwhile.
+template <DType kFormat>
+void TileOf(const Tile& tile) {
+  constexpr size_t kNear = 4, kNearBytes = kNear * BlockBytes(DType::kI8);
+  const size_t blocks = Blocks(tile.inputs), bytes = BlockBytes(kFormat);
+  const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
+  if (tile.rows <= kGroupRows) {
+    return kByRows<kFormat>[tile.rows - 1]({tile, 0, 0, blocks, tile.panel, tile.prefetch, end});
+  }
+  alignas(64) std::byte wide[kNearBytes];
+  const size_t groups = (tile.rows + kGroupRows - 1) / kGroupRows;
+  for (size_t block = 0; block < blocks; block += kNear) {
+    const size_t count = std::min(kNear, blocks - block);
+    const std::byte* weights = tile.panel + block * bytes;
+    if constexpr (kFormat == DType::kNF4) {
+      Widen(weights, count, wide);
+      weights = wide;
+    }
+    for (size_t group = 0; group < groups; ++group) {
+      const size_t row = tile.rows * group / groups;
+      const size_t rows = tile.rows * (group + 1) / groups - row;
+      const std::byte* ahead = tile.prefetch + (block + count * group / groups) * bytes;
+      const std::byte* ahead_end = tile.prefetch + (block + count * (group + 1) / groups) * bytes;
+      kByRows<DType::kI8>[rows - 1](
+          {tile, row, block, count, weights, ahead, std::min(ahead_end, end)});
+    }
+  }
+}
+
+template <DType kFormat>
+void PairOf(const Tile& tile) {
+  static constexpr PartFunction kPairs[] = {AddBlocks<kFormat, 1, 2>, AddBlocks<kFormat, 2, 2>};
+  kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, tile.prefetch,
+                         tile.prefetch + tile.prefetch_bytes});
+}
+
+template <DType kFormat>
+constexpr TileKernels KernelsOf() {
+  return {.max_rows = kMaxRowBlock,
+          .few_rows = kGroupRows,
+          .all_inputs = true,
+          .packed = TileOf<kFormat>,
+          .unpack_rows = 0,
+          .unpack = nullptr,
+          .unpacked = nullptr,
+          .pair_rows = 2,
+          .pairs = PairOf<kFormat>};
+}
+
+}  // namespace
+
+const TileKernels& Int8Tiles(DType dtype) {
+  static constexpr TileKernels kI8 = KernelsOf<DType::kI8>(),
+                               kNF4Kernels = KernelsOf<DType::kNF4>();
+  return dtype == DType::kI8 ? kI8 : kNF4Kernels;
+}
+
+}  // namespace linnet
+
+#else
+
+#include "base/check.h"
+
+namespace linnet {
+const TileKernels& Int8Tiles(DType dtype) {
+  LINNET_CHECK(false);
+  return ExactTiles(dtype);
+}
+}  // namespace linnet
+
+#endif
