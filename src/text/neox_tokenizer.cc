@@ -55,6 +55,8 @@ class NeoxFile {
       root_ = Json::parse(json);
     } catch (const Json::parse_error& error) {
       Fail(fmt::format("not valid JSON at byte {}", error.byte));
+    } catch (const Json::out_of_range&) {  // 1e999
+      Fail("not valid JSON: a number is out of range");
     }
     if (!root_.is_object() || !Get(root_, "model").is_object()) {
       Fail("not a tokenizer.json: it has no `model`");

@@ -78,5 +78,11 @@ TEST(NeoxTokenizerTest, WhatItWouldGetWrongIsRefusedByName) {
   EXPECT_NE(ErrorOf([](Json& j) { j["added_tokens"][0]["id"] = 1; }), "");
 }
 
+TEST(NeoxTokenizerTest, BrokenJsonIsAnError) {
+  for (const char* json : {"{", "{\"model\": 1e999}", "{\"model\": \"\xFF\"}", "[]", "{}"}) {
+    EXPECT_THROW(NewNeoxTokenizer(json, "t.json"), Error) << json;
+  }
+}
+
 }  // namespace
 }  // namespace linnet
