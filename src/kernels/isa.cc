@@ -20,9 +20,10 @@ namespace {
 
 constexpr std::array kNames = {"portable", "avx2", "avx512", "avx512vnni", "amx"};
 
-// The tile unit's registers are large, so a process asks the kernel for them first.
+#if HWY_ARCH_X86_64
+// The tile unit's registers are large, so a process asks the system for them first.
 bool HasAmx() {
-#if HWY_ARCH_X86_64 && defined(__linux__)
+#if defined(__linux__)
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
@@ -33,6 +34,7 @@ bool HasAmx() {
   return false;
 #endif
 }
+#endif
 
 // Highway's own checks include the operating system's part (saved registers). Its AVX2 is
 // AVX2, FMA, BMI, BMI2, F16C; its AVX3 is F, VL, DQ, BW on top.

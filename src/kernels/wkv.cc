@@ -60,24 +60,25 @@ void Rwkv4(const float* log_w, const float* u, const Mat<const float>& k, const 
 // over keys j, rows of n floats apart, with the sums over j in registers. Every value adds over
 // j in order in one register of its own, so neither the block's width nor the cut of the run
 // shows in the bits.
-template <class D, size_t kVectors>
-struct Block {
-  static constexpr size_t kLanes = hn::MaxLanes(D());
-  hn::Vec<D> v[kVectors];
+template <class V, size_t kVectors>
+HWY_INLINE void SetZero(V (&v)[kVectors]) {
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kVectors; ++i) v[i] = hn::Zero(hn::DFromV<V>());
+}
 
-  HWY_INLINE void Zero() {
-    HWY_UNROLL(8)
-    for (size_t i = 0; i < kVectors; ++i) v[i] = hn::Zero(D());
-  }
-  HWY_INLINE void Load(const float* x) {
-    HWY_UNROLL(8)
-    for (size_t i = 0; i < kVectors; ++i) v[i] = hn::LoadU(D(), x + i * kLanes);
-  }
-  HWY_INLINE void Store(float* y) const {
-    HWY_UNROLL(8)
-    for (size_t i = 0; i < kVectors; ++i) hn::StoreU(v[i], D(), y + i * kLanes);
-  }
-};
+template <class V, size_t kVectors>
+HWY_INLINE void LoadAll(const float* x, V (&v)[kVectors]) {
+  const hn::DFromV<V> d;
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kVectors; ++i) v[i] = hn::LoadU(d, x + i * hn::MaxLanes(d));
+}
+
+template <class V, size_t kVectors>
+HWY_INLINE void StoreAll(const V (&v)[kVectors], float* y) {
+  const hn::DFromV<V> d;
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kVectors; ++i) hn::StoreU(v[i], d, y + i * hn::MaxLanes(d));
+}
 
 template <class D, size_t kVectors>
 HWY_INLINE void Columns6(const Wkv6Rows& in, size_t tokens, size_t n, size_t at, float* state,
@@ -85,9 +86,9 @@ HWY_INLINE void Columns6(const Wkv6Rows& in, size_t tokens, size_t n, size_t at,
   const D d;
   for (size_t t = 0; t < tokens; ++t) {
     const float *r = in.r.Row(t), *w = in.w.Row(t), *k = in.k.Row(t);
-    Block<D, kVectors> sum, value;
-    sum.Zero();
-    value.Load(in.v.Row(t) + at);
+    hn::Vec<D> sum[kVectors], value[kVectors];
+    SetZero(sum);
+    LoadAll(in.v.Row(t) + at, value);
     for (size_t j = 0; j < n; ++j) {
       float* row = state + j * n + at;
       const auto r_j = hn::Set(d, r[j]), w_j = hn::Set(d, w[j]), u_j = hn::Set(d, in.u[j]);
@@ -95,12 +96,12 @@ HWY_INLINE void Columns6(const Wkv6Rows& in, size_t tokens, size_t n, size_t at,
       HWY_UNROLL(8)
       for (size_t i = 0; i < kVectors; ++i) {
         const auto s = hn::LoadU(d, row + i * hn::MaxLanes(d));
-        const auto kv = hn::Mul(k_j, value.v[i]);
-        sum.v[i] = hn::MulAdd(r_j, hn::MulAdd(u_j, kv, s), sum.v[i]);
+        const auto kv = hn::Mul(k_j, value[i]);
+        sum[i] = hn::MulAdd(r_j, hn::MulAdd(u_j, kv, s), sum[i]);
         hn::StoreU(hn::MulAdd(w_j, s, kv), d, row + i * hn::MaxLanes(d));
       }
     }
-    sum.Store(y + t * y_stride + at);
+    StoreAll(sum, y + t * y_stride + at);
   }
 }
 
@@ -108,24 +109,24 @@ template <class D, size_t kVectors>
 HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at, float* state,
                          float* y, size_t y_stride) {
   const D d;
-  Block<D, kVectors> next;  // the sums over a of the coming token
-  next.Zero();
+  hn::Vec<D> next[kVectors];  // the sums over a of the coming token
+  SetZero(next);
   for (size_t j = 0; j < n; ++j) {
     const auto a_j = hn::Set(d, in.a.Row(0)[j]);
     HWY_UNROLL(8)
     for (size_t i = 0; i < kVectors; ++i) {
-      next.v[i] =
-          hn::MulAdd(a_j, hn::LoadU(d, state + j * n + at + i * hn::MaxLanes(d)), next.v[i]);
+      next[i] = hn::MulAdd(a_j, hn::LoadU(d, state + j * n + at + i * hn::MaxLanes(d)), next[i]);
     }
   }
   for (size_t t = 0; t < tokens; ++t) {
     const float *r = in.r.Row(t), *w = in.w.Row(t), *k = in.k.Row(t), *b = in.b.Row(t);
     const float* a_next = in.a.Row(t + 1 < tokens ? t + 1 : t);  // the last sweep's is not used
-    const Block<D, kVectors> sa = next;
-    Block<D, kVectors> sum, value;
-    sum.Zero();
-    next.Zero();
-    value.Load(in.v.Row(t) + at);
+    hn::Vec<D> sa[kVectors], sum[kVectors], value[kVectors];
+    HWY_UNROLL(8)
+    for (size_t i = 0; i < kVectors; ++i) sa[i] = next[i];
+    SetZero(sum);
+    SetZero(next);
+    LoadAll(in.v.Row(t) + at, value);
     for (size_t j = 0; j < n; ++j) {
       float* row = state + j * n + at;
       const auto r_j = hn::Set(d, r[j]), w_j = hn::Set(d, w[j]), k_j = hn::Set(d, k[j]);
@@ -133,13 +134,13 @@ HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at,
       HWY_UNROLL(8)
       for (size_t i = 0; i < kVectors; ++i) {
         auto s = hn::Mul(w_j, hn::LoadU(d, row + i * hn::MaxLanes(d)));
-        s = hn::MulAdd(k_j, value.v[i], hn::MulAdd(b_j, sa.v[i], s));
-        sum.v[i] = hn::MulAdd(r_j, s, sum.v[i]);
-        next.v[i] = hn::MulAdd(a_j, s, next.v[i]);
+        s = hn::MulAdd(k_j, value[i], hn::MulAdd(b_j, sa[i], s));
+        sum[i] = hn::MulAdd(r_j, s, sum[i]);
+        next[i] = hn::MulAdd(a_j, s, next[i]);
         hn::StoreU(s, d, row + i * hn::MaxLanes(d));
       }
     }
-    sum.Store(y + t * y_stride + at);
+    StoreAll(sum, y + t * y_stride + at);
   }
 }
 
