@@ -1,12 +1,14 @@
+#include "kernels/matmul.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "kernels/blocks.h"
 #include "kernels/convert.h"
+#include "kernels/ggml_tiles.h"
 #include "kernels/int8_rows.h"
 #include "kernels/isa.h"
-#include "kernels/matmul.h"
 #include "kernels/tiles.h"
 
 namespace linnet {
@@ -157,6 +159,7 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
             Mat<float> y) noexcept {
+  if (w.dtype == DType::kGgml) return GgmlMatMul(w, x, panel_begin, panel_end, y);
   alignas(kLine) std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
   alignas(kLine) float sums[kMaxRowBlock * kPanelRows];
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);

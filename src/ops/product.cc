@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/ggml_tiles.h"
 #include "kernels/matmul.h"
 
 namespace linnet {
@@ -58,6 +59,10 @@ Weight TransposedPanels(const Pass& p, Mat<const float> m) {
 
 Mat<float> Unpacked(const Pass& p, const Weight& w) {
   const Mat<float> out{p.arena.New<float>(w.rows * w.cols), w.rows, w.cols, w.cols};
+  if (w.dtype == DType::kGgml) {
+    GgmlRows(w, 0, w.rows, out.data, out.stride);
+    return out;
+  }
   const size_t bytes = PanelBytes(w.dtype, w.cols);
   p.pool.For(w.panels(), [&](size_t panel) {
     const size_t begin = panel * kPanelRows;

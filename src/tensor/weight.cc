@@ -14,6 +14,8 @@ const char* Name(DType dtype) {
       return "int8";
     case DType::kNF4:
       return "nf4";
+    case DType::kGgml:
+      return "ggml";
   }
   return "?";
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "linnet/dtype.h"
+#include "tensor/ggml_blocks.h"
 
 namespace linnet {
 
@@ -17,6 +18,10 @@ struct Weight {
   DType dtype = DType::kF32;
   size_t rows = 0, cols = 0;
   const std::byte* data = nullptr;
+  // Of kGgml, whose rows of blocks lie one after another, aligned or not: the blocks, and a power
+  // of two by which their values are multiplied.
+  GgmlBlock block = GgmlBlock::kQ8_0;
+  float scale = 1.0f;
 
   size_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
 };
