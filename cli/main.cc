@@ -39,6 +39,7 @@ int Main(int argc, char** argv) {
   AddBench(app);
   AddInit(app);
   AddConvert(app);
+  AddInspect(app);
   try {
     app.parse(argc, argv);
     FlushOutput();

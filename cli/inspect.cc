@@ -1,0 +1,255 @@
+// linnet inspect: what a file is, from its tensors' names and shapes alone.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/cli.h"
+#include "linnet/error.h"
+#include "linnet/state.h"
+#include "models/detect.h"
+#include "models/names.h"
+
+namespace linnet::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  CommonOptions common;
+  std::string file;
+};
+
+// What is not known of a kind of file stays empty, and is null in JSON.
+struct Facts {
+  FileKind kind = FileKind::kUnknown;
+  std::optional<std::string> generation;
+  std::optional<size_t> layers, width, heads, head_size, ffn, vocab;
+  std::map<std::string, size_t> ranks;
+  uint64_t parameters = 0;
+  std::map<std::string, uint64_t> dtypes;  // parameters of each
+};
+
+std::string TypeName(SourceType type) {
+  std::string name = Name(type);
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// One more than the highest N of "blocks.N.…".
+size_t CountLayers(const Checkpoint& c) {
+  constexpr std::string_view kPrefix = "blocks.";
+  size_t layers = 0;
+  for (const TensorView& t : c.tensors()) {
+    if (t.name.rfind(kPrefix, 0) != 0) continue;
+    size_t layer = 0;
+    const char* end = t.name.data() + t.name.size();
+    const auto found = std::from_chars(t.name.data() + kPrefix.size(), end, layer);
+    if (found.ec == std::errc() && layer < SIZE_MAX) layers = std::max(layers, layer + 1);
+  }
+  return layers;
+}
+
+void AddModel(const Checkpoint& c, Facts& facts) {
+  const Config config = ConfigOf(c);
+  facts.generation = Name(config.generation);
+  facts.layers = config.layers;
+  facts.width = config.width;
+  facts.heads = config.heads;
+  facts.head_size = config.head_size;
+  facts.ffn = config.ffn;
+  facts.vocab = config.vocab;
+  facts.ranks = config.ranks;
+}
+
+// The inner size of a LoRA pair is lora_A's first; Bone's and DiSHA's is their first too.
+void AddAdapter(const Checkpoint& c, Facts& facts) {
+  facts.layers = CountLayers(c);
+  for (const TensorView& t : c.tensors()) {
+    for (const auto& [ending, name] :
+         {std::pair{".lora_A", "lora"}, std::pair{".bone", "bone"}, std::pair{".disha", "disha"}}) {
+      const size_t at = t.name.rfind(ending);
+      if (at == std::string::npos || at + std::string_view(ending).size() != t.name.size())
+        continue;
+      if (!t.shape.empty()) facts.ranks[name] = std::max(facts.ranks[name], t.shape[0]);
+    }
+  }
+}
+
+void AddTimeState(const Checkpoint& c, Facts& facts) {
+  facts.layers = CountLayers(c);
+  const TensorView* t = c.Find("blocks.0.att.time_state");
+  if (t == nullptr || t->shape.size() != 3) return;
+  facts.heads = t->shape[0];
+  facts.head_size = t->shape[1];
+  facts.width = t->shape[0] * t->shape[1];
+}
+
+void AddState(const std::string& file, Facts& facts) {
+  const State state = State::Load(file);
+  facts.generation = Name(state.shape().generation);
+  facts.layers = state.shape().layers;
+  facts.width = state.shape().width;
+  facts.heads = state.shape().heads;
+  facts.head_size = state.shape().head_size;
+}
+
+Facts FactsOf(const Checkpoint& c, const std::string& file) {
+  Facts facts;
+  facts.kind = KindOf(c);
+  switch (facts.kind) {
+    case FileKind::kModel:
+      AddModel(c, facts);
+      break;
+    case FileKind::kAdapter:
+      AddAdapter(c, facts);
+      break;
+    case FileKind::kTimeState:
+      AddTimeState(c, facts);
+      break;
+    case FileKind::kState:
+      AddState(file, facts);
+      break;
+    case FileKind::kUnknown:
+      ConfigOf(c);  // throws, saying what the file is instead
+      throw Error(ErrorKind::kBadModel, file + ": head.weight is missing: the file is incomplete");
+  }
+  for (const TensorView& t : c.tensors()) {
+    facts.parameters += t.elements();
+    facts.dtypes[TypeName(t.type)] += t.elements();
+  }
+  return facts;
+}
+
+template <class T>
+ordered_json OrNull(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+void PrintJson(const Checkpoint& c, const Facts& facts) {
+  ordered_json tensors = ordered_json::array();
+  for (const TensorView& t : c.tensors()) {
+    tensors.push_back({{"name", t.name}, {"dtype", TypeName(t.type)}, {"shape", t.shape}});
+  }
+  const ordered_json result = {
+      {"kind", Name(facts.kind)},       {"generation", OrNull(facts.generation)},
+      {"layers", OrNull(facts.layers)}, {"width", OrNull(facts.width)},
+      {"heads", OrNull(facts.heads)},   {"head_size", OrNull(facts.head_size)},
+      {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
+      {"ranks", facts.ranks},           {"parameters", facts.parameters},
+      {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+}
+
+// Layers that have the same tensor are one line: blocks.{0-2,4}.att.key.weight.
+struct Line {
+  std::string before, after, type, shape;
+  std::vector<size_t> layers;  // none: the name is `before`
+
+  std::string name() const {
+    if (layers.empty()) return before;
+    if (layers.size() == 1) return fmt::format("{}{}{}", before, layers[0], after);
+    std::vector<std::string> runs;
+    for (size_t i = 0; i < layers.size();) {
+      size_t end = i;
+      while (end + 1 < layers.size() && layers[end + 1] == layers[end] + 1) ++end;
+      runs.push_back(i == end ? std::to_string(layers[i])
+                              : fmt::format("{}-{}", layers[i], layers[end]));
+      i = end + 1;
+    }
+    return fmt::format("{}{{{}}}{}", before, fmt::join(runs, ","), after);
+  }
+};
+
+std::vector<Line> Lines(const Checkpoint& c) {
+  constexpr std::string_view kPrefix = "blocks.";
+  std::vector<Line> lines;
+  std::map<std::string, size_t> places;
+  for (const TensorView& t : c.tensors()) {
+    Line line{t.name, "", TypeName(t.type), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
+    const size_t dot = t.name.find('.', kPrefix.size());
+    if (t.name.rfind(kPrefix, 0) == 0 && dot != std::string::npos) {
+      size_t layer = 0;
+      const char* end = t.name.data() + dot;
+      const auto found = std::from_chars(t.name.data() + kPrefix.size(), end, layer);
+      if (found.ec == std::errc() && found.ptr == end) {
+        line.before = kPrefix;
+        line.after = t.name.substr(dot);
+        line.layers = {layer};
+      }
+    }
+    const std::string key = line.before + line.after + " " + line.type + line.shape;
+    const auto [it, fresh] = places.emplace(key, lines.size());
+    if (fresh || line.layers.empty()) {
+      lines.push_back(std::move(line));
+    } else {
+      lines[it->second].layers.push_back(line.layers[0]);
+    }
+  }
+  for (Line& line : lines) std::sort(line.layers.begin(), line.layers.end());
+  return lines;
+}
+
+void PrintTable(const Checkpoint& c, const Facts& facts) {
+  const auto row = [](const char* name, const std::string& value) {
+    Print(fmt::format("{:<12}{}\n", name, value));
+  };
+  const auto number = [&](const char* name, const std::optional<size_t>& value) {
+    if (value) row(name, std::to_string(*value));
+  };
+  row("kind", Name(facts.kind));
+  if (facts.generation) row("generation", "RWKV-" + *facts.generation);
+  row("names", Name(c.dialect()));
+  number("layers", facts.layers);
+  number("width", facts.width);
+  number("heads", facts.heads);
+  number("head size", facts.head_size);
+  number("ffn", facts.ffn);
+  number("vocab", facts.vocab);
+  std::vector<std::string> ranks, dtypes;
+  for (const auto& [name, rank] : facts.ranks) ranks.push_back(fmt::format("{} {}", name, rank));
+  for (const auto& [type, count] : facts.dtypes) {
+    dtypes.push_back(fmt::format("{} ({})", type, count));
+  }
+  if (!ranks.empty()) row("ranks", fmt::format("{}", fmt::join(ranks, ", ")));
+  row("parameters", std::to_string(facts.parameters));
+  row("dtypes", fmt::format("{}", fmt::join(dtypes, ", ")));
+  const auto lines = Lines(c);
+  size_t width = 0;
+  for (const Line& line : lines) width = std::max(width, line.name().size());
+  Print("\n");
+  for (const Line& line : lines) {
+    Print(fmt::format("{:<{}}  {:<5} {}\n", line.name(), width, line.type, line.shape));
+  }
+}
+
+void RunInspect(const Options& o) {
+  const Checkpoint checkpoint(o.file);
+  const Facts facts = FactsOf(checkpoint, o.file);
+  if (o.common.json) {
+    PrintJson(checkpoint, facts);
+  } else {
+    PrintTable(checkpoint, facts);
+  }
+}
+
+}  // namespace
+
+void AddInspect(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "inspect", "Show what a checkpoint, adapter or state holds",
+                 "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); });
+  command->add_option("FILE", o->file, "A checkpoint, adapter or state")->required();
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,148 @@
+// linnet inspect: the contract of its JSON, for every kind of file.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "io/tensor_writer.h"
+#include "linnet/model.h"
+#include "models/goldens.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+using nlohmann::json;
+
+class InspectTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  }
+  static json Inspect(const std::string& file) {
+    const Outcome outcome = RunLinnet({"inspect", file, "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out);
+  }
+};
+
+const std::vector<std::string> kKeys = {"dtypes", "ffn",     "generation", "head_size",
+                                        "heads",  "kind",    "layers",     "parameters",
+                                        "ranks",  "tensors", "vocab",      "width"};
+
+std::vector<std::string> KeysOf(const json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+TEST_F(InspectTest, ModelsOfEveryGenerationAreTold) {
+  for (const std::string generation : {"4", "5.0", "5.1", "5.2", "6", "7"}) {
+    const json result = Inspect(Data("golden/random-v" + generation + ".pth"));
+    EXPECT_EQ(KeysOf(result), kKeys);
+    EXPECT_EQ(result["kind"], "model");
+    EXPECT_EQ(result["generation"], generation);
+    EXPECT_EQ(result["layers"], 3);
+    EXPECT_EQ(result["width"], 128);
+    EXPECT_EQ(result["heads"], generation == "4" ? 1 : 2);
+    EXPECT_EQ(result["head_size"], generation == "4" ? 128 : 64);
+    EXPECT_EQ(result["ffn"], generation == "4" || generation == "7" ? 512 : 448);
+    EXPECT_EQ(result["vocab"], 320);
+    uint64_t parameters = 0;
+    for (const json& t : result["tensors"]) {
+      uint64_t n = 1;
+      for (const json& d : t["shape"]) n *= d.get<uint64_t>();
+      parameters += n;
+    }
+    EXPECT_EQ(result["parameters"], parameters);
+    EXPECT_EQ(result["dtypes"], (json{{generation == "7" ? "bf16" : "f32", parameters}}));
+  }
+  EXPECT_EQ(Inspect(Data("golden/random-v6.pth"))["ranks"], (json{{"mix", 32}, {"decay", 64}}));
+  EXPECT_EQ(Inspect(Data("golden/random-v7.pth"))["ranks"],
+            (json{{"w", 32}, {"a", 32}, {"v", 32}, {"g", 32}}));
+}
+
+TEST_F(InspectTest, NamesAndShapesAreLogicalInEveryDialect) {
+  const json released = Inspect(Data("golden/random-v7.pth"));
+  const json fla = Inspect(Data("golden/random-v7.fla.safetensors"));
+  const auto shapes = [](const json& result) {
+    std::map<std::string, std::vector<size_t>> map;
+    for (const json& t : result["tensors"]) {
+      map[t["name"]] = t["shape"].get<std::vector<size_t>>();
+    }
+    return map;
+  };
+  EXPECT_EQ(shapes(fla), shapes(released));
+  EXPECT_EQ(shapes(Inspect(Data("golden/random-v6.webrwkv.st"))),
+            shapes(Inspect(Data("golden/random-v6.pth"))));
+}
+
+TEST_F(InspectTest, StatesAreTold) {
+  const ScratchFolder scratch;
+  const json tuned = Inspect(Data("golden/random-v7.state.pth"));
+  EXPECT_EQ(KeysOf(tuned), kKeys);
+  EXPECT_EQ(tuned["kind"], "time_state");
+  EXPECT_EQ(tuned["generation"], nullptr);
+  EXPECT_EQ(tuned["layers"], 3);
+  EXPECT_EQ(tuned["heads"], 2);
+  EXPECT_EQ(tuned["vocab"], nullptr);
+  const std::string file = scratch / "state.safetensors";
+  Model::Open(Data("golden/random-v6.pth")).NewState().Save(file);
+  const json saved = Inspect(file);
+  EXPECT_EQ(KeysOf(saved), kKeys);
+  EXPECT_EQ(saved["kind"], "state");
+  EXPECT_EQ(saved["generation"], "6");
+  EXPECT_EQ(saved["width"], 128);
+  EXPECT_EQ(saved["ffn"], nullptr);
+  EXPECT_EQ(saved["tensors"].size(), 9);
+}
+
+TEST_F(InspectTest, AdaptersAreTold) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "lora.pth";
+  const auto writer =
+      TensorWriter::Create(file, {{"blocks.0.att.key.lora_A", SourceType::kBF16, {8, 64}},
+                                  {"blocks.0.att.key.lora_B", SourceType::kBF16, {64, 8}},
+                                  {"blocks.5.att.key.lora_A", SourceType::kBF16, {8, 64}},
+                                  {"blocks.5.att.key.lora_B", SourceType::kBF16, {64, 8}}});
+  writer->AppendFloats(SourceType::kBF16, std::vector<float>(4 * 8 * 64));
+  writer->Finish();
+  const json result = Inspect(file);
+  EXPECT_EQ(KeysOf(result), kKeys);
+  EXPECT_EQ(result["kind"], "adapter");
+  EXPECT_EQ(result["layers"], 6);
+  EXPECT_EQ(result["ranks"], (json{{"lora", 8}}));
+  EXPECT_EQ(result["width"], nullptr);
+}
+
+TEST_F(InspectTest, OtherFilesExitOneWithALine) {
+  const ScratchFolder scratch;
+  WriteFile(scratch / "empty.pth", "");
+  WriteFile(scratch / "text.safetensors", "hello, this is not a checkpoint at all");
+  for (const std::string& file :
+       {scratch / "empty.pth", scratch / "text.safetensors", scratch / "absent.pth",
+        Data("golden/random-v4.golden.safetensors").string()}) {
+    const Outcome outcome = RunLinnet({"inspect", file, "--json"});
+    EXPECT_EQ(outcome.exit_code, 1) << file;
+    EXPECT_EQ(outcome.out, "") << file;
+    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+}
+
+TEST_F(InspectTest, ForPeopleEqualLayersShareALine) {
+  const Outcome outcome = RunLinnet({"inspect", Data("golden/random-v7.pth").string()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* part : {"RWKV-7", "blocks.{0-2}.att.key.weight", "blocks.{1-2}.att.v1",
+                           "blocks.0.ln0.weight", "[320, 128]"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << "\n" << outcome.out;
+  }
+}
+
+}  // namespace
+}  // namespace linnet
