@@ -40,6 +40,7 @@ int Main(int argc, char** argv) {
   AddInit(app);
   AddConvert(app);
   AddInspect(app);
+  AddState(app);
   try {
     app.parse(argc, argv);
     FlushOutput();

@@ -1,0 +1,291 @@
+// linnet state: look at saved states, compare them, and carry them to and from other programs.
+#include "linnet/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/cli.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/hash.h"
+#include "models/names.h"
+#include "models/state_layouts.h"
+
+namespace linnet::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  CommonOptions all, info, diff, to, from;
+  std::string file, other, layout, model, out;
+};
+
+// A state, and whether its file knows no more than S.
+struct Opened {
+  State state;
+  bool tuned = false;
+};
+
+// What a model's states are, without its weights.
+StateShape ShapeOf(const std::string& model) {
+  const Checkpoint checkpoint(model);
+  const Config c = ConfigOf(checkpoint);
+  return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
+}
+
+// A tuned state names no generation: S alone is the same in all that have one.
+StateShape TunedShape(const Checkpoint& c) {
+  StateShape s;
+  while (c.Has(fmt::format("blocks.{}.att.time_state", s.layers))) ++s.layers;
+  const TensorView* t = c.Find("blocks.0.att.time_state");
+  if (t == nullptr || t->shape.size() != 3 || t->elements() == 0) {
+    throw Error(ErrorKind::kBadState, c.file().path().string() +
+                                          ": blocks.0.att.time_state is missing or not [heads, "
+                                          "size, size]");
+  }
+  s.heads = t->shape[0];
+  s.head_size = t->shape[1];
+  s.width = s.heads * s.head_size;
+  return s;
+}
+
+// Of --model if there is one, else as the file says.
+Opened Open(const std::string& file, const std::string& model) {
+  const Checkpoint checkpoint(file);
+  const bool tuned = KindOf(checkpoint) == FileKind::kTimeState;
+  if (!model.empty()) return {State::Load(file, ShapeOf(model)), tuned};
+  if (tuned) return {State::Load(file, TunedShape(checkpoint)), true};
+  return {State::Load(file), false};
+}
+
+struct Part {
+  std::string_view name;
+  std::span<const float> values;
+};
+
+// The parts of a layer, named as the reference names them.
+std::vector<Part> Parts(const Opened& opened, size_t layer) {
+  const StateShape& s = opened.state.shape();
+  const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
+  const auto wkv = all.subspan(s.width, s.wkv_floats());
+  if (opened.tuned) return {{"S", wkv}};
+  if (s.generation != Generation::k4) {
+    return {{"att_x", all.first(s.width)}, {"S", wkv}, {"ffn_x", all.last(s.width)}};
+  }
+  const size_t n = wkv.size() / 3;
+  return {{"att_x", all.first(s.width)},
+          {"aa", wkv.first(n)},
+          {"bb", wkv.subspan(n, n)},
+          {"pp", wkv.last(n)},
+          {"ffn_x", all.last(s.width)}};
+}
+
+void PrintLine(const ordered_json& result) {
+  Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+}
+
+double Norm(std::span<const float> values) {
+  double sum = 0;
+  for (const float x : values) sum += double{x} * x;
+  return std::sqrt(sum);
+}
+
+void Info(const Options& o) {
+  const Opened opened = Open(o.file, "");
+  const StateShape& s = opened.state.shape();
+  ordered_json norms = ordered_json::array();
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    ordered_json row;
+    for (const Part& part : Parts(opened, layer)) row[std::string(part.name)] = Norm(part.values);
+    norms.push_back(row);
+  }
+  const size_t floats = opened.tuned ? s.layers * s.wkv_floats() : s.floats();
+  const auto known = [&](const std::string& text) {
+    return opened.tuned || text.empty() ? ordered_json(nullptr) : ordered_json(text);
+  };
+  const ordered_json result = {{"kind", opened.tuned ? "time_state" : "state"},
+                               {"generation", known(Name(s.generation))},
+                               {"layers", s.layers},
+                               {"width", s.width},
+                               {"heads", s.heads},
+                               {"head_size", s.head_size},
+                               {"floats", floats},
+                               {"bytes", std::filesystem::file_size(o.file)},
+                               {"model_hash", known(s.model_hash)},
+                               {"norms", norms}};
+  if (o.info.json) return PrintLine(result);
+  for (const auto& [key, value] : result.items()) {
+    if (key == "norms" || value.is_null()) continue;
+    Print(fmt::format("{:<12}{}\n", key,
+                      value.is_string() ? value.get<std::string>() : value.dump()));
+  }
+  Print("\nlength of each part, by layer\n");
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    Print(fmt::format("{:>5}", layer));
+    for (const auto& [name, norm] : norms[layer].items()) {
+      Print(fmt::format("  {} {:<12.6g}", name, norm.get<double>()));
+    }
+    Print("\n");
+  }
+}
+
+struct Difference {
+  double absolute = 0;  // the largest; NaN if anything is
+  double relative = 0;  // of the largest entry of both
+};
+
+Difference Compare(std::span<const float> a, std::span<const float> b) {
+  Difference d;
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(double{a[i]} - b[i]);
+    // Written so that NaN stays.
+    if (!(difference <= d.absolute)) d.absolute = difference;
+    if (std::isnan(d.absolute)) break;
+    largest = std::max({largest, std::abs(double{a[i]}), std::abs(double{b[i]})});
+  }
+  d.relative = d.absolute == 0 ? 0 : d.absolute / largest;
+  return d;
+}
+
+void CheckSameSizes(const Options& o, const Opened& a, const Opened& b) {
+  const StateShape &x = a.state.shape(), &y = b.state.shape();
+  const auto describe = [](const Opened& opened) {
+    const StateShape& s = opened.state.shape();
+    return fmt::format("{} with {} layers, width {}, {} heads",
+                       opened.tuned ? "a tuned state" : fmt::format("RWKV-{}", Name(s.generation)),
+                       s.layers, s.width, s.heads);
+  };
+  if (a.tuned == b.tuned && (a.tuned || x.generation == y.generation) && x.layers == y.layers &&
+      x.width == y.width && x.heads == y.heads && x.head_size == y.head_size) {
+    return;
+  }
+  throw Error(ErrorKind::kBadState,
+              fmt::format("{}: {}, but {} is {}", o.other, describe(b), o.file, describe(a)));
+}
+
+void Diff(const Options& o) {
+  const Opened a = Open(o.file, ""), b = Open(o.other, "");
+  CheckSameSizes(o, a, b);
+  double absolute = 0, relative = 0;
+  const auto keep = [](double& largest, double value) {
+    if (!(value <= largest)) largest = std::isnan(largest) ? largest : value;
+  };
+  ordered_json layers = ordered_json::array();
+  for (size_t layer = 0; layer < a.state.shape().layers; ++layer) {
+    const auto x = Parts(a, layer), y = Parts(b, layer);
+    ordered_json row;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const Difference d = Compare(x[i].values, y[i].values);
+      row[std::string(x[i].name)] = {{"absolute", d.absolute}, {"relative", d.relative}};
+      keep(absolute, d.absolute);
+      keep(relative, d.relative);
+    }
+    layers.push_back(row);
+  }
+  if (o.diff.json) {
+    return PrintLine({{"absolute", absolute}, {"relative", relative}, {"layers", layers}});
+  }
+  Print("largest difference of each part, by layer, and its share of the largest entry\n");
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    Print(fmt::format("{:>5}", layer));
+    for (const auto& [name, d] : layers[layer].items()) {
+      Print(fmt::format("  {} {:.3g} ({:.2g})", name, d["absolute"].get<double>(),
+                        d["relative"].get<double>()));
+    }
+    Print("\n");
+  }
+  Print(fmt::format("  all  {:.3g} ({:.2g})\n", absolute, relative));
+}
+
+void Report(const CommonOptions& common, const std::string& out, const StateShape& s,
+            const std::string& layout) {
+  const auto bytes = std::filesystem::file_size(out);
+  fmt::print(stderr, "{}: RWKV-{}, {} layers, width {}, {} bytes\n", out, Name(s.generation),
+             s.layers, s.width, bytes);
+  if (!common.json) return;
+  PrintLine({{"path", out},
+             {"layout", layout},
+             {"generation", Name(s.generation)},
+             {"layers", s.layers},
+             {"width", s.width},
+             {"heads", s.heads},
+             {"head_size", s.head_size},
+             {"bytes", bytes}});
+}
+
+void Export(const Options& o) {
+  const StateLayout layout = *ParseStateLayout(o.layout);
+  const Opened opened = Open(o.file, o.model);
+  // Of a tuned state only S is known, which has one orientation in one layout alone.
+  if (opened.tuned && o.model.empty() && layout != StateLayout::kTimeState) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
+  }
+  ExportState(opened.state, layout, o.out);
+  Report(o.to, o.out, opened.state.shape(), o.layout);
+}
+
+void Import(const Options& o) {
+  const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
+  state.Save(o.out);
+  Report(o.from, o.out, state.shape(), o.layout);
+}
+
+void AddLayout(CLI::App* command, Options& o) {
+  command
+      ->add_option("--layout", o.layout,
+                   "The other program's: reference (ChatRWKV's list), rwkv.cpp (raw f32), web-rwkv "
+                   "(one tensor), time_state (S only)")
+      ->check(CLI::IsMember({"reference", "rwkv.cpp", "web-rwkv", "time_state"}))
+      ->required();
+}
+
+}  // namespace
+
+void AddState(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = AddCommand(app, "state", "Show, compare and carry saved states",
+                                 "linnet state info chat.state", o->all, [o] {});
+  command->require_subcommand(1);
+
+  CLI::App* info = AddCommand(*command, "info", "Show what a state file holds",
+                              "linnet state info chat.state --json", o->info, [o] { Info(*o); });
+  info->add_option("FILE", o->file, "A saved or tuned state")->required();
+
+  CLI::App* diff =
+      AddCommand(*command, "diff", "Show the largest difference of two states, by layer and part",
+                 "linnet state diff a.state b.state", o->diff, [o] { Diff(*o); });
+  diff->add_option("A", o->file, "A saved or tuned state")->required();
+  diff->add_option("B", o->other, "Another of the same sizes")->required();
+
+  CLI::App* to = AddCommand(*command, "export", "Write a state in another program's layout",
+                            "linnet state export chat.state --layout rwkv.cpp chat.bin", o->to,
+                            [o] { Export(*o); });
+  to->add_option("FILE", o->file, "A saved or tuned state")->required();
+  to->add_option("OUT", o->out, "The file to write")->required();
+  AddLayout(to, *o);
+  to->add_option("--model", o->model, "The model of a tuned state, for its generation");
+
+  CLI::App* from =
+      AddCommand(*command, "import", "Read a state in another program's layout",
+                 "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state",
+                 o->from, [o] { Import(*o); });
+  from->add_option("FILE", o->file, "A state of another program")->required();
+  from->add_option("OUT", o->out, "The state to write")->required();
+  AddLayout(from, *o);
+  from->add_option("--model", o->model, "The model it belongs to, for its sizes")->required();
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,259 @@
+#include "models/state_layouts.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+#include "io/tensor_file.h"
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error Bad(const fs::path& path, const std::string& what) {
+  return Error(ErrorKind::kBadState, path.string() + ": " + what);
+}
+
+std::string Sizes(const StateShape& s) {
+  return fmt::format("RWKV-{} with {} layers, width {}, {} heads", Name(s.generation), s.layers,
+                     s.width, s.heads);
+}
+
+bool IsV4(const StateShape& s) { return s.generation == Generation::k4; }
+
+// The parts of one layer as State keeps them, S as [key][value].
+template <class T>
+struct Layer {
+  std::span<T> att_x, wkv, ffn_x;
+};
+
+template <class T>
+Layer<T> LayerOf(std::span<T> values, const StateShape& s, size_t layer) {
+  const auto all = values.subspan(layer * s.layer_floats(), s.layer_floats());
+  return {all.first(s.width), all.subspan(s.width, s.wkv_floats()), all.last(s.width)};
+}
+
+// [heads, N, N] with the last two dimensions swapped.
+std::vector<float> Transposed(std::span<const float> wkv, size_t heads, size_t n) {
+  std::vector<float> out(wkv.size());
+  for (size_t h = 0; h < heads; ++h) {
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < n; ++j) out[(h * n + j) * n + i] = wkv[(h * n + i) * n + j];
+    }
+  }
+  return out;
+}
+
+// The reference's S, which rwkv.cpp shares: [value][key] in v7 only. Its own inverse.
+std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape& s) {
+  if (s.generation == Generation::k7) return Transposed(wkv, s.heads, s.head_size);
+  return {wkv.begin(), wkv.end()};
+}
+
+void ExportRwkvCpp(const State& state, const fs::path& path) {
+  const StateShape& s = state.shape();
+  AtomicFile file(path);
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto part = LayerOf(state.values(), s, layer);
+    file.Write(std::as_bytes(part.ffn_x));
+    file.Write(std::as_bytes(part.att_x));
+    file.Write(std::as_bytes(std::span<const float>(InReferenceOrder(part.wkv, s))));
+  }
+  file.Commit();
+}
+
+State ImportRwkvCpp(const fs::path& path, const StateShape& s) {
+  const MappedFile file(path);
+  if (file.bytes().size() != s.floats() * sizeof(float)) {
+    throw Bad(path, fmt::format("{} bytes, expected {} ({})", file.bytes().size(),
+                                s.floats() * sizeof(float), Sizes(s)));
+  }
+  State state(s);
+  std::vector<float> values(s.floats());
+  std::memcpy(values.data(), file.bytes().data(), file.bytes().size());
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto from = std::span<const float>(values).subspan(layer * s.layer_floats());
+    const auto to = LayerOf(state.values(), s, layer);
+    std::copy_n(from.begin(), s.width, to.ffn_x.begin());
+    std::copy_n(from.begin() + static_cast<ptrdiff_t>(s.width), s.width, to.att_x.begin());
+    const auto wkv = InReferenceOrder(from.subspan(2 * s.width, s.wkv_floats()), s);
+    std::copy(wkv.begin(), wkv.end(), to.wkv.begin());
+  }
+  return state;
+}
+
+// [heads, keys, values] to [keys, heads * values], or back.
+void MoveHeads(const float* from, const StateShape& s, bool back, float* to) {
+  const size_t n = s.head_size;
+  for (size_t h = 0; h < s.heads; ++h) {
+    for (size_t key = 0; key < n; ++key) {
+      const size_t by_head = (h * n + key) * n, by_key = (key * s.heads + h) * n;
+      std::copy_n(from + (back ? by_key : by_head), n, to + (back ? by_head : by_key));
+    }
+  }
+}
+
+std::vector<size_t> WebRwkvShape(const StateShape& s) {
+  if (IsV4(s)) return {1, 1, 5 * s.layers, s.width};
+  return {1, s.layers, s.head_size + 2, s.width};
+}
+
+void CheckWebRwkv(const StateShape& s, const fs::path& path) {
+  if (s.heads * s.head_size == s.width) return;
+  throw Bad(path, fmt::format("web-rwkv has no layout for {} heads of {} in width {}", s.heads,
+                              s.head_size, s.width));
+}
+
+void ExportWebRwkv(const State& state, const fs::path& path) {
+  const StateShape& s = state.shape();
+  CheckWebRwkv(s, path);
+  const auto writer =
+      TensorWriter::Create(path, {{"state", SourceType::kF32, WebRwkvShape(s)}},
+                           {{"layout", "web-rwkv"}, {"generation", Name(s.generation)}});
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto part = LayerOf(state.values(), s, layer);
+    writer->AppendFloats(SourceType::kF32, part.att_x);
+    std::vector<float> wkv(part.wkv.begin(), part.wkv.end());
+    if (!IsV4(s)) MoveHeads(part.wkv.data(), s, false, wkv.data());
+    writer->AppendFloats(SourceType::kF32, wkv);
+    writer->AppendFloats(SourceType::kF32, part.ffn_x);
+  }
+  writer->Finish();
+}
+
+std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}.att.time_state", layer); }
+
+// Tuned states; `keys_first` as web-rwkv's converter transposes them.
+State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) {
+  if (IsV4(s)) throw Bad(file.path(), "tuned states exist for RWKV-5 and later, expected RWKV-4");
+  State state(s);
+  const std::vector<size_t> expected = {s.heads, s.head_size, s.head_size};
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const TensorView* t = file.Find(TimeStateName(layer));
+    if (t == nullptr || t->shape != expected) {
+      throw Bad(file.path(),
+                fmt::format("{}, expected [{}] ({})",
+                            t == nullptr ? TimeStateName(layer) + " is missing" : Describe(*t),
+                            fmt::join(expected, ", "), Sizes(s)));
+    }
+    const auto values = ReadAll(keys_first ? *t : t->Transposed());
+    const auto to = LayerOf(state.values(), s, layer).wkv;
+    std::copy(values.begin(), values.end(), to.begin());
+  }
+  if (file.Find(TimeStateName(s.layers)) != nullptr) {
+    throw Bad(file.path(), fmt::format("holds more layers than the model's {}", s.layers));
+  }
+  return state;
+}
+
+State ImportWebRwkv(const fs::path& path, const StateShape& s) {
+  CheckWebRwkv(s, path);
+  const TensorFile file = TensorFile::Open(path);
+  if (file.Find(TimeStateName(0)) != nullptr) return ImportTuned(file, s, true);
+  const TensorView* t = file.Find("state");
+  if (t == nullptr && file.tensors().size() == 1) t = &file.tensors().front();
+  if (t == nullptr) {
+    throw Bad(path, fmt::format("{} tensors, expected one, named state", file.tensors().size()));
+  }
+  const auto expected = WebRwkvShape(s);
+  std::vector<size_t> shape = t->shape;  // with or without the dimensions of 1 before it
+  if (shape.size() < 4) shape.insert(shape.begin(), 4 - shape.size(), 1);
+  if (shape != expected) {
+    throw Bad(path, fmt::format("{}, expected [{}] ({})", Describe(*t), fmt::join(expected, ", "),
+                                Sizes(s)));
+  }
+  const auto values = ReadAll(*t);
+  State state(s);
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto from = LayerOf(std::span<const float>(values), s, layer);
+    const auto to = LayerOf(state.values(), s, layer);
+    std::copy(from.att_x.begin(), from.att_x.end(), to.att_x.begin());
+    std::copy(from.ffn_x.begin(), from.ffn_x.end(), to.ffn_x.begin());
+    if (IsV4(s)) {
+      std::copy(from.wkv.begin(), from.wkv.end(), to.wkv.begin());
+    } else {
+      MoveHeads(from.wkv.data(), s, true, to.wkv.data());
+    }
+  }
+  return state;
+}
+
+void ExportTimeState(const State& state, const fs::path& path) {
+  const StateShape& s = state.shape();
+  if (IsV4(s)) throw Bad(path, "time_state exists for RWKV-5 and later, this state is RWKV-4's");
+  std::vector<TensorSpec> specs;
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    specs.push_back({TimeStateName(layer), SourceType::kF32, {s.heads, s.head_size, s.head_size}});
+  }
+  const auto writer = TensorWriter::Create(path, specs);
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto part = LayerOf(state.values(), s, layer);
+    writer->AppendFloats(SourceType::kF32, Transposed(part.wkv, s.heads, s.head_size));
+  }
+  writer->Finish();
+}
+
+State ImportReference(const fs::path& path, const StateShape& s) {
+  const TensorFile file = TensorFile::Open(path);
+  std::vector<StateTensor> list;
+  for (size_t i = 0;; ++i) {
+    const TensorView* t = file.Find(fmt::format("state.{:03}", i));
+    if (t == nullptr) break;
+    list.push_back({t->shape, ReadAll(*t)});
+  }
+  try {
+    return State::FromReference(s, list);
+  } catch (const Error& error) {
+    throw Bad(path, error.what());
+  }
+}
+
+}  // namespace
+
+std::optional<StateLayout> ParseStateLayout(std::string_view name) {
+  if (name == "reference") return StateLayout::kReference;
+  if (name == "rwkv.cpp") return StateLayout::kRwkvCpp;
+  if (name == "web-rwkv") return StateLayout::kWebRwkv;
+  if (name == "time_state") return StateLayout::kTimeState;
+  return std::nullopt;
+}
+
+void ExportState(const State& state, StateLayout layout, const fs::path& path) {
+  switch (layout) {
+    case StateLayout::kReference:
+      return state.Save(path);
+    case StateLayout::kRwkvCpp:
+      return ExportRwkvCpp(state, path);
+    case StateLayout::kWebRwkv:
+      return ExportWebRwkv(state, path);
+    case StateLayout::kTimeState:
+      return ExportTimeState(state, path);
+  }
+}
+
+State ImportState(const fs::path& path, StateLayout layout, const StateShape& model) {
+  switch (layout) {
+    case StateLayout::kReference:
+      return ImportReference(path, model);
+    case StateLayout::kRwkvCpp:
+      return ImportRwkvCpp(path, model);
+    case StateLayout::kWebRwkv:
+      return ImportWebRwkv(path, model);
+    case StateLayout::kTimeState:
+      break;
+  }
+  return ImportTuned(TensorFile::Open(path), model, false);
+}
+
+}  // namespace linnet

@@ -1,0 +1,45 @@
+// States in the layouts of other programs, to and from (inference.md §2.11).
+#ifndef LINNET_MODELS_STATE_LAYOUTS_H_
+#define LINNET_MODELS_STATE_LAYOUTS_H_
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "linnet/state.h"
+
+namespace linnet {
+
+// Per layer, and S is one [N, N] matrix a head:
+enum class StateLayout : uint8_t {
+  // ChatRWKV's list: safetensors `state.000` …: att_x, aa, bb, pp, ffn_x (v4) or
+  // att_x, S, ffn_x, with S as [key][value] in v5 and v6, [value][key] in v7.
+  kReference,
+  // rwkv.cpp's buffer, raw f32: ffn_x, att_x, aa, bb, pp or ffn_x, att_x, S, with
+  // S as the reference has it.
+  kRwkvCpp,
+  // web-rwkv's and Ai00's tensor, safetensors `state`: [1, 1, 5L, C] with rows
+  // att_x, aa, bb, pp, ffn_x (v4), or [1, L, N + 2, C] with rows att_x, S's N keys
+  // (each a value of every head: column h N + value), ffn_x.
+  kWebRwkv,
+  // BlinkDL's tuned initial state: `blocks.N.att.time_state`, S only, as
+  // [value][key] in every generation (v4 has none). Shifts start from zero.
+  kTimeState,
+};
+
+// "reference", "rwkv.cpp", "web-rwkv", "time_state".
+std::optional<StateLayout> ParseStateLayout(std::string_view name);
+
+// Written whole or not at all. Throws Error: kIo, kBadState where the layout
+// has no place for such a state.
+void ExportState(const State& state, StateLayout layout, const std::filesystem::path& path);
+
+// Reads what ExportState or the other program wrote, for a model of this shape,
+// whose hash the state gets. kWebRwkv also reads Ai00's converted tuned states:
+// `blocks.N.att.time_state` as [key][value]. Throws Error: kIo, kBadState with
+// the sizes found and wanted.
+State ImportState(const std::filesystem::path& path, StateLayout layout, const StateShape& model);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_STATE_LAYOUTS_H_

@@ -1,0 +1,229 @@
+// Other programs' states: each layout there and back, and against the reference's own lists.
+#include "models/state_layouts.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <random>
+
+#include "io/tensor_file.h"
+#include "io/tensor_writer.h"
+#include "kernels/each_isa.h"
+#include "linnet/error.h"
+#include "linnet/model.h"
+#include "models/goldens.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+namespace fs = std::filesystem;
+
+constexpr StateLayout kLayouts[] = {StateLayout::kReference, StateLayout::kRwkvCpp,
+                                    StateLayout::kWebRwkv, StateLayout::kTimeState};
+constexpr Generation kAll[] = {Generation::k4,  Generation::k50, Generation::k51,
+                               Generation::k52, Generation::k6,  Generation::k7};
+
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::string& ending)
+      : path_(fs::temp_directory_path() /
+              fmt::format("linnet-layouts-{}-{}{}", getpid(), ++count_, ending)) {}
+  ~ScratchFile() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  static inline int count_ = 0;
+  fs::path path_;
+};
+
+StateShape Shape(Generation generation) {
+  StateShape s{generation, 3, 12, 3, 4, "0123456789abcdef"};
+  if (generation == Generation::k4) s.heads = 1, s.head_size = 12;
+  return s;
+}
+
+State RandomState(const StateShape& shape) {
+  State state(shape);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  for (float& x : state.values()) x = normal(random);
+  return state;
+}
+
+std::vector<float> Values(const State& state) {
+  return {state.values().begin(), state.values().end()};
+}
+
+TEST(StateLayouts, AllComeBackAsTheyWent) {
+  for (const Generation generation : kAll) {
+    const State state = RandomState(Shape(generation));
+    for (const StateLayout layout : kLayouts) {
+      const ScratchFile file(layout == StateLayout::kTimeState ? ".pth" : ".st");
+      if (layout == StateLayout::kTimeState && generation == Generation::k4) {
+        EXPECT_THROW(ExportState(state, layout, file.path()), Error);
+        EXPECT_FALSE(fs::exists(file.path()));
+        continue;
+      }
+      ExportState(state, layout, file.path());
+      const State back = ImportState(file.path(), layout, state.shape());
+      EXPECT_EQ(back.shape().model_hash, state.shape().model_hash);
+      State expected = state.Clone();
+      if (layout == StateLayout::kTimeState) {  // shifts start from zero
+        const StateShape& s = state.shape();
+        for (size_t layer = 0; layer < s.layers; ++layer) {
+          const auto all = expected.values().subspan(layer * s.layer_floats(), s.layer_floats());
+          std::fill(all.begin(), all.begin() + static_cast<ptrdiff_t>(s.width), 0.0f);
+          std::fill(all.end() - static_cast<ptrdiff_t>(s.width), all.end(), 0.0f);
+        }
+      }
+      EXPECT_TRUE(BitEqual(Values(back), Values(expected)))
+          << Name(generation) << " " << static_cast<int>(layout);
+    }
+  }
+}
+
+TEST(StateLayouts, OtherSizesAreRefused) {
+  for (const Generation generation : kAll) {
+    const State state = RandomState(Shape(generation));
+    StateShape other = state.shape();
+    other.layers = 2;
+    for (const StateLayout layout : kLayouts) {
+      if (layout == StateLayout::kTimeState && generation == Generation::k4) continue;
+      const ScratchFile file(".safetensors");
+      ExportState(state, layout, file.path());
+      EXPECT_THROW(ImportState(file.path(), layout, other), Error)
+          << Name(generation) << " " << static_cast<int>(layout);
+    }
+  }
+}
+
+class StateOrientation : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+    golden_.emplace(
+        TensorFile::Open(Data(fmt::format("golden/random-v{}.golden.safetensors", GetParam()))));
+    shape_ = Model::Open(Data(fmt::format("golden/random-v{}.pth", GetParam()))).state_shape();
+    state_.emplace(ImportState(golden_->path(), StateLayout::kReference, shape_));
+  }
+
+  std::vector<float> Golden(size_t i) const {
+    return ReadAll(*golden_->Find(fmt::format("state.{:03}", i)));
+  }
+  bool v7() const { return shape_.generation == Generation::k7; }
+  size_t parts() const { return shape_.generation == Generation::k4 ? 5 : 3; }
+
+  std::optional<TensorFile> golden_;
+  StateShape shape_;
+  std::optional<State> state_;
+};
+
+TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
+  const ScratchFile file(".bin");
+  ExportState(*state_, StateLayout::kRwkvCpp, file.path());
+  std::vector<float> expected;
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    std::vector<size_t> order = {parts() - 1};
+    for (size_t i = 0; i + 1 < parts(); ++i) order.push_back(i);
+    for (const size_t i : order) {
+      const auto part = Golden(layer * parts() + i);
+      expected.insert(expected.end(), part.begin(), part.end());
+    }
+  }
+  std::ifstream in(file.path(), std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  std::vector<float> got(bytes.size() / sizeof(float));
+  std::memcpy(got.data(), bytes.data(), got.size() * sizeof(float));
+  EXPECT_TRUE(BitEqual(got, expected));
+}
+
+TEST_P(StateOrientation, WebRwkvHasARowAKeyAndAColumnAValue) {
+  const ScratchFile file(".st");
+  ExportState(*state_, StateLayout::kWebRwkv, file.path());
+  const TensorFile written = TensorFile::Open(file.path());
+  const TensorView& t = *written.Find("state");
+  const size_t C = shape_.width, N = shape_.head_size;
+  const auto values = ReadAll(t);
+  if (parts() == 5) {
+    EXPECT_EQ(t.shape, (std::vector<size_t>{1, 1, 5 * shape_.layers, C}));
+    for (size_t i = 0; i < 5 * shape_.layers; ++i) {
+      const auto at = values.begin() + static_cast<ptrdiff_t>(i * C);
+      EXPECT_TRUE(BitEqual(std::vector<float>(at, at + static_cast<ptrdiff_t>(C)), Golden(i)));
+    }
+    return;
+  }
+  EXPECT_EQ(t.shape, (std::vector<size_t>{1, shape_.layers, N + 2, C}));
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    const float* rows = values.data() + layer * (N + 2) * C;
+    const auto att = Golden(3 * layer), s = Golden(3 * layer + 1), ffn = Golden(3 * layer + 2);
+    EXPECT_EQ(std::memcmp(rows, att.data(), C * sizeof(float)), 0);
+    EXPECT_EQ(std::memcmp(rows + (N + 1) * C, ffn.data(), C * sizeof(float)), 0);
+    for (size_t h = 0; h < shape_.heads; ++h) {
+      for (size_t key = 0; key < N; ++key) {
+        for (size_t value = 0; value < N; ++value) {
+          const size_t at = v7() ? value * N + key : key * N + value;
+          ASSERT_EQ(rows[(1 + key) * C + h * N + value], s[h * N * N + at]);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(StateOrientation, TimeStateHasValuesFirst) {
+  if (parts() == 5) GTEST_SKIP() << "RWKV-4 has no tuned states";
+  const ScratchFile file(".pth");
+  ExportState(*state_, StateLayout::kTimeState, file.path());
+  const TensorFile written = TensorFile::Open(file.path());
+  EXPECT_EQ(written.tensors().size(), shape_.layers);
+  const size_t N = shape_.head_size;
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    const auto got = ReadAll(*written.Find(fmt::format("blocks.{}.att.time_state", layer)));
+    const auto s = Golden(3 * layer + 1);
+    for (size_t i = 0; i < got.size(); ++i) {
+      const size_t head = i / (N * N), row = i / N % N, col = i % N;
+      ASSERT_EQ(got[i], v7() ? s[i] : s[(head * N + col) * N + row]);
+    }
+  }
+  // And loads as any tuned state does.
+  const State loaded = State::Load(file.path(), shape_);
+  EXPECT_TRUE(
+      BitEqual(Values(loaded), Values(ImportState(file.path(), StateLayout::kTimeState, shape_))));
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, StateOrientation,
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+
+// Ai00 takes tuned states through web-rwkv's converter, which transposes them.
+TEST(StateLayouts, ConvertedTunedStatesAreTheSameStates) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  for (const char* v : {"5.2", "6", "7"}) {
+    const auto tuned = TensorFile::Open(Data(fmt::format("golden/random-v{}.state.pth", v)));
+    const StateShape shape =
+        Model::Open(Data(fmt::format("golden/random-v{}.pth", v))).state_shape();
+    const ScratchFile file(".st");
+    std::vector<TensorSpec> specs;
+    for (const TensorView& t : tuned.tensors()) {
+      specs.push_back({t.name, SourceType::kF32, t.Transposed().shape});
+    }
+    const auto writer = TensorWriter::Create(file.path(), specs);
+    for (const TensorView& t : tuned.tensors()) {
+      writer->AppendFloats(SourceType::kF32, ReadAll(t.Transposed()));
+    }
+    writer->Finish();
+    EXPECT_TRUE(BitEqual(Values(ImportState(file.path(), StateLayout::kWebRwkv, shape)),
+                         Values(State::Load(tuned.path(), shape))));
+  }
+}
+
+}  // namespace
+}  // namespace linnet

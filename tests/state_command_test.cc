@@ -1,0 +1,148 @@
+// linnet state, as users run it: what leaves in any layout comes back to go on with.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "io/tensor_file.h"
+#include "models/goldens.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+using nlohmann::json;
+
+constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
+
+class StateCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  }
+  static std::string Model(const std::string& generation) {
+    return Data("golden/random-v" + generation + ".pth").string();
+  }
+  static std::string Run(const std::vector<std::string>& words) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  }
+  // A saved state after these tokens.
+  void Save(const std::string& generation, const std::string& tokens, const std::string& file) {
+    const std::string logits = scratch_ / "logits.safetensors";
+    Run({"logits", Model(generation), "--tokens", tokens, "--out", logits});
+    Run({"state", "import", logits, "--layout", "reference", "--model", Model(generation), file});
+  }
+
+  ScratchFolder scratch_;
+};
+
+TEST_F(StateCommand, WhatGoesThroughAnyLayoutGoesOnTheSame) {
+  const std::string saved = scratch_ / "a.state", carried = scratch_ / "carried",
+                    back = scratch_ / "b.state", whole = scratch_ / "whole.safetensors",
+                    rest = scratch_ / "rest.safetensors";
+  for (const std::string generation : kGenerations) {
+    Save(generation, "5,17,200", saved);
+    Run({"logits", Model(generation), "--tokens", "5,17,200,9", "--out", whole});
+    const auto all = ReadAll(*TensorFile::Open(whole).Find("logits"));
+    for (const char* layout : {"reference", "rwkv.cpp", "web-rwkv"}) {
+      Run({"state", "export", saved, "--layout", layout, carried});
+      Run({"state", "import", carried, "--layout", layout, "--model", Model(generation), back});
+      const json diff = json::parse(Run({"state", "diff", saved, back, "--json"}));
+      EXPECT_EQ(diff["absolute"], 0) << generation << " " << layout;
+      Run({"logits", Model(generation), "--tokens", "9", "--state", back, "--out", rest});
+      const auto last = ReadAll(*TensorFile::Open(rest).Find("logits"));
+      EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - 320)) << generation;
+    }
+  }
+}
+
+TEST_F(StateCommand, InfoTellsTheSizesAndNorms) {
+  const std::string saved = scratch_ / "a.state";
+  for (const std::string generation : kGenerations) {
+    Save(generation, "1,2", saved);
+    const json info = json::parse(Run({"state", "info", saved, "--json"}));
+    EXPECT_EQ(info["kind"], "state");
+    EXPECT_EQ(info["generation"], generation);
+    EXPECT_EQ(info["layers"], 3);
+    EXPECT_EQ(info["width"], 128);
+    EXPECT_EQ(info["model_hash"].get<std::string>().size(), 16);
+    EXPECT_EQ(info["norms"].size(), 3);
+    for (const json& layer : info["norms"]) {
+      EXPECT_EQ(layer.size(), generation == "4" ? 5 : 3);
+      for (const json& norm : layer) EXPECT_GT(norm, 0);
+    }
+    EXPECT_NE(Run({"state", "info", saved}).find("generation"), std::string::npos);
+  }
+  const json tuned =
+      json::parse(Run({"state", "info", Data("golden/random-v6.state.pth").string(), "--json"}));
+  EXPECT_EQ(tuned["kind"], "time_state");
+  EXPECT_EQ(tuned["generation"], nullptr);
+  EXPECT_EQ(tuned["floats"], 3 * 2 * 64 * 64);
+}
+
+TEST_F(StateCommand, DiffFindsTheLayerAndPart) {
+  const std::string a = scratch_ / "a.state", b = scratch_ / "b.state", bin = scratch_ / "b.bin";
+  Save("7", "1,2,3", a);
+  Run({"state", "export", a, "--layout", "rwkv.cpp", bin});
+  std::string bytes = ReadFile(bin);
+  // A value of layer 1's S, which stands after ffn_x and att_x.
+  const size_t layer = 2 * 128 + 2 * 64 * 64;
+  const float value = 1000;
+  std::copy_n(reinterpret_cast<const char*>(&value), 4, bytes.data() + 4 * (layer + 256 + 4321));
+  WriteFile(bin, bytes);
+  Run({"state", "import", bin, "--layout", "rwkv.cpp", "--model", Model("7"), b});
+  const json diff = json::parse(Run({"state", "diff", a, b, "--json"}));
+  EXPECT_NEAR(diff["absolute"].get<double>(), 1000, 10);
+  EXPECT_NEAR(diff["relative"].get<double>(), 1, 0.01);
+  EXPECT_EQ(diff["layers"][1]["S"]["absolute"], diff["absolute"]);
+  for (const size_t other : {0, 2}) EXPECT_EQ(diff["layers"][other]["S"]["absolute"], 0);
+  EXPECT_EQ(diff["layers"][1]["att_x"]["absolute"], 0);
+  EXPECT_NE(Run({"state", "diff", a, b}).find("all"), std::string::npos);
+}
+
+TEST_F(StateCommand, TunedStatesBecomeSavedOnesAndBack) {
+  const std::string tuned = Data("golden/random-v6.state.pth").string();
+  const std::string saved = scratch_ / "a.state", back = scratch_ / "back.pth";
+  Run({"state", "import", tuned, "--layout", "time_state", "--model", Model("6"), saved});
+  Run({"state", "export", saved, "--layout", "time_state", back});
+  EXPECT_EQ(json::parse(Run({"state", "diff", tuned, back, "--json"}))["absolute"], 0);
+  const Outcome unsaid =
+      RunLinnet({"state", "export", tuned, "--layout", "rwkv.cpp", scratch_ / "a.bin"});
+  EXPECT_EQ(unsaid.exit_code, 1);
+  EXPECT_NE(unsaid.err.find("--model"), std::string::npos);
+  Run({"state", "export", tuned, "--layout", "rwkv.cpp", "--model", Model("6"),
+       scratch_ / "a.bin"});
+}
+
+TEST_F(StateCommand, WrongFilesAndUseAreRefused) {
+  const std::string a = scratch_ / "a.state", b = scratch_ / "b.state";
+  Save("6", "1", a);
+  Save("7", "1", b);
+  const std::vector<std::vector<std::string>> wrong = {
+      {"state", "info", Model("7")},
+      {"state", "info", scratch_ / "absent"},
+      {"state", "diff", a, b},
+      {"state", "diff", a, Data("golden/random-v6.state.pth").string()},
+      {"state", "import", a, "--layout", "rwkv.cpp", "--model", Model("6"), scratch_ / "c"},
+      {"state", "import", a, "--layout", "reference", "--model", Model("4"), scratch_ / "c"},
+      {"state", "import", a, "--layout", "web-rwkv", "--model", Model("6"), scratch_ / "c"},
+  };
+  for (const auto& words : wrong) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 1) << words[1];
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(words[2]), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(RunLinnet({"state"}).exit_code, 2);
+  EXPECT_EQ(RunLinnet({"state", "export", a, b}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace linnet
