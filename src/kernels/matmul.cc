@@ -40,7 +40,9 @@ constexpr bool kFastBf16Dot = false;
 const TileKernels& KernelsFor(DType weights, Activation form) {
   LINNET_CHECK(Supports(weights, form));
   if (form == Activation::kF32) return ExactTiles(weights);
-  if (form == Activation::kI8) return Int8Tiles(weights);
+  if (form == Activation::kI8) {
+    return CurrentIsa() == Isa::kAmx ? Int8AmxTiles(weights) : Int8Tiles(weights);
+  }
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 

@@ -62,9 +62,10 @@ const TileKernels& ExactTiles(DType dtype);
 const TileKernels& Bf16Tiles();
 const TileKernels& AmxTiles();
 
-// int8 rows (int8_rows.h) and int8 or nf4 weights, from level avx512vnni on. Tiles are of all
-// inputs, and x is whole rows.
+// int8 rows (int8_rows.h) and int8 or nf4 weights, from level avx512vnni on, and with the tile
+// unit. Tiles are of all inputs, and x is whole rows.
 const TileKernels& Int8Tiles(DType dtype);
+const TileKernels& Int8AmxTiles(DType dtype);
 
 }  // namespace linnet
 

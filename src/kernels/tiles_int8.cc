@@ -7,60 +7,15 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/blocks.h"
 #include "kernels/int8_rows.h"
-
-#define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#include "kernels/int8_x86.h"
 
 namespace linnet {
 namespace {
-
-// The plain intrinsics make GCC 12 warn of their headers' own uninitialized operand.
-constexpr __mmask16 kAll = 0xffff;
-
-LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
-  }
-}
-
-// Two quads of inputs of 16 outputs, from the 64 or 128 bytes of a step's v-th vector.
-struct TwoQuads {
-  __m512i first, second;
-};
-template <DType kFormat>
-struct Quads;
-
-template <>
-struct Quads<DType::kI8> {
-  static constexpr size_t kStepBytes = 2 * kQuadBytes;
-  LINNET_TARGET inline TwoQuads Load(const std::byte* step) const {
-    return {_mm512_loadu_si512(step), _mm512_loadu_si512(step + kQuadBytes)};
-  }
-};
-
-template <>
-struct Quads<DType::kNF4> {
-  static constexpr size_t kStepBytes = kQuadBytes;
-  __m512i book, low;
-  LINNET_TARGET inline Quads() {
-    alignas(16) uint8_t bytes[16];
-    for (size_t i = 0; i < 16; ++i) bytes[i] = NF4Byte(i);
-    book =
-        _mm512_maskz_broadcast_i32x4(kAll, _mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
-    low = _mm512_set1_epi8(15);
-  }
-  LINNET_TARGET inline TwoQuads Load(const std::byte* step) const {
-    const __m512i codes = _mm512_loadu_si512(step);
-    return {_mm512_shuffle_epi8(book, _mm512_and_si512(codes, low)),
-            _mm512_shuffle_epi8(book, _mm512_and_si512(_mm512_srli_epi16(codes, 4), low))};
-  }
-};
 
 // Some blocks of a tile.
 struct Part {
@@ -72,7 +27,7 @@ struct Part {
 };
 
 template <DType kFormat, size_t kRows, size_t kPanels>
-LINNET_TARGET void AddBlocks(const Part& p) {
+LINNET_VNNI void AddBlocks(const Part& p) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
   constexpr size_t kAhead = PrefetchBytes(kRows, Quads<kFormat>::kStepBytes);
   const Tile& tile = p.tile;
@@ -102,8 +57,8 @@ LINNET_TARGET void AddBlocks(const Part& p) {
     }
     for (size_t k = 0; k < kBlockInputs; k += 8, step += Quads<kFormat>::kStepBytes) {
       if (ahead < p.ahead_end) {
-        Prefetch(ahead, kAhead);
-        if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+        PrefetchToL2(ahead, kAhead);
+        if constexpr (kPanels == 2) PrefetchToL2(ahead + stride, kAhead);
         ahead += kAhead;
       }
       __m512i first[kRows], second[kRows];
@@ -156,7 +111,7 @@ constexpr PartFunction kByRows[] = {AddBlocks<kFormat, 1, 1>, AddBlocks<kFormat,
 constexpr size_t kGroupRows = 6;
 
 // Blocks of nf4 as blocks of int8.
-LINNET_TARGET void Widen(const std::byte* from, size_t blocks, std::byte* to) {
+LINNET_VNNI void Widen(const std::byte* from, size_t blocks, std::byte* to) {
   const Quads<DType::kNF4> quads;
   for (size_t block = 0; block < blocks; ++block) {
     for (size_t k = 0; k < kBlockInputs; k += 8, from += kQuadBytes, to += 2 * kQuadBytes) {

@@ -1,0 +1,225 @@
+// int8 products on AMX, x86's unit for products of tiles, for more than a few rows.
+//
+// TDPBSSD sums a block of 64 inputs of 16 rows and 16 outputs at once, in integers: exactly what
+// the kernels for few rows sum one after another, so the bits are theirs.
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__)
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/int8_rows.h"
+#include "kernels/int8_x86.h"
+
+#define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-int8")))
+
+namespace linnet {
+namespace {
+
+constexpr size_t kTileRows = 16, kTileBytes = 1024;
+constexpr size_t kNear = 8;  // blocks that go through all rows together
+
+// Some blocks of a panel as the unit wants them.
+struct Chunk {
+  alignas(64) std::byte weights[kNear][4][kTileBytes];  // of q, [16 quads][16 outputs][4]
+  alignas(64) float scales[kNear][kPanelRows];
+};
+
+template <DType kFormat>
+LINNET_VNNI void Fill(const std::byte* from, size_t blocks, Chunk& chunk) {
+  const Quads<kFormat> quads;
+  const __m512i flip = _mm512_set1_epi8(-128);
+  for (size_t block = 0; block < blocks; ++block) {
+    for (size_t quad = 0; quad < 16; quad += 2, from += Quads<kFormat>::kStepBytes) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < 4; ++v) {
+        const TwoQuads w = quads.Load(from + v * 64);
+        std::byte* to = chunk.weights[block][v] + quad * 64;
+        _mm512_store_si512(to, _mm512_xor_si512(w.first, flip));
+        _mm512_store_si512(to + 64, _mm512_xor_si512(w.second, flip));
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      const auto* scales = reinterpret_cast<const __m256i*>(from + v * 32);
+      _mm512_store_ps(chunk.scales[block] + v * 16,
+                      _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(scales)));
+    }
+    from += kScaleBytes;
+  }
+}
+
+// Shapes of the eight tile registers, as LDTILECFG wants them: 0 and 1 are sums, 2 and 3
+// activations, 4 and 5 weights.
+struct alignas(64) Config {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+LINNET_TARGET void Configure(size_t rows) {
+  Config config;
+  for (size_t i = 0; i < 6; ++i) {
+    config.row_bytes[i] = 64;
+    config.rows[i] = static_cast<uint8_t>(i < 4 ? rows : kTileRows);
+  }
+  __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
+}
+
+struct Prefetcher {
+  const std::byte* from;
+  size_t step;  // bytes a product of tiles
+
+  LINNET_TARGET inline void Next() {
+    PrefetchToL2(from, step);
+    from += step;
+  }
+};
+
+// Some rows of a tile and some blocks.
+struct Part {
+  const Tile& tile;
+  size_t row, block, blocks;
+  const Chunk& chunk;
+};
+
+// The integer sums of a block of a tile of outputs; the two halves work on registers of their own.
+template <bool kOdd>
+LINNET_TARGET inline void Dot(const std::byte* x, size_t stride, const std::byte* w, int32_t* dot) {
+  if constexpr (kOdd) {
+    _tile_zero(1);
+    _tile_loadd(3, x, stride);
+    _tile_loadd(5, w, 64);
+    _tile_dpbssd(1, 3, 5);
+    _tile_stored(1, dot, 64);
+  } else {
+    _tile_zero(0);
+    _tile_loadd(2, x, stride);
+    _tile_loadd(4, w, 64);
+    _tile_dpbssd(0, 2, 4);
+    _tile_stored(0, dot, 64);
+  }
+}
+
+template <size_t kRows>
+LINNET_TARGET inline void AddDot(const int32_t* dot, __m512 scale, const std::byte* blocks,
+                                 size_t stride, __m512 (&sum)[kRows]) {
+  const std::byte* bases[4];
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 4; ++i) bases[i] = blocks + 4 * i * stride;
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+    const auto* block = reinterpret_cast<const Int8Block*>(bases[r / 4] + r % 4 * stride);
+    const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(block->scale));
+    const __m512i integers = _mm512_load_si512(dot + r * 16);
+    sum[r] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, integers), both, sum[r]);
+  }
+}
+
+template <size_t kRows>
+LINNET_TARGET void AddBlocks(const Part& p, Prefetcher& ahead) {
+  alignas(64) int32_t dots[2][kTileRows * 16];
+  const Tile& tile = p.tile;
+  const std::byte* row = tile.x + p.row * tile.x_stride;
+  const std::byte* x = row + p.block * kBlockInputs;
+  const auto* scales = reinterpret_cast<const std::byte*>(Int8Blocks(row, tile.inputs) + p.block);
+  for (size_t v = 0; v < 4; ++v) {
+    float* y = tile.y + p.row * tile.y_stride + v * 16;
+    __m512 sum[kRows];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      sum[r] = p.block == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * tile.y_stride);
+    }
+    const auto add = [&](size_t i, const int32_t* dot) __attribute__((always_inline))
+    LINNET_TARGET {
+      AddDot<kRows>(dot, _mm512_load_ps(p.chunk.scales[i] + v * 16), scales + i * sizeof(Int8Block),
+                    tile.x_stride, sum);
+    };
+    Dot<false>(x, tile.x_stride, p.chunk.weights[0][v], dots[0]);
+    for (size_t i = 0; i < p.blocks; ++i) {
+      // The unit is a block ahead of the sums.
+      if (i + 1 < p.blocks) {
+        const std::byte* next = x + (i + 1) * kBlockInputs;
+        if (i % 2 == 0) {
+          Dot<true>(next, tile.x_stride, p.chunk.weights[i + 1][v], dots[1]);
+        } else {
+          Dot<false>(next, tile.x_stride, p.chunk.weights[i + 1][v], dots[0]);
+        }
+      }
+      ahead.Next();
+      add(i, dots[i % 2]);
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) _mm512_storeu_ps(y + r * tile.y_stride, sum[r]);
+  }
+}
+
+using GroupFunction = void (*)(const Part& part, Prefetcher& ahead);
+constexpr GroupFunction kByRows[] = {AddBlocks<1>,  AddBlocks<2>,  AddBlocks<3>,  AddBlocks<4>,
+                                     AddBlocks<5>,  AddBlocks<6>,  AddBlocks<7>,  AddBlocks<8>,
+                                     AddBlocks<9>,  AddBlocks<10>, AddBlocks<11>, AddBlocks<12>,
+                                     AddBlocks<13>, AddBlocks<14>, AddBlocks<15>, AddBlocks<16>};
+
+// Groups of up to 16 rows, as even as can be.
+template <DType kFormat>
+LINNET_TARGET void ManyRows(const Tile& tile) {
+  Chunk chunk;
+  const size_t blocks = Blocks(tile.inputs), groups = (tile.rows + kTileRows - 1) / kTileRows;
+  const size_t larger = tile.rows % groups;  // groups of a row more
+  const size_t share = tile.prefetch_bytes / (4 * groups * blocks) / 64 * 64;
+  Prefetcher ahead{tile.prefetch, std::max<size_t>(share, 64)};
+  const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
+  for (size_t block = 0; block < blocks; block += kNear) {
+    const size_t count = std::min(kNear, blocks - block);
+    Fill<kFormat>(tile.panel + block * BlockBytes(kFormat), count, chunk);
+    __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read
+    size_t configured = 0;
+    for (size_t group = 0, row = 0; group < groups; ++group) {
+      const size_t rows = tile.rows / groups + (group < larger ? 1 : 0);
+      if (rows != configured) Configure(configured = rows);
+      if (ahead.from >= end) ahead.step = 0;
+      kByRows[rows - 1]({tile, row, block, count, chunk}, ahead);
+      row += rows;
+    }
+  }
+  _tile_release();
+}
+
+// Up to so many rows the dot products of vectors are as fast.
+constexpr size_t kFewRows = 12;
+
+template <DType kFormat>
+void TileOf(const Tile& tile) {
+  if (tile.rows <= kFewRows) return Int8Tiles(kFormat).packed(tile);
+  ManyRows<kFormat>(tile);
+}
+
+template <DType kFormat>
+TileKernels Kernels() {
+  TileKernels kernels = Int8Tiles(kFormat);
+  kernels.packed = TileOf<kFormat>;
+  return kernels;
+}
+
+}  // namespace
+
+const TileKernels& Int8AmxTiles(DType dtype) {
+  static const TileKernels kI8 = Kernels<DType::kI8>(), kNF4Kernels = Kernels<DType::kNF4>();
+  return dtype == DType::kI8 ? kI8 : kNF4Kernels;
+}
+
+}  // namespace linnet
+
+#else
+
+#include "base/check.h"
+
+namespace linnet {
+const TileKernels& Int8AmxTiles(DType dtype) {
+  LINNET_CHECK(false);
+  return ExactTiles(dtype);
+}
+}  // namespace linnet
+
+#endif
