@@ -58,6 +58,8 @@ class Utf8Stream {
   std::string Push(std::string_view bytes);
   // The rest at the end, an unfinished character as U+FFFD.
   std::string Finish();
+  // Bytes of a character that is not whole yet.
+  size_t held() const { return pending_.size(); }
 
  private:
   std::string pending_;

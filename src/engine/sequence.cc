@@ -1,0 +1,55 @@
+#include "engine/sequence.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace linnet {
+
+Sequence::Sequence(Snapshot start, Sampler sampler)
+    : at_(std::move(start)), sampler_(std::move(sampler)) {}
+
+void Sequence::Feed(std::span<const int32_t> tokens) {
+  line_.insert(line_.end(), tokens.begin(), tokens.end());
+}
+
+void Sequence::Restore(const Snapshot& snapshot) {
+  at_ = snapshot.Clone();
+  DropWaiting();
+}
+
+void Sequence::DropWaiting() {
+  line_.clear();
+  begin_ = 0;
+}
+
+size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t max_tokens,
+               Workspace& workspace) {
+  std::vector<Turn> turns;
+  std::vector<Sequence*> running;
+  size_t tokens = 0;
+  for (Sequence* s : sequences) {
+    const size_t count = std::min(s->waiting(), max_tokens);
+    if (count == 0) continue;
+    // The head runs only for the last token fed: others' logits nobody reads.
+    const bool last = count == s->waiting();
+    if (last) s->at_.logits.resize(model.config().vocab);
+    turns.push_back({std::span(s->line_).subspan(s->begin_, count), &s->at_.state,
+                     last ? std::span<float>(s->at_.logits) : std::span<float>()});
+    running.push_back(s);
+    tokens += count;
+  }
+  if (turns.empty()) return 0;
+  model.Forward(turns, workspace);
+  for (size_t i = 0; i < running.size(); ++i) {
+    Sequence* s = running[i];
+    s->begin_ += turns[i].tokens.size();
+    if (s->waiting() == 0) {
+      s->DropWaiting();
+    } else {
+      s->at_.logits.clear();  // they were of an earlier token
+    }
+  }
+  return tokens;
+}
+
+}  // namespace linnet
