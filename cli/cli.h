@@ -30,6 +30,8 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
                      CommonOptions& common, std::function<void()> run);
 
 // Each lives in the file of its name; main.cc calls them in the order of --help.
+void AddChat(CLI::App& app);
+void AddGenerate(CLI::App& app);
 void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);

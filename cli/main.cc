@@ -32,6 +32,8 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "linnet " LINNET_VERSION);
   app.require_subcommand(1);
   app.footer("`linnet COMMAND --help` shows its options and an example.");
+  AddChat(app);
+  AddGenerate(app);
   AddTokenize(app);
   AddLogits(app);
   AddGrad(app);

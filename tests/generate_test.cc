@@ -1,0 +1,222 @@
+// linnet generate, as users run it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "models/goldens.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+using nlohmann::json;
+using Arguments = std::vector<std::string>;
+
+const std::string kPrompt = "\"in the morning, she said. The ";
+
+std::string ModelPath(const std::string& name) {
+  return "../shared/data/models/tiny-" + name + ".pth";
+}
+
+const Arguments kGreedy = {"--temperature",       "0", "--presence-penalty", "0",
+                           "--frequency-penalty", "0"};
+
+Outcome Generate(const std::string& model, const Arguments& more, std::string_view input = {}) {
+  Arguments all = {"generate", ModelPath(model)};
+  all.insert(all.end(), more.begin(), more.end());
+  return RunLinnet(all, input);
+}
+
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+class GenerateTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "../shared/data is absent";
+  }
+};
+
+TEST_F(GenerateTest, GreedyTextIsTheReferences) {
+  for (const std::string name : {"v4", "v5.0", "v5.2", "v6", "v7"}) {
+    const TensorFile golden =
+        TensorFile::Open("../shared/data/models/tiny-" + name + ".golden.safetensors");
+    std::string expected;
+    for (const int32_t id : goldens::Ids(golden, "greedy")) expected += static_cast<char>(id);
+    const Outcome outcome = Generate(
+        name, kGreedy + Arguments{"--prompt", kPrompt, "--max-tokens", "96", "--ignore-stop"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, expected) << name;
+  }
+}
+
+TEST_F(GenerateTest, ThePromptComesFromAFlagAFileOrStdin) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "prompt.txt";
+  WriteFile(file, kPrompt);
+  const Arguments settings = kGreedy + Arguments{"--max-tokens", "20"};
+  const std::string text = Generate("v5.2", settings + Arguments{"--prompt", kPrompt}).out;
+  EXPECT_EQ(text, "strength of the stre");
+  EXPECT_EQ(Generate("v5.2", settings + Arguments{"--prompt-file", file}).out, text);
+  EXPECT_EQ(Generate("v5.2", settings, kPrompt).out, text);
+  EXPECT_NE(Generate("v5.2", settings + Arguments{"--prompt", ""}, kPrompt).out, text);
+}
+
+TEST_F(GenerateTest, SameSeedSameTextOnAnyNumberOfThreads) {
+  const auto text = [](const char* seed, const char* threads) {
+    return Generate("v5.2", {"--prompt", kPrompt, "--seed", seed, "--threads", threads}).out;
+  };
+  const std::string first = text("1", "1");
+  EXPECT_EQ(text("1", "2"), first);
+  EXPECT_EQ(text("1", "1"), first);
+  EXPECT_NE(text("2", "1"), first);
+}
+
+TEST_F(GenerateTest, JsonSaysWhatWasDone) {
+  const Arguments settings = kGreedy + Arguments{"--prompt", kPrompt, "--json"};
+  const Outcome outcome = Generate("v5.2", settings + Arguments{"--max-tokens", "9"});
+  const json result = json::parse(outcome.out);
+  EXPECT_EQ(result.size(), 7u);
+  EXPECT_EQ(result.at("text"), "strength ");
+  EXPECT_EQ(result.at("tokens"), 9);
+  EXPECT_EQ(result.at("prompt_tokens"), kPrompt.size());
+  EXPECT_EQ(result.at("finish_reason"), "length");
+  EXPECT_GT(result.at("prompt_s"), 0);
+  EXPECT_GT(result.at("decode_s"), 0);
+  EXPECT_DOUBLE_EQ(result.at("tokens_per_s").get<double>() * result.at("decode_s").get<double>(),
+                   9);
+  const Outcome stopped = Generate("v5.2", settings + Arguments{"--stop", " of"});
+  EXPECT_EQ(json::parse(stopped.out).at("finish_reason"), "stop");
+  EXPECT_EQ(json::parse(stopped.out).at("text"), "strength");
+}
+
+TEST_F(GenerateTest, StopStringsEndTheTextUnlessIgnored) {
+  const Arguments settings = kGreedy + Arguments{"--prompt", kPrompt, "--max-tokens", "20"};
+  const Arguments stops = {"--stop", "never", "the", "--stop", "h of"};
+  EXPECT_EQ(Generate("v5.2", settings + stops).out, "strengt");
+  EXPECT_EQ(Generate("v5.2", settings + stops + Arguments{"--ignore-stop"}).out,
+            "strength of the stre");
+  // The model may stand behind the strings.
+  const Arguments behind =
+      Arguments{"generate"} + settings + Arguments{"--stop", "h of", ModelPath("v5.2")};
+  EXPECT_EQ(RunLinnet(behind).out, "strengt");
+  // tiny-v6 writes token 0 first.
+  const Outcome zero = Generate("v6", kGreedy + Arguments{"--prompt", kPrompt, "--json"});
+  EXPECT_EQ(json::parse(zero.out).at("text"), "");
+  EXPECT_EQ(json::parse(zero.out).at("finish_reason"), "stop");
+}
+
+TEST_F(GenerateTest, ASavedStateContinuesAsOneRunWould) {
+  const ScratchFolder scratch;
+  for (const std::string name : {"v4", "v5.2", "v7"}) {
+    const std::string file = scratch / "state.safetensors";
+    const auto run = [&](const Arguments& more) { return Generate(name, kGreedy + more).out; };
+    const std::string whole = run({"--prompt", kPrompt, "--max-tokens", "90"});
+    const std::string head = run({"--prompt", kPrompt, "--max-tokens", "31", "--save-state", file});
+    const std::string tail = run({"--state", file, "--prompt", "", "--max-tokens", "59"});
+    EXPECT_EQ(head + tail, whole) << name;
+    // And with more text between.
+    EXPECT_EQ(run({"--state", file, "--prompt", "Then", "--max-tokens", "30"}),
+              run({"--prompt", kPrompt + head + "Then", "--max-tokens", "30"}))
+        << name;
+  }
+}
+
+TEST_F(GenerateTest, ASampledTextGoesOnFromAStateAsFromItsPrompt) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "state.safetensors";
+  EXPECT_EQ(Generate("v5.2", {"--prompt", kPrompt, "--max-tokens", "0", "--save-state", file}).out,
+            "");
+  EXPECT_EQ(Generate("v5.2", {"--state", file, "--prompt", "", "--seed", "3"}).out,
+            Generate("v5.2", {"--prompt", kPrompt, "--seed", "3"}).out);
+}
+
+TEST_F(GenerateTest, TheSavedStateStandsRightBehindTheText) {
+  const ScratchFolder scratch;
+  const std::string stopped = scratch / "stopped", whole = scratch / "whole";
+  Generate("v5.2",
+           kGreedy + Arguments{"--prompt", kPrompt, "--stop", "h of", "--save-state", stopped});
+  Generate("v5.2", kGreedy + Arguments{"--prompt", kPrompt + "strengt", "--max-tokens", "0",
+                                       "--save-state", whole});
+  EXPECT_FALSE(ReadFile(whole).empty());
+  EXPECT_EQ(ReadFile(stopped), ReadFile(whole));
+}
+
+TEST_F(GenerateTest, AStateOfAnotherModelIsRefused) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "state.safetensors";
+  Generate("v5.2", {"--prompt", "a", "--max-tokens", "0", "--save-state", file});
+  for (const char* other : {"v4", "v7"}) {
+    const Outcome outcome = Generate(other, {"--prompt", "a", "--state", file});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST_F(GenerateTest, WrongUsageExitsTwo) {
+  const std::vector<Arguments> wrong = {
+      {"--temperature", "-1"}, {"--temperature", "hot"}, {"--top-p", "2"},
+      {"--top-k", "1.5"},      {"--mirostat", "3"},      {"--penalty", "none"},
+      {"--order", "random"},   {"--logit-bias", "5"},    {"--logit-bias", "-5:1"},
+      {"--seed", "-1"},        {"--max-tokens", "-1"},   {"--quant", "int3"},
+      {"--prompt-file", "x"},  {"--lora", "x"},
+  };
+  for (const Arguments& arguments : wrong) {
+    const Outcome outcome = Generate("v5.2", arguments + Arguments{"--prompt", "a"});
+    EXPECT_EQ(outcome.exit_code, 2) << testing::PrintToString(arguments);
+    EXPECT_EQ(outcome.out, "") << testing::PrintToString(arguments);
+  }
+}
+
+TEST_F(GenerateTest, BadInputExitsOneWithOneLine) {
+  const std::vector<Arguments> bad = {
+      {"generate", "/no/such/model.pth", "--prompt", "a"},
+      {"generate", ModelPath("v5.2"), "--prompt-file", "/no/such/model.pth"},
+      {"generate", ModelPath("v5.2"), "--prompt", "a", "--state", "/no/such/model.pth"},
+      {"generate", ModelPath("v5.2"), "--prompt", "a", "--max-tokens", "1", "--save-state",
+       "/no/such/model.pth"},
+      {"generate", ModelPath("v5.2"), "--prompt", "a", "--vocab", "/no/such/model.pth"},
+  };
+  for (const Arguments& arguments : bad) {
+    const Outcome outcome = RunLinnet(arguments);
+    EXPECT_EQ(outcome.exit_code, 1) << testing::PrintToString(arguments);
+    EXPECT_NE(outcome.err.find("/no/such/model.pth"), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+  EXPECT_EQ(Generate("v5.2", {"--prompt", "a", "--logit-bias", "256:1"}).exit_code, 1);
+}
+
+TEST(Generate, WithoutAModelSaysThatNoneIsBuiltIn) {
+  const Outcome outcome = RunLinnet({"generate", "--prompt", "a"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_NE(outcome.err.find("built in"), std::string::npos) << outcome.err;
+}
+
+TEST_F(GenerateTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
+  const Outcome outcome =
+      Generate("v5.2", {"--prompt", "a", "--max-tokens", "3", "--logit-bias", "255:1000"});
+  EXPECT_EQ(outcome.out, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+}
+
+TEST_F(GenerateTest, CtrlCEndsItWith130AndSavesNothing) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "state.safetensors";
+  const Outcome outcome = RunLinnet({"generate", ModelPath("v5.2"), "--prompt", kPrompt,
+                                     "--max-tokens", "100000000", "--save-state", file},
+                                    {}, 0.5);
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_NE(outcome.out, "");
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+}  // namespace
+}  // namespace linnet
