@@ -155,6 +155,41 @@ void CheckRange(const TensorView& tensor, size_t begin, size_t count) {
   if (tensor.record != nullptr) tensor.record->Check();
 }
 
+// Decodes the rows of the encoding that hold rows [begin, begin + count) and picks from them.
+void ReadEncoded(const TensorView& tensor, size_t begin, size_t count, float* out) {
+  const RowShape row(tensor);
+  if (count == 0 || row.cols == 0) return;
+  const Encoding& matrix = *tensor.encoding;
+  const size_t cols = matrix.cols(), low = tensor.first + begin * row.stride;
+  const bool in_order = row.contiguous() && (count == 1 || row.stride == row.cols);
+  if (in_order && low % cols == 0 && count * row.cols % cols == 0) {
+    return matrix.Read(low / cols, count * row.cols / cols, out);
+  }
+  size_t high = low + (count - 1) * row.stride;
+  for (size_t i = 0; i < row.shape.size(); ++i) high += (row.shape[i] - 1) * row.strides[i];
+  const size_t first = low / cols, rows = high / cols - first + 1;
+  std::vector<float> values(rows * cols);
+  matrix.Read(first, rows, values.data());
+  Gather<float>(reinterpret_cast<const std::byte*>(values.data() + (low - first * cols)), row,
+                count, reinterpret_cast<std::byte*>(out));
+}
+
+void CopyEncoded(const TensorView& tensor, size_t begin, size_t count, std::byte* out) {
+  std::vector<float> values(count * tensor.cols());
+  if (values.empty()) return;
+  ReadEncoded(tensor, begin, count, values.data());
+  const auto narrow = [&](uint16_t (*round)(float)) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      const uint16_t bits = round(values[i]);
+      std::memcpy(out + 2 * i, &bits, sizeof(bits));
+    }
+  };
+  if (tensor.type == SourceType::kF16) return narrow(F32ToF16);
+  if (tensor.type == SourceType::kBF16) return narrow(F32ToBF16);
+  LINNET_CHECK(tensor.type == SourceType::kF32);
+  std::memcpy(out, values.data(), values.size() * sizeof(float));
+}
+
 Error WrongType(const TensorView& tensor, const char* wanted) {
   return Error(ErrorKind::kBadModel, fmt::format("tensor {} is {}, expected {}",
                                                  Quoted(tensor.name), Name(tensor.type), wanted));
@@ -172,6 +207,7 @@ void Widen(const std::vector<std::byte>& bytes, std::vector<int64_t>& out) {
 void ReadRows(const TensorView& tensor, size_t begin, size_t count, float* out) {
   if (!IsFloat(tensor.type)) throw WrongType(tensor, "a float type");
   CheckRange(tensor, begin, count);
+  if (tensor.encoding != nullptr) return ReadEncoded(tensor, begin, count, out);
   const RowShape row(tensor);
   if (count == 0 || row.cols == 0) return;
   const size_t element = ElementBytes(tensor.type);
@@ -206,6 +242,7 @@ std::vector<float> ReadAll(const TensorView& tensor) {
 
 void CopyRows(const TensorView& tensor, size_t begin, size_t count, std::byte* out) {
   CheckRange(tensor, begin, count);
+  if (tensor.encoding != nullptr) return CopyEncoded(tensor, begin, count, out);
   const RowShape row(tensor);
   if (count == 0 || row.cols == 0) return;
   const size_t element = ElementBytes(tensor.type);

@@ -148,6 +148,7 @@ const TensorView* TensorFile::Find(std::string_view name) const {
 
 void TensorFile::Drop(const TensorView& tensor) const noexcept {
   if (maps_.empty() || tensor.elements() == 0) return;
+  if (tensor.encoding != nullptr) return MappedFile::Drop(tensor.encoding->bytes());
   size_t last = 0;
   for (size_t i = 0; i < tensor.shape.size(); ++i) {
     last += (tensor.shape[i] - 1) * tensor.strides[i];

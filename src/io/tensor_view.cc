@@ -102,6 +102,10 @@ TensorView TensorView::Slice(size_t begin, size_t count) const {
   LINNET_CHECK(!shape.empty() && begin <= shape[0] && count <= shape[0] - begin);
   TensorView view = *this;
   view.shape[0] = count;
+  if (encoding != nullptr) {
+    view.first += begin * strides[0];
+    return view;
+  }
   view.data += begin * strides[0] * ElementBytes(type);
   return view;
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,19 @@ std::optional<SourceType> SourceTypeOf(std::string_view name);
 size_t ElementBytes(SourceType type);
 bool IsFloat(SourceType type);
 
+// Values that do not lie in the file one by one: panels, or blocks that share a
+// scale. Seen as a matrix. Immutable: any number of threads may read at once.
+class Encoding {
+ public:
+  virtual ~Encoding() = default;
+  virtual const char* type_name() const = 0;  // "int8", for people
+  virtual size_t rows() const = 0;
+  virtual size_t cols() const = 0;
+  virtual std::span<const std::byte> bytes() const = 0;  // what the values take in the file
+  // Rows [begin, begin + count), one after another.
+  virtual void Read(size_t begin, size_t count, float* out) const = 0;
+};
+
 // One tensor of a file. The strides are in elements, so a transpose is a swap
 // of two strides and a slice is a moved `data`; all of it was checked to lie
 // inside the file when it was opened. Valid as long as its TensorFile.
@@ -49,6 +63,10 @@ struct TensorView {
   std::vector<size_t> strides;
   const std::byte* data = nullptr;
   const StoredRecord* record = nullptr;  // null where the container has no checksums
+  // Not null for encoded values: then `data` is null, `type` is one that holds
+  // them, and element 0 is element `first` of the encoding's row-major matrix.
+  const Encoding* encoding = nullptr;
+  size_t first = 0;
 
   size_t elements() const;
   // As ReadRows sees it: a vector or a scalar is one row.
