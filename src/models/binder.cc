@@ -11,27 +11,6 @@
 #include "models/detect.h"
 
 namespace linnet {
-namespace {
-
-DType OwnType(SourceType type) {
-  switch (type) {
-    case SourceType::kF16:
-      return DType::kF16;
-    case SourceType::kBF16:
-      return DType::kBF16;
-    default:
-      return DType::kF32;
-  }
-}
-
-// The layer of "blocks.N.…"; 0 for what stands outside of all layers.
-size_t LayerOf(const std::string& name) {
-  constexpr std::string_view kPrefix = "blocks.";
-  if (name.rfind(kPrefix, 0) != 0) return 0;
-  return static_cast<size_t>(std::atoi(name.c_str() + kPrefix.size()));
-}
-
-}  // namespace
 
 std::vector<float> InCheckpointOrder(const Parameter& p) {
   std::vector<float> out(p.g.rows * p.g.cols);
@@ -46,14 +25,6 @@ std::vector<float> InCheckpointOrder(const Parameter& p) {
 Binder::Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store,
                ThreadPool& pool, const BindOptions& options)
     : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {}
-
-DType Binder::PackedType(const TensorView& t, bool low_rank) const {
-  const Packing& packing = options_.packing;
-  if (!packing.type || LayerOf(t.name) >= packing.layers) return OwnType(t.type);
-  // Low-rank factors are small and sensitive (inference.md §2.10).
-  const bool integer = *packing.type == DType::kI8 || *packing.type == DType::kNF4;
-  return low_rank && integer ? DType::kBF16 : *packing.type;
-}
 
 const TensorView& Binder::Find(const std::string& name, size_t elements,
                                const std::string& expected) {
@@ -118,22 +89,33 @@ NormParam Binder::Norm(const std::string& name, size_t n) {
 LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool transposed,
                          size_t slice) {
   LinearParam p;
-  p.w = {PackedType(whole, transposed), rows.shape[0], rows.shape[1], nullptr};
-  std::byte* data = store_.Allocate(PackedBytes(p.w.dtype, p.w.rows, p.w.cols));
-  const size_t bytes = PanelBytes(p.w.dtype, p.w.cols);
-  pool_.For(p.w.panels(), [&](size_t panel) {
-    const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, p.w.rows - begin);
-    thread_local std::vector<float> values;
-    values.resize(count * p.w.cols);
-    ReadRows(rows, begin, count, values.data());
-    PackPanel(p.w.dtype, values.data(), p.w.cols, count, p.w.cols, data + panel * bytes);
-  });
-  p.w.data = data;
-  store_.cost.matrix_bytes += bytes * p.w.panels();
+  const DType dtype = options_.packing.TypeOf(whole, transposed);
+  const PanelEncoding* panels = PanelsOf(whole);
+  if (panels != nullptr && panels->dtype() == dtype && panels->transposed() == transposed) {
+    p.w = panels->Slice(slice);  // runs as it lies in the file
+  } else {
+    p.w = {dtype, rows.shape[0], rows.shape[1], PackPanels(rows, dtype)};
+  }
+  store_.cost.matrix_bytes += PackedBytes(dtype, p.w.rows, p.w.cols);
   (whole.name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
       uint64_t{p.w.rows} * p.w.cols;
   p.g = NewGradient(whole, p.w.rows, p.w.cols, transposed, slice);
   return p;
+}
+
+const std::byte* Binder::PackPanels(const TensorView& rows, DType dtype) {
+  ReadRows(rows, 0, 0, nullptr);  // what it throws must not be thrown on another thread
+  const size_t out = rows.shape[0], in = rows.shape[1];
+  std::byte* data = store_.Allocate(PackedBytes(dtype, out, in));
+  const size_t bytes = PanelBytes(dtype, in);
+  pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
+    const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, out - begin);
+    thread_local std::vector<float> values;
+    values.resize(count * in);
+    ReadRows(rows, begin, count, values.data());
+    PackPanel(dtype, values.data(), in, count, in, data + panel * bytes);
+  });
+  return data;
 }
 
 LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {

@@ -3,16 +3,15 @@
 #define LINNET_MODELS_BINDER_H_
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "linnet/config.h"
-#include "linnet/dtype.h"
 #include "linnet/model.h"
 #include "models/names.h"
+#include "models/packed.h"
 #include "ops/pass.h"
 
 namespace linnet {
@@ -49,12 +48,6 @@ class ParamStore {
   std::vector<Buffer> buffers_;
 };
 
-// Which format matrices are packed in, if not the file's own.
-struct Packing {
-  std::optional<DType> type{};
-  size_t layers = SIZE_MAX;  // the first so many; the head too
-};
-
 struct BindOptions {
   bool gradients = false;  // every parameter gets a gradient of zeros, listed in the store
   Packing packing{};
@@ -88,7 +81,7 @@ class Binder {
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
   LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
-  DType PackedType(const TensorView& t, bool low_rank) const;
+  const std::byte* PackPanels(const TensorView& rows, DType dtype);
   Mat<float> NewGradient(const TensorView& t, size_t rows, size_t cols, bool transposed,
                          size_t slice);
   void Done(const TensorView& t);

@@ -18,42 +18,11 @@ namespace {
 
 constexpr size_t kBlock = size_t{4} << 20;  // bytes read at once, if a row is no longer
 
-// A tensor to write, and the shape it gets.
-struct Item {
-  const TensorView* view;
-  std::vector<size_t> shape;
-};
-
 // The same numbers in the same order but for dimensions of 1.
 bool SameButOnes(std::vector<size_t> a, std::vector<size_t> b) {
   a.erase(std::remove(a.begin(), a.end(), size_t{1}), a.end());
   b.erase(std::remove(b.begin(), b.end(), size_t{1}), b.end());
   return a == b;
-}
-
-std::vector<Item> ItemsOf(const Checkpoint& in) {
-  std::vector<Item> items;
-  for (const TensorView& t : in.tensors()) items.push_back({&t, t.shape});
-  if (KindOf(in) != FileKind::kModel) return items;
-  Config config = ConfigOf(in);
-  if (in.dialect() == Dialect::kBlinkDL) return items;
-  config.ranks.try_emplace("v", 1);  // of a single layer, which has none
-  std::map<std::string, size_t> places;
-  const auto released = NewParameters(config);
-  for (size_t i = 0; i < released.size(); ++i) places[released[i].name] = i;
-  const auto place = [&](const Item& item) {
-    const auto it = places.find(item.view->name);
-    return it == places.end() ? released.size() : it->second;
-  };
-  for (Item& item : items) {
-    const size_t at = place(item);
-    if (at < released.size() && SameButOnes(item.shape, released[at].shape)) {
-      item.shape = released[at].shape;
-    }
-  }
-  std::stable_sort(items.begin(), items.end(),
-                   [&](const Item& a, const Item& b) { return place(a) < place(b); });
-  return items;
 }
 
 void RefuseOthers(const Checkpoint& in) {
@@ -63,16 +32,6 @@ void RefuseOthers(const Checkpoint& in) {
   throw Error(ErrorKind::kBadModel, in.file().path().string() +
                                         ": this is a saved state, expected a checkpoint; see "
                                         "linnet state export");
-}
-
-void CheckHalves(const Checkpoint& in, const TensorView& t, const std::vector<float>& values) {
-  constexpr float kBeyond = 65520;  // rounds to infinity
-  for (const float x : values) {
-    if (std::abs(x) < kBeyond || !std::isfinite(x)) continue;
-    throw Error(ErrorKind::kBadModel,
-                fmt::format("{}: {} holds {}, which f16 cannot (at most 65504); use bf16 or f32",
-                            in.file().path().string(), t.name, x));
-  }
 }
 
 class Copier {
@@ -118,6 +77,42 @@ class Copier {
 
 }  // namespace
 
+std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
+  std::vector<ReleasedTensor> items;
+  for (const TensorView& t : in.tensors()) items.push_back({&t, t.shape});
+  if (KindOf(in) != FileKind::kModel) return items;
+  Config config = ConfigOf(in);
+  if (in.dialect() == Dialect::kBlinkDL && !in.packed()) return items;
+  config.ranks.try_emplace("v", 1);  // of a single layer, which has none
+  std::map<std::string, size_t> places;
+  const auto released = NewParameters(config);
+  for (size_t i = 0; i < released.size(); ++i) places[released[i].name] = i;
+  const auto place = [&](const ReleasedTensor& item) {
+    const auto it = places.find(item.view->name);
+    return it == places.end() ? released.size() : it->second;
+  };
+  for (ReleasedTensor& item : items) {
+    const size_t at = place(item);
+    if (at < released.size() && SameButOnes(item.shape, released[at].shape)) {
+      item.shape = released[at].shape;
+    }
+  }
+  std::stable_sort(
+      items.begin(), items.end(),
+      [&](const ReleasedTensor& a, const ReleasedTensor& b) { return place(a) < place(b); });
+  return items;
+}
+
+void CheckHalves(const Checkpoint& in, const TensorView& t, std::span<const float> values) {
+  constexpr float kBeyond = 65520;  // rounds to infinity
+  for (const float x : values) {
+    if (std::abs(x) < kBeyond || !std::isfinite(x)) continue;
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: {} holds {}, which f16 cannot (at most 65504); use bf16 or f32",
+                            in.file().path().string(), t.name, x));
+  }
+}
+
 std::optional<SourceType> ParseFloatType(std::string_view name) {
   if (name == "f32") return SourceType::kF32;
   if (name == "f16") return SourceType::kF16;
@@ -128,10 +123,10 @@ std::optional<SourceType> ParseFloatType(std::string_view name) {
 Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                             const ConvertOptions& options) {
   RefuseOthers(in);
-  const auto items = ItemsOf(in);
+  const auto items = InReleasedOrder(in);
   std::vector<TensorSpec> specs;
   Converted converted;
-  for (const Item& item : items) {
+  for (const ReleasedTensor& item : items) {
     const bool cast = options.type && IsFloat(item.view->type);
     specs.push_back({item.view->name, cast ? *options.type : item.view->type, item.shape});
     ++converted.tensors;
@@ -139,7 +134,7 @@ Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& o
   }
   const auto writer = TensorWriter::Create(out, specs, {{"format", "pt"}});
   Copier copier(in, options, *writer);
-  for (const Item& item : items) copier.Copy(*item.view);
+  for (const ReleasedTensor& item : items) copier.Copy(*item.view);
   writer->Finish();
   return converted;
 }

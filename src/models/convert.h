@@ -6,11 +6,26 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "models/names.h"
 
 namespace linnet {
+
+// A tensor to write, and the shape that released files give it.
+struct ReleasedTensor {
+  const TensorView* view;
+  std::vector<size_t> shape;
+};
+
+// All tensors: BlinkDL's naming keeps its order and shapes; others get the
+// released ones, what those do not know last.
+std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in);
+
+// Throws Error kBadModel if f16 would make one of the values of `tensor` infinite.
+void CheckHalves(const Checkpoint& in, const TensorView& tensor, std::span<const float> values);
 
 // "f32", "f16" and "bf16" as types of a file's values.
 std::optional<SourceType> ParseFloatType(std::string_view name);
@@ -29,8 +44,7 @@ struct Converted {
 };
 
 // Writes a model, adapter or tuned initial state, tensor by tensor: holds a few
-// megabytes, whatever the file's size. A model of BlinkDL's naming keeps its
-// order and shapes; others get the released ones, what those do not know last.
+// megabytes, whatever the file's size. Order and shapes as InReleasedOrder says.
 // The container follows the ending of `out`. Throws Error: kBadModel for other
 // files and for values that `type` cannot hold, kIo.
 Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,

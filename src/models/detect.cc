@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 
 #include "linnet/error.h"
+#include "models/packed.h"
 
 namespace linnet {
 namespace {
@@ -85,6 +85,7 @@ void RefuseInflated(const Checkpoint& c) {
   const uint64_t limit = kTimes * c.file().file_bytes();
   uint64_t claimed = 0;
   for (const TensorView& t : c.tensors()) {
+    if (t.encoding != nullptr) continue;  // its bytes were counted when it was opened
     if (t.elements() > limit) claimed = limit;
     claimed += t.elements() * ElementBytes(t.type);
     if (claimed > limit) {
@@ -215,10 +216,7 @@ const char* Name(FileKind kind) {
 }
 
 std::string Describe(const TensorView& tensor) {
-  std::string type = Name(tensor.type);
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
-  return fmt::format("{} is {}[{}]", tensor.name, type, fmt::join(tensor.shape, ", "));
+  return fmt::format("{} is {}[{}]", tensor.name, TypeName(tensor), fmt::join(tensor.shape, ", "));
 }
 
 FileKind KindOf(const Checkpoint& c) {

@@ -6,6 +6,10 @@
 #include <cstring>
 #include <string_view>
 
+#include "io/quoted.h"
+#include "linnet/error.h"
+#include "models/packed.h"
+
 namespace linnet {
 namespace {
 
@@ -44,9 +48,21 @@ void AddSample(const TensorView& t, Fnv& hash) {
   }
 }
 
+bool IsHash(const std::string& text) {
+  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 }  // namespace
 
 std::string HashOf(const Checkpoint& checkpoint) {
+  const auto& metadata = checkpoint.file().metadata();
+  const auto known = metadata.find(kModelHashKey);
+  if (checkpoint.packed() && known != metadata.end()) {
+    if (IsHash(known->second)) return known->second;
+    throw Error(ErrorKind::kBadModel, fmt::format("{}: its {} is {}, expected 16 hex digits",
+                                                  checkpoint.file().path().string(), kModelHashKey,
+                                                  Quoted(known->second)));
+  }
   std::vector<const TensorView*> sorted;
   for (const TensorView& t : checkpoint.tensors()) sorted.push_back(&t);
   std::sort(sorted.begin(), sorted.end(),

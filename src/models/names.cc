@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "models/packed.h"
+
 namespace linnet {
 namespace {
 
@@ -211,7 +213,16 @@ const char* Name(Dialect dialect) {
 }
 
 Checkpoint::Checkpoint(const std::filesystem::path& path)
-    : file_(TensorFile::Open(path)), dialect_(DialectOf(file_)), tensors_(Rename(file_, dialect_)) {
+    : file_(TensorFile::Open(path)),
+      packed_(IsPacked(file_)),
+      dialect_(packed_ ? Dialect::kBlinkDL : DialectOf(file_)) {
+  if (packed_) {
+    PackedTensors packed = OpenPacked(file_);
+    tensors_ = std::move(packed.views);
+    encodings_ = std::move(packed.encodings);
+  } else {
+    tensors_ = Rename(file_, dialect_);
+  }
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
 }
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,18 +27,21 @@ const char* Name(Dialect dialect);
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {
  public:
-  // Throws what TensorFile::Open throws.
+  // Throws what TensorFile::Open throws; packed files (packed.h) are read too.
   explicit Checkpoint(const std::filesystem::path& path);
 
   const TensorFile& file() const { return file_; }
   Dialect dialect() const { return dialect_; }
+  bool packed() const { return packed_; }
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(const std::string& name) const;  // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
  private:
   TensorFile file_;
+  bool packed_;
   Dialect dialect_;
+  std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t, std::less<>> index_;
 };

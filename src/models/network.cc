@@ -91,6 +91,8 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   const size_t C = config.width;
   n.embedding_grad_ = b.TableGradient("emb.weight", config.vocab, C);
   n.embedding_ = *n.checkpoint_.Find("emb.weight");
+  const DType table = options.packing.TableType(n.embedding_);
+  if (table != OwnType(n.embedding_)) n.rounding_ = table;
   n.ln0_ = b.Norm("blocks.0.ln0", C);
   n.BindLayers(b);
   n.ln_out_ = b.Norm("ln_out", C);
@@ -109,6 +111,7 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
   if (embedding_grad_.empty()) x.g = {};
   for (size_t t = 0; t < tokens.size(); ++t) {
     ReadRows(embedding_, static_cast<size_t>(tokens[t]), 1, x.v.Row(t));
+    if (rounding_) RoundTableRow(*rounding_, config_.width, x.v.Row(t));
   }
   if (x.tracked()) {
     const std::vector<int32_t> ids(tokens.begin(), tokens.end());

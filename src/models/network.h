@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "linnet/config.h"
@@ -48,6 +49,7 @@ class Network {
   Config config_;
   ParamStore store_;
   TensorView embedding_;
+  std::optional<DType> rounding_;  // of the embedding's rows, where a packed file would round them
   Mat<float> embedding_grad_;
   NormParam ln0_, ln_out_;
   LinearParam head_;

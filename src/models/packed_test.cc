@@ -1,0 +1,381 @@
+// Packed files: their values, how they run, and what is refused.
+#include "models/packed.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "linnet/model.h"
+#include "models/convert.h"
+#include "models/detect.h"
+#include "models/goldens.h"
+#include "models/hash.h"
+#include "models/network.h"
+#include "models/quantize.h"
+#include "tensor/half.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+namespace fs = std::filesystem;
+
+constexpr const char* kVersions[] = {"v4", "v5.0", "v5.1", "v5.2", "v6", "v7"};
+
+class Scratch {
+ public:
+  Scratch() : path_(fs::temp_directory_path() / fmt::format("linnet-packed-{}", getpid())) {
+    fs::create_directories(path_);
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+std::string BytesOf(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+fs::path Source(const std::string& version) { return Data("golden/random-" + version + ".pth"); }
+
+void Quantize(const fs::path& in, const fs::path& out, Packing packing) {
+  ThreadPool pool(2);
+  QuantizeCheckpoint(Checkpoint(in), out, pool, {.packing = std::move(packing)});
+}
+
+// Logits of a few tokens and the state after them.
+std::vector<float> Answers(const Model& model, bool exact) {
+  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 310, 0};
+  Workspace workspace({.threads = 2, .exact = exact});
+  State state = model.NewState();
+  std::vector<float> out(tokens.size() * model.config().vocab);
+  model.Forward({tokens, &state, out}, workspace);
+  out.insert(out.end(), state.values().begin(), state.values().end());
+  return out;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::string Refusal(const fs::path& path) {
+  try {
+    Model::Open(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+class PackedTest : public testing::TestWithParam<std::tuple<const char*, DType>> {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  }
+  static std::string version() { return std::get<0>(GetParam()); }
+  static DType type() { return std::get<1>(GetParam()); }
+  Scratch scratch_;
+};
+
+TEST_P(PackedTest, RunsAsItsSourceQuantizedAtLoadDoesBitForBit) {
+  const fs::path file = scratch_ / "all.safetensors";
+  Quantize(Source(version()), file, {.type = type()});
+  const Model packed = Model::Open(file);
+  const Model loaded = Model::Open(Source(version()), {.ln_x_eps = {}, .quant = type()});
+  for (const bool exact : {true, false}) {
+    EXPECT_TRUE(SameBits(Answers(packed, exact), Answers(loaded, exact))) << exact;
+  }
+  EXPECT_EQ(packed.cost().matrix_bytes, loaded.cost().matrix_bytes);
+}
+
+TEST_P(PackedTest, RunsAsItsFirstLayersQuantizedAtLoadDo) {
+  const fs::path file = scratch_ / "some.safetensors";
+  Quantize(Source(version()), file, {.type = type(), .layers = 1});
+  OpenOptions options;
+  options.quant = type();
+  options.quant_layers = 1;
+  const auto packed = Answers(Model::Open(file), true);
+  EXPECT_TRUE(SameBits(packed, Answers(Model::Open(Source(version()), options), true)));
+  if (version() == "v7" && type() == DType::kBF16) return;  // its own type
+  options.quant_layers = SIZE_MAX;
+  EXPECT_FALSE(SameBits(packed, Answers(Model::Open(Source(version()), options), true)));
+}
+
+TEST_P(PackedTest, EveryMatrixLiesAsTheEquationsTakeIt) {
+  const fs::path file = scratch_ / "model.safetensors";
+  Quantize(Source(version()), file, {.type = type()});
+  Checkpoint checkpoint(file);
+  const Config config = ConfigOf(checkpoint);
+  ThreadPool pool(1);
+  const auto network =
+      Network::Bind(std::move(checkpoint), config, pool, {.gradients = true, .packing = {}});
+  size_t matrices = 0;
+  for (const Parameter& p : network->parameters()) {
+    const TensorView& t = *network->checkpoint().Find(p.name);
+    EXPECT_EQ(t.shape, p.shape);
+    if (p.g.rows == 1 || p.name == "emb.weight") {
+      EXPECT_EQ(PanelsOf(t), nullptr) << p.name;
+      continue;
+    }
+    ++matrices;
+    ASSERT_NE(PanelsOf(t), nullptr) << p.name;
+    EXPECT_EQ(PanelsOf(t)->transposed(), p.transposed) << p.name;
+  }
+  EXPECT_GT(matrices, 20u);
+}
+
+TEST_P(PackedTest, QuantizedAgainItIsTheSameFile) {
+  const fs::path once = scratch_ / "once.safetensors", twice = scratch_ / "twice.safetensors";
+  Quantize(Source(version()), once, {.type = type()});
+  Quantize(once, twice, {.type = type()});
+  EXPECT_TRUE(BytesOf(once) == BytesOf(twice));
+  Quantize(once, twice, {});  // each its own type
+  EXPECT_TRUE(BytesOf(once) == BytesOf(twice));
+}
+
+// Converted, the values are those that the products see; packed from them, it runs alike.
+TEST_P(PackedTest, ConvertsToTheValuesItRuns) {
+  const fs::path file = scratch_ / "model.safetensors", plain = scratch_ / "plain.pth";
+  Quantize(Source(version()), file, {.type = type()});
+  ConvertOptions options;
+  options.type = SourceType::kF32;
+  ConvertCheckpoint(Checkpoint(file), plain, options);
+  const Checkpoint source(Source(version())), packed(file), converted(plain);
+  ASSERT_EQ(converted.tensors().size(), source.tensors().size());
+  for (const TensorView& want : source.tensors()) {
+    const TensorView& t = *packed.Find(want.name);
+    EXPECT_EQ(t.shape, want.shape) << want.name;
+    EXPECT_EQ(converted.Find(want.name)->shape, want.shape) << want.name;
+    EXPECT_TRUE(SameBits(ReadAll(t), ReadAll(*converted.Find(want.name)))) << want.name;
+    EXPECT_LT(goldens::Error(ReadAll(t), ReadAll(want)), 0.2) << want.name;
+  }
+  // Summed in f32, formats with the same values give the same sums but for their order.
+  EXPECT_LT(goldens::Error(Answers(Model::Open(file), true), Answers(Model::Open(plain), true)),
+            1e-4);
+}
+
+TEST_P(PackedTest, StatesGoFromItsSourceToIt) {
+  const fs::path file = scratch_ / "model.safetensors", saved = scratch_ / "state.st";
+  Quantize(Source(version()), file, {.type = type()});
+  const Model source = Model::Open(Source(version())), packed = Model::Open(file);
+  EXPECT_EQ(source.hash(), packed.hash());
+  source.NewState().Save(saved);
+  EXPECT_NO_THROW(State::Load(saved, packed.state_shape()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PackedTest,
+                         testing::Combine(testing::ValuesIn(kVersions),
+                                          testing::Values(DType::kF16, DType::kBF16, DType::kI8,
+                                                          DType::kNF4)),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param);
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name + "_" + Name(std::get<1>(test.param));
+                         });
+
+// Rows, columns, slices and parts of views are those of the dense tensor.
+TEST(PackedViews, ReadAsDenseTensorsDo) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const Scratch scratch;
+  const fs::path file = scratch / "model.safetensors", plain = scratch / "plain.safetensors";
+  Quantize(Source("v6"), file, {.type = DType::kBF16});
+  ConvertCheckpoint(Checkpoint(Source("v6")), plain, {.type = SourceType::kBF16, .progress = {}});
+  const Checkpoint packed(file), dense(plain);
+  const auto same = [](const TensorView& a, const TensorView& b) {
+    ASSERT_EQ(a.shape, b.shape) << a.name;
+    EXPECT_TRUE(SameBits(ReadAll(a), ReadAll(b))) << a.name;
+    std::vector<float> x(a.cols()), y(x.size());
+    for (size_t row = 0; row < a.rows(); row += 1 + a.rows() / 7) {
+      ReadRows(a, row, 1, x.data());
+      ReadRows(b, row, 1, y.data());
+      EXPECT_TRUE(SameBits(x, y)) << a.name << " " << row;
+    }
+  };
+  for (const char* name : {"head.weight", "blocks.1.att.key.weight", "blocks.0.att.time_maa_w1",
+                           "blocks.2.att.time_decay_w2", "emb.weight"}) {
+    const TensorView a = *packed.Find(name), b = *dense.Find(name);
+    same(a, b);
+    same(a.Transposed(), b.Transposed());
+    same(a.Slice(3, a.shape[0] - 5), b.Slice(3, b.shape[0] - 5));
+    same(a.Slice(1, 20).Transposed(), b.Slice(1, 20).Transposed());
+    same(a.Index(7), b.Index(7));
+  }
+  const TensorView a = *packed.Find("blocks.1.att.time_maa_w2"), b = *dense.Find(a.name);
+  same(a, b);
+  for (size_t i = 0; i < 5; ++i) {
+    same(a.Index(i), b.Index(i));
+    same(a.Index(i).Transposed(), b.Index(i).Transposed());
+  }
+}
+
+TEST(PackedTable, RowsAreWithinHalfAStepOfTheirBlock) {
+  for (const size_t cols : {1u, 63u, 64u, 65u, 200u}) {
+    for (const float size : {1e-30f, 1e-4f, 1.0f, 1e30f}) {
+      std::vector<float> values(cols), got(cols);
+      for (size_t i = 0; i < cols; ++i) {
+        values[i] = size * std::sin(static_cast<float>(i * i + 1)) * (i < 64 ? 1.0f : 0.01f);
+      }
+      std::vector<std::byte> row(TableRowBytes(cols));
+      EncodeTableRow(values.data(), cols, row.data());
+      DecodeTableRow(row.data(), cols, got.data());
+      for (size_t i = 0; i < cols; ++i) {
+        const float largest = i < 64 ? size : 0.01f * size;
+        EXPECT_NEAR(got[i], values[i], 0.51f * largest / 127) << cols << " " << size << " " << i;
+      }
+    }
+  }
+  // Nothing finite or not makes rubbish of its neighbours' signs.
+  std::vector<float> odd = {0, -0.0f, NAN, 0}, got(4);
+  std::vector<std::byte> row(TableRowBytes(4));
+  EncodeTableRow(odd.data(), 4, row.data());
+  DecodeTableRow(row.data(), 4, got.data());
+  EXPECT_EQ(got[0], 0);
+  EXPECT_EQ(got[3], 0);
+}
+
+// A new model is the same whether it is written packed or quantized from a file.
+TEST(PackedInit, IsTheQuantizedModel) {
+  const Scratch scratch;
+  for (const Generation generation :
+       {Generation::k4, Generation::k52, Generation::k6, Generation::k7}) {
+    const Config config =
+        NewConfig({.generation = generation, .layers = 2, .width = 128, .vocab = 300});
+    ThreadPool pool(2);
+    const Packing packing{.type = DType::kBF16};
+    const fs::path direct = scratch / "direct.safetensors", plain = scratch / "plain.safetensors",
+                   quantized = scratch / "quantized.safetensors";
+    WriteNewPacked(config, Filling::kRandom, 5, direct, pool, {.packing = packing});
+    std::vector<TensorSpec> specs;
+    for (const NewParameter& p : NewParameters(config)) {
+      specs.push_back({p.name, SourceType::kF32, p.shape});
+    }
+    const auto writer = TensorWriter::Create(plain, specs);
+    for (const NewParameter& p : NewParameters(config)) {
+      ForValues(p, Filling::kRandom, 5, pool, [&](std::span<const float> values) {
+        writer->AppendFloats(SourceType::kF32, values);
+      });
+    }
+    writer->Finish();
+    QuantizeCheckpoint(Checkpoint(plain), quantized, pool, {.packing = packing});
+    const TensorFile a = TensorFile::Open(direct), b = TensorFile::Open(quantized);
+    ASSERT_EQ(a.tensors().size(), b.tensors().size());
+    for (const TensorView& t : a.tensors()) {
+      const TensorView& other = *b.Find(t.name);
+      ASSERT_EQ(t.shape, other.shape) << t.name;
+      EXPECT_EQ(std::memcmp(t.data, other.data, t.elements() * ElementBytes(t.type)), 0) << t.name;
+    }
+    EXPECT_EQ(Refusal(direct), "");
+  }
+}
+
+// A file with one tensor "t" of so many bytes, which metadata says to be `note`.
+void WriteOne(const fs::path& path, const std::string& note, size_t bytes,
+              std::map<std::string, std::string> more = {}) {
+  std::map<std::string, std::string> metadata = {
+      {"kind", "linnet packed"}, {"version", "1"}, {"packed.t", note}};
+  for (const auto& [key, value] : more) metadata[key] = value;
+  const auto writer = TensorWriter::Create(path, {{"t", SourceType::kU8, {bytes}}}, metadata);
+  writer->Append(std::vector<std::byte>(bytes));
+  writer->Finish();
+}
+
+TEST(PackedRefusals, NameTheTensorInOneLine) {
+  const Scratch scratch;
+  const fs::path file = scratch / "bad.safetensors";
+  const std::string huge = "1099511627775";
+  const std::pair<std::string, size_t> bad[] = {
+      {"", 64},
+      {"bf16", 64},
+      {"bf16 panels", 64},
+      {"bf16 panels 64", 64},
+      {"bf16 panels 64 2 ", 256},
+      {"bf16 panels  64 2", 256},
+      {"bf16 panels 64 2 2", 256},
+      {"bf16 panels 1 1 64 2", 256},
+      {"bf16 panels-transposed 1 1 1 1 1", 256},
+      {"bf17 panels 64 2", 256},
+      {"ggml panels 64 2", 256},
+      {"bf16 plain 64 2", 256},
+      {"bf16 heaps 64 2", 256},
+      {"bf16 panels 0 2", 256},
+      {"bf16 panels -1 2", 256},
+      {"bf16 panels 64 2x", 256},
+      {"bf16 panels 64 0x2", 256},
+      {"bf16 panels 64 2", 255},
+      {"bf16 panels 64 2", 320},
+      {"bf16 panels 65 2", 256},
+      {"bf16 panels 64 3", 256},
+      {"f32 panels 64 2", 256},
+      {"bf16 panels " + huge + " " + huge, 256},
+      {"bf16 panels-transposed " + huge + " " + huge + " " + huge, 256},
+      {"bf16 panels 1 18446744073709551615", 256},
+      {"bf16 panels 99999999999999999999 1", 256},
+      {"bf16 rows 2 2", 12},
+      {"int8 rows 2 2", 11},
+      {"int8 rows 2 2", 13},
+      {"int8 rows " + huge + " 1", 13},
+  };
+  for (const auto& [note, bytes] : bad) {
+    WriteOne(file, note, bytes);
+    const std::string message = Refusal(file);
+    EXPECT_NE(message.find("not a valid packed file: tensor t "), std::string::npos)
+        << note << ": " << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  }
+  WriteOne(file, "bf16 panels 64 2", 256);
+  EXPECT_NE(Refusal(file).find("expected an RWKV model"), std::string::npos) << Refusal(file);
+  WriteOne(file, "bf16 panels 64 2", 256, {{"packed.absent", "bf16 panels 64 2"}});
+  EXPECT_NE(Refusal(file).find("tensor absent is missing"), std::string::npos) << Refusal(file);
+  WriteOne(file, "bf16 panels 64 2", 256, {{"version", "2"}});
+  EXPECT_NE(Refusal(file).find("version '2', expected 1"), std::string::npos) << Refusal(file);
+}
+
+TEST(PackedRefusals, ShiftedPanelsAndFalseHashes) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const Scratch scratch;
+  const fs::path good = scratch / "good.safetensors", bad = scratch / "bad.safetensors";
+  Quantize(Source("v4"), good, {.type = DType::kBF16});
+  std::string bytes = BytesOf(good);
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  header += 8;
+  bytes.insert(8 + header - 8, 8, ' ');
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  std::ofstream(bad, std::ios::binary) << bytes;
+  EXPECT_NE(Refusal(bad).find("64-byte aligned"), std::string::npos) << Refusal(bad);
+  bytes = BytesOf(good);
+  const size_t at = bytes.find("\"model_hash\":\"") + 14;
+  bytes[at] = 'g';
+  std::ofstream(bad, std::ios::binary) << bytes;
+  EXPECT_NE(Refusal(bad).find("16 hex digits"), std::string::npos) << Refusal(bad);
+  // Cut anywhere, it is refused.
+  bytes = BytesOf(good);
+  for (const size_t length : {bytes.size() - 1, bytes.size() / 2, size_t{100}}) {
+    std::ofstream(bad, std::ios::binary) << bytes.substr(0, length);
+    EXPECT_NE(Refusal(bad), "");
+  }
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,0 +1,168 @@
+#include "models/quantize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "models/convert.h"
+#include "models/detect.h"
+#include "models/hash.h"
+#include "models/packed_writer.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kBlock = size_t{4} << 20;  // values read at once, if a row has no more
+
+Quantized SizesOf(std::span<const PackedSpec> specs) {
+  Quantized sizes{specs.size(), 0, 0};
+  for (const PackedSpec& spec : specs) {
+    sizes.parameters += spec.elements();
+    sizes.bytes += spec.bytes();
+  }
+  return sizes;
+}
+
+class Copier {
+ public:
+  Copier(const Checkpoint& in, const QuantizeOptions& options, PackedWriter& out, ThreadPool& pool)
+      : in_(in),
+        options_(options),
+        out_(out),
+        pool_(pool),
+        total_(SizesOf(out.specs()).parameters) {}
+
+  void Copy(const TensorView& t, const PackedSpec& spec) {
+    if (t.elements() == 0) return;
+    ReadTypeCheck(t);
+    if (IsCopy(t, spec)) return CopyEncoded(t);
+    const size_t cols = t.cols(), step = std::max<size_t>(32, kBlock / cols / 32 * 32);
+    for (size_t begin = 0; begin < t.rows(); begin += step) {
+      const size_t count = std::min(step, t.rows() - begin);
+      if (IsFloat(t.type)) {
+        CopyValues(t, spec, begin, count);
+      } else {
+        bytes_.resize(count * cols * ElementBytes(t.type));
+        CopyRows(t, begin, count, bytes_.data());
+        out_.AppendBytes(bytes_);
+      }
+      if (t.shape.size() > 1) in_.file().Drop(t.Slice(begin, count));
+      Done(count * cols);
+    }
+    in_.file().Drop(t);
+  }
+
+ private:
+  // Throws what reading would throw, here rather than on another thread.
+  static void ReadTypeCheck(const TensorView& t) {
+    if (IsFloat(t.type)) ReadRows(t, 0, 0, nullptr);
+  }
+
+  static bool IsCopy(const TensorView& t, const PackedSpec& spec) {
+    if (spec.layout == Layout::kRows) return IsTable(t);
+    const PanelEncoding* panels = PanelsOf(t);
+    return panels != nullptr && spec.layout != Layout::kPlain && panels->dtype() == spec.dtype &&
+           panels->transposed() == (spec.layout == Layout::kPanelsTransposed);
+  }
+
+  // Values rounded twice need not be those rounded once.
+  void CopyEncoded(const TensorView& t) {
+    auto rest = t.encoding->bytes();
+    while (!rest.empty()) {
+      const auto part = rest.first(std::min(rest.size(), kBlock));
+      out_.AppendBytes(part);
+      rest = rest.subspan(part.size());
+      in_.file().Drop(t);
+      if (options_.progress) options_.progress(done_, total_);
+    }
+    Done(t.elements());
+  }
+
+  void CopyValues(const TensorView& t, const PackedSpec& spec, size_t begin, size_t count) {
+    const size_t cols = t.cols();
+    values_.resize(count * cols);
+    pool_.ForRanges(count, 32, [&](size_t from, size_t to) {
+      ReadRows(t, begin + from, to - from, values_.data() + from * cols);
+    });
+    const bool halves = spec.layout == Layout::kPlain ? spec.plain_type == SourceType::kF16
+                                                      : spec.dtype == DType::kF16;
+    if (halves) CheckHalves(in_, t, values_);
+    out_.Append(values_);
+  }
+
+  void Done(size_t values) {
+    done_ += values;
+    if (options_.progress) options_.progress(done_, total_);
+  }
+
+  const Checkpoint& in_;
+  const QuantizeOptions& options_;
+  PackedWriter& out_;
+  ThreadPool& pool_;
+  uint64_t done_ = 0, total_;
+  std::vector<float> values_;
+  std::vector<std::byte> bytes_;
+};
+
+// A new model has no file to take the hash of: its sizes and seed tell it from others.
+std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
+  const std::string text =
+      fmt::format("{} {} {} {} {} {} {} {}", Name(config.generation), config.layers, config.width,
+                  config.heads, config.ffn, config.vocab, seed, filling == Filling::kRandom);
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace
+
+Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
+                             ThreadPool& pool, const QuantizeOptions& options) {
+  const Config config = ConfigOf(in);
+  std::vector<PackedSpec> specs;
+  std::map<std::string, const TensorView*> sources;
+  const auto add = [&](const TensorView& t, const std::vector<size_t>& shape) {
+    specs.push_back(SpecOf(t, shape, options.packing));
+    sources[t.name] = &t;
+  };
+  if (in.packed()) {  // which has its own order, and keeps it
+    for (const TensorView& t : in.tensors()) add(t, t.shape);
+  } else {
+    for (const ReleasedTensor& t : InReleasedOrder(in)) add(*t.view, t.shape);
+  }
+  PackedWriter writer(out, config, HashOf(in), std::move(specs), pool);
+  Copier copier(in, options, writer, pool);
+  for (const PackedSpec& spec : writer.specs()) copier.Copy(*sources.at(spec.name), spec);
+  writer.Finish();
+  return SizesOf(writer.specs());
+}
+
+Quantized WriteNewPacked(const Config& config, Filling filling, uint64_t seed,
+                         const std::filesystem::path& out, ThreadPool& pool,
+                         const QuantizeOptions& options) {
+  std::vector<PackedSpec> specs;
+  std::map<std::string, NewParameter> parameters;
+  for (NewParameter& p : NewParameters(config)) {
+    TensorView named;
+    named.name = p.name;
+    specs.push_back(SpecOf(named, p.shape, options.packing));
+    parameters.emplace(p.name, std::move(p));
+  }
+  PackedWriter writer(out, config, HashOfNew(config, filling, seed), std::move(specs), pool);
+  const Quantized sizes = SizesOf(writer.specs());
+  uint64_t done = 0;
+  for (const PackedSpec& spec : writer.specs()) {
+    ForValues(parameters.at(spec.name), filling, seed, pool, [&](std::span<const float> values) {
+      writer.Append(values);
+      done += values.size();
+      if (options.progress) options.progress(done, sizes.parameters);
+    });
+  }
+  writer.Finish();
+  return sizes;
+}
+
+}  // namespace linnet
