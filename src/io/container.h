@@ -24,7 +24,9 @@ struct FileBytes {
 struct ParsedFile {
   std::vector<TensorView> tensors;
   std::map<std::string, std::string> metadata;
-  std::vector<std::unique_ptr<StoredRecord>> records;  // what `tensors` point to
+  // What `tensors` point to.
+  std::vector<std::unique_ptr<StoredRecord>> records;
+  std::vector<std::unique_ptr<Encoding>> encodings;
 };
 
 // All throw Error kBadModel, and allocate no more than a small multiple of the
@@ -32,6 +34,8 @@ struct ParsedFile {
 ParsedFile ParseSafetensors(const FileBytes& file);
 ParsedFile ParseTorchZip(const FileBytes& file);
 ParsedFile ParseTorchLegacy(const FileBytes& file);  // torch.save before 1.6
+ParsedFile ParseGguf(const FileBytes& file);         // llama.cpp; its scalar keys as metadata
+ParsedFile ParseGgmf(const FileBytes& file);         // rwkv.cpp
 
 // How torch.save began before 1.6: the pickled magic number.
 bool IsTorchLegacy(std::span<const std::byte> bytes);

@@ -18,7 +18,7 @@ struct Magic {
   const char* what;  // what it is, and after a semicolon what to do
 };
 
-constexpr std::string_view kExpected = "expected a .pth or .safetensors checkpoint";
+constexpr std::string_view kExpected = "expected a .pth, .safetensors or .gguf checkpoint";
 
 constexpr Magic kForeign[] = {
     {0, "\x1f\x8b", "gzip data; unpack it first"},

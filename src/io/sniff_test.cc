@@ -12,14 +12,17 @@ using namespace test;  // NOLINT
 
 TEST(SniffTest, AWrongFileIsSaidInOneLine) {
   const std::pair<std::string, const char*> cases[] = {
-      {"", "f.pth: empty (0 bytes), expected a .pth or .safetensors checkpoint; download it again"},
+      {"",
+       "f.pth: empty (0 bytes), expected a .pth, .safetensors or .gguf checkpoint; download it "
+       "again"},
       {std::string(5000, '\0'), "f.pth: begins with 4096 zero bytes, expected"},
       {"<!DOCTYPE html><html>404", "f.pth: a web page (HTML), perhaps an error"},
       {"\n  <HTML>", "a web page (HTML)"},
       {"\xef\xbb\xbf<html>", "a web page (HTML)"},
       {"<?xml version='1.0'?><Error/>", "a web page (HTML)"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "a git-lfs pointer"},
-      {"\x1f\x8b\x08", "gzip data, expected a .pth or .safetensors checkpoint; unpack it first"},
+      {"\x1f\x8b\x08",
+       "gzip data, expected a .pth, .safetensors or .gguf checkpoint; unpack it first"},
       {"BZh91AY", "bzip2 data"},
       {"\xfd"
        "7zXZ",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/check.h"
 #include "io/quoted.h"
 #include "io/shard_index.h"
 #include "linnet/error.h"
@@ -23,13 +24,12 @@ ParsedFile ParseAs(Container container, const FileBytes& file) {
     case Container::kTorchLegacy:
       return ParseTorchLegacy(file);
     case Container::kGguf:
+      return ParseGguf(file);
     case Container::kGgmf:
-      break;
+      return ParseGgmf(file);
   }
-  throw Error(ErrorKind::kBadModel,
-              fmt::format("{}: a {} file, which this version does not read, expected a .pth or "
-                          ".safetensors checkpoint; download the released .pth",
-                          file.name, container == Container::kGguf ? "GGUF" : "rwkv.cpp (ggmf)"));
+  LINNET_CHECK(false);
+  return {};
 }
 
 bool Exists(const fs::path& path) {
@@ -49,7 +49,9 @@ fs::path ModelIn(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const auto ending = entry.path().extension();
-    if (ending == ".safetensors" || ending == ".st" || ending == ".pth") found.insert(entry.path());
+    if (ending == ".safetensors" || ending == ".st" || ending == ".pth" || ending == ".gguf") {
+      found.insert(entry.path());
+    }
   }
   if (error) {
     throw Error(ErrorKind::kIo,
@@ -130,6 +132,7 @@ void TensorFile::Add(const FileBytes& file) {
   }
   for (auto& tensor : parsed.tensors) AddTensor(std::move(tensor), file.name);
   std::move(parsed.records.begin(), parsed.records.end(), std::back_inserter(records_));
+  std::move(parsed.encodings.begin(), parsed.encodings.end(), std::back_inserter(encodings_));
   metadata_.merge(parsed.metadata);
 }
 

@@ -55,6 +55,7 @@ class TensorFile {
   uint64_t file_bytes_ = 0;
   std::vector<MappedFile> maps_;
   std::vector<std::unique_ptr<StoredRecord>> records_;
+  std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, size_t, std::less<>> index_;
