@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/ggml_tensor.h"
 #include "kernels/matmul.h"
 #include "linnet/error.h"
 #include "models/detect.h"
@@ -86,17 +87,35 @@ NormParam Binder::Norm(const std::string& name, size_t n) {
   return {gain, Vector(name + ".bias", n)};
 }
 
+namespace {
+
+// Null if the matrix is not one that runs as ggml's blocks.
+const GgmlMatrix* BlocksOf(const TensorView& rows) {
+  const auto* blocks = dynamic_cast<const GgmlMatrix*>(rows.encoding);
+  const bool whole = blocks != nullptr && rows.first == 0 && rows.contiguous() &&
+                     rows.shape[0] == blocks->rows() && rows.shape[1] == blocks->cols();
+  return whole ? blocks : nullptr;
+}
+
+}  // namespace
+
 LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool transposed,
                          size_t slice) {
   LinearParam p;
   const DType dtype = options_.packing.TypeOf(whole, transposed);
   const PanelEncoding* panels = PanelsOf(whole);
+  const GgmlMatrix* blocks = dtype == DType::kF32 ? BlocksOf(rows) : nullptr;
+  uint64_t bytes = PackedBytes(dtype, rows.shape[0], rows.shape[1]);
   if (panels != nullptr && panels->dtype() == dtype && panels->transposed() == transposed) {
     p.w = panels->Slice(slice);  // runs as it lies in the file
+  } else if (blocks != nullptr) {
+    p.w = {DType::kGgml,           blocks->rows(),  blocks->cols(),
+           blocks->bytes().data(), blocks->block(), blocks->scale()};
+    bytes = blocks->bytes().size();
   } else {
     p.w = {dtype, rows.shape[0], rows.shape[1], PackPanels(rows, dtype)};
   }
-  store_.cost.matrix_bytes += PackedBytes(dtype, p.w.rows, p.w.cols);
+  store_.cost.matrix_bytes += bytes;
   (whole.name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
       uint64_t{p.w.rows} * p.w.cols;
   p.g = NewGradient(whole, p.w.rows, p.w.cols, transposed, slice);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "models/gguf_names.h"
 #include "models/packed.h"
 
 namespace linnet {
@@ -49,6 +50,8 @@ size_t WidthOf(const TensorFile& file, const std::string& embedding) {
 }
 
 Dialect DialectOf(const TensorFile& file) {
+  if (file.container() == Container::kGguf) return Dialect::kLlamaCpp;
+  if (file.container() == Container::kGgmf) return Dialect::kRwkvCpp;
   for (const TensorView& t : file.tensors()) {
     if (StartsWith(t.name, "rwkv.blocks.")) return Dialect::kHuggingFace;
     if (StartsWith(t.name, "model.layers.") && t.name.find(".attn.k_k") != std::string::npos) {
@@ -173,6 +176,8 @@ std::vector<TensorView> Rename(const TensorFile& file, Dialect dialect) {
   std::vector<TensorView> out;
   for (const TensorView& t : file.tensors()) {
     switch (dialect) {
+      case Dialect::kLlamaCpp:
+      case Dialect::kRwkvCpp:
       case Dialect::kBlinkDL:
         out.push_back(t);
         break;
@@ -208,6 +213,10 @@ const char* Name(Dialect dialect) {
       return "Hugging Face";
     case Dialect::kFla:
       return "fla";
+    case Dialect::kLlamaCpp:
+      return "llama.cpp";
+    case Dialect::kRwkvCpp:
+      return "rwkv.cpp";
   }
   return "?";
 }
@@ -220,6 +229,10 @@ Checkpoint::Checkpoint(const std::filesystem::path& path)
     PackedTensors packed = OpenPacked(file_);
     tensors_ = std::move(packed.views);
     encodings_ = std::move(packed.encodings);
+  } else if (dialect_ == Dialect::kLlamaCpp || dialect_ == Dialect::kRwkvCpp) {
+    RenamedTensors renamed = dialect_ == Dialect::kLlamaCpp ? FromGguf(file_) : FromGgmf(file_);
+    tensors_ = std::move(renamed.views);
+    encodings_ = std::move(renamed.encodings);
   } else {
     tensors_ = Rename(file_, dialect_);
   }

@@ -20,6 +20,8 @@ enum class Dialect : uint8_t {
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
   kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
   kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r
+  kLlamaCpp,     // GGUF: blk.0.time_mix_lerp_fused.weight
+  kRwkvCpp,      // rwkv.cpp's .bin files: BlinkDL's names, some values transformed
 };
 
 const char* Name(Dialect dialect);
