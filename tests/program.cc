@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,9 +48,10 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
     kill(child, SIGINT);
   }
   int status = 0;
-  if (waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), ReadFile(out),
-          ReadFile(err)};
+  rusage usage{};
+  if (wait4(child, &status, 0, &usage) != child) throw std::runtime_error("wait4 failed");
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), ReadFile(out), ReadFile(err),
+          static_cast<size_t>(usage.ru_maxrss) * 1024};
 }
 
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,

@@ -12,6 +12,7 @@ namespace linnet {
 struct Outcome {
   int exit_code;  // minus the signal's number if one ended it
   std::string out, err;
+  size_t peak_bytes;  // the most memory it had resident
 };
 
 // Runs a program with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
