@@ -38,7 +38,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   command->add_flag("--force", common.force, "Go on where memory or limits say no")
       ->group("Common");
   command->add_option("--isa", common.isa, "Use a lower instruction-set level")
-      ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni"}))
+      ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"}))
       ->group("Common");
   command->add_option("--vocab", common.vocab, "Take the vocabulary from this file")
       ->type_name("FILE")

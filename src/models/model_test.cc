@@ -1,7 +1,10 @@
 #include "linnet/model.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "linnet/error.h"
@@ -106,6 +109,44 @@ TEST_F(ModelTest, OtherFilesAreRefusedByWhatTheyAre) {
             std::string::npos);
   EXPECT_NE(message("tokenizer/20B_tokenizer.json"), "");
   EXPECT_NE(message("no-such-file.pth").find("no-such-file.pth"), std::string::npos);
+}
+
+// A file with holes claims a terabyte and takes no disk.
+TEST_F(ModelTest, LargerThanMemoryIsRefusedWithBothNumbers) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("linnet-large-" + std::to_string(getpid()) + ".safetensors");
+  const uint64_t rows = uint64_t{1} << 33, width = 64, emb = rows * width * 2;
+  const auto tensor = [&](const char* name, const std::string& shape, uint64_t begin,
+                          uint64_t end) {
+    return "\"" + std::string(name) + R"(":{"dtype":"BF16","shape":[)" + shape +
+           "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+  };
+  std::string header = "{" + tensor("emb.weight", std::to_string(rows) + ",64", 0, emb);
+  uint64_t end = emb;
+  for (const char* name : {"blocks.0.ln1.weight", "blocks.0.att.time_mix_k"}) {
+    header += "," + tensor(name, "64", end, end + 128);
+    end += 128;
+  }
+  for (const char* name : {"blocks.0.att.key.weight", "blocks.0.ffn.key.weight", "head.weight"}) {
+    header += "," + tensor(name, "64,64", end, end + 8192);
+    end += 8192;
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  const uint64_t length = header.size();
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(&length), sizeof(length))
+      .write(header.data(), static_cast<std::streamsize>(length));
+  std::error_code full;
+  std::filesystem::resize_file(path, sizeof(length) + length + end, full);
+  if (full) {
+    std::filesystem::remove(path);
+    GTEST_SKIP() << "no file system for a file with holes here";
+  }
+  const std::string message = MessageOf([&] { Model::Open(path); });
+  std::filesystem::remove(path);
+  EXPECT_NE(message.find("1099."), std::string::npos) << message;
+  EXPECT_NE(message.find("--force"), std::string::npos) << message;
 }
 
 TEST_F(ModelTest, EpsilonOfTheGroupNormCanBeSet) {
