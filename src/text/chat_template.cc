@@ -86,7 +86,7 @@ const std::vector<ChatTemplate>& ChatTemplate::All() {
     json.user_start_ = "    {\n        \"instruction\": \"";
     json.user_end_ = "\",\n        \"input\": \"\",\n        \"output\": \"";
     json.reply_end_ = "\"\n    },\n";
-    json.stops_ = {"\"\n"};
+    json.stops_ = {"\"\n", "\",\n"};
     json.json_ = true;
     return std::vector<ChatTemplate>{world,
                                      classic,
