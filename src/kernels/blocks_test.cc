@@ -117,6 +117,36 @@ TEST_P(BlocksTest, SayWhereAWeightCannotBeHeld) {
   }
 }
 
+// Whatever the form of the activations.
+TEST_P(BlocksTest, ProductsPassNaNOn) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const DType dtype : {DType::kI8, DType::kNF4}) {
+    const auto values = Normal(64 * 130);
+    std::vector<std::byte> panel(PanelBytes(dtype, 130) + 64);
+    auto* aligned =
+        reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(panel.data()) + 63) / 64 * 64);
+    PackPanel(dtype, values.data(), 130, 64, 130, aligned);
+    const Activation form = ActivationFor(dtype, false);
+    for (const size_t bad : {0u, 63u, 64u, 129u}) {
+      for (const float value : {infinity, std::nanf("")}) {
+        auto x = Normal(130);
+        x[bad] = value;
+        alignas(64) std::byte prepared[1024];
+        ASSERT_LE(ActivationBytes(form, 130), sizeof(prepared));
+        Activations a{form, reinterpret_cast<const std::byte*>(x.data()), 1, 130 * sizeof(float)};
+        if (form != Activation::kF32) {
+          PrepareActivations(form, {x.data(), 1, 130, 130}, prepared);
+          a.data = prepared;
+        }
+        std::vector<float> y(64);
+        MatMul({.dtype = dtype, .rows = 64, .cols = 130, .data = aligned}, a, 0, 1,
+               {y.data(), 1, 64, 64});
+        for (const float sum : y) EXPECT_FALSE(std::isfinite(sum));
+      }
+    }
+  }
+}
+
 LINNET_EACH_ISA(BlocksTest);
 
 }  // namespace

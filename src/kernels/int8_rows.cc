@@ -6,7 +6,7 @@
 //
 #include "hwy/foreach_target.h"  // must come before highway.h
 //
-#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -22,33 +22,31 @@ using DI = hn::RebindToSigned<D>;
 constexpr size_t kLanes = hn::MaxLanes(D());
 static_assert(kBlockInputs % kLanes == 0);
 
-HWY_INLINE hn::Vec<D> Finite(hn::Vec<D> x, hn::Vec<D> otherwise) {
-  const D d;
-  return hn::IfThenElse(hn::Le(hn::Abs(x), hn::Set(d, std::numeric_limits<float>::max())), x,
-                        otherwise);
-}
-
 Int8Block RoundBlock(const float* x, int8_t* q) {
   const D d;
   const DI di;
-  const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
-  auto largest = hn::Zero(d);
+  // As integers the bits of magnitudes keep their order, infinities and NaN on top.
+  const auto magnitude = hn::Set(di, 0x7fffffff);
+  auto largest = hn::Zero(di);
   for (size_t i = 0; i < kBlockInputs; i += kLanes) {
-    largest = hn::Max(largest, hn::Abs(Finite(hn::LoadU(d, x + i), infinity)));
+    largest = hn::Max(largest, hn::And(hn::BitCast(di, hn::LoadU(d, x + i)), magnitude));
   }
-  const float size = hn::GetLane(hn::MaxOfLanes(d, largest));
+  float size = std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(di, largest)));
+  if (!(size <= std::numeric_limits<float>::max())) {
+    std::memset(q, 0, kBlockInputs);
+    return {std::numeric_limits<float>::quiet_NaN(), 0};
+  }
   // Below, 127 / size would be infinite.
-  constexpr float kNothing = 0x1p-100f;
-  const auto inverse = hn::Set(d, size < kNothing ? 0.0f : 127.0f / size);
+  if (size < 0x1p-100f) size = 0;
+  const auto inverse = hn::Set(d, size == 0 ? 0.0f : 127.0f / size);
+  const hn::Rebind<int8_t, D> d8;
   auto sum = hn::Zero(di);
   for (size_t i = 0; i < kBlockInputs; i += kLanes) {
-    const auto scaled = hn::Mul(Finite(hn::LoadU(d, x + i), hn::Zero(d)), inverse);
-    const auto rounded = hn::NearestInt(scaled);
+    const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
     sum = hn::Add(sum, rounded);
-    hn::StoreU(hn::DemoteTo(hn::Rebind<int8_t, D>(), rounded), hn::Rebind<int8_t, D>(), q + i);
+    hn::StoreU(hn::DemoteTo(d8, rounded), d8, q + i);
   }
-  const float scale = size < kNothing ? 0.0f : size * (1.0f / (127 * 127));
-  return {scale, -128 * hn::GetLane(hn::SumOfLanes(di, sum))};
+  return {size * (1.0f / (127 * 127)), -128 * hn::GetLane(hn::SumOfLanes(di, sum))};
 }
 
 void Rows(Mat<const float> x, std::byte* out, size_t stride) {

@@ -27,8 +27,8 @@ inline const Int8Block* Int8Blocks(const std::byte* row, size_t cols) {
   return reinterpret_cast<const Int8Block*>(row + Blocks(cols) * kBlockInputs);
 }
 
-// Writes x.rows rows, `stride` bytes apart. A block that holds an infinity or NaN gets an infinite
-// scale, and so sums that are NaN.
+// Writes x.rows rows, `stride` bytes apart. A block that holds an infinity or NaN gets a scale of
+// NaN, and so do the sums.
 void Int8Rows(Mat<const float> x, std::byte* out, size_t stride) noexcept;
 
 }  // namespace linnet

@@ -18,7 +18,7 @@ namespace linnet {
 namespace {
 
 constexpr size_t kTileRows = 16, kTileBytes = 1024;
-constexpr size_t kNear = 8;  // blocks that go through all rows together
+constexpr size_t kNear = 4;  // blocks that go through all rows together
 
 // Some blocks of a panel as the unit wants them.
 struct Chunk {
