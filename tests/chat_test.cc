@@ -144,7 +144,7 @@ TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
 TEST_F(ChatTest, CtrlCStopsAReply) {
   const Outcome outcome =
       RunLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
-                "Tell me everything.\n", 0.7);
+                "Tell me everything.\n", 2);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;  // the input has ended, so the talk has
   EXPECT_NE(outcome.err.find("stopped"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out, "");

@@ -212,7 +212,7 @@ TEST_F(GenerateTest, CtrlCEndsItWith130AndSavesNothing) {
   const std::string file = scratch / "state.safetensors";
   const Outcome outcome = RunLinnet({"generate", ModelPath("v5.2"), "--prompt", kPrompt,
                                      "--max-tokens", "100000000", "--save-state", file},
-                                    {}, 0.5);
+                                    {}, 2);
   EXPECT_EQ(outcome.exit_code, 130);
   EXPECT_NE(outcome.out, "");
   EXPECT_FALSE(std::filesystem::exists(file));
