@@ -158,7 +158,8 @@ void TileOf(const Tile& tile) {
 
 template <DType kFormat>
 void PairOf(const Tile& tile) {
-  static constexpr PartFunction kPairs[] = {AddBlocks<kFormat, 1, 2>, AddBlocks<kFormat, 2, 2>};
+  static constexpr PartFunction kPairs[] = {AddBlocks<kFormat, 1, 2>, AddBlocks<kFormat, 2, 2>,
+                                            AddBlocks<kFormat, 3, 2>, AddBlocks<kFormat, 4, 2>};
   kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, tile.prefetch,
                          tile.prefetch + tile.prefetch_bytes});
 }
@@ -172,7 +173,7 @@ constexpr TileKernels KernelsOf() {
           .unpack_rows = 0,
           .unpack = nullptr,
           .unpacked = nullptr,
-          .pair_rows = 2,
+          .pair_rows = 4,
           .pairs = PairOf<kFormat>};
 }
 

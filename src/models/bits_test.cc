@@ -102,7 +102,8 @@ TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
 INSTANTIATE_TEST_SUITE_P(Dialects, BitsTest,
                          testing::Combine(testing::Values("v4.pth", "v5.0.pth", "v5.1.pth",
                                                           "v5.2.pth", "v6.pth", "v7.pth"),
-                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16)),
+                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16,
+                                                          DType::kI8, DType::kNF4)),
                          [](const auto& test) {
                            std::string name =
                                std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param));
