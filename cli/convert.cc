@@ -10,7 +10,10 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "engine/own_vocabulary.h"
 #include "linnet/error.h"
+#include "models/detect.h"
+#include "models/gguf_convert.h"
 
 namespace linnet::cli {
 namespace {
@@ -22,16 +25,37 @@ struct Options {
 
 void CheckEnding(const std::string& out) {
   const std::string ending = std::filesystem::path(out).extension();
-  if (ending == ".safetensors" || ending == ".st" || ending == ".pth") return;
-  if (ending == ".gguf") {
-    throw Error(ErrorKind::kBadInput,
-                out + ": GGUF is not written by this version; write .safetensors or .pth");
+  for (const char* known : {".safetensors", ".st", ".pth", ".gguf"}) {
+    if (ending == known) return;
   }
-  throw CLI::ValidationError("OUT", fmt::format("'{}' must end in .safetensors or .pth", out));
+  throw CLI::ValidationError("OUT",
+                             fmt::format("'{}' must end in .safetensors, .pth or .gguf", out));
+}
+
+bool IsGgufName(const std::string& out) {
+  return std::filesystem::path(out).extension() == ".gguf";
+}
+
+// The vocabulary that goes into the file; none, with a word about it, if it is not to be had.
+GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
+  const size_t size = ConfigOf(in).vocab;
+  try {
+    const auto tokenizer =
+        o.common.vocab.empty() ? TokenizerOf(o.in, size) : Tokenizer::Load(o.common.vocab);
+    if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
+    fmt::print(stderr, "{}: written without its vocabulary, which is not World's\n", o.out);
+  } catch (const Error& error) {
+    if (!o.common.vocab.empty()) throw;
+    fmt::print(stderr, "{}: written without a vocabulary: {}\n", o.out, error.what());
+  }
+  return {};
 }
 
 void RunConvert(const Options& o) {
   CheckEnding(o.out);
+  if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
+    throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
+  }
   const Checkpoint in(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());
@@ -41,7 +65,10 @@ void RunConvert(const Options& o) {
     InterruptScope::Check();
     progress.Update(done);
   };
-  const Converted converted = ConvertCheckpoint(in, o.out, options);
+  const Converted converted =
+      IsGgufName(o.out) ? ConvertToGguf(in, o.out, ParseGgufType(o.type).value_or(GgufType::kF16),
+                                        VocabularyFor(o, in), options)
+                        : ConvertCheckpoint(in, o.out, options);
   const auto bytes = std::filesystem::file_size(o.out);
   fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
              converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
@@ -59,13 +86,17 @@ void RunConvert(const Options& o) {
 
 void AddConvert(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names",
-                                 "linnet convert model.fla.safetensors model.pth --type bf16",
-                                 o->common, [o] { RunConvert(*o); });
+  CLI::App* command =
+      AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
+                 "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
+                 [o] { RunConvert(*o); });
   command->add_option("IN", o->in, "Any checkpoint, in any naming")->required();
-  command->add_option("OUT", o->out, "The file to write, .safetensors or .pth")->required();
-  command->add_option("--type", o->type, "What all values become; each its own if not given")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  command->add_option("OUT", o->out, "The file to write, .safetensors, .pth or .gguf")->required();
+  command
+      ->add_option("--type", o->type,
+                   "What all values become, each its own if not given; of GGUF the big "
+                   "matrices, f16 if not given")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
 }
 
 }  // namespace linnet::cli

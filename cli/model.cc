@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cli/progress.h"
+#include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
@@ -49,7 +50,7 @@ Workspace NewWorkspace(const CommonOptions& common) {
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  return Tokenizer::ForVocabulary(model.config().vocab, model.path());
+  return TokenizerOf(model.path(), model.config().vocab);
 }
 
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab) {

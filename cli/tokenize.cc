@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
 #include "models/detect.h"
@@ -147,7 +148,7 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
   if (options.model.empty()) {
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return Tokenizer::ForVocabulary(ConfigOf(Checkpoint(options.model)).vocab, options.model);
+  return linnet::TokenizerOf(options.model, ConfigOf(Checkpoint(options.model)).vocab);
 }
 
 void Run(const Options& options) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/linnet.h"
 #include "linnet/model.h"
@@ -96,7 +97,7 @@ linnet_status linnet_model_open(const char* path, const char* vocab, linnet_mode
       opened->tokenizer = linnet::Tokenizer::Load(vocab);
     } else {
       try {
-        opened->tokenizer = linnet::Tokenizer::ForVocabulary(opened->model.config().vocab, path);
+        opened->tokenizer = linnet::TokenizerOf(path, opened->model.config().vocab);
       } catch (const linnet::Error& error) {
         opened->no_tokenizer = error.what();
       }

@@ -58,7 +58,8 @@ const TensorView& Binder::FindShaped(const std::string& name, const std::vector<
 
 void Binder::Done(const TensorView& t) {
   checkpoint_.file().Drop(t);
-  done_bytes_ += t.elements() * ElementBytes(t.type);
+  done_bytes_ +=
+      t.encoding != nullptr ? t.encoding->bytes().size() : t.elements() * ElementBytes(t.type);
   if (options_.progress) {
     options_.progress(std::min(1.0, static_cast<double>(done_bytes_) /
                                         static_cast<double>(checkpoint_.file().file_bytes())));

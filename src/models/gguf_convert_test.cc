@@ -1,0 +1,85 @@
+#include "models/gguf_convert.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "io/ggml_tensor.h"
+#include "linnet/error.h"
+#include "models/goldens.h"
+#include "models/hash.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+
+class GgufConvertTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    std::string name = test->name();
+    std::replace(name.begin(), name.end(), '/', '-');
+    path_ = std::filesystem::temp_directory_path() / ("linnet-" + name + ".gguf");
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  std::filesystem::path path_;
+};
+
+TEST_P(GgufConvertTest, EveryValueComesBack) {
+  const Checkpoint in(Data(GetParam()));
+  ConvertToGguf(in, path_, GgufType::kF32, {});
+  const Checkpoint out(path_);
+  EXPECT_EQ(out.dialect(), Dialect::kLlamaCpp);
+  EXPECT_EQ(HashOf(out), HashOf(in));
+  for (const TensorView& t : in.tensors()) {
+    const bool unused = t.name.rfind("blocks.0.att.v", 0) == 0 && t.name.size() == 15;
+    const TensorView* got = out.Find(t.name);
+    ASSERT_EQ(got == nullptr, unused) << t.name;
+    if (got != nullptr) {
+      EXPECT_EQ(ReadAll(*got), ReadAll(t)) << t.name;
+    }
+  }
+}
+
+TEST_P(GgufConvertTest, Q8IsWithinHalfAStepOfTheLargestOfABlock) {
+  const Checkpoint in(Data(GetParam()));
+  ConvertToGguf(in, path_, GgufType::kQ8_0, {});
+  const Checkpoint out(path_);
+  size_t blocks = 0;
+  for (const TensorView& t : out.tensors()) {
+    if (t.encoding == nullptr) continue;
+    EXPECT_STREQ(t.encoding->type_name(), "q8_0");
+    const auto got = ReadAll(t), expected = ReadAll(*in.Find(t.name));
+    for (size_t i = 0; i < got.size(); i += 32, ++blocks) {
+      float most = 0;
+      for (size_t k = i; k < i + 32; ++k) most = std::max(most, std::abs(expected[k]));
+      // Half a step, and the rounding of the scale to 11 bits.
+      const float allowed = most * (0.5f / 127 + 0x1p-11f) + 1e-9f;
+      for (size_t k = i; k < i + 32; ++k) {
+        ASSERT_LE(std::abs(got[k] - expected[k]), allowed) << t.name;
+      }
+    }
+  }
+  EXPECT_GT(blocks, 1000u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GgufConvertTest,
+                         testing::Values("golden/random-v6.pth", "golden/random-v7.pth"),
+                         [](const auto& test) { return test.index == 0 ? "v6" : "v7"; });
+
+TEST(GgufConvertRefusalTest, OlderGenerationsHaveNoGguf) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const Checkpoint in(Data("golden/random-v5.2.pth"));
+  EXPECT_THROW(ConvertToGguf(in, std::filesystem::temp_directory_path() / "linnet-never.gguf",
+                             GgufType::kF16, {}),
+               Error);
+}
+
+}  // namespace
+}  // namespace linnet
