@@ -39,6 +39,7 @@ void AddPerplexity(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddInit(CLI::App& app);
 void AddConvert(CLI::App& app);
+void AddQuantize(CLI::App& app);
 void AddInspect(CLI::App& app);
 void AddState(CLI::App& app);
 

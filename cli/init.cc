@@ -15,8 +15,8 @@
 #include "cli/progress.h"
 #include "io/tensor_writer.h"
 #include "linnet/dtype.h"
-#include "linnet/error.h"
 #include "models/convert.h"
+#include "models/quantize.h"
 
 namespace linnet::cli {
 namespace {
@@ -33,7 +33,25 @@ struct Total {
   uint64_t parameters = 0, bytes = 0;
 };
 
+// Panels, without the model ever being in a file in full precision.
+Total WritePacked(const Options& o, const Config& config) {
+  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  ThreadPool pool(o.common.threads);
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("Writing " + o.out, kSteps);
+  QuantizeOptions options;
+  options.packing.type = ParseDType(o.dtype);
+  options.progress = [&](uint64_t done, uint64_t all) {
+    InterruptScope::Check();
+    progress.Update(kSteps * done / all);
+  };
+  const Filling filling = o.random ? Filling::kRandom : Filling::kReference;
+  const Quantized written = WriteNewPacked(config, filling, o.seed, o.out, pool, options);
+  return {written.parameters, std::filesystem::file_size(o.out)};
+}
+
 Total Write(const Options& o, const Config& config) {
+  if (o.dtype == "int8" || o.dtype == "nf4") return WritePacked(o, config);
   const SourceType type = *ParseFloatType(o.dtype);
   const auto parameters = NewParameters(config);
   std::vector<TensorSpec> specs;
@@ -84,11 +102,10 @@ void RunInit(Options& o) {
   o.sizes.generation = *ParseGeneration(o.generation);
   o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
   const Config config = NewConfig(o.sizes);
-  if (o.dtype == "int8" || o.dtype == "nf4") {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("--dtype {}: packed files are not written by this version; use f32, "
-                            "bf16 or f16 and pack at load with --quant",
-                            o.dtype));
+  if ((o.dtype == "int8" || o.dtype == "nf4") &&
+      std::filesystem::path(o.out).extension() == ".pth") {
+    throw CLI::ValidationError(
+        "OUT", fmt::format("'{}' must end in .safetensors for --dtype {}", o.out, o.dtype));
   }
   Report(o, config, Write(o, config));
 }

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <map>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "linnet/state.h"
 #include "models/detect.h"
 #include "models/names.h"
+#include "models/packed.h"
 
 namespace linnet::cli {
 namespace {
@@ -38,12 +38,6 @@ struct Facts {
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> dtypes;  // parameters of each
 };
-
-std::string TypeName(SourceType type) {
-  std::string name = Name(type);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
-}
 
 // One more than the highest N of "blocks.N.…".
 size_t CountLayers(const Checkpoint& c) {
@@ -125,7 +119,7 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
   }
   for (const TensorView& t : c.tensors()) {
     facts.parameters += t.elements();
-    facts.dtypes[TypeName(t.type)] += t.elements();
+    facts.dtypes[TypeName(t)] += t.elements();
   }
   return facts;
 }
@@ -138,7 +132,7 @@ ordered_json OrNull(const std::optional<T>& value) {
 void PrintJson(const Checkpoint& c, const Facts& facts) {
   ordered_json tensors = ordered_json::array();
   for (const TensorView& t : c.tensors()) {
-    tensors.push_back({{"name", t.name}, {"dtype", TypeName(t.type)}, {"shape", t.shape}});
+    tensors.push_back({{"name", t.name}, {"dtype", TypeName(t)}, {"shape", t.shape}});
   }
   const ordered_json result = {
       {"kind", Name(facts.kind)},       {"generation", OrNull(facts.generation)},
@@ -175,7 +169,7 @@ std::vector<Line> Lines(const Checkpoint& c) {
   std::vector<Line> lines;
   std::map<std::string, size_t> places;
   for (const TensorView& t : c.tensors()) {
-    Line line{t.name, "", TypeName(t.type), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
+    Line line{t.name, "", TypeName(t), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
     const size_t dot = t.name.find('.', kPrefix.size());
     if (t.name.rfind(kPrefix, 0) == 0 && dot != std::string::npos) {
       size_t layer = 0;

@@ -41,6 +41,7 @@ int Main(int argc, char** argv) {
   AddBench(app);
   AddInit(app);
   AddConvert(app);
+  AddQuantize(app);
   AddInspect(app);
   AddState(app);
   try {

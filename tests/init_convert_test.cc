@@ -92,11 +92,11 @@ TEST(Init, JsonGivesTheSizes) {
   EXPECT_NE(init.err.find("191034624"), std::string::npos);
 }
 
-TEST(Init, BadSizesAndPackedTypesAreOneLineAndNoFile) {
+TEST(Init, BadSizesAreOneLineAndNoFile) {
   const ScratchFolder scratch;
   const std::string file = scratch / "out.safetensors";
-  for (const auto& more : std::vector<std::vector<std::string>>{
-           {"--dtype", "int8"}, {"--dtype", "nf4"}, {"--head-size", "60"}, {"--vocab", "0"}}) {
+  for (const auto& more :
+       std::vector<std::vector<std::string>>{{"--head-size", "60"}, {"--vocab", "0"}}) {
     std::vector<std::string> words = {"init", "--generation", "7",  "--layers",
                                       "1",    "--width",      "64", file};
     words.insert(words.end(), more.begin(), more.end());

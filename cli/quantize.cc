@@ -1,0 +1,160 @@
+// linnet quantize: a model in fewer bits, in a file that runs as it lies.
+#include "models/quantize.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include "cli/cli.h"
+#include "cli/model.h"
+#include "cli/progress.h"
+#include "eval/divergence.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  CommonOptions common;
+  std::string in, out, type, keep, head, report;
+  size_t layers = SIZE_MAX;
+};
+
+Packing PackingOf(const Options& o) {
+  Packing packing;
+  packing.type = ParseDType(o.type);
+  packing.layers = o.layers;
+  if (!o.head.empty()) packing.head = ParseDType(o.head);
+  if (o.keep.empty()) return packing;
+  try {
+    const auto keep = std::make_shared<std::regex>(o.keep);
+    packing.keep = [keep](const std::string& name) { return std::regex_search(name, *keep); };
+  } catch (const std::regex_error& error) {
+    throw CLI::ValidationError(
+        "--keep", fmt::format("'{}' is no regular expression: {}", o.keep, error.what()));
+  }
+  return packing;
+}
+
+void CheckEnding(const std::string& out) {
+  const std::string ending = std::filesystem::path(out).extension();
+  if (ending == ".safetensors" || ending == ".st") return;
+  throw CLI::ValidationError("OUT", fmt::format("'{}' must end in .safetensors", out));
+}
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!(file && text << file.rdbuf())) {
+    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
+  }
+  return std::move(text).str();
+}
+
+Quantized Write(const Options& o) {
+  const Packing packing = PackingOf(o);
+  const Checkpoint in(o.in);
+  ThreadPool pool(o.common.threads);
+  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("Writing " + o.out, kSteps);
+  QuantizeOptions options;
+  options.packing = packing;
+  options.progress = [&](uint64_t done, uint64_t total) {
+    InterruptScope::Check();
+    progress.Update(kSteps * done / total);
+  };
+  return QuantizeCheckpoint(in, o.out, pool, options);
+}
+
+// Both models run with f32 activations, so that only the weights differ.
+ordered_json Report(const Options& o) {
+  CommonOptions common = o.common;
+  common.quant.clear();
+  common.exact = true;
+  const Model before = OpenModel(common, o.in), after = OpenModel(common, o.out);
+  const std::string text = ReadText(o.report);
+  const auto tokens = TokenizerFor(common, before)->Encode(text);
+  if (tokens.empty()) {
+    throw Error(ErrorKind::kBadInput, o.report + ": holds no token to score");
+  }
+  Workspace workspace = NewWorkspace(common);
+  Progress progress("Comparing", tokens.size());
+  const Divergence d =
+      Compare(before, after, workspace, tokens, [&](size_t done) { progress.Update(done); });
+  const double bits = std::numbers::ln2 * static_cast<double>(text.size());
+  return {{"bits_per_byte_before", d.reference_nats / bits},
+          {"bits_per_byte_after", d.other_nats / bits},
+          {"kl", d.kl},
+          {"largest_kl", d.largest_kl},
+          {"largest_logit_error", d.largest_logit_error},
+          {"same_choice", d.same_choice},
+          {"tokens", d.tokens},
+          {"bytes", text.size()}};
+}
+
+void PrintReport(const Options& o, const ordered_json& r) {
+  Print(fmt::format("{}: {:.4f} bits per byte before, {:.4f} after ({} tokens)\n", o.report,
+                    r["bits_per_byte_before"].get<double>(), r["bits_per_byte_after"].get<double>(),
+                    r["tokens"].get<size_t>()));
+  Print(
+      fmt::format("KL divergence {:.6f} nats per token, {:.4f} at most; largest logit error "
+                  "{:.4f}; same likeliest token {:.2f} %\n",
+                  r["kl"].get<double>(), r["largest_kl"].get<double>(),
+                  r["largest_logit_error"].get<double>(), 100 * r["same_choice"].get<double>()));
+}
+
+void RunQuantize(const Options& o) {
+  CheckEnding(o.out);
+  const Quantized written = Write(o);
+  const auto bytes = std::filesystem::file_size(o.out);
+  fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
+             written.tensors, written.parameters, static_cast<double>(bytes) / 1e9,
+             8 * static_cast<double>(bytes) / static_cast<double>(written.parameters));
+  ordered_json result = {{"path", o.out},
+                         {"type", o.type},
+                         {"tensors", written.tensors},
+                         {"parameters", written.parameters},
+                         {"bytes", bytes}};
+  if (!o.report.empty()) {
+    result["report"] = Report(o);
+    if (!o.common.json) PrintReport(o, result["report"]);
+  }
+  if (!o.common.json) return;
+  Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace
+
+void AddQuantize(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"});
+  CLI::App* command =
+      AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",
+                 "linnet quantize model.pth model-nf4.safetensors --type nf4", o->common,
+                 [o] { RunQuantize(*o); });
+  command->add_option("IN", o->in, "Any checkpoint")->required();
+  command->add_option("OUT", o->out, "The file to write, .safetensors")->required();
+  command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
+      ->check(types)
+      ->required();
+  command->add_option("--layers", o->layers, "Quantize the first N layers only")->type_name("N");
+  command->add_option("--keep", o->keep, "Leave tensors whose names match in their own type")
+      ->type_name("REGEX");
+  command->add_option("--head", o->head, "What the head becomes, if not --type")->check(types);
+  command
+      ->add_option("--report", o->report,
+                   "Compare both models on this text: bits per byte, KL divergence")
+      ->type_name("TEXT");
+}
+
+}  // namespace linnet::cli
