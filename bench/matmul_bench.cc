@@ -143,8 +143,8 @@ void Register() {
       Timed(benchmark::RegisterBenchmark("peak/amx", Peak, AmxWork)->Arg(threads));
     }
   }
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    for (const Activation form : {Activation::kBF16, Activation::kF32}) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kNF4}) {
+    for (const Activation form : {Activation::kBF16, Activation::kI8, Activation::kF32}) {
       if (!Supports(dtype, form)) continue;
       const auto name = fmt::format("product/{}/{}{}", Name(CurrentIsa()), Name(dtype),
                                     form == Activation::kF32 ? "" : "-pairs");
