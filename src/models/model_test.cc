@@ -1,5 +1,6 @@
 #include "linnet/model.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -118,17 +119,20 @@ TEST_F(ModelTest, LargerThanMemoryIsRefusedWithBothNumbers) {
   const uint64_t rows = uint64_t{1} << 33, width = 64, emb = rows * width * 2;
   const auto tensor = [&](const char* name, const std::string& shape, uint64_t begin,
                           uint64_t end) {
-    return "\"" + std::string(name) + R"(":{"dtype":"BF16","shape":[)" + shape +
-           "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+    return fmt::format(R"("{}":{{"dtype":"BF16","shape":[{}],"data_offsets":[{},{}]}})", name,
+                       shape, begin, end);
   };
-  std::string header = "{" + tensor("emb.weight", std::to_string(rows) + ",64", 0, emb);
+  std::string header = "{";
+  header += tensor("emb.weight", fmt::format("{},{}", rows, width), 0, emb);
   uint64_t end = emb;
   for (const char* name : {"blocks.0.ln1.weight", "blocks.0.att.time_mix_k"}) {
-    header += "," + tensor(name, "64", end, end + 128);
+    header += ",";
+    header += tensor(name, "64", end, end + 128);
     end += 128;
   }
   for (const char* name : {"blocks.0.att.key.weight", "blocks.0.ffn.key.weight", "head.weight"}) {
-    header += "," + tensor(name, "64,64", end, end + 8192);
+    header += ",";
+    header += tensor(name, "64,64", end, end + 8192);
     end += 8192;
   }
   header += "}";
