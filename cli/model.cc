@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <fstream>
+#include <sstream>
 
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
@@ -75,6 +77,15 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab) {
     ids.push_back(static_cast<int32_t>(id));
     text.remove_prefix(word.size());
   }
+}
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!(file && text << file.rdbuf())) {
+    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
+  }
+  return std::move(text).str();
 }
 
 }  // namespace linnet::cli

@@ -1,4 +1,4 @@
-// What commands that run a model share: opening it as the common options say, and lists of ids.
+// What commands that run a model share: opening it as the common options say, ids and texts.
 #ifndef LINNET_CLI_MODEL_H_
 #define LINNET_CLI_MODEL_H_
 
@@ -26,6 +26,9 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const
 // "1, 2,3": ids with commas or blanks between them. Throws Error kBadInput
 // naming what it found, or an id of `vocab` or more.
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab);
+
+// A whole file. Throws Error kIo, also if it is empty.
+std::string ReadText(const std::string& path);
 
 }  // namespace linnet::cli
 

@@ -3,10 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,15 +21,6 @@ struct Options {
   std::vector<std::string> files;
   size_t chunk = 0;
 };
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!(file && text << file.rdbuf())) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-  return std::move(text).str();
-}
 
 void RunPerplexity(const Options& o) {
   if (o.files.size() < 2) {

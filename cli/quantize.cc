@@ -4,12 +4,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <regex>
-#include <sstream>
 #include <string>
 
 #include "cli/cli.h"
@@ -49,15 +47,6 @@ void CheckEnding(const std::string& out) {
   const std::string ending = std::filesystem::path(out).extension();
   if (ending == ".safetensors" || ending == ".st") return;
   throw CLI::ValidationError("OUT", fmt::format("'{}' must end in .safetensors", out));
-}
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!(file && text << file.rdbuf())) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-  return std::move(text).str();
 }
 
 Quantized Write(const Options& o) {

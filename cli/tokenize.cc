@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
@@ -53,26 +53,6 @@ int32_t CheckedId(int64_t id, const Tokenizer& tokenizer) {
                 fmt::format("id {} is outside the vocabulary, 0 to {}", id, tokenizer.size() - 1));
   }
   return static_cast<int32_t>(id);
-}
-
-// "1, 2,3": ids with commas or blanks between them.
-std::vector<int32_t> ParseIds(std::string_view text, const Tokenizer& tokenizer) {
-  std::vector<int32_t> ids;
-  for (;;) {
-    const size_t begin = text.find_first_not_of(", \t\r\n");
-    if (begin == std::string_view::npos) return ids;
-    text.remove_prefix(begin);
-    const std::string_view word = text.substr(0, text.find_first_of(", \t\r\n"));
-    int64_t id = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (error != std::errc() || end != word.data() + word.size()) {
-      throw Error(
-          ErrorKind::kBadInput,
-          fmt::format("found '{}', expected ids with commas between them", word.substr(0, 40)));
-    }
-    ids.push_back(CheckedId(id, tokenizer));
-    text.remove_prefix(word.size());
-  }
 }
 
 std::string DecodeText(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
@@ -130,7 +110,7 @@ void RunWhole(const Options& options, const Tokenizer& tokenizer) {
   if (options.decode) {
     std::vector<int32_t> ids;
     try {
-      ids = ParseIds(input, tokenizer);
+      ids = ParseIds(input, tokenizer.size());
     } catch (const Error& error) {
       throw Error(error.kind(), fmt::format("stdin: {}", error.what()));
     }
