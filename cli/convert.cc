@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
@@ -40,8 +41,8 @@ bool IsGgufName(const std::string& out) {
 GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
   const size_t size = ConfigOf(in).vocab;
   try {
-    const auto tokenizer =
-        o.common.vocab.empty() ? TokenizerOf(o.in, size) : Tokenizer::Load(o.common.vocab);
+    const auto tokenizer = o.common.vocab.empty() ? TokenizerOf(o.in, size, HomeFolder())
+                                                  : Tokenizer::Load(o.common.vocab);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
     fmt::print(stderr, "{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {

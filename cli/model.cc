@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -52,7 +53,12 @@ Workspace NewWorkspace(const CommonOptions& common) {
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  return TokenizerOf(model.path(), model.config().vocab);
+  return TokenizerOf(model.path(), model.config().vocab, HomeFolder());
+}
+
+std::filesystem::path HomeFolder() {
+  const char* home = std::getenv("HOME");
+  return home != nullptr ? home : "";
 }
 
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab) {

@@ -3,6 +3,7 @@
 #define LINNET_CLI_MODEL_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ Workspace NewWorkspace(const CommonOptions& common);
 
 // --vocab, or the vocabulary that belongs to the model. Throws Error kBadInput.
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model);
+
+// The user's folder as the environment names it; empty if it does not.
+std::filesystem::path HomeFolder();
 
 // "1, 2,3": ids with commas or blanks between them. Throws Error kBadInput
 // naming what it found, or an id of `vocab` or more.

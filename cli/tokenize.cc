@@ -128,7 +128,8 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
   if (options.model.empty()) {
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return linnet::TokenizerOf(options.model, ConfigOf(Checkpoint(options.model)).vocab);
+  return linnet::TokenizerOf(options.model, ConfigOf(Checkpoint(options.model)).vocab,
+                             HomeFolder());
 }
 
 void Run(const Options& options) {

@@ -7,7 +7,8 @@
 
 namespace linnet {
 
-std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab) {
+std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab,
+                                             const std::filesystem::path& home) {
   if (IsGguf(model)) {
     const MappedFile map(model);
     const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
@@ -15,7 +16,7 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model,
       return EscapedTokenizer(own.tokens, own.kinds, model.string());
     }
   }
-  return Tokenizer::ForVocabulary(vocab, model);
+  return Tokenizer::ForVocabulary(vocab, model, home);
 }
 
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size) {

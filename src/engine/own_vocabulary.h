@@ -11,8 +11,9 @@
 
 namespace linnet {
 
-// GGUF files hold one. Throws what Tokenizer::ForVocabulary throws.
-std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab);
+// GGUF files hold one. `home` as in Tokenizer::ForVocabulary, whose errors it throws.
+std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab,
+                                             const std::filesystem::path& home = {});
 
 // What a GGUF file says of a tokenizer: `size` tokens, those without bytes as marks and padding.
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size);
