@@ -55,6 +55,12 @@ struct Segment {
   float* state_grad = nullptr;  // in training, may be null: the initial state's gradient is added
 };
 
+// Rows [begin, begin + len) are one sequence of a batch to learn from: one segment, or several
+// where documents meet.
+struct Sequence {
+  size_t begin = 0, len = 0;
+};
+
 // The backward steps of a pass, in the order of the forward ones.
 class Tape {
  public:
@@ -76,6 +82,9 @@ struct Pass {
   bool exact = false;    // f32 activations in every product
   Tape* tape = nullptr;  // null in inference
   size_t layer = 0;
+  // In training they cover the rows in order; none: all rows are one. The gradient of a parameter
+  // is summed over the rows of a sequence in order, then over sequences in halves (ops/sum_tree.h).
+  std::span<const Sequence> sequences{};
 
   // [rows, cols], uninitialized; with a tape, a gradient of zeros beside it.
   Var New(size_t rows, size_t cols);

@@ -1,0 +1,36 @@
+// Sums in halves: the one order in which gradients of several sequences are added.
+//
+// S(begin, end) = S(begin, middle) + S(middle, end), middle = (begin + end) / 2. So a batch cut
+// into halves or quarters, in passes or over machines, gives the same bits as in one piece, if the
+// pieces are then added in halves too.
+#ifndef LINNET_OPS_SUM_TREE_H_
+#define LINNET_OPS_SUM_TREE_H_
+
+#include <cstddef>
+
+namespace linnet {
+
+// How many levels of scratch SumInHalves takes.
+constexpr size_t SumTreeDepth(size_t leaves) {
+  size_t depth = 0;
+  while (leaves > 1) {
+    leaves = (leaves + 1) / 2;
+    ++depth;
+  }
+  return depth;
+}
+
+// out [n] = the sum of leaves [begin, end), at least one. leaf(i, to) overwrites to [n] with
+// leaf i. `scratch` has SumTreeDepth(end - begin) * n floats.
+template <class Leaf>
+void SumInHalves(size_t begin, size_t end, size_t n, const Leaf& leaf, float* out, float* scratch) {
+  if (end - begin == 1) return leaf(begin, out);
+  const size_t middle = (begin + end) / 2;
+  SumInHalves(begin, middle, n, leaf, out, scratch);
+  SumInHalves(middle, end, n, leaf, scratch, scratch + n);
+  for (size_t i = 0; i < n; ++i) out[i] += scratch[i];
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_SUM_TREE_H_
