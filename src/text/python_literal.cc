@@ -114,4 +114,26 @@ class Literal {
 
 std::string ParsePythonLiteral(std::string_view literal) { return Literal(literal).Parse(); }
 
+std::string FormatPythonLiteral(std::string_view bytes) {
+  const bool is_text = ValidUtf8(bytes) == bytes;
+  std::string out = is_text ? "'" : "b'";
+  for (std::string_view rest = bytes; !rest.empty();) {
+    const size_t size = is_text ? NextUtf8(rest).bytes : 1;
+    const char32_t c = is_text ? NextUtf8(rest).c : static_cast<uint8_t>(rest[0]);
+    constexpr std::string_view kNamed = "\\'\n\r\t", kNames = "\\'nrt";
+    if (const size_t i = size == 1 ? kNamed.find(rest[0]) : kNamed.npos; i != kNamed.npos) {
+      out += '\\';
+      out += kNames[i];
+    } else if (c < 0x20 || (c >= 0x7F && (c <= 0xA0 || !is_text))) {
+      out += fmt::format("\\x{:02x}", static_cast<uint32_t>(c));
+    } else if (c == 0x2028 || c == 0x2029 || c == 0xFEFF) {  // some editors break or hide them
+      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
+    } else {
+      out += rest.substr(0, size);
+    }
+    rest.remove_prefix(size);
+  }
+  return out + "'";
+}
+
 }  // namespace linnet

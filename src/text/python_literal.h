@@ -12,6 +12,10 @@ namespace linnet {
 // Throws Error kBadInput that says what is wrong, without a place.
 std::string ParsePythonLiteral(std::string_view literal);
 
+// A literal for any bytes, on one line: '…' of their characters, those beyond U+00A0 as they are,
+// or b'…' if they are not UTF-8.
+std::string FormatPythonLiteral(std::string_view bytes);
+
 }  // namespace linnet
 
 #endif  // LINNET_TEXT_PYTHON_LITERAL_H_

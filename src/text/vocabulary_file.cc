@@ -135,4 +135,13 @@ std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::s
   return sorted;
 }
 
+std::string FormatVocabulary(const std::vector<VocabularyEntry>& entries) {
+  std::string text;
+  for (const VocabularyEntry& entry : entries) {
+    text +=
+        fmt::format("{} {} {}\n", entry.id, FormatPythonLiteral(entry.bytes), entry.bytes.size());
+  }
+  return text;
+}
+
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// Vocabulary files in the World format: one `id literal length` a line.
+// Vocabulary files in the World format, read and written: one `id literal length` a line.
 #ifndef LINNET_TEXT_VOCABULARY_FILE_H_
 #define LINNET_TEXT_VOCABULARY_FILE_H_
 
@@ -21,6 +21,9 @@ inline constexpr int32_t kMaxTokenId = (1 << 18) - 1;
 // token, no id and no token twice, and every single byte is a token, so that
 // all text can be encoded. Throws Error kBadInput that names `name` and the line.
 std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::string& name);
+
+// The file that says so: what ParseVocabulary reads back as these entries.
+std::string FormatVocabulary(const std::vector<VocabularyEntry>& entries);
 
 }  // namespace linnet
 

@@ -36,6 +36,18 @@ std::string LiteralError(std::string_view literal) {
   }
 }
 
+TEST(PythonLiteralTest, WhatIsWrittenIsReadBack) {
+  using namespace std::string_literals;
+  for (const std::string& bytes :
+       {"a'b\"c\\"s, "\0\n\r\t\x7f x "s, "é’\u00a0\u2028\ufeff漢"s, "\xe2\x80"s, "\xff'\\é"s}) {
+    const std::string literal = FormatPythonLiteral(bytes);
+    EXPECT_EQ(ParsePythonLiteral(literal), bytes) << literal;
+    EXPECT_EQ(literal.find('\n'), literal.npos);
+  }
+  EXPECT_EQ(FormatPythonLiteral("it's é\n"), "'it\\'s é\\n'");
+  EXPECT_EQ(FormatPythonLiteral("\xe2\x80"), "b'\\xe2\\x80'");
+}
+
 TEST(PythonLiteralTest, EveryFormGivesPythonsBytes) {
   using namespace std::string_literals;
   EXPECT_EQ(ParsePythonLiteral("'a b'"), "a b");

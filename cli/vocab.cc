@@ -1,0 +1,117 @@
+// linnet vocab train: a vocabulary of one's own out of a body of text.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "linnet/tokenizer.h"
+#include "text/tokenizers.h"
+#include "text/vocabulary_file.h"
+#include "train/documents.h"
+#include "train/vocabulary_trainer.h"
+
+namespace linnet::cli {
+namespace {
+
+struct Options {
+  CommonOptions all, common;
+  std::vector<std::string> inputs;
+  size_t size = 0;
+  std::string chat = "world", out;
+};
+
+// Calls use(document) for each of all inputs.
+template <class F>
+void ReadAll(const Options& o, const char* doing, const F& use) {
+  uint64_t total = 0, before = 0;
+  for (const std::string& input : o.inputs) {
+    total += DocumentReader(input, ChatTemplate::Named(o.chat)).size();
+  }
+  Progress progress(doing, total);
+  Document document;
+  for (const std::string& input : o.inputs) {
+    DocumentReader reader(input, ChatTemplate::Named(o.chat));
+    while (reader.Next(document)) {
+      use(document);
+      progress.Update(before + reader.offset());
+    }
+    before += reader.size();
+  }
+}
+
+void RunTrain(const Options& o) {
+  VocabularyTrainer trainer;
+  ReadAll(o, "reading", [&](const Document& document) {
+    for (const DocumentPart& part : document) trainer.Add(part.text);
+  });
+  std::vector<VocabularyEntry> entries;
+  {
+    Progress progress("choosing", 1000);
+    entries =
+        trainer.Train(o.size, [&](size_t done, size_t all) { progress.Update(done * 1000 / all); });
+  }
+  const auto tokenizer = NewWorldTokenizer(entries);
+  uint64_t tokens = 0, bytes = 0, used = 0;
+  std::vector<bool> seen(tokenizer->size());
+  ReadAll(o, "measuring", [&](const Document& document) {
+    for (const DocumentPart& part : document) {
+      const std::vector<int32_t> ids = tokenizer->Encode(part.text);
+      tokens += ids.size();
+      bytes += part.text.size();
+      for (const int32_t id : ids) seen[static_cast<size_t>(id)] = true;
+    }
+  });
+  for (const bool was : seen) used += was ? 1 : 0;
+  AtomicFile file(o.out);
+  file.Write(FormatVocabulary(entries));
+  file.Commit();
+  const size_t size = entries.size() + 1;
+  if (size < o.size) {
+    fmt::print(stderr, "{}: only {} of {} tokens; the text has no more that it would use\n", o.out,
+               size, o.size);
+  }
+  const double share = tokens == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(tokens);
+  if (o.common.json) {
+    Print(nlohmann::ordered_json{{"path", o.out},
+                                 {"size", size},
+                                 {"used", used},
+                                 {"bytes", bytes},
+                                 {"tokens", tokens},
+                                 {"bytes_per_token", share}}
+              .dump() +
+          "\n");
+  } else {
+    Print(fmt::format("{}: {} tokens, {} of them met; {} bytes are {} tokens, {:.3f} bytes each\n",
+                      o.out, size, used, bytes, tokens, share));
+  }
+}
+
+}  // namespace
+
+void AddVocab(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      AddCommand(app, "vocab", "Make a vocabulary of your own",
+                 "linnet vocab train book.txt --size 4096 --out vocab.txt", o->all, [o] {});
+  command->require_subcommand(1);
+  CLI::App* train =
+      AddCommand(*command, "train", "Choose the tokens that make the fewest of these texts",
+                 "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
+                 [o] { RunTrain(*o); });
+  train->add_option("IN", o->inputs, ".txt and .jsonl files, as `linnet data build` reads them")
+      ->required();
+  train->add_option("--size", o->size, "Tokens, with 0, the end of text, which has no entry")
+      ->required();
+  train->add_option("--out", o->out, "The file to write, in the World format")->required();
+  train->add_option("--chat", o->chat, "How conversations are written")
+      ->check(CLI::IsMember(ChatTemplate::Names()))
+      ->capture_default_str();
+}
+
+}  // namespace linnet::cli

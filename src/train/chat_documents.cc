@@ -1,0 +1,160 @@
+// DocumentOf: training records in the shapes that are met in the wild.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "linnet/error.h"
+#include "train/documents.h"
+
+namespace linnet {
+namespace {
+
+using nlohmann::json;
+
+enum class Role { kSystem, kUser, kAssistant };
+
+struct Message {
+  Role role;
+  std::string text;
+};
+
+[[noreturn]] void Fail(const std::string& what) { throw Error(ErrorKind::kBadInput, what); }
+
+std::string TextOf(const json& object, const char* key) {
+  const auto value = object.find(key);
+  if (value == object.end() || !value->is_string()) {
+    Fail(fmt::format("expected \"{}\" to be a text", key));
+  }
+  return value->get<std::string>();
+}
+
+// The first of the keys that the object has; null without any.
+const char* FirstOf(const json& object, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    if (object.contains(key)) return key;
+  }
+  return nullptr;
+}
+
+Role RoleOf(const std::string& name) {
+  const auto is = [&](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
+  };
+  if (is({"system"})) return Role::kSystem;
+  if (is({"user", "human", "User", "prompter"})) return Role::kUser;
+  if (is({"assistant", "gpt", "bot", "model", "Assistant", "chatgpt"})) return Role::kAssistant;
+  Fail(fmt::format("the speaker `{}` is none of system, user, human, assistant, gpt, bot, model",
+                   name.substr(0, 40)));
+}
+
+std::vector<Message> MessagesOf(const json& turns) {
+  if (!turns.is_array() || turns.empty()) Fail("expected a list of messages");
+  std::vector<Message> messages;
+  for (const json& turn : turns) {
+    const char* const role = FirstOf(turn, {"role", "from"});
+    const char* const text = FirstOf(turn, {"content", "value", "text"});
+    if (role == nullptr || text == nullptr) {
+      Fail("a message has no {\"role\", \"content\"} and no {\"from\", \"value\"}");
+    }
+    messages.push_back({RoleOf(TextOf(turn, role)), TextOf(turn, text)});
+  }
+  return messages;
+}
+
+// The reply as it stands in the turn: what goes between it and the speaker's name too.
+std::string ReplyText(const ChatTemplate& chat, const std::string& reply) {
+  const std::string none = chat.Past("", "");
+  const std::string start = chat.Prompt("", Think::kNone);
+  const std::string space =
+      none.substr(start.size(), none.size() - start.size() - chat.ReplyEnd().size());
+  const auto begin = reply.find_first_not_of(" \t\r\n");
+  if (begin == reply.npos) return space;
+  return space + reply.substr(begin, reply.find_last_not_of(" \t\r\n") + 1 - begin);
+}
+
+void Append(Document& document, std::string text, bool learnt) {
+  if (text.empty()) return;
+  if (!document.empty() && document.back().learnt == learnt) {
+    document.back().text += text;
+  } else {
+    document.push_back({std::move(text), learnt});
+  }
+}
+
+// How many bytes of a prompt, which follows a reply, belong to what ends that reply.
+size_t StopIn(const ChatTemplate& chat, const std::string& prompt) {
+  for (const std::string& stop : chat.stops()) {
+    if (stop.substr(0, chat.ReplyEnd().size()) != chat.ReplyEnd()) continue;
+    const std::string rest = stop.substr(chat.ReplyEnd().size());
+    if (prompt.substr(0, rest.size()) == rest) return rest.size();
+  }
+  return 0;
+}
+
+Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
+  Document document;
+  size_t at = 0;
+  std::string system;
+  for (; at < messages.size() && messages[at].role == Role::kSystem; ++at) {
+    system += system.empty() ? messages[at].text : "\n" + messages[at].text;
+  }
+  Append(document, chat.Opening(system), false);
+  // What ends a reply is learnt with it; after the last one that is the end of the text itself.
+  bool replied = false;
+  while (at < messages.size()) {
+    std::string user;
+    for (; at < messages.size() && messages[at].role != Role::kAssistant; ++at) {
+      user += user.empty() ? messages[at].text : "\n" + messages[at].text;
+    }
+    const std::string prompt = chat.Prompt(user, Think::kNone);
+    const size_t stop = replied ? StopIn(chat, prompt) : 0;
+    if (replied) Append(document, chat.ReplyEnd() + prompt.substr(0, stop), true);
+    if (at == messages.size()) break;  // a question that nobody answers
+    Append(document, prompt.substr(stop), false);
+    std::string reply;
+    for (; at < messages.size() && messages[at].role == Role::kAssistant; ++at) {
+      reply += reply.empty() ? messages[at].text : "\n" + messages[at].text;
+    }
+    // The model will see its older replies without their thoughts.
+    if (at < messages.size()) reply = DropThoughts(reply);
+    Append(document, ReplyText(chat, reply), true);
+    replied = true;
+  }
+  if (!replied) Fail("a conversation without a reply: nothing would be learnt");
+  return document;
+}
+
+}  // namespace
+
+Document DocumentOf(std::string_view json_line, const ChatTemplate& chat) {
+  const json object = json::parse(json_line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) Fail("not a JSON object");
+  if (object.contains("text")) return {{TextOf(object, "text")}};
+  if (const char* turns = FirstOf(object, {"messages", "conversations", "conversation"})) {
+    return Conversation(MessagesOf(object[turns]), chat);
+  }
+  const char* const prompt = FirstOf(object, {"instruction", "prompt", "question", "query"});
+  const char* const reply = FirstOf(object, {"response", "answer", "output", "completion"});
+  if (prompt == nullptr || reply == nullptr) {
+    Fail(
+        "expected {\"text\"}, {\"messages\"}, {\"conversations\"}, or one of prompt, question, "
+        "query, instruction with one of response, answer, output, completion");
+  }
+  std::vector<Message> messages;
+  if (object.contains("system") && object["system"].is_string()) {
+    messages.push_back({Role::kSystem, TextOf(object, "system")});
+  }
+  messages.push_back({Role::kUser, TextOf(object, prompt)});
+  if (object.contains("input") && object["input"].is_string()) {
+    if (const std::string input = TextOf(object, "input"); !input.empty()) {
+      messages.push_back({Role::kUser, input});
+    }
+  }
+  messages.push_back({Role::kAssistant, TextOf(object, reply)});
+  return Conversation(std::move(messages), chat);
+}
+
+}  // namespace linnet
