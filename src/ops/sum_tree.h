@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#include "kernels/rows.h"
+
 namespace linnet {
 
 // How many levels of scratch SumInHalves takes.
@@ -28,7 +30,7 @@ void SumInHalves(size_t begin, size_t end, size_t n, const Leaf& leaf, float* ou
   const size_t middle = (begin + end) / 2;
   SumInHalves(begin, middle, n, leaf, out, scratch);
   SumInHalves(middle, end, n, leaf, scratch, scratch + n);
-  for (size_t i = 0; i < n; ++i) out[i] += scratch[i];
+  AddRow(out, scratch, n, out);
 }
 
 }  // namespace linnet

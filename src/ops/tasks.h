@@ -1,0 +1,30 @@
+// Tasks of unequal length with scratch: each thread has its own and takes the next task when free.
+#ifndef LINNET_OPS_TASKS_H_
+#define LINNET_OPS_TASKS_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+
+#include "ops/pass.h"
+
+namespace linnet {
+
+// Calls body(task, scratch) for every task below `tasks`; `scratch` has scratch_bytes, 64-byte
+// aligned, of its thread's own, and what an earlier task left there.
+template <class F>
+void ForTasks(const Pass& p, size_t tasks, size_t scratch_bytes, const F& body) {
+  const size_t workers = std::min(tasks, p.pool.threads());
+  const size_t stride = (scratch_bytes + 63) / 64 * 64;
+  const Arena::Mark mark = p.arena.mark();
+  auto* scratch = p.arena.New<std::byte>(stride * workers);
+  std::atomic<size_t> next{0};
+  p.pool.For(workers, [&](size_t worker) {
+    for (size_t task = next++; task < tasks; task = next++) body(task, scratch + worker * stride);
+  });
+  p.arena.Rewind(mark);
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_TASKS_H_
