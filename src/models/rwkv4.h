@@ -20,9 +20,10 @@ struct Rwkv4 {
   static Var ChannelMix(Pass& p, const Layer& w, Var x);
 };
 
-// mix * x + (1 - mix) * x before: how v4 and v5 write a token shift.
-inline Var MixKeeping(Pass& p, Var x, Var d, Var mix) {
-  return Lerp(p, x, d, Broadcast(OneMinus(p, mix), x.rows()));
+// mix * x + (1 - mix) * x before, for several mixes: how v4 and v5 write a token shift.
+template <class... Mix>
+auto MixesKeeping(Pass& p, Var x, ShiftOf which, const Mix&... mix) {
+  return ShiftedLerps(p, x, which, OneMinus(p, mix)...);
 }
 
 }  // namespace linnet

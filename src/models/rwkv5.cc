@@ -1,5 +1,7 @@
 #include "models/rwkv5.h"
 
+#include <algorithm>
+
 namespace linnet {
 
 template <Generation kDialect>
@@ -29,11 +31,18 @@ auto Rwkv5<kDialect>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
 
 template <Generation kDialect>
 Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
-  const Var d = Shift(p, x, ShiftOf::kTimeMix);
-  const auto mix = [&](Var keep) { return MixKeeping(p, x, d, keep); };
-  const Var r = Linear(p, mix(w.mix_r), w.receptance);
-  const Var k = Linear(p, mix(w.mix_k), w.key);
-  const Var v = Linear(p, mix(w.mix_v), w.value);
+  const auto mix = [&](const auto&... keep) {
+    return MixesKeeping(p, x, ShiftOf::kTimeMix, w.mix_r, w.mix_k, w.mix_v, keep...);
+  };
+  std::array<Var, 4> mixes;  // of r, k, v and the gate
+  if constexpr (kGate) {
+    mixes = mix(w.mix_g);
+  } else {
+    std::ranges::copy(mix(), mixes.begin());
+  }
+  const Var r = Linear(p, mixes[0], w.receptance);
+  const Var k = Linear(p, mixes[1], w.key);
+  const Var v = Linear(p, mixes[2], w.value);
   Var decay = ExpNegExp(p, w.decay);
   Var u = w.log_first ? Exp(p, w.first) : w.first;
   if constexpr (!kPerChannel) {
@@ -42,15 +51,14 @@ Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Ca
   }
   Var y = Wkv6(p, r, Broadcast(decay, x.rows()), k, v, u, c.heads);
   y = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
-  if constexpr (kGate) y = Mul(p, y, Silu(p, Linear(p, mix(w.mix_g), w.gate)));
+  if constexpr (kGate) y = Mul(p, y, Silu(p, Linear(p, mixes[3], w.gate)));
   return Linear(p, y, w.output);
 }
 
 template <Generation kDialect>
 Var Rwkv5<kDialect>::ChannelMix(Pass& p, const Layer& w, Var x) {
-  const Var d = Shift(p, x, ShiftOf::kChannelMix);
-  return GatedChannelMix(p, w.ffn, MixKeeping(p, x, d, w.ffn.mix_k),
-                         MixKeeping(p, x, d, w.ffn.mix_r));
+  const auto [x_k, x_r] = MixesKeeping(p, x, ShiftOf::kChannelMix, w.ffn.mix_k, w.ffn.mix_r);
+  return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 
 template struct Rwkv5<Generation::k50>;

@@ -48,9 +48,8 @@ Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
 }
 
 Var Rwkv6::ChannelMix(Pass& p, const Layer& w, Var x) {
-  const Var d = Shift(p, x, ShiftOf::kChannelMix);
-  return GatedChannelMix(p, w.ffn, Lerp(p, x, d, Broadcast(w.ffn.mix_k, x.rows())),
-                         Lerp(p, x, d, Broadcast(w.ffn.mix_r, x.rows())));
+  const auto [x_k, x_r] = ShiftedLerps(p, x, ShiftOf::kChannelMix, w.ffn.mix_k, w.ffn.mix_r);
+  return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 
 static_assert(GenerationOfRwkv<Rwkv6>);

@@ -42,19 +42,18 @@ Rwkv7::Layer Rwkv7::Bind(Binder& b, const Config& c, size_t layer) {
 
 Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry) {
   const size_t T = x.rows();
-  const Var d = Shift(p, x, ShiftOf::kTimeMix);
-  const auto mix = [&](Var mu) { return Lerp(p, x, d, Broadcast(mu, T)); };
+  const auto [x_r, x_w, x_k, x_v, x_a, x_g] =
+      ShiftedLerps(p, x, ShiftOf::kTimeMix, l.x_r, l.x_w, l.x_k, l.x_v, l.x_a, l.x_g);
   const auto row = [&](Var param) { return Broadcast(param, T); };
   const auto biased = [&](Var y, const LowRank& m) {
     return Add(p, Linear(p, y, m.second), row(m.bias));
   };
-  const Var r = Linear(p, mix(l.x_r), l.receptance);
-  const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, mix(l.x_w), l.w.first)), l.w));
-  Var k = Linear(p, mix(l.x_k), l.key);
-  const Var x_v = mix(l.x_v);
+  const Var r = Linear(p, x_r, l.receptance);
+  const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, x_w, l.w.first)), l.w));
+  Var k = Linear(p, x_k, l.key);
   Var v = Linear(p, x_v, l.value);
-  const Var a = Sigmoid(p, biased(Linear(p, mix(l.x_a), l.a.first), l.a));
-  const Var g = Linear(p, Sigmoid(p, Linear(p, mix(l.x_g), l.g.first)), l.g.second);
+  const Var a = Sigmoid(p, biased(Linear(p, x_a, l.a.first), l.a));
+  const Var g = Linear(p, Sigmoid(p, Linear(p, x_g, l.g.first)), l.g.second);
   if (l.is_first) {
     carry.v_first = v;
   } else {
@@ -70,8 +69,8 @@ Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry
 }
 
 Var Rwkv7::ChannelMix(Pass& p, const Layer& l, Var x) {
-  const Var d = Shift(p, x, ShiftOf::kChannelMix);
-  const Var k = Linear(p, Lerp(p, x, d, Broadcast(l.ffn_x_k, x.rows())), l.ffn_key);
+  const auto [x_k] = ShiftedLerps(p, x, ShiftOf::kChannelMix, l.ffn_x_k);
+  const Var k = Linear(p, x_k, l.ffn_key);
   return Linear(p, ReluSquared(p, k), l.ffn_value);
 }
 

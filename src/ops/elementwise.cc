@@ -1,59 +1,49 @@
-#include <cmath>
-
+#include "kernels/back_rows.h"
 #include "kernels/rows.h"
+#include "ops/back_rows.h"
 #include "ops/ops.h"
 
 namespace linnet {
 namespace {
 
-// g[t][c] += f(t, c). Over columns, so that a Broadcast row, whose rows are one,
-// sums over t in order and on one thread.
-template <class F>
-void Accumulate(const Pass& p, Mat<float> g, const F& f) {
-  if (g.empty()) return;
-  p.ForColumns(g.cols, g.rows * g.cols, [&](size_t begin, size_t end) {
-    for (size_t t = 0; t < g.rows; ++t) {
-      float* row = g.Row(t);
-      for (size_t c = begin; c < end; ++c) row[c] += f(t, c);
-    }
-  });
-}
-
-// y = kernel(x); dx += dy * slope(x, y).
-template <class Kernel, class Slope>
-Var Map(Pass& p, Var x, const Kernel& kernel, const Slope& slope) {
+// y = kernel(x); dx += dy * slope.
+template <class Kernel>
+Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   const Var y = p.New(x.rows(), x.cols());
   p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) kernel(x.v.Row(t), x.cols(), y.v.Row(t));
   });
   p.OnBackward([&p, x, y, slope] {
-    Accumulate(p, x.g, [&](size_t t, size_t c) {
-      return y.g.Row(t)[c] * slope(x.v.Row(t)[c], y.v.Row(t)[c]);
-    });
+    if (!x.tracked()) return;
+    BackRows<1>(
+        p, y.rows(), y.cols(), kLine, {x.g}, [&](size_t t, size_t col, size_t n, const auto& to) {
+          AddSlopeRow(slope, x.v.Row(t) + col, y.v.Row(t) + col, y.g.Row(t) + col, n, to[0]);
+        });
   });
   return y;
 }
 
-// y = kernel(a, b); da += dy * slope_a(a, b), db likewise.
-template <class Kernel, class SlopeA, class SlopeB>
-Var Map2(Pass& p, Var a, Var b, const Kernel& kernel, const SlopeA& slope_a,
-         const SlopeB& slope_b) {
+// y = kernel(a, b); back(dy, a, b, n, da, db) adds to the gradients of a row, null where not
+// wanted.
+template <class Kernel, class Back>
+Var Map2(Pass& p, Var a, Var b, const Kernel& kernel, const Back& back) {
   const Var y = p.New(a.rows(), a.cols());
   p.ForRows(a.rows(), 2 * a.rows() * a.cols(), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) kernel(a.v.Row(t), b.v.Row(t), a.cols(), y.v.Row(t));
   });
-  p.OnBackward([&p, a, b, y, slope_a, slope_b] {
-    Accumulate(p, a.g, [&](size_t t, size_t c) {
-      return y.g.Row(t)[c] * slope_a(a.v.Row(t)[c], b.v.Row(t)[c]);
-    });
-    Accumulate(p, b.g, [&](size_t t, size_t c) {
-      return y.g.Row(t)[c] * slope_b(a.v.Row(t)[c], b.v.Row(t)[c]);
-    });
+  p.OnBackward([&p, a, b, y, back] {
+    BackRows<2>(p, y.rows(), y.cols(), kLine, {a.g, b.g},
+                [&](size_t t, size_t col, size_t n, const auto& to) {
+                  back(y.g.Row(t) + col, a.v.Row(t) + col, b.v.Row(t) + col, n, to[0], to[1]);
+                });
   });
   return y;
 }
 
-constexpr auto kOne = [](float, float) { return 1.0f; };
+// dx += dy.
+void PassOn(const float* dy, size_t n, float* dx) {
+  if (dx != nullptr) AddRow(dx, dy, n, dx);
+}
 
 }  // namespace
 
@@ -95,14 +85,27 @@ Var Lerp(Pass& p, Var x, Var d, Var mu) {
     }
   });
   p.OnBackward([&p, x, d, mu, y] {
-    Accumulate(p, x.g, [&](size_t t, size_t c) { return y.g.Row(t)[c]; });
-    Accumulate(p, d.g, [&](size_t t, size_t c) { return y.g.Row(t)[c] * mu.v.Row(t)[c]; });
-    Accumulate(p, mu.g, [&](size_t t, size_t c) { return y.g.Row(t)[c] * d.v.Row(t)[c]; });
+    BackRows<3>(p, y.rows(), y.cols(), kLine, {x.g, d.g, mu.g},
+                [&](size_t t, size_t col, size_t n, const auto& to) {
+                  const float *dy = y.g.Row(t) + col, *D = d.v.Row(t) + col, *M = mu.v.Row(t) + col;
+                  if (to[0] != nullptr && to[1] != nullptr && to[2] != nullptr) {
+                    return LerpBackRow(dy, D, M, n, to[0], to[1], to[2]);
+                  }
+                  PassOn(dy, n, to[0]);
+                  if (to[1] != nullptr) AddProductRow(dy, M, n, to[1]);
+                  if (to[2] != nullptr) AddProductRow(dy, D, n, to[2]);
+                });
   });
   return y;
 }
 
-Var Add(Pass& p, Var a, Var b) { return Map2(p, a, b, AddRow, kOne, kOne); }
+Var Add(Pass& p, Var a, Var b) {
+  return Map2(p, a, b, AddRow,
+              [](const float* dy, const float*, const float*, size_t n, float* da, float* db) {
+                PassOn(dy, n, da);
+                PassOn(dy, n, db);
+              });
+}
 
 Var Residual(Pass& p, Var x, Var y) {
   if (p.tape != nullptr) return Add(p, x, y);
@@ -113,60 +116,42 @@ Var Residual(Pass& p, Var x, Var y) {
 }
 
 Var Sub(Pass& p, Var a, Var b) {
-  return Map2(p, a, b, SubRow, kOne, [](float, float) { return -1.0f; });
+  return Map2(p, a, b, SubRow,
+              [](const float* dy, const float*, const float*, size_t n, float* da, float* db) {
+                PassOn(dy, n, da);
+                if (db != nullptr) SubRow(db, dy, n, db);
+              });
 }
 
 Var Mul(Pass& p, Var a, Var b) {
-  return Map2(
-      p, a, b, MulRow, [](float, float y) { return y; }, [](float x, float) { return x; });
+  return Map2(p, a, b, MulRow,
+              [](const float* dy, const float* A, const float* B, size_t n, float* da, float* db) {
+                if (da != nullptr) AddProductRow(dy, B, n, da);
+                if (db != nullptr) AddProductRow(dy, A, n, db);
+              });
 }
 
 Var Neg(Pass& p, Var x) {
   const auto kernel = [](const float* in, size_t n, float* y) { ScaleRow(in, -1.0f, n, y); };
-  return Map(p, x, kernel, [](float, float) { return -1.0f; });
+  return Map(p, x, kernel, Slope::kMinusOne);
 }
 
-Var OneMinus(Pass& p, Var x) {
-  return Map(p, x, OneMinusRow, [](float, float) { return -1.0f; });
-}
+Var OneMinus(Pass& p, Var x) { return Map(p, x, OneMinusRow, Slope::kMinusOne); }
 
-Var Exp(Pass& p, Var x) {
-  return Map(p, x, ExpRow, [](float, float y) { return y; });
-}
+Var Exp(Pass& p, Var x) { return Map(p, x, ExpRow, Slope::kOutput); }
 
-Var Sigmoid(Pass& p, Var x) {
-  return Map(p, x, SigmoidRow, [](float, float y) { return y * (1 - y); });
-}
+Var Sigmoid(Pass& p, Var x) { return Map(p, x, SigmoidRow, Slope::kSigmoid); }
 
-Var Tanh(Pass& p, Var x) {
-  return Map(p, x, TanhRow, [](float, float y) { return 1 - y * y; });
-}
+Var Tanh(Pass& p, Var x) { return Map(p, x, TanhRow, Slope::kTanh); }
 
-Var Silu(Pass& p, Var x) {
-  return Map(p, x, SiluRow, [](float v, float) {
-    const float s = 1 / (1 + std::exp(-v));
-    return s * (1 + v * (1 - s));
-  });
-}
+Var Silu(Pass& p, Var x) { return Map(p, x, SiluRow, Slope::kSilu); }
 
-Var ReluSquared(Pass& p, Var x) {
-  return Map(p, x, ReluSquaredRow, [](float v, float) { return v > 0 ? 2 * v : 0.0f; });
-}
+Var ReluSquared(Pass& p, Var x) { return Map(p, x, ReluSquaredRow, Slope::kReluSquared); }
 
-Var ExpNegExp(Pass& p, Var x) {
-  return Map(p, x, ExpNegExpRow, [](float v, float y) { return -std::exp(v) * y; });
-}
+Var ExpNegExp(Pass& p, Var x) { return Map(p, x, ExpNegExpRow, Slope::kExpNegExp); }
 
-Var NegExp(Pass& p, Var x) {
-  return Map(p, x, NegExpRow, [](float, float y) { return y; });
-}
+Var NegExp(Pass& p, Var x) { return Map(p, x, NegExpRow, Slope::kOutput); }
 
-Var GooseDecay(Pass& p, Var x) {
-  // y = exp(-c s), s = sigmoid(x): y' = -c s (1 - s) y, and c = e^(-1/2).
-  return Map(p, x, GooseDecayRow, [](float v, float y) {
-    const float s = 1 / (1 + std::exp(-v));
-    return -0.60653066f * s * (1 - s) * y;
-  });
-}
+Var GooseDecay(Pass& p, Var x) { return Map(p, x, GooseDecayRow, Slope::kGooseDecay); }
 
 }  // namespace linnet

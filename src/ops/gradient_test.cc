@@ -178,6 +178,15 @@ TEST(OpGradient, ShiftStaysInItsSegment) {
   }
 }
 
+TEST(OpGradient, ShiftedLerps) {
+  for (const ShiftOf which : {ShiftOf::kTimeMix, ShiftOf::kChannelMix}) {
+    Checker({kRowsIn, kRow, kRow}, [which](Pass& p, const auto& x) {
+      const auto [a, b] = ShiftedLerps(p, x[0], which, x[1], x[2]);
+      return Mul(p, a, b);
+    }).Check();
+  }
+}
+
 TEST(OpGradient, Norms) {
   for (const size_t groups : {size_t{1}, kHeads}) {
     Checker({kRowsIn, kRow, kRow}, [groups](Pass& p, const auto& x) {

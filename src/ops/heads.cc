@@ -1,15 +1,10 @@
-#include <algorithm>
-#include <cmath>
-
+#include "kernels/back_rows.h"
 #include "kernels/rows.h"
+#include "ops/back_rows.h"
 #include "ops/ops.h"
 
 namespace linnet {
 namespace {
-
-constexpr float kMinNorm = 1e-12f;
-
-float NormOf(const float* x, size_t n) { return std::max(std::sqrt(Dot(x, x, n)), kMinNorm); }
 
 // sum over the head of r * k * u.
 float Bonus(const float* r, const float* k, const float* u, size_t n) { return Dot3(r, k, u, n); }
@@ -24,15 +19,15 @@ Var NormalizeHeads(Pass& p, Var x, size_t heads) {
       NormalizeRow(x.v.Row(t), x.cols(), heads, y.v.Row(t));
     }
   });
-  p.OnBackward([x, y, n] {
-    for (size_t t = 0; t < x.rows(); ++t) {
-      for (size_t at = 0; at < x.cols(); at += n) {
-        const float *out = y.v.Row(t) + at, *dy = y.g.Row(t) + at;
-        const float norm = NormOf(x.v.Row(t) + at, n);
-        const float along = norm > kMinNorm ? Dot(out, dy, n) : 0.0f;
-        for (size_t i = 0; i < n; ++i) x.g.Row(t)[at + i] += (dy[i] - out[i] * along) / norm;
+  p.OnBackward([&p, x, y, n] {
+    if (!x.tracked()) return;
+    p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; ++t) {
+        for (size_t at = 0; at < x.cols(); at += n) {
+          NormalizeBackRow(x.v.Row(t) + at, y.v.Row(t) + at, y.g.Row(t) + at, n, x.g.Row(t) + at);
+        }
       }
-    }
+    });
   });
   return y;
 }
@@ -50,21 +45,19 @@ Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads) {
       }
     }
   });
-  p.OnBackward([y, r, k, v, u, out, n] {
-    for (size_t t = 0; t < y.rows(); ++t) {
-      for (size_t at = 0; at < y.cols(); at += n) {
-        const float *R = r.v.Row(t) + at, *K = k.v.Row(t) + at, *V = v.v.Row(t) + at;
-        const float *U = u.v.data + at, *g = out.g.Row(t) + at;
-        const float s = Bonus(R, K, U, n), ds = Dot(g, V, n);
-        for (size_t i = 0; i < n; ++i) {
-          y.g.Row(t)[at + i] += g[i];
-          v.g.Row(t)[at + i] += s * g[i];
-          r.g.Row(t)[at + i] += ds * K[i] * U[i];
-          k.g.Row(t)[at + i] += ds * R[i] * U[i];
-          if (u.tracked()) u.g.data[at + i] += ds * R[i] * K[i];
-        }
-      }
-    }
+  p.OnBackward([&p, y, r, k, v, u, out, n] {
+    const Var shared = u.tracked() ? Broadcast(u, out.rows()) : u;
+    BackRows<5>(p, out.rows(), out.cols(), n, {y.g, r.g, k.g, v.g, shared.g},
+                [&](size_t t, size_t col, size_t count, const auto& to) {
+                  const auto from = [&](float* g, size_t at) { return g == nullptr ? g : g + at; };
+                  for (size_t at = 0; at < count; at += n) {
+                    const auto head = [&](const Mat<float>& x) { return x.Row(t) + col + at; };
+                    BonusBackRow(
+                        {head(r.v), head(k.v), head(v.v), u.v.data + col + at, head(out.g)}, n,
+                        {from(to[0], at), from(to[1], at), from(to[2], at), from(to[3], at),
+                         from(to[4], at)});
+                  }
+                });
   });
   return out;
 }

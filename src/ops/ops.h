@@ -6,6 +6,7 @@
 #ifndef LINNET_OPS_OPS_H_
 #define LINNET_OPS_OPS_H_
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -33,6 +34,17 @@ Var Columns(Var x, size_t begin, size_t count);
 
 // x + d * mu.
 Var Lerp(Pass& p, Var x, Var d, Var mu);
+
+// Lerp(x, Shift(x), mu) for several rows mu [1, C], in one sweep and with the same bits: the mixes
+// whose weights are parameters. `mixes` as many as `mu`, at most 6.
+void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const Var> mu, std::span<Var> mixes);
+template <class... Mu>
+std::array<Var, sizeof...(Mu)> ShiftedLerps(Pass& p, Var x, ShiftOf which, const Mu&... mu) {
+  const Var all[] = {mu...};
+  std::array<Var, sizeof...(Mu)> mixes;
+  ShiftedLerpsInto(p, x, which, all, mixes);
+  return mixes;
+}
 
 Var Add(Pass& p, Var a, Var b);
 // x + y, the residual stream; in inference it overwrites x, which must not be a parameter.

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "kernels/back_rows.h"
+#include "kernels/rows.h"
 #include "ops/ops.h"
 
 namespace linnet {
@@ -10,20 +12,23 @@ std::span<float> Carried(const LayerState& s, ShiftOf which) {
 }
 
 void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
+  const size_t n = x.cols();
   for (const Segment& s : p.segments) {
-    const size_t end = s.begin + s.len;
-    for (size_t t = s.begin; t < end; ++t) {
-      for (size_t c = 0; c < x.cols(); ++c) {
-        const float next = t + 1 < end ? d.g.Row(t + 1)[c] : 0.0f;
-        x.g.Row(t)[c] += next - d.g.Row(t)[c];
+    const size_t last = s.begin + s.len - 1;
+    p.ForRows(s.len, 4 * s.len * n, [&](size_t begin, size_t end) {
+      for (size_t t = s.begin + begin; t < s.begin + end; ++t) {
+        float* to = x.g.Row(t);
+        if (t < last) {
+          AddDifferenceRow(d.g.Row(t + 1), d.g.Row(t), n, to);
+        } else {
+          SubRow(to, d.g.Row(t), n, to);
+        }
       }
-    }
+    });
     if (s.state_grad == nullptr) continue;
     const auto carried = Carried(p.layout.Layer(s.state_grad, layer), which);
-    for (size_t c = 0; c < x.cols(); ++c) {
-      x.g.Row(end - 1)[c] += carried[c];
-      carried[c] = d.g.Row(s.begin)[c];
-    }
+    AddRow(x.g.Row(last), carried.data(), n, x.g.Row(last));
+    std::copy_n(d.g.Row(s.begin), n, carried.data());
   }
 }
 
@@ -31,16 +36,16 @@ void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
 
 Var Shift(Pass& p, Var x, ShiftOf which) {
   const Var d = p.New(x.rows(), x.cols());
-  for (const Segment& s : p.segments) {
-    const auto carried = Carried(p.StateOf(s), which);
-    const float* last = carried.data();
-    for (size_t t = s.begin; t < s.begin + s.len; ++t) {
-      const float* now = x.v.Row(t);
-      float* out = d.v.Row(t);
-      for (size_t c = 0; c < x.cols(); ++c) out[c] = last[c] - now[c];
-      last = now;
+  p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+    for (const Segment& s : p.segments) {
+      const float* state = Carried(p.StateOf(s), which).data();
+      for (size_t t = std::max(begin, s.begin); t < std::min(end, s.begin + s.len); ++t) {
+        SubRow(t == s.begin ? state : x.v.Row(t - 1), x.v.Row(t), x.cols(), d.v.Row(t));
+      }
     }
-    std::copy_n(last, x.cols(), carried.data());
+  });
+  for (const Segment& s : p.segments) {
+    std::copy_n(x.v.Row(s.begin + s.len - 1), x.cols(), Carried(p.StateOf(s), which).data());
   }
   p.OnBackward([&p, x, d, which, layer = p.layer] { ShiftBackward(p, x, d, which, layer); });
   return d;

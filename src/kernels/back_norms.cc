@@ -1,0 +1,146 @@
+#include "kernels/back_rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/back_norms.cc"
+#include "kernels/targets.h"
+//
+#include "hwy/foreach_target.h"  // must come before highway.h
+//
+#include <algorithm>
+#include <cmath>
+
+#include "hwy/highway.h"
+#include "kernels/map-inl.h"
+#include "kernels/sum-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// sum of dy gain z, z = (x - mean) inverse.
+struct AddAlong {
+  Moments moments;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V sum, V x, V dy, V gain) const {
+    const V z = hn::Mul(hn::Sub(x, hn::Set(d, moments.mean)), hn::Set(d, moments.inverse));
+    return hn::MulAdd(hn::Mul(dy, gain), z, sum);
+  }
+};
+
+// dx += inverse (dy gain - level - z along): `level` and `along` are means over the group.
+void NormBackGroup(const float* x, const float* dy, const float* gain, Moments moments, float level,
+                   float along, size_t n, float* dx) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto mean = hn::Set(d, moments.mean), inverse = hn::Set(d, moments.inverse);
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t count = std::min(lanes, n - i);
+    const auto load = [&](const float* from) HWY_ATTR {
+      return count == lanes ? hn::LoadU(d, from + i) : LoadPart(d, from + i, count, 0.0f);
+    };
+    const auto z = hn::Mul(hn::Sub(load(x), mean), inverse);
+    auto slope = hn::MulSub(load(dy), load(gain), hn::Set(d, level));
+    slope = hn::NegMulAdd(z, hn::Set(d, along), slope);
+    const auto sum = hn::MulAdd(inverse, slope, load(dx));
+    if (count == lanes) {
+      hn::StoreU(sum, d, dx + i);
+    } else {
+      StorePart(sum, d, dx + i, count);
+    }
+  }
+}
+
+void NormBack(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
+              float eps, float* dx, Moments* moments) {
+  const size_t size = n / groups;
+  const float count = static_cast<float>(size);
+  for (size_t g = 0; g < groups; ++g) {
+    const size_t at = g * size;
+    const float mean = SumOver(AddValue(), 0.0f, size, x + at) / count;
+    const float variance = SumOver(AddSquare{mean}, mean, size, x + at) / count;
+    moments[g] = {mean, 1.0f / std::sqrt(variance + eps)};
+    if (dx == nullptr) continue;
+    const float level = SumOver(AddProduct(), 0.0f, size, dy + at, gain + at) / count;
+    const float along =
+        SumOver(AddAlong{moments[g]}, 0.0f, size, x + at, dy + at, gain + at) / count;
+    NormBackGroup(x + at, dy + at, gain + at, moments[g], level, along, size, dx + at);
+  }
+}
+
+struct NormalizeBackOf {
+  float inverse, along;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V dy, V y, V dx) const {
+    const V across = hn::NegMulAdd(y, hn::Set(d, along), dy);
+    return hn::MulAdd(across, hn::Set(d, inverse), dx);
+  }
+};
+
+void NormalizeBack(const float* x, const float* y, const float* dy, size_t n, float* dx) {
+  constexpr float kSmallest = 1e-12f;
+  const float length = std::sqrt(SumOver(AddProduct(), 0.0f, n, x, x));
+  // Below, the divisor is a constant.
+  const float along = length > kSmallest ? SumOver(AddProduct(), 0.0f, n, y, dy) : 0.0f;
+  MapRow(dy, y, dx, n, dx, NormalizeBackOf{1.0f / std::max(length, kSmallest), along});
+}
+
+// to += (scale a) b; a and b are rows of the head.
+struct AddScaledProductOf {
+  float scale;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V b, V to) const {
+    return hn::MulAdd(hn::Mul(hn::Set(d, scale), a), b, to);
+  }
+};
+
+struct AddScaledOf {
+  float scale;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V to) const {
+    return hn::MulAdd(hn::Set(d, scale), a, to);
+  }
+};
+
+struct AddOf {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V a, V to) const {
+    return hn::Add(to, a);
+  }
+};
+
+void BonusBack(const BonusRows& in, size_t n, const BonusGradients& to) {
+  const float s = SumOver(AddProduct(), 0.0f, n, in.r, in.k, in.u);
+  const float ds = SumOver(AddProduct(), 0.0f, n, in.g, in.v);
+  const AddScaledProductOf product{ds};
+  if (to.y != nullptr) MapRow(in.g, to.y, n, to.y, AddOf());
+  if (to.v != nullptr) MapRow(in.g, to.v, n, to.v, AddScaledOf{s});
+  if (to.r != nullptr) MapRow(in.k, in.u, to.r, n, to.r, product);
+  if (to.k != nullptr) MapRow(in.r, in.u, to.k, n, to.k, product);
+  if (to.u != nullptr) MapRow(in.r, in.k, to.u, n, to.u, product);
+}
+
+}  // namespace
+}  // namespace linnet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet {
+HWY_EXPORT(NormBack);
+HWY_EXPORT(NormalizeBack);
+HWY_EXPORT(BonusBack);
+
+void NormBackRow(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
+                 float eps, float* dx, Moments* moments) noexcept {
+  HWY_DYNAMIC_DISPATCH(NormBack)(x, dy, n, groups, gain, eps, dx, moments);
+}
+void NormalizeBackRow(const float* x, const float* y, const float* dy, size_t n,
+                      float* dx) noexcept {
+  HWY_DYNAMIC_DISPATCH(NormalizeBack)(x, y, dy, n, dx);
+}
+void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept {
+  HWY_DYNAMIC_DISPATCH(BonusBack)(in, n, to);
+}
+
+}  // namespace linnet
+#endif  // HWY_ONCE

@@ -1,0 +1,71 @@
+// Backward maps over one row of f32 values: each adds a product of slopes to a gradient.
+//
+// As in rows.h, every value depends on those at its own place alone, unless said otherwise, so a
+// row may be cut anywhere and gives the same bits. What is added to may not overlap the rest.
+#ifndef LINNET_KERNELS_BACK_ROWS_H_
+#define LINNET_KERNELS_BACK_ROWS_H_
+
+#include <cstddef>
+
+namespace linnet {
+
+// The maps of rows.h by what their slope is made of: the input x, the output y, or both.
+enum class Slope {
+  kMinusOne,
+  kOutput,       // exp, -exp: y
+  kSigmoid,      // y (1 - y)
+  kTanh,         // 1 - y²
+  kSilu,         // s (1 + x (1 - s)), s = sigmoid(x)
+  kReluSquared,  // 2 max(x, 0)
+  kExpNegExp,    // -exp(x) y
+  kGooseDecay,   // -e^(-1/2) s (1 - s) y, s = sigmoid(x)
+};
+
+// dx += dy slope(x, y).
+void AddSlopeRow(Slope slope, const float* x, const float* y, const float* dy, size_t n,
+                 float* dx) noexcept;
+
+// y += a b.
+void AddProductRow(const float* a, const float* b, size_t n, float* y) noexcept;
+// y += a - b.
+void AddDifferenceRow(const float* a, const float* b, size_t n, float* y) noexcept;
+
+// Of y = x + d mu: dx += dy, dd += dy mu, dmu += dy d.
+void LerpBackRow(const float* dy, const float* d, const float* mu, size_t n, float* dx, float* dd,
+                 float* dmu) noexcept;
+
+// Token shift and up to kMaxMixes mixes of it: y[i] = x + (last - x) mu[i].
+inline constexpr size_t kMaxMixes = 6;
+void MixRow(const float* x, const float* last, const float* const* mu, size_t mixes, size_t n,
+            float* const* y) noexcept;
+// dx += sum over i of dy[i] (1 - mu[i]), dlast += sum of dy[i] mu[i], dmu[i] += dy[i] (last - x).
+void MixBackRow(const float* const* dy, const float* x, const float* last, const float* const* mu,
+                size_t mixes, size_t n, float* dx, float* dlast, float* const* dmu) noexcept;
+
+// Where NormRow's groups lie: their mean and 1 / sqrt(variance + eps).
+struct Moments {
+  float mean, inverse;
+};
+// dx of NormRow, whose groups are not cut; `moments` [groups] are for NormParamsBackRow.
+void NormBackRow(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
+                 float eps, float* dx, Moments* moments) noexcept;
+// Within one group: dgain += dy (x - mean) inverse, dbias += dy.
+void NormParamsBackRow(const float* x, const float* dy, Moments moments, size_t n, float* dgain,
+                       float* dbias) noexcept;
+
+// dx of NormalizeRow, of one group with output y.
+void NormalizeBackRow(const float* x, const float* y, const float* dy, size_t n,
+                      float* dx) noexcept;
+
+// One head of out = y + (sum of r k u) v, whose gradient g is.
+struct BonusRows {
+  const float *r, *k, *v, *u, *g;
+};
+struct BonusGradients {
+  float *y, *r, *k, *v, *u;
+};
+void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept;
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_BACK_ROWS_H_

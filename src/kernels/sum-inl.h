@@ -1,0 +1,86 @@
+// Sums over rows in an order that depends on their length alone.
+#if defined(LINNET_KERNELS_SUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_KERNELS_SUM_INL_H_
+#undef LINNET_KERNELS_SUM_INL_H_
+#else
+#define LINNET_KERNELS_SUM_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "hwy/highway.h"
+#include "kernels/map-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Sums run in 32 interleaved partial sums, whatever the vector length: value i is added to sum
+// i % 32, and the 32 are folded by halves. So the order depends on n alone.
+constexpr size_t kSums = 32;
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadUpTo(D d, const float* x, size_t begin, size_t n, float pad) {
+  if (begin + hn::Lanes(d) <= n) return hn::LoadU(d, x + begin);
+  return LoadPart(d, x + std::min(begin, n), n - std::min(begin, n), pad);
+}
+
+// Folds rows of inputs: sum = f(d, sum, inputs...). `pad` stands for inputs beyond the end.
+template <class F, class... P>
+HWY_INLINE float SumOver(const F& f, float pad, size_t n, const P*... x) {
+  const hn::ScalableTag<float> d;
+  constexpr size_t kLanes = hn::MaxLanes(d), kVectors = kSums / kLanes;
+  hn::Vec<decltype(d)> sum[kVectors];
+  HWY_UNROLL(8)
+  for (size_t v = 0; v < kVectors; ++v) sum[v] = hn::Zero(d);
+  size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[v] = f(d, sum[v], hn::LoadU(d, x + i + v * kLanes)...);
+    }
+  }
+  if (i < n) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[v] = f(d, sum[v], LoadUpTo(d, x, i + v * kLanes, n, pad)...);
+    }
+  }
+  HWY_ALIGN float sums[kSums];
+  for (size_t v = 0; v < kVectors; ++v) hn::Store(sum[v], d, sums + v * kLanes);
+  for (size_t width = kSums / 2; width > 0; width /= 2) {
+    for (size_t lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
+  }
+  return sums[0];
+}
+
+struct AddValue {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V sum, V x) const {
+    return hn::Add(sum, x);
+  }
+};
+
+struct AddProduct {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V sum, V a, V b) const {
+    return hn::MulAdd(a, b, sum);
+  }
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V sum, V a, V b, V c) const {
+    return hn::MulAdd(hn::Mul(a, b), c, sum);
+  }
+};
+
+struct AddSquare {
+  float center;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V sum, V x) const {
+    const V off = hn::Sub(x, hn::Set(d, center));
+    return hn::MulAdd(off, off, sum);
+  }
+};
+
+}  // namespace linnet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LINNET_KERNELS_SUM_INL_H_

@@ -1,0 +1,93 @@
+// The sweep that most backward steps are: over rows, adding to gradients of activations and of
+// parameters.
+#ifndef LINNET_OPS_BACK_ROWS_H_
+#define LINNET_OPS_BACK_ROWS_H_
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "ops/pass.h"
+#include "ops/sum_tree.h"
+
+namespace linnet {
+
+// Sums of `outputs` rows of `cols` values over the rows of the pass, the one way that parameters'
+// gradients are summed: body(row, rows, col, count, sums) adds rows [row, row + rows) of one
+// sequence, in order, to sums, [outputs, count]; add(output, col, count, sum) takes the result.
+// Threads take columns, in multiples of `grain`; `work` as in Pass::ForRows.
+template <class Body, class Take>
+void SumOverRows(const Pass& p, size_t rows, size_t cols, size_t outputs, size_t grain, size_t work,
+                 const Body& body, const Take& take) {
+  const Sequence all{0, rows};
+  const std::span<const Sequence> sequences =
+      p.sequences.empty() ? std::span<const Sequence>{&all, 1} : p.sequences;
+  const auto columns = [&](size_t begin, size_t end) {
+    const size_t count = end - begin, n = outputs * count;
+    std::vector<float> sums((1 + SumTreeDepth(sequences.size())) * n);
+    SumInHalves(
+        0, sequences.size(), n,
+        [&](size_t i, float* to) {
+          std::fill_n(to, n, 0.0f);
+          body(sequences[i].begin, sequences[i].len, begin, count, to);
+        },
+        sums.data(), sums.data() + n);
+    for (size_t i = 0; i < outputs; ++i) take(i, begin, count, sums.data() + i * count);
+  };
+  if (work < Pass::kParallelFloats) {
+    columns(0, cols);
+  } else {
+    p.pool.ForRanges(cols, grain, columns);
+  }
+}
+
+// One row for all: its gradient is a sum.
+inline bool IsShared(const Mat<float>& g) { return g.stride == 0 && g.rows > 1; }
+
+// Calls row(t, col, count, to) for all rows, once for every column: to[i] is where to add the
+// gradient of g[i] that row t gives from column `col` on, null where g[i] is empty. Shared rows
+// gather as SumOverRows has it.
+template <size_t kGradients, class Row>
+void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
+              const std::array<Mat<float>, kGradients>& g, const Row& row) {
+  const size_t work = 4 * rows * cols;
+  using To = std::array<float*, kGradients>;
+  const auto own = [&](size_t t, size_t col, To& to) {
+    for (size_t i = 0; i < kGradients; ++i) to[i] = g[i].empty() ? nullptr : g[i].Row(t) + col;
+  };
+  std::array<size_t, kGradients> shared{};  // their indices
+  size_t sums = 0;
+  for (size_t i = 0; i < kGradients; ++i) {
+    if (!g[i].empty() && IsShared(g[i])) shared[sums++] = i;
+  }
+  if (sums == 0) {
+    return p.ForRows(rows, work, [&](size_t begin, size_t end) {
+      To to;
+      for (size_t t = begin; t < end; ++t) {
+        own(t, 0, to);
+        row(t, size_t{0}, cols, to);
+      }
+    });
+  }
+  SumOverRows(
+      p, rows, cols, sums, grain, work,
+      [&](size_t begin, size_t len, size_t col, size_t count, float* leaf) {
+        To to;
+        for (size_t t = begin; t < begin + len; ++t) {
+          own(t, col, to);
+          for (size_t i = 0; i < sums; ++i) to[shared[i]] = leaf + i * count;
+          row(t, col, count, to);
+        }
+      },
+      [&](size_t i, size_t col, size_t count, const float* sum) {
+        float* to = g[shared[i]].data + col;
+        for (size_t c = 0; c < count; ++c) to[c] += sum[c];
+      });
+}
+
+// Whole cache lines.
+inline constexpr size_t kLine = 16;
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_BACK_ROWS_H_

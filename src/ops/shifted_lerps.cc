@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/back_rows.h"
+#include "kernels/rows.h"
+#include "ops/back_rows.h"
+#include "ops/ops.h"
+
+namespace linnet {
+namespace {
+
+std::span<float> CarriedRow(const LayerState& s, ShiftOf which) {
+  return which == ShiftOf::kTimeMix ? s.att_shift : s.ffn_shift;
+}
+
+struct Mixes {
+  size_t count = 0;
+  std::array<Var, kMaxMixes> mu, y;
+};
+
+// The rows at [t][col] of each, in the order of the mixes.
+using ConstRows = std::array<const float*, kMaxMixes>;
+using Rows = std::array<float*, kMaxMixes>;
+
+// Rows [begin, end) of the pass.
+void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin, size_t end) {
+  ConstRows mu;
+  Rows y;
+  for (size_t i = 0; i < m.count; ++i) mu[i] = m.mu[i].v.data;
+  for (const Segment& s : p.segments) {
+    const float* state = CarriedRow(p.StateOf(s), which).data();
+    for (size_t t = std::max(begin, s.begin); t < std::min(end, s.begin + s.len); ++t) {
+      for (size_t i = 0; i < m.count; ++i) y[i] = m.y[i].v.Row(t);
+      const float* last = t == s.begin ? state : x.v.Row(t - 1);
+      MixRow(x.v.Row(t), last, mu.data(), m.count, x.cols(), y.data());
+    }
+  }
+}
+
+// Rows [row, row + rows) x columns [col, col + count) of one sequence; sums [mixes, count] are of
+// the mixes' weights. `before` [segments, C] holds the rows before the segments, `carried` the
+// same for the gradients of those rows.
+void BackBlock(const Pass& p, Var x, const Mixes& m, const float* before, float* carried,
+               size_t row, size_t rows, size_t col, size_t count, float* sums) {
+  ConstRows mu, dy;
+  Rows dmu;
+  for (size_t i = 0; i < m.count; ++i) {
+    mu[i] = m.mu[i].v.data + col;
+    dmu[i] = sums + i * count;
+  }
+  for (size_t i = 0; i < p.segments.size(); ++i) {
+    const Segment& s = p.segments[i];
+    if (s.begin < row || s.begin >= row + rows) continue;
+    const size_t at = i * x.cols() + col;
+    for (size_t t = s.begin; t < s.begin + s.len; ++t) {
+      for (size_t j = 0; j < m.count; ++j) dy[j] = m.y[j].g.Row(t) + col;
+      const bool first = t == s.begin;
+      MixBackRow(dy.data(), x.v.Row(t) + col, first ? before + at : x.v.Row(t - 1) + col, mu.data(),
+                 m.count, count, x.g.Row(t) + col, first ? carried + at : x.g.Row(t - 1) + col,
+                 dmu.data());
+    }
+  }
+}
+
+void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixes& m,
+                   const float* before) {
+  const size_t C = x.cols(), segments = p.segments.size();
+  const Arena::Mark mark = p.arena.mark();
+  float* carried = p.arena.New<float>(segments * C);
+  std::fill_n(carried, segments * C, 0.0f);
+  SumOverRows(
+      p, x.rows(), C, m.count, kLine, 4 * m.count * x.rows() * C,
+      [&](size_t row, size_t rows, size_t col, size_t count, float* sums) {
+        BackBlock(p, x, m, before, carried, row, rows, col, count, sums);
+      },
+      [&](size_t i, size_t col, size_t count, const float* sum) {
+        const Mat<float>& g = m.mu[i].g;
+        if (!g.empty()) AddRow(g.data + col, sum, count, g.data + col);
+      });
+  for (size_t i = 0; i < segments; ++i) {
+    const Segment& s = p.segments[i];
+    if (s.state_grad == nullptr) continue;
+    const auto state = CarriedRow(p.layout.Layer(s.state_grad, layer), which);
+    float* last = x.g.Row(s.begin + s.len - 1);
+    AddRow(last, state.data(), C, last);
+    std::copy_n(carried + i * C, C, state.data());
+  }
+  p.arena.Rewind(mark);
+}
+
+}  // namespace
+
+void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const Var> mu,
+                      std::span<Var> mixes) {
+  LINNET_CHECK(mu.size() <= kMaxMixes && mixes.size() == mu.size());
+  const size_t C = x.cols();
+  Mixes m{mu.size(), {}, {}};
+  for (size_t i = 0; i < m.count; ++i) {
+    m.mu[i] = mu[i];
+    m.y[i] = mixes[i] = p.New(x.rows(), C);
+  }
+  p.ForRows(x.rows(), (2 + m.count) * x.rows() * C,
+            [&](size_t begin, size_t end) { MixBlock(p, x, which, m, begin, end); });
+  float* before = p.tape == nullptr ? nullptr : p.Scratch(p.segments.size() * C);
+  for (size_t i = 0; i < p.segments.size(); ++i) {
+    const Segment& s = p.segments[i];
+    const auto state = CarriedRow(p.StateOf(s), which);
+    if (before != nullptr) std::copy_n(state.data(), C, before + i * C);
+    std::copy_n(x.v.Row(s.begin + s.len - 1), C, state.data());
+  }
+  p.OnBackward(
+      [&p, x, which, layer = p.layer, m, before] { MixesBackward(p, x, which, layer, m, before); });
+}
+
+}  // namespace linnet
