@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "hwy/highway.h"
+#include "kernels/transpose_four-inl.h"
 #include "tensor/weight.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,43 +31,12 @@ void Transpose(const float* x, size_t stride, float* to) {
 
 #else
 
-using TransposeD = hn::ScalableTag<float>;
-
-// Blocks of four lanes of v to rows `stride` floats apart.
-template <class DV>
-HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, float* to, size_t stride) {
-  if constexpr (hn::MaxLanes(d) <= 4) {
-    hn::StoreU(v, d, to);
-  } else {
-    const hn::Half<DV> half;
-    StoreBlocks(half, hn::LowerHalf(half, v), to, stride);
-    StoreBlocks(half, hn::UpperHalf(half, v), to + stride * (hn::MaxLanes(d) / 8), stride);
-  }
-}
-
-// Four rows of a vector of inputs to a vector of inputs of four rows.
-HWY_INLINE void TransposeFour(const float* x, size_t stride, float* to) {
-  const TransposeD d;
-  const hn::Repartition<double, TransposeD> dd;
-  const auto a = hn::LoadU(d, x), b = hn::LoadU(d, x + stride);
-  const auto c = hn::LoadU(d, x + 2 * stride), e = hn::LoadU(d, x + 3 * stride);
-  const auto ab0 = hn::BitCast(dd, hn::InterleaveLower(d, a, b));
-  const auto ab2 = hn::BitCast(dd, hn::InterleaveUpper(d, a, b));
-  const auto ce0 = hn::BitCast(dd, hn::InterleaveLower(d, c, e));
-  const auto ce2 = hn::BitCast(dd, hn::InterleaveUpper(d, c, e));
-  const size_t next = 4 * kPanelRows;  // a block of four inputs further on
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab0, ce0)), to, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab0, ce0)), to + kPanelRows, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab2, ce2)), to + 2 * kPanelRows, next);
-  StoreBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab2, ce2)), to + 3 * kPanelRows, next);
-}
-
 // kTransposed inputs of 64 rows: source [row][k] to [k][row].
 void Transpose(const float* x, size_t stride, float* to) {
   constexpr size_t kLanes = hn::MaxLanes(TransposeD());
   for (size_t row = 0; row < kPanelRows; row += 4) {
     for (size_t k = 0; k < kTransposed; k += kLanes) {
-      TransposeFour(x + row * stride + k, stride, to + k * kPanelRows + row);
+      TransposeFour(x + row * stride + k, stride, to + k * kPanelRows + row, kPanelRows);
     }
   }
 }

@@ -1,7 +1,5 @@
-#include <algorithm>
-#include <vector>
-
 #include "kernels/wkv.h"
+#include "kernels/wkv_back.h"
 #include "ops/ops.h"
 #include "ops/wkv_grad.h"
 
@@ -18,43 +16,20 @@ struct Inputs {
   size_t heads, n;
 };
 
-// One step back: D is the gradient of the state after token t, and becomes that
-// of `before`. S is kept [key j][value i].
-void StepBack(const Inputs& in, size_t t, size_t head, const float* before, const float* after,
-              float* D) {
-  const size_t n = in.n, at = head * n;
-  const auto value = [&](const Var& x) { return x.v.Row(t) + at; };
-  const float *r = value(in.r), *w = value(in.w), *k = value(in.k), *v = value(in.v);
-  const float *a = value(in.a), *b = value(in.b), *dy = in.y.g.Row(t) + at;
-  float sa[kMaxHeadSize] = {}, dsa[kMaxHeadSize] = {}, dv[kMaxHeadSize] = {};
-  for (size_t j = 0; j < n; ++j) {
-    for (size_t i = 0; i < n; ++i) sa[i] += before[j * n + i] * a[j];
-  }
-  for (size_t j = 0; j < n; ++j) {
-    float *row = D + j * n, dr = 0, dw = 0, dk = 0, db = 0;
-    for (size_t i = 0; i < n; ++i) {
-      dr += after[j * n + i] * dy[i];
-      row[i] += r[j] * dy[i];
-      dw += row[i] * before[j * n + i];
-      dk += row[i] * v[i];
-      db += row[i] * sa[i];
-      dv[i] += row[i] * k[j];
-      dsa[i] += row[i] * b[j];
-    }
-    in.r.g.Row(t)[at + j] += dr;
-    in.w.g.Row(t)[at + j] += dw;
-    in.k.g.Row(t)[at + j] += dk;
-    in.b.g.Row(t)[at + j] += db;
-  }
-  for (size_t j = 0; j < n; ++j) {
-    float *row = D + j * n, da = 0;
-    for (size_t i = 0; i < n; ++i) {
-      da += before[j * n + i] * dsa[i];
-      row[i] = row[i] * w[j] + a[j] * dsa[i];
-    }
-    in.a.g.Row(t)[at + j] += da;
-    in.v.g.Row(t)[at + j] += dv[j];
-  }
+void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
+  const size_t n = in.n;
+  BackHeads(p, layer, in.heads, n, Wkv7BackFloats(LongestSegment(p), n),
+            [&](size_t segment, size_t head, float* D, float* scratch) {
+              const Segment& s = p.segments[segment];
+              const auto from = [&](const Var& x) { return Head(x, s.begin, head, n); };
+              const auto to = [&](const Var& x) {
+                return HeadGradients{x.g.Row(s.begin) + head * n, x.g.stride};
+              };
+              const HeadRows dy{to(in.y).data, in.y.g.stride};
+              Wkv7HeadBack({from(in.r), from(in.w), from(in.k), from(in.v), from(in.a), from(in.b)},
+                           dy, s.len, n, initial + (segment * in.heads + head) * n * n, D,
+                           {to(in.r), to(in.w), to(in.k), to(in.v), to(in.a), to(in.b)}, scratch);
+            });
 }
 
 }  // namespace
@@ -68,12 +43,7 @@ Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads) {
   };
   const float* initial = CopyStates(p);
   RunHeads(p, in.y, heads, run);
-  if (initial != nullptr) {
-    RecordHeads(p, in.y, heads, initial, run,
-                [in](size_t t, size_t head, const float* before, const float* after, float* D) {
-                  StepBack(in, t, head, before, after, D);
-                });
-  }
+  p.OnBackward([&p, in, layer = p.layer, initial] { Backward(p, in, layer, initial); });
   return in.y;
 }
 

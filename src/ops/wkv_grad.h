@@ -3,6 +3,7 @@
 #define LINNET_OPS_WKV_GRAD_H_
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "ops/pass.h"
@@ -80,6 +81,47 @@ void RecordHeads(Pass& p, Var y, size_t heads, const float* initial, const Run& 
       }
     });
   });
+}
+
+inline size_t LongestSegment(const Pass& p) {
+  size_t longest = 0;
+  for (const Segment& s : p.segments) longest = std::max(longest, s.len);
+  return longest;
+}
+
+// Backward of every head of every segment, in any order: back(segment, head, D, scratch) takes
+// D [n, n] from the gradient of the head's state after the segment to that of the state before.
+// `floats` of scratch, which live in the arena.
+template <class Back>
+void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t floats,
+               const Back& back) {
+  const size_t size = n * n, tasks = p.segments.size() * heads;
+  const size_t slots = std::min(tasks, p.pool.threads());
+  const Arena::Mark mark = p.arena.mark();
+  std::vector<float*> scratch(slots), states(slots);
+  for (size_t slot = 0; slot < slots; ++slot) {
+    scratch[slot] = p.arena.New<float>(floats);
+    states[slot] = p.arena.New<float>(size);
+  }
+  std::atomic<size_t> next = 0;
+  p.pool.For(slots, [&](size_t slot) {
+    for (size_t task = next++; task < tasks; task = next++) {
+      const Segment& s = p.segments[task / heads];
+      const size_t head = task % heads;
+      float* D = states[slot];
+      float* carried = s.state_grad == nullptr
+                           ? nullptr
+                           : p.layout.Layer(s.state_grad, layer).wkv.data() + head * size;
+      if (carried == nullptr) {
+        std::fill_n(D, size, 0.0f);
+      } else {
+        std::copy_n(carried, size, D);
+      }
+      back(task / heads, head, D, scratch[slot]);
+      if (carried != nullptr) std::copy_n(D, size, carried);
+    }
+  });
+  p.arena.Rewind(mark);
 }
 
 // A copy of the segments' wkv states, for RecordHeads; null without a tape.

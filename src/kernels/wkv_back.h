@@ -1,0 +1,40 @@
+// Backward of the WKV recurrences, a chunk of tokens at a time: small matrix products instead of
+// steps (arXiv:2503.14456 and its appendix; the forms are those of flash-linear-attention).
+#ifndef LINNET_KERNELS_WKV_BACK_H_
+#define LINNET_KERNELS_WKV_BACK_H_
+
+#include <cstddef>
+
+#include "kernels/wkv.h"
+
+namespace linnet {
+
+// One head's part of T rows of gradients, added to.
+struct HeadGradients {
+  float* data;
+  size_t stride;
+  float* Row(size_t t) const { return data + t * stride; }
+};
+
+struct Wkv7Gradients {
+  HeadGradients r, w, k, v, a, b;
+};
+
+// Tokens of a chunk: the shorter it is the more products with the state, the longer the more
+// products of tokens with tokens.
+inline constexpr size_t kWkvChunk = 16;
+
+// Floats of scratch for the functions below, 64-byte aligned.
+size_t Wkv7BackFloats(size_t tokens, size_t n, size_t chunk = kWkvChunk);
+
+// Of Wkv7Head from `state`: adds to the gradients `to` what `dy` [tokens, n] gives, and takes
+// dstate, the gradient of the state after the tokens, to that of the state before. The decay w
+// must be so far from 0 that its product over a chunk, at most 64 tokens, is a normal number; v7's
+// is above 0.545.
+void Wkv7HeadBack(const Wkv7Rows& in, HeadRows dy, size_t tokens, size_t n, const float* state,
+                  float* dstate, const Wkv7Gradients& to, float* scratch,
+                  size_t chunk = kWkvChunk) noexcept;
+
+}  // namespace linnet
+
+#endif  // LINNET_KERNELS_WKV_BACK_H_
