@@ -43,6 +43,7 @@ void AddQuantize(CLI::App& app);
 void AddInspect(CLI::App& app);
 void AddState(CLI::App& app);
 void AddVocab(CLI::App& app);
+void AddData(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have

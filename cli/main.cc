@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   AddInspect(app);
   AddState(app);
   AddVocab(app);
+  AddData(app);
   try {
     app.parse(argc, argv);
     FlushOutput();

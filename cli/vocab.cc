@@ -9,11 +9,12 @@
 
 #include "base/atomic_file.h"
 #include "cli/cli.h"
+#include "cli/documents.h"
 #include "cli/progress.h"
 #include "linnet/tokenizer.h"
 #include "text/tokenizers.h"
 #include "text/vocabulary_file.h"
-#include "train/documents.h"
+#include "train/encode_all.h"
 #include "train/vocabulary_trainer.h"
 
 namespace linnet::cli {
@@ -26,29 +27,11 @@ struct Options {
   std::string chat = "world", out;
 };
 
-// Calls use(document) for each of all inputs.
-template <class F>
-void ReadAll(const Options& o, const char* doing, const F& use) {
-  uint64_t total = 0, before = 0;
-  for (const std::string& input : o.inputs) {
-    total += DocumentReader(input, ChatTemplate::Named(o.chat)).size();
-  }
-  Progress progress(doing, total);
-  Document document;
-  for (const std::string& input : o.inputs) {
-    DocumentReader reader(input, ChatTemplate::Named(o.chat));
-    while (reader.Next(document)) {
-      use(document);
-      progress.Update(before + reader.offset());
-    }
-    before += reader.size();
-  }
-}
-
 void RunTrain(const Options& o) {
+  const InterruptScope interrupt;
   VocabularyTrainer trainer;
-  ReadAll(o, "reading", [&](const Document& document) {
-    for (const DocumentPart& part : document) trainer.Add(part.text);
+  ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
+    for (const DocumentPart& part : document) trainer.Add(part.text());
   });
   std::vector<VocabularyEntry> entries;
   {
@@ -59,12 +42,13 @@ void RunTrain(const Options& o) {
   const auto tokenizer = NewWorldTokenizer(entries);
   uint64_t tokens = 0, bytes = 0, used = 0;
   std::vector<bool> seen(tokenizer->size());
-  ReadAll(o, "measuring", [&](const Document& document) {
+  ForDocuments(o.inputs, o.chat, "measuring", [&](const Document& document) {
     for (const DocumentPart& part : document) {
-      const std::vector<int32_t> ids = tokenizer->Encode(part.text);
-      tokens += ids.size();
-      bytes += part.text.size();
-      for (const int32_t id : ids) seen[static_cast<size_t>(id)] = true;
+      EncodeAll(*tokenizer, part.text(), [&](const std::vector<int32_t>& ids) {
+        tokens += ids.size();
+        for (const int32_t id : ids) seen[static_cast<size_t>(id)] = true;
+      });
+      bytes += part.text().size();
     }
   });
   for (const bool was : seen) used += was ? 1 : 0;

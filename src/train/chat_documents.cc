@@ -78,9 +78,9 @@ std::string ReplyText(const ChatTemplate& chat, const std::string& reply) {
 void Append(Document& document, std::string text, bool learnt) {
   if (text.empty()) return;
   if (!document.empty() && document.back().learnt == learnt) {
-    document.back().text += text;
+    document.back().owned += text;
   } else {
-    document.push_back({std::move(text), learnt});
+    document.push_back({.owned = std::move(text), .learnt = learnt});
   }
 }
 
@@ -109,10 +109,10 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
     for (; at < messages.size() && messages[at].role != Role::kAssistant; ++at) {
       user += user.empty() ? messages[at].text : "\n" + messages[at].text;
     }
+    if (at == messages.size()) break;  // a question that nobody answers
     const std::string prompt = chat.Prompt(user, Think::kNone);
     const size_t stop = replied ? StopIn(chat, prompt) : 0;
     if (replied) Append(document, chat.ReplyEnd() + prompt.substr(0, stop), true);
-    if (at == messages.size()) break;  // a question that nobody answers
     Append(document, prompt.substr(stop), false);
     std::string reply;
     for (; at < messages.size() && messages[at].role == Role::kAssistant; ++at) {
@@ -132,7 +132,7 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
 Document DocumentOf(std::string_view json_line, const ChatTemplate& chat) {
   const json object = json::parse(json_line, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) Fail("not a JSON object");
-  if (object.contains("text")) return {{TextOf(object, "text")}};
+  if (object.contains("text")) return {DocumentPart{.owned = TextOf(object, "text")}};
   if (const char* turns = FirstOf(object, {"messages", "conversations", "conversation"})) {
     return Conversation(MessagesOf(object[turns]), chat);
   }

@@ -74,7 +74,7 @@ bool DocumentReader::NextText(Document& document) {
     while (!text.empty() && (text.front() == '\n' || text.front() == '\r')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
     const bool blank = IsBlank(text);
-    if (!blank) document.push_back({std::string(text)});
+    if (!blank) document.push_back({.mapped = text});
     Advance(ends.next);
     if (!blank) return true;
   }

@@ -16,10 +16,11 @@ namespace linnet {
 // A document is the text of its parts, one after another. Prompts are not
 // learnt: the model reads them, but is not asked to foretell them.
 struct DocumentPart {
-  std::string text;
+  std::string owned = {};
   bool learnt = true;
+  std::string_view mapped = {};  // instead of `owned`: bytes of the file, while its reader lives
 
-  bool operator==(const DocumentPart&) const = default;
+  std::string_view text() const { return mapped.empty() ? std::string_view(owned) : mapped; }
 };
 using Document = std::vector<DocumentPart>;
 
@@ -36,8 +37,8 @@ Document DocumentOf(std::string_view json_line, const ChatTemplate& chat);
 // Reads `.jsonl` (`.ndjson`): a document a line, empty lines skipped; and `.txt`:
 // documents end at a form feed or at a line that is "<|endoftext|>" and nothing
 // else. Line breaks around a document of a .txt are dropped, blank ones skipped;
-// a byte order mark at the front of the file too. One document is in memory at
-// a time.
+// a byte order mark at the front of the file too. A .txt is never copied; of a
+// .jsonl one line is in memory at a time.
 class DocumentReader {
  public:
   // Throws Error kIo, and kBadInput if the name ends otherwise.

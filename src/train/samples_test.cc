@@ -34,6 +34,7 @@ class SamplesTest : public ::testing::Test {
       std::vector<uint8_t> learnt(size, 1);
       std::fill_n(learnt.begin(), std::min(prompt, size), uint8_t{0});
       writer.Append(tokens, learnt);
+      writer.EndDocument();
     }
     writer.Commit();
     return TokenData(folder_ / "data");

@@ -205,17 +205,22 @@ void TokenDataWriter::Append(std::span<const int32_t> tokens, std::span<const ui
   bin_.Write(bytes_);
   mask_.Write(std::as_bytes(learnt));
   masked_ = masked_ || std::find(learnt.begin(), learnt.end(), uint8_t{0}) != learnt.end();
-  uint64_t left = tokens.size();
+  tokens_ += tokens.size();
+}
+
+void TokenDataWriter::EndDocument() {
+  uint64_t left = tokens_ - ended_;
   do {
     const uint64_t size = std::min(left, kLargestEntry);
     sizes_.push_back(static_cast<int32_t>(size));
     left -= size;
   } while (left > 0);
   ends_.push_back(static_cast<int64_t>(sizes_.size()));
-  tokens_ += tokens.size();
+  ended_ = tokens_;
 }
 
 void TokenDataWriter::Commit() {
+  LINNET_CHECK(ended_ == tokens_);
   const fs::path index = Ended(name_, ".idx");
   AtomicFile file(index);
   const auto put = [&](const auto& value) { file.Write(std::as_bytes(std::span(&value, 1))); };

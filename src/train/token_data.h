@@ -85,8 +85,9 @@ class TokenDataWriter {
   // Ids are below `vocab`; up to 65536 they take two bytes. Throws Error kIo, as all members do.
   TokenDataWriter(const std::filesystem::path& name, size_t vocab);
 
-  // One document. `learnt` is as long as `tokens`, 0 or 1 each.
+  // More of the document that is being written. `learnt` is as long as `tokens`, 0 or 1 each.
   void Append(std::span<const int32_t> tokens, std::span<const uint8_t> learnt);
+  void EndDocument();
   void Commit();
 
   // As written so far.
@@ -98,7 +99,7 @@ class TokenDataWriter {
   TokenType type_;
   AtomicFile bin_, mask_;
   bool masked_ = false;
-  uint64_t tokens_ = 0;
+  uint64_t tokens_ = 0, ended_ = 0;  // all, and those of documents that are over
   std::vector<int32_t> sizes_;
   std::vector<int64_t> ends_;  // entries up to the end of each document
   std::vector<std::byte> bytes_;

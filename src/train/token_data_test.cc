@@ -54,6 +54,7 @@ class TokenDataTest : public ::testing::Test {
     TokenDataWriter writer(Path("d"), vocab);
     for (const auto& document : documents) {
       writer.Append(document, std::vector<uint8_t>(document.size(), learnt));
+      writer.EndDocument();
     }
     writer.Commit();
   }
@@ -84,9 +85,12 @@ TEST_F(TokenDataTest, LayoutIsTheReferences) {
 
 TEST_F(TokenDataTest, WhatIsWrittenIsReadBack) {
   TokenDataWriter writer(Path("d"), 300);
-  writer.Append(std::vector<int32_t>{5, 6, 299}, std::vector<uint8_t>{0, 1, 1});
-  writer.Append({}, {});
+  writer.Append(std::vector<int32_t>{5}, std::vector<uint8_t>{0});
+  writer.Append(std::vector<int32_t>{6, 299}, std::vector<uint8_t>{1, 1});
+  writer.EndDocument();
+  writer.EndDocument();
   writer.Append(std::vector<int32_t>{7}, std::vector<uint8_t>{1});
+  writer.EndDocument();
   EXPECT_FALSE(fs::exists(Path("d.idx")));
   EXPECT_FALSE(fs::exists(Path("d.bin")));
   writer.Commit();

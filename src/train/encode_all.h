@@ -1,0 +1,40 @@
+// EncodeAll: the ids of a text of any length, some at a time.
+#ifndef LINNET_TRAIN_ENCODE_ALL_H_
+#define LINNET_TRAIN_ENCODE_ALL_H_
+
+#include <cstddef>
+#include <string_view>
+
+#include "linnet/tokenizer.h"
+
+namespace linnet {
+
+// The front of `text` to encode by itself: all of it if it is short, else what ends in a line break
+// before a letter or digit, where hardly any token goes on.
+inline std::string_view EncodingBlock(std::string_view text, size_t longest = size_t{4} << 20) {
+  if (text.size() <= longest) return text;
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  for (size_t at = longest; at > longest / 2; --at) {
+    if (text[at - 1] == '\n' && is_plain(text[at])) return text.substr(0, at);
+  }
+  // At least no character is cut.
+  size_t at = longest;
+  while (at > longest - 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return text.substr(0, at);
+}
+
+// Calls use(ids) for block after block.
+template <class F>
+void EncodeAll(const Tokenizer& tokenizer, std::string_view text, const F& use) {
+  while (!text.empty()) {
+    const std::string_view block = EncodingBlock(text);
+    use(tokenizer.Encode(block));
+    text.remove_prefix(block.size());
+  }
+}
+
+}  // namespace linnet
+
+#endif  // LINNET_TRAIN_ENCODE_ALL_H_
