@@ -64,19 +64,20 @@ std::vector<Message> MessagesOf(const json& turns) {
   return messages;
 }
 
-// The reply as it stands in the turn: what goes between it and the speaker's name too.
+// The reply as it stands in the turn, with what goes between it and the speaker's name; nothing if
+// it is empty, and then what is learnt is to say nothing.
 std::string ReplyText(const ChatTemplate& chat, const std::string& reply) {
   const std::string none = chat.Past("", "");
   const std::string start = chat.Prompt("", Think::kNone);
   const std::string space =
       none.substr(start.size(), none.size() - start.size() - chat.ReplyEnd().size());
   const auto begin = reply.find_first_not_of(" \t\r\n");
-  if (begin == reply.npos) return space;
+  if (begin == reply.npos) return "";
   return space + reply.substr(begin, reply.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
 void Append(Document& document, std::string text, bool learnt) {
-  if (text.empty()) return;
+  if (text.empty() && !learnt) return;
   if (!document.empty() && document.back().learnt == learnt) {
     document.back().owned += text;
   } else {

@@ -102,6 +102,14 @@ TEST(DocumentOfTest, PromptsAndResponsesByTheirCommonNames) {
   EXPECT_EQ(Shown(R"({"system":"s","question":"q","answer":"a"})"),
             "[System: s\n\nUser: q\n\nAssistant:] a");
   EXPECT_EQ(Shown(R"({"question":"q","answer":"a"})", "qa"), "[Q: q\n\nA:] a");
+  // Of an empty reply its end is learnt.
+  for (const char* chat : {"world", "alpaca-json"}) {
+    const Document silent =
+        DocumentOf(R"({"question":"q","answer":" "})", ChatTemplate::Named(chat));
+    ASSERT_EQ(silent.size(), 2u);
+    EXPECT_TRUE(silent[1].learnt);
+    EXPECT_EQ(silent[1].text(), "");
+  }
 }
 
 TEST(DocumentOfTest, WhatIsNoDocumentIsRefused) {

@@ -1,0 +1,22 @@
+// Indices of tokenized data: every document lies among the tokens.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/check.h"
+#include "linnet/error.h"
+#include "train/token_data.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace linnet;  // NOLINT
+  try {
+    const TokenIndex index(std::as_bytes(std::span(data, size)), "input");
+    LINNET_CHECK(index.Begin(0) == 0 || index.documents() == 0);
+    for (uint64_t i = 0; i < index.documents(); ++i) {
+      LINNET_CHECK(index.Begin(i) <= index.Begin(i + 1));
+    }
+    LINNET_CHECK(index.Begin(index.documents()) == index.tokens());
+  } catch (const Error&) {
+  }
+  return 0;
+}
