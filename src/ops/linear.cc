@@ -11,7 +11,7 @@ void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearPara
   if (x.tracked()) AddProduct(p, dy, TransposedPanels(p, form, w.w), x.g);
   if (!w.g.empty()) {
     if (prepared.form != form) prepared = Prepared(p, form, x.v);
-    AddOuterProduct(p, dy, prepared, w.g);
+    OuterProduct(p, prepared, w.g.cols).AddTo(dy, w.g);
   }
   p.arena.Rewind(mark);
 }

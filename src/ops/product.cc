@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/ggml_tiles.h"
-#include "kernels/panel_sums.h"
+#include "kernels/panel_product.h"
 #include "kernels/repack.h"
 #include "ops/tasks.h"
 
@@ -21,6 +21,40 @@ size_t TaskCount(const Pass& p, const Weight& w, size_t rows) {
   return std::min(w.panels(), wanted);
 }
 
+// How a product of many rows is cut: blocks of rows, as many as stay in L2 while panels pass.
+class Grid {
+ public:
+  struct Part {
+    size_t begin, rows, panel_begin, panel_end;
+  };
+
+  Grid(const Pass& p, const Activations& x, const Weight& w) : all_(x.rows), panels_(w.panels()) {
+    // Steps that suit the tiles of all kernels.
+    constexpr size_t kNearBytes = 768 << 10, kGrain = 96, kMost = 4 * kGrain;
+    const size_t near = std::clamp(kNearBytes / x.stride / kGrain * kGrain, kGrain, kMost);
+    const size_t threads = x.rows * w.rows * w.cols < kSerialMacs ? 1 : p.pool.threads();
+    size_t blocks = (x.rows + near - 1) / near;
+    if (blocks > threads) blocks = (blocks + threads - 1) / threads * threads;
+    rows_ = ((x.rows + blocks - 1) / blocks + 31) / 32 * 32;
+    blocks_ = (x.rows + rows_ - 1) / rows_;
+    groups_ = std::min(panels_, (2 * threads - 1) / blocks_ + 1);
+  }
+
+  size_t tasks() const { return blocks_ * groups_; }
+  size_t scratch_bytes() const { return rows_ * kPanelRows * sizeof(float); }
+  Part Task(size_t task) const {
+    const size_t begin = task / groups_ * rows_, group = task % groups_;
+    return {begin, std::min(rows_, all_ - begin), panels_ * group / groups_,
+            panels_ * (group + 1) / groups_};
+  }
+
+ private:
+  size_t all_, panels_, rows_, blocks_, groups_;
+};
+
+// From so many rows on a product is bound by arithmetic.
+constexpr size_t kManyRows = 64;
+
 // Rows of blocks are decoded two by two, as pairs of inputs want them.
 void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, float* rows) {
   const size_t begin = panel * kPanelRows, end = std::min(w.rows, begin + kPanelRows);
@@ -37,16 +71,54 @@ void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, f
 Activations Prepared(const Pass& p, Activation form, Mat<const float> x) {
   Activations a{form, reinterpret_cast<const std::byte*>(x.data), x.rows, x.stride * sizeof(float)};
   if (form == Activation::kF32) return a;
-  a.stride = ActivationBytes(form, x.cols);
+  // Rows an odd number of lines apart fall on all lines of a cache.
+  a.stride = ActivationBytes(form, x.cols) | 64;
   auto* prepared = p.arena.New<std::byte>(a.stride * x.rows);
   p.ForRows(x.rows, x.rows * x.cols, [&](size_t begin, size_t end) {
-    PrepareActivations(form, x.Rows(begin, end - begin), prepared + begin * a.stride);
+    for (size_t row = begin; row < end; ++row) {
+      PrepareActivations(form, x.Rows(row, 1), prepared + row * a.stride);
+    }
   });
   a.data = prepared;
   return a;
 }
 
+Weight PanelsOf(const Weight& w, size_t begin, size_t end) {
+  Weight part = w;
+  const size_t first = begin * kPanelRows;
+  part.rows = std::min(w.rows, end * kPanelRows) - first;
+  if (w.dtype == DType::kGgml) {
+    part.data += w.cols / ValuesPerBlock(w.block) * BytesPerBlock(w.block) * first;
+  } else {
+    part.data += PanelBytes(w.dtype, w.cols) * begin;
+  }
+  return part;
+}
+
+void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* scratch) {
+  if (x.form != Activation::kBF16) return MatMul(w, x, 0, w.panels(), y);
+  const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
+  for (size_t panel = 0; panel < w.panels(); ++panel) {
+    const size_t output = panel * kPanelRows;
+    const std::byte* from = w.data + panel * panel_bytes;
+    const auto to = y.Columns(output, std::min(kPanelRows, w.rows - output));
+    PanelProduct(x, from, w.cols, {to, false, scratch, from + panel_bytes});
+  }
+}
+
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
+  if (x.form == Activation::kBF16 && x.rows >= kManyRows) {
+    const Grid grid(p, x, w);
+    ForTasks(p, grid.tasks(), grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
+      const auto [begin, rows, panel_begin, panel_end] = grid.Task(task);
+      const size_t output = panel_begin * kPanelRows;
+      const Weight part = PanelsOf(w, panel_begin, panel_end);
+      MultiplyPanels(part, {x.form, x.data + begin * x.stride, rows, x.stride},
+                     y.Rows(begin, rows).Columns(output, part.rows),
+                     reinterpret_cast<float*>(scratch));
+    });
+    return;
+  }
   const size_t tasks = TaskCount(p, w, x.rows), panels = w.panels();
   p.pool.For(tasks, [&](size_t task) {
     MatMul(w, x, panels * task / tasks, panels * (task + 1) / tasks, y);
@@ -81,27 +153,17 @@ Weight TransposedPanels(const Pass& p, Activation form, const Weight& w) {
 }
 
 void AddProduct(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
-  // Rows that stay in L2 while all panels pass: by steps that suit the tiles of all kernels.
-  constexpr size_t kNearBytes = 768 << 10, kGrain = 96, kMost = 4 * kGrain;
-  const size_t near = std::clamp(kNearBytes / x.stride / kGrain * kGrain, kGrain, kMost);
-  const size_t threads = x.rows * w.rows * w.cols < kSerialMacs ? 1 : p.pool.threads();
-  size_t blocks = (x.rows + near - 1) / near;
-  if (blocks > threads) blocks = (blocks + threads - 1) / threads * threads;
-  const size_t rows = ((x.rows + blocks - 1) / blocks + 31) / 32 * 32;
-  blocks = (x.rows + rows - 1) / rows;
-  const size_t groups = std::min(w.panels(), (2 * threads - 1) / blocks + 1);
+  const Grid grid(p, x, w);
   const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
-  ForTasks(p, blocks * groups, rows * kPanelRows * sizeof(float), [&](size_t task, std::byte* to) {
-    const size_t begin = task / groups * rows, group = task % groups;
-    const size_t count = std::min(rows, x.rows - begin);
-    const Activations part{x.form, x.data + begin * x.stride, count, x.stride};
-    auto* sums = reinterpret_cast<float*>(to);
-    const size_t end = w.panels() * (group + 1) / groups;
-    for (size_t panel = w.panels() * group / groups; panel < end; ++panel) {
+  ForTasks(p, grid.tasks(), grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
+    const auto [begin, rows, panel_begin, panel_end] = grid.Task(task);
+    const Activations part{x.form, x.data + begin * x.stride, rows, x.stride};
+    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
       const std::byte* from = w.data + panel * panel_bytes;
-      PanelSums(part, from, w.cols, sums, from + panel_bytes);
       const size_t output = panel * kPanelRows;
-      AddSums(sums, y.Rows(begin, count).Columns(output, std::min(kPanelRows, w.rows - output)));
+      const auto to = y.Rows(begin, rows).Columns(output, std::min(kPanelRows, w.rows - output));
+      PanelProduct(part, from, w.cols,
+                   {to, true, reinterpret_cast<float*>(scratch), from + panel_bytes});
     }
   });
 }

@@ -2,6 +2,9 @@
 #ifndef LINNET_OPS_PRODUCT_H_
 #define LINNET_OPS_PRODUCT_H_
 
+#include <span>
+#include <vector>
+
 #include "kernels/matmul.h"
 #include "ops/pass.h"
 
@@ -12,6 +15,12 @@ Activations Prepared(const Pass& p, Activation form, Mat<const float> x);
 
 // y = x W^T, overwriting y [x.rows, w.rows]; x is in a form that w's format supports.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
+
+// Panels [begin, end) of a weight, as a weight.
+Weight PanelsOf(const Weight& w, size_t begin, size_t end);
+
+// y = x W^T for one thread. `scratch` has x.rows * 64 floats.
+void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* scratch);
 
 // The same for rows of f32, in the form that suits w and p.exact. Takes scratch from the arena and
 // gives it back.
@@ -27,9 +36,36 @@ Weight TransposedPanels(const Pass& p, Activation form, const Weight& w);
 // y += x W^T, for panels of PanelType(x.form). A row's bits do not depend on the other rows.
 void AddProduct(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
 
-// g += dy^T x, where x.rows == dy.rows, both of one form, kF32 or kBF16: summed over the rows of
-// each of the pass's sequences in order, then over sequences in halves.
-void AddOuterProduct(const Pass& p, const Activations& dy, const Activations& x, Mat<float> g);
+// Products dy^T x, summed over the rows of each of the pass's sequences in order, then over
+// sequences in halves: gradients of matrices that read the same x. Its memory is the arena's.
+class OuterProduct {
+ public:
+  // x [rows, inputs], of form kF32 or kBF16.
+  OuterProduct(const Pass& p, const Activations& x, size_t inputs);
+
+  // g [outputs, inputs] += dy^T x; dy has x's rows and form.
+  void AddTo(const Activations& dy, Mat<float> g) const;
+
+ private:
+  // One sequence: its rows, and the panels of x made of them.
+  struct Part {
+    size_t begin, rows;
+    size_t column_bytes;  // of a row of dy^T
+    size_t panel_bytes;
+    const std::byte* panels;
+  };
+  using Parts = std::span<const Part>;
+
+  size_t panels() const;
+  void Sum(Parts parts, const Activations& dy, bool add, Mat<float> g) const;
+  void NearSum(Parts parts, const Activations& dy, bool add, Mat<float> g) const;
+  void Block(Parts parts, const Activations& dy, size_t begin, size_t panel_begin, size_t panel_end,
+             std::byte* scratch, bool add, Mat<float> g) const;
+
+  const Pass& p_;
+  size_t inputs_;
+  std::vector<Part> parts_;
+};
 
 }  // namespace linnet
 

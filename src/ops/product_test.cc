@@ -63,14 +63,14 @@ std::vector<Activation> Forms() {
 
 class BackwardProductTest : public EachIsa {
  protected:
-  std::vector<float> OuterProduct(Activation form, const Shape& s, std::vector<float> dy,
-                                  std::vector<float> x, std::vector<Sequence> sequences,
-                                  size_t threads, float before = 0) {
+  std::vector<float> Outer(Activation form, const Shape& s, std::vector<float> dy,
+                           std::vector<float> x, std::vector<Sequence> sequences, size_t threads,
+                           float before = 0) {
     Bench bench(threads);
     bench.pass.sequences = sequences;
     std::vector<float> g(s.outputs * s.inputs, before);
-    AddOuterProduct(bench.pass, Prepared(bench.pass, form, View(dy, s.outputs)),
-                    Prepared(bench.pass, form, View(x, s.inputs)), View(g, s.inputs));
+    OuterProduct(bench.pass, Prepared(bench.pass, form, View(x, s.inputs)), s.inputs)
+        .AddTo(Prepared(bench.pass, form, View(dy, s.outputs)), View(g, s.inputs));
     return g;
   }
 };
@@ -146,7 +146,7 @@ TEST_P(BackwardProductTest, AddOuterProductIsNearDouble) {
     for (const Shape& s : kShapes) {
       const auto dy = Normal(s.rows * s.outputs), x = Normal(s.rows * s.inputs);
       const size_t cut = s.rows / 3;
-      const auto g = OuterProduct(
+      const auto g = Outer(
           form, s, dy, x,
           cut == 0 ? std::vector<Sequence>{} : std::vector<Sequence>{{0, cut}, {cut, s.rows - cut}},
           2, 1.0f);
@@ -178,10 +178,10 @@ TEST_P(BackwardProductTest, HalvesOfABatchAddUpToItsGradient) {
       return std::vector<float>(v.begin() + which * n, v.begin() + (which + 1) * n);
     };
     for (const Activation form : Forms()) {
-      const auto whole = OuterProduct(form, s, dy, x, all, 1);
-      EXPECT_TRUE(BitEqual(whole, OuterProduct(form, s, dy, x, all, 3)));
-      auto a = OuterProduct(form, s, part(dy, 0), part(x, 0), half, 2);
-      const auto b = OuterProduct(form, s, part(dy, 1), part(x, 1), half, 1);
+      const auto whole = Outer(form, s, dy, x, all, 1);
+      EXPECT_TRUE(BitEqual(whole, Outer(form, s, dy, x, all, 3)));
+      auto a = Outer(form, s, part(dy, 0), part(x, 0), half, 2);
+      const auto b = Outer(form, s, part(dy, 1), part(x, 1), half, 1);
       for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
       EXPECT_TRUE(BitEqual(whole, a)) << length;
     }
