@@ -5,7 +5,6 @@
 #include "base/arena.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
-#include "ops/ops.h"
 
 namespace linnet {
 
@@ -33,10 +32,11 @@ double AddGradient(const Network& network, std::span<const int32_t> tokens, bool
          .layout = network.layout(),
          .exact = true,
          .tape = &tape};
-  const Var logits = network.Head(p, network.Run(p, inputs));
-  const double loss = CrossEntropy(p, logits, tokens.subspan(1), l2wrap);
+  const double scale = 1.0 / static_cast<double>(inputs.size());
+  double loss = 0;
+  network.Loss(p, network.Run(p, inputs), tokens.subspan(1), {l2wrap, scale}, {&loss, 1});
   tape.Backward();
-  return loss;
+  return loss * scale;
 }
 
 }  // namespace linnet

@@ -128,6 +128,11 @@ Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
   return Layers(p, Embed(p, tokens));
 }
 
+void Network::Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
+                   std::span<double> losses) const {
+  HeadLoss(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, kNormEps), head_, targets, options, losses);
+}
+
 Var Network::Head(Pass& p, Var x) const {
   return Linear(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, kNormEps), head_);
 }

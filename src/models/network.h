@@ -10,6 +10,7 @@
 #include "linnet/config.h"
 #include "models/binder.h"
 #include "models/names.h"
+#include "ops/loss.h"
 #include "ops/pass.h"
 
 namespace linnet {
@@ -35,6 +36,10 @@ class Network {
 
   // logits = head · LN(x; ln_out), [rows, V].
   Var Head(Pass& p, Var x) const;
+
+  // The losses of those logits, which are never held whole (ops/loss.h).
+  void Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
+            std::span<double> losses) const;
 
  protected:
   Network(Checkpoint checkpoint, const Config& config);

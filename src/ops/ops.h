@@ -82,11 +82,6 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads);
 // v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.
 Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads);
 
-// Mean over rows of the cross entropy of softmax(logits) and `targets`; returns
-// it and, with a tape, adds its gradient. `l2wrap` also pulls each row's largest
-// logit towards zero by 1e-4 / rows of itself: gradient only, as RWKV-LM's L2Wrap.
-double CrossEntropy(Pass& p, Var logits, std::span<const int32_t> targets, bool l2wrap);
-
 }  // namespace linnet
 
 #endif  // LINNET_OPS_OPS_H_
