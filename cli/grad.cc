@@ -30,7 +30,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
   const auto value = static_cast<float>(loss);
   writer->AppendFloats(SourceType::kF32, {&value, 1});
   for (const Parameter& p : parameters) {
-    writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p));
+    writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p, p.g));
   }
   writer->Finish();
 }

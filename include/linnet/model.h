@@ -17,6 +17,8 @@
 
 namespace linnet {
 
+class Network;
+
 struct OpenOptions {
   // The group norm's epsilon after WKV, for models trained otherwise than the
   // released ones.
@@ -105,6 +107,7 @@ class Model {
   class Impl;
 
  private:
+  friend Model ModelOf(std::shared_ptr<const Network> network);
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -3,6 +3,7 @@
 #define LINNET_MODELS_BINDER_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,11 +24,15 @@ struct Parameter {
   Mat<float> g;               // [out, in], or a row
   bool transposed = false;    // the checkpoint has g's transpose
   size_t slice = 0;           // index along the shape's first dimension, of 3-D parameters
+  Mat<float> v{};             // of one that learns: its values, as g lies
+  // Of a matrix that learns: what products read of it, to be packed anew when v changes.
+  DType dtype = DType::kF32;
+  std::byte* panels = nullptr;
 };
 
-// The gradient's values as the checkpoint would hold them: one slice, its
+// Values that lie as a parameter's g does, as the checkpoint would hold them: one slice, its
 // orientation undone.
-std::vector<float> InCheckpointOrder(const Parameter& parameter);
+std::vector<float> InCheckpointOrder(const Parameter& parameter, Mat<const float> values);
 
 struct NormParam {
   Var gain, bias;
@@ -41,15 +46,24 @@ class ParamStore {
 
   ModelCost cost;  // of the matrices so far
 
-  // In the order they were bound; only with gradients.
+  // In the order they were bound; only those with gradients.
   std::vector<Parameter> parameters;
+  // All their gradients, and all their values, in the same order; each starts on a cache line,
+  // with zeros up to it. Of as many floats as `learning` says.
+  Buffer gradients, values;
+  size_t learning = 0;
 
  private:
   std::vector<Buffer> buffers_;
 };
 
 struct BindOptions {
-  bool gradients = false;  // every parameter gets a gradient of zeros, listed in the store
+  bool gradients = false;  // parameters get a gradient of zeros and are listed in the store
+  // Which of them; all if not set.
+  std::function<bool(const std::string& name)> learns{};
+  // With gradients: those parameters' values become f32 that may be changed, and their matrices
+  // are packed from these as f32 or bf16.
+  std::optional<DType> trained{};
   Packing packing{};
   std::function<void(double)> progress{};  // the share done, 0 to 1
 };
@@ -72,8 +86,13 @@ class Binder {
   // Factor `slice` of several stored [slices, in, out].
   LinearParam SliceT(const std::string& name, size_t slice, size_t slices, size_t in, size_t out);
 
-  // The gradient of a table whose rows stay in the file.
-  Mat<float> TableGradient(const std::string& name, size_t rows, size_t cols);
+  // A table that is read row by row: where its rows are, in the file unless it is trained, and its
+  // gradient.
+  struct Table {
+    TensorView rows;
+    Mat<float> g;
+  };
+  Table Rows(const std::string& name, size_t rows, size_t cols);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
 
@@ -81,9 +100,12 @@ class Binder {
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
   LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
-  const std::byte* PackPanels(const TensorView& rows, DType dtype);
-  Mat<float> NewGradient(const TensorView& t, size_t rows, size_t cols, bool transposed,
-                         size_t slice);
+  // `kept`, if not null, gets the rows as f32.
+  const std::byte* PackPanels(const TensorView& rows, DType dtype, float* kept);
+  bool Learns(const TensorView& t) const;
+  // Null if it does not learn.
+  Parameter* NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,
+                          size_t slice);
   void Done(const TensorView& t);
 
   const Checkpoint& checkpoint_;

@@ -12,7 +12,7 @@
 namespace linnet {
 
 // Binds names and shapes of layer `layer` in one place; the rest of the model
-// never sees them. Carry is what layers hand on within a pass.
+// never sees them. Carry is what layers hand on within a pass: Vars, which its EachVar visits.
 template <class G>
 concept GenerationOfRwkv = requires(Binder& b, const Config& c, size_t layer, Pass& p,
                                     const typename G::Layer& w, Var x, typename G::Carry& carry) {
@@ -21,7 +21,10 @@ concept GenerationOfRwkv = requires(Binder& b, const Config& c, size_t layer, Pa
   { G::ChannelMix(p, w, x) } -> std::same_as<Var>;
 };
 
-struct NoCarry {};
+struct NoCarry {
+  template <class F>
+  void EachVar(const F&) {}
+};
 
 // v4 to v6 have one channel mix; the mixes of v4 and v5 weigh the current
 // token, v6's the one before.

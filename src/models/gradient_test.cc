@@ -19,7 +19,7 @@ constexpr double kGradient = 5e-5, kLoss = 1e-5;
 std::map<std::string, std::vector<float>> Collect(const Network& network) {
   std::map<std::string, std::vector<float>> out;
   for (const Parameter& p : network.parameters()) {
-    const auto values = InCheckpointOrder(p);
+    const auto values = InCheckpointOrder(p, p.g);
     auto& all = out[p.name];
     all.insert(all.end(), values.begin(), values.end());
   }

@@ -12,6 +12,7 @@
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/model_of.h"
 #include "models/network.h"
 
 namespace linnet {
@@ -33,6 +34,7 @@ size_t Workspace::threads() const { return impl_->pool.threads(); }
 class Model::Impl {
  public:
   Impl(const std::filesystem::path& path, const OpenOptions& options);
+  explicit Impl(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
 
   void Check(std::span<const Turn> turns) const;
   void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
@@ -53,7 +55,7 @@ class Model::Impl {
   void WriteLogits(Pass& p, std::span<const Share> shares, Var x) const;
   size_t RowsPerPass(const Workspace::Impl& workspace) const;
 
-  std::unique_ptr<Network> network_;
+  std::shared_ptr<const Network> network_;
   std::string hash_;
 };
 
@@ -198,6 +200,10 @@ Model& Model::operator=(Model&&) noexcept = default;
 
 Model Model::Open(const std::filesystem::path& path, const OpenOptions& options) {
   return Model(std::make_unique<Impl>(path, options));
+}
+
+Model ModelOf(std::shared_ptr<const Network> network) {
+  return Model(std::make_unique<Model::Impl>(std::move(network)));
 }
 
 const Config& Model::config() const { return impl_->network().config(); }

@@ -1,18 +1,48 @@
 #include "models/network.h"
 
+#include <algorithm>
+#include <new>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
+#include "kernels/matmul.h"
 #include "kernels/rows.h"
 #include "models/rwkv4.h"
 #include "models/rwkv5.h"
 #include "models/rwkv6.h"
 #include "models/rwkv7.h"
+#include "ops/dropout.h"
+#include "ops/sum_tree.h"
 
 namespace linnet {
 namespace {
 
 constexpr float kNormEps = 1e-5f;  // of every LayerNorm, in all generations
+
+// The segments' states, layer after layer, to start again from.
+const float* CopyStatesOf(Pass& p, size_t blocks) {
+  const size_t floats = p.layout.layer_floats() * blocks;
+  float* copy = p.Scratch(p.segments.size() * floats);
+  for (size_t i = 0; i < p.segments.size(); ++i) {
+    std::copy_n(p.segments[i].state, floats, copy + i * floats);
+  }
+  return copy;
+}
+
+void RestoreStates(const Pass& p, const float* states, size_t blocks) {
+  const size_t floats = p.layout.layer_floats();
+  for (size_t i = 0; i < p.segments.size(); ++i) {
+    const float* from = states + (i * blocks + p.layer) * floats;
+    std::copy_n(from, floats, p.segments[i].state + p.layer * floats);
+  }
+}
+
+Var CopyOf(Pass& p, Var x) {
+  const Var copy = p.New(x.rows(), x.cols());
+  for (size_t t = 0; t < x.rows(); ++t) std::copy_n(x.v.Row(t), x.cols(), copy.v.Row(t));
+  return copy;
+}
 
 template <GenerationOfRwkv G>
 class NetworkOf final : public Network {
@@ -35,15 +65,11 @@ class NetworkOf final : public Network {
   }
 
   Var Layers(Pass& p, Var x) const override {
+    if (p.tape != nullptr && p.recompute) return Recomputed(p, x);
     typename G::Carry carry;
     Arena::Mark mark = p.arena.mark();
     for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
-      const Block& w = blocks_[p.layer];
-      const auto norm = [&](const NormParam& ln) {
-        return Norm(p, x, 1, ln.gain, ln.bias, kNormEps);
-      };
-      x = Residual(p, x, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry));
-      x = Residual(p, x, G::ChannelMix(p, w.layer, norm(w.ln2)));
+      x = Layer(p, x, carry);
       if (p.tape != nullptr) continue;
       // Layer 0 leaves what it hands on in the arena.
       if (p.layer == 0 && !std::is_empty_v<typename G::Carry>) mark = p.arena.mark();
@@ -52,12 +78,95 @@ class NetworkOf final : public Network {
     return x;
   }
 
+  Var Layer(Pass& p, Var x, typename G::Carry& carry) const {
+    const Block& w = blocks_[p.layer];
+    const auto norm = [&](const NormParam& ln) {
+      return Norm(p, x, 1, ln.gain, ln.bias, kNormEps);
+    };
+    x = Residual(p, x, Dropout(p, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry), 0));
+    return Residual(p, x, Dropout(p, G::ChannelMix(p, w.layer, norm(w.ln2)), 1));
+  }
+
+  // With a tape: keeps only what goes into each layer, and runs the layer again when its gradient
+  // is wanted.
+  Var Recomputed(Pass& p, Var x) const {
+    Tape* const tape = p.tape;
+    const float* states = CopyStatesOf(p, blocks_.size());
+    auto* carry = new (p.arena.New<typename G::Carry>(1)) typename G::Carry;
+    for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
+      const Var out = p.New(x.rows(), x.cols());
+      const Arena::Mark mark = p.arena.mark();
+      p.tape = nullptr;
+      const Var y = Layer(p, CopyOf(p, x), *carry);
+      p.tape = tape;
+      for (size_t t = 0; t < y.rows(); ++t) std::copy_n(y.v.Row(t), y.cols(), out.v.Row(t));
+      if (p.layer != 0 || std::is_empty_v<typename G::Carry>) {
+        p.arena.Rewind(mark);
+      } else {
+        carry->EachVar([&](Var& v) { v.g = p.New(v.rows(), v.cols()).g; });
+      }
+      p.OnBackward([this, &p, x, out, carry, states, layer = p.layer] {
+        LayerBackward(p, x, out, *carry, states, layer);
+      });
+      x = out;
+    }
+    return x;
+  }
+
+  void LayerBackward(Pass& p, Var x, Var out, typename G::Carry carry, const float* states,
+                     size_t layer) const {
+    const Arena::Mark mark = p.arena.mark();
+    Tape* const outer = p.tape;
+    Tape tape;
+    p.tape = &tape;
+    p.layer = layer;
+    RestoreStates(p, states, blocks_.size());
+    std::vector<Mat<float>> carried;
+    carry.EachVar([&](Var& v) { carried.push_back(v.g); });
+    const Var y = Layer(p, x, carry);
+    for (size_t t = 0; t < y.rows(); ++t) std::copy_n(out.g.Row(t), y.cols(), y.g.Row(t));
+    if (layer == 0) {  // what later layers gave back to what the first one handed on
+      size_t i = 0;
+      carry.EachVar([&](Var& v) {
+        const Mat<float> g = carried[i++];
+        for (size_t t = 0; t < g.rows; ++t) AddScaledRow(g.Row(t), 1.0f, g.cols, v.g.Row(t));
+      });
+    }
+    tape.Backward();
+    p.tape = outer;
+    p.arena.Rewind(mark);
+  }
+
   std::vector<Block> blocks_;
 };
 
 template <class G>
 std::unique_ptr<Network> New(Checkpoint checkpoint, const Config& c) {
   return std::make_unique<NetworkOf<G>>(std::move(checkpoint), c);
+}
+
+// table[id] += the gradients of the rows with that id: within a sequence in order, then over
+// sequences in halves.
+void AddRowGradients(const Pass& p, Mat<float> dx, std::span<const int32_t> ids, Mat<float> table) {
+  std::vector<size_t> order(ids.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ids[a] < ids[b]; });
+  std::vector<size_t> sequence_of(ids.size(), 0);
+  for (size_t s = 0; s < p.sequences.size(); ++s) {
+    std::fill_n(sequence_of.begin() + p.sequences[s].begin, p.sequences[s].len, s);
+  }
+  const size_t n = table.cols, sequences = std::max<size_t>(p.sequences.size(), 1);
+  std::vector<float> sums(sequences * n), scratch((SumTreeDepth(sequences) + 1) * n);
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    const int32_t id = ids[order[begin]];
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    for (end = begin; end < order.size() && ids[order[end]] == id; ++end) {
+      AddScaledRow(dx.Row(order[end]), 1.0f, n, sums.data() + sequence_of[order[end]] * n);
+    }
+    const auto leaf = [&](size_t s, float* out) { std::copy_n(sums.data() + s * n, n, out); };
+    SumInHalves(0, sequences, n, leaf, scratch.data(), scratch.data() + n);
+    AddScaledRow(scratch.data(), 1.0f, n, table.Row(static_cast<size_t>(id)));
+  }
 }
 
 std::unique_ptr<Network> NewNetwork(Checkpoint checkpoint, const Config& c) {
@@ -89,8 +198,9 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   Network& n = *network;
   Binder b(n.checkpoint_, n.config_, n.store_, pool, options);
   const size_t C = config.width;
-  n.embedding_grad_ = b.TableGradient("emb.weight", config.vocab, C);
-  n.embedding_ = *n.checkpoint_.Find("emb.weight");
+  const Binder::Table embedding = b.Rows("emb.weight", config.vocab, C);
+  n.embedding_ = embedding.rows;
+  n.embedding_grad_ = embedding.g;
   const DType table = options.packing.TableType(n.embedding_);
   if (table != OwnType(n.embedding_)) n.rounding_ = table;
   n.ln0_ = b.Norm("blocks.0.ln0", C);
@@ -106,6 +216,25 @@ StateLayout Network::layout() const {
   return {config_.width, v4 ? 3 * A : A * config_.head_size};
 }
 
+std::span<float> Network::gradients() const {
+  return {reinterpret_cast<float*>(store_.gradients.data()), store_.learning};
+}
+
+std::span<float> Network::values() const {
+  return {reinterpret_cast<float*>(store_.values.data()), store_.learning};
+}
+
+void Network::Repack(ThreadPool& pool) const {
+  for (const Parameter& p : store_.parameters) {
+    if (p.panels == nullptr) continue;
+    const size_t bytes = PanelBytes(p.dtype, p.v.cols);
+    pool.For((p.v.rows + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
+      const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, p.v.rows - begin);
+      PackPanel(p.dtype, p.v.Row(begin), p.v.stride, count, p.v.cols, p.panels + panel * bytes);
+    });
+  }
+}
+
 Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
   Var x = p.New(tokens.size(), config_.width);
   if (embedding_grad_.empty()) x.g = {};
@@ -115,11 +244,7 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
   }
   if (x.tracked()) {
     const std::vector<int32_t> ids(tokens.begin(), tokens.end());
-    p.OnBackward([x, ids, g = embedding_grad_] {
-      for (size_t t = 0; t < ids.size(); ++t) {
-        AddScaledRow(x.g.Row(t), 1.0f, g.cols, g.Row(static_cast<size_t>(ids[t])));
-      }
-    });
+    p.OnBackward([&p, x, ids, g = embedding_grad_] { AddRowGradients(p, x.g, ids, g); });
   }
   return Norm(p, x, 1, ln0_.gain, ln0_.bias, kNormEps);
 }

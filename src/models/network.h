@@ -15,7 +15,7 @@
 
 namespace linnet {
 
-// Immutable but for the gradients, so passes without a tape may overlap.
+// Immutable but for what is trained, so passes without a tape may overlap.
 class Network {
  public:
   // Packs the parameters; the checkpoint is kept for its embedding. Throws
@@ -27,6 +27,11 @@ class Network {
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const std::vector<Parameter>& parameters() const { return store_.parameters; }
+  // All that learns, in the order of parameters(): its gradients, and its values if it is trained.
+  std::span<float> gradients() const;
+  std::span<float> values() const;
+  // After the values changed: packs anew what products read.
+  void Repack(ThreadPool& pool) const;
   const ModelCost& cost() const { return store_.cost; }
   StateLayout layout() const;
 

@@ -10,6 +10,11 @@ struct Rwkv7 {
   // The values of layer 0, which later layers mix into their own.
   struct Carry {
     Var v_first;
+
+    template <class F>
+    void EachVar(const F& visit) {
+      visit(v_first);
+    }
   };
 
   // x0 + second(f(first(x))): the low-rank form of w, a, v and g (which has no x0).

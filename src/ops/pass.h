@@ -3,6 +3,7 @@
 #define LINNET_OPS_PASS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <utility>
@@ -59,6 +60,7 @@ struct Segment {
 // where documents meet.
 struct Sequence {
   size_t begin = 0, len = 0;
+  uint64_t index = 0;  // in the whole batch
 };
 
 // The backward steps of a pass, in the order of the forward ones.
@@ -85,6 +87,10 @@ struct Pass {
   // In training they cover the rows in order; none: all rows are one. The gradient of a parameter
   // is summed over the rows of a sequence in order, then over sequences in halves (ops/sum_tree.h).
   std::span<const Sequence> sequences{};
+  // In training: keep only each layer's input and run the layer again for its gradient.
+  bool recompute = false;
+  float dropout = 0;          // the share of a residual branch's values that are left out
+  uint64_t dropout_seed = 0;  // of this step
 
   // [rows, cols], uninitialized; with a tape, a gradient of zeros beside it.
   Var New(size_t rows, size_t cols);
