@@ -152,6 +152,12 @@ class Runner {
 
 }  // namespace
 
+MachineSpeed MeasureMachine(size_t threads) {
+  Machine machine(threads);
+  machine.Probe();
+  return machine.Result();
+}
+
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {
   const auto say = [&](const char* part) {
     if (options.progress) options.progress(part);

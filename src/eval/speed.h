@@ -24,6 +24,9 @@ struct MachineSpeed {
   double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
+// Takes about a second, and half a gigabyte while it does.
+MachineSpeed MeasureMachine(size_t threads);
+
 struct PartSpeed {
   size_t count = 0;  // tokens, or sequences of a batch
   double tokens_per_s = 0;

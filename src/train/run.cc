@@ -1,0 +1,226 @@
+#include "train/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "linnet/error.h"
+#include "train/training_file.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kPrefix = "checkpoint-";
+
+// The steps of the run's checkpoints, ascending.
+std::vector<uint64_t> Checkpoints(const fs::path& run) {
+  std::vector<uint64_t> steps;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(run, error)) {
+    unsigned long long step = 0;
+    char end = 0;
+    const std::string name = entry.path().filename().string();
+    if (std::sscanf(name.c_str(), "checkpoint-%llu.safetensor%c", &step, &end) == 2 &&
+        entry.path().extension() == ".safetensors") {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+fs::path CheckpointPath(const fs::path& run, uint64_t step) {
+  return run / fmt::format("{}{:08}.safetensors", kPrefix, step);
+}
+
+// metrics.jsonl, without the lines of steps that a resumed run takes again.
+class Metrics {
+ public:
+  Metrics(const fs::path& path, uint64_t steps) : path_(path) {
+    std::ifstream in(path);
+    if (in) {
+      AtomicFile kept(path);
+      for (std::string line; std::getline(in, line);) {
+        const auto json = Json::parse(line, nullptr, false);
+        const bool whole = json.is_object() && json.contains("step") && json["step"].is_number();
+        if (whole && json["step"].get<uint64_t>() <= steps) kept.Write(line + "\n");
+      }
+      in.close();
+      kept.Commit();
+    }
+    out_.open(path, std::ios::app);
+    if (!out_) throw Error(ErrorKind::kIo, path.string() + ": cannot be written");
+  }
+
+  void Add(const StepMetrics& m) {
+    Json line = {{"step", m.step},
+                 {"tokens", m.tokens},
+                 {"loss", m.report.loss},
+                 {"lr", m.rate},
+                 {"grad_norm", m.report.grad_norm},
+                 {"tokens_per_s", static_cast<double>(m.report.tokens) / m.seconds}};
+    if (m.report.skipped) line["skipped"] = m.report.trouble;
+    if (m.valid) {
+      line["valid_loss"] = m.valid->nats_per_token;
+      line["valid_bits_per_byte"] = m.valid->bits_per_byte;
+    }
+    out_ << line.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n' << std::flush;
+    if (!out_)
+      throw Error(ErrorKind::kIo, path_.string() + ": cannot be written; is the disk full?");
+  }
+
+ private:
+  fs::path path_;
+  std::ofstream out_;
+};
+
+// What a run keeps beside the trainer's own memory.
+struct Score {
+  double best = INFINITY;  // bits per byte
+  uint64_t since = 0;      // validations without a better one
+
+  explicit Score(const std::optional<fs::path>& checkpoint) {
+    if (!checkpoint) return;
+    const TensorFile file = TensorFile::Open(*checkpoint);
+    const auto at = [&](const char* key) {
+      const auto it = file.metadata().find(key);
+      return it == file.metadata().end() ? std::string() : it->second;
+    };
+    const auto best_note = Json::parse(at("best"), nullptr, false);
+    if (best_note.is_number()) best = best_note.get<double>();
+    const auto since_note = Json::parse(at("since_best"), nullptr, false);
+    if (since_note.is_number_unsigned()) since = since_note.get<uint64_t>();
+  }
+};
+
+class Runner {
+ public:
+  Runner(Trainer& trainer, const SampleSource& samples, World& world, const RunOptions& options,
+         const RunEvents& events, uint64_t tokens)
+      : trainer_(trainer),
+        samples_(samples),
+        world_(world),
+        options_(options),
+        events_(events),
+        tokens_(tokens),
+        score_(trainer.steps() > 0 ? NewestCheckpoint(options.out) : std::nullopt) {}
+
+  RunEnd Run() {
+    if (First())
+      metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", trainer_.steps());
+    const uint64_t steps = options_.schedule.steps;
+    uint64_t saved = trainer_.steps();
+    while (trainer_.steps() < steps) {
+      StepMetrics m = Step();
+      const bool due = m.step % options_.every == 0 || m.step == steps;
+      if (due) m.valid = Validate();
+      if (First()) {
+        metrics_->Add(m);
+        if (events_.on_step) events_.on_step(m);
+      }
+      const bool interrupted = world_.FromFirst(events_.interrupted && events_.interrupted()) != 0;
+      const bool hopeless = options_.patience > 0 && score_.since >= options_.patience;
+      if (due || interrupted) {
+        Save();
+        saved = m.step;
+      }
+      if (interrupted) return RunEnd::kInterrupted;
+      if (hopeless) return Finish(RunEnd::kNoBetter);
+    }
+    if (saved < trainer_.steps()) Save();
+    return Finish(RunEnd::kDone);
+  }
+
+ private:
+  bool First() const { return world_.rank() == 0; }
+
+  StepMetrics Step() {
+    const auto start = std::chrono::steady_clock::now();
+    StepMetrics m;
+    m.steps = options_.schedule.steps;
+    m.rate = options_.schedule.LearningRate(trainer_.steps());
+    const auto [first, last] = trainer_.Share(options_.batch_rows);
+    rows_.resize(last - first);
+    const uint64_t base = trainer_.steps() * options_.batch_rows;
+    for (size_t i = first; i < last; ++i) samples_.Read(base + i, rows_[i - first]);
+    m.report = trainer_.Step(rows_, options_.batch_rows, m.rate);
+    m.step = trainer_.steps();
+    m.tokens = tokens_ += m.report.tokens;
+    m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return m;
+  }
+
+  std::optional<Validation> Validate() {
+    if (!events_.validate) return std::nullopt;
+    std::optional<Validation> result;
+    bool better = false;
+    if (First()) {
+      result = events_.validate(trainer_.AsModel());
+      better = result->bits_per_byte < score_.best;
+      if (better) score_.best = result->bits_per_byte;
+      if (better)
+        SaveModel(trainer_.network(), options_.out / "best.safetensors", options_.model_type);
+    }
+    score_.since = world_.FromFirst(better) != 0 ? 0 : score_.since + 1;
+    return result;
+  }
+
+  void Save() {
+    std::map<std::string, std::string> notes = {{"tokens", std::to_string(tokens_)},
+                                                {"since_best", std::to_string(score_.since)}};
+    if (std::isfinite(score_.best)) notes["best"] = Json(score_.best).dump();
+    SaveTraining(trainer_, world_, CheckpointPath(options_.out, trainer_.steps()), notes);
+    if (!First() || options_.keep == 0) return;
+    const auto all = Checkpoints(options_.out);
+    for (size_t i = 0; i + options_.keep < all.size(); ++i) {
+      std::error_code ignored;  // an old file that stays does no harm
+      fs::remove(CheckpointPath(options_.out, all[i]), ignored);
+    }
+  }
+
+  RunEnd Finish(RunEnd end) {
+    if (First()) SaveModel(trainer_.network(), options_.out / "model.pth", options_.model_type);
+    return end;
+  }
+
+  Trainer& trainer_;
+  const SampleSource& samples_;
+  World& world_;
+  const RunOptions& options_;
+  const RunEvents& events_;
+  uint64_t tokens_;
+  Score score_;
+  std::vector<SampleRow> rows_;
+  std::unique_ptr<Metrics> metrics_;
+};
+
+}  // namespace
+
+std::optional<fs::path> NewestCheckpoint(const fs::path& run) {
+  const auto steps = Checkpoints(run);
+  if (steps.empty()) return std::nullopt;
+  return CheckpointPath(run, steps.back());
+}
+
+uint64_t TokensOf(const std::map<std::string, std::string>& notes) {
+  const auto it = notes.find("tokens");
+  return it == notes.end() ? 0 : std::strtoull(it->second.c_str(), nullptr, 10);
+}
+
+RunEnd RunTraining(Trainer& trainer, const SampleSource& samples, World& world,
+                   const RunOptions& options, const RunEvents& events, uint64_t tokens) {
+  return Runner(trainer, samples, world, options, events, tokens).Run();
+}
+
+}  // namespace linnet

@@ -1,0 +1,68 @@
+// Run: steps of learning, with the files, figures and stops of a whole training.
+#ifndef LINNET_TRAIN_RUN_H_
+#define LINNET_TRAIN_RUN_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "linnet/model.h"
+#include "train/samples.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+#include "train/world.h"
+
+namespace linnet {
+
+struct RunOptions {
+  // A folder: checkpoint-NNNNNNNN.safetensors, metrics.jsonl, best.safetensors, and at the end
+  // model.pth.
+  std::filesystem::path out;
+  size_t batch_rows = 8;  // a step, over all passes and ranks
+  Schedule schedule;      // and how many steps there are
+  uint64_t every = 500;   // steps between checkpoints and validations
+  size_t keep = 2;        // checkpoints; 0: all
+  uint64_t patience = 0;  // stop after so many validations without a better one; 0: never
+  SourceType model_type = SourceType::kBF16;  // of model.pth and best.safetensors
+};
+
+struct Validation {
+  double nats_per_token = 0, bits_per_byte = 0;
+};
+
+// What a step was like, for a bar and for metrics.jsonl.
+struct StepMetrics {
+  uint64_t step = 0, steps = 0;  // the first is 1
+  uint64_t tokens = 0;           // learnt since the run began
+  StepReport report;
+  double rate = 0;     // the learning rate
+  double seconds = 0;  // the step took
+  std::optional<Validation> valid;
+};
+
+struct RunEvents {
+  std::function<void(const StepMetrics&)> on_step{};
+  std::function<bool()> interrupted{};  // then the run saves itself and ends
+  std::function<Validation(const Model&)> validate{};
+};
+
+enum class RunEnd { kDone, kInterrupted, kNoBetter };
+
+// The newest checkpoint of a run, if it has one.
+std::optional<std::filesystem::path> NewestCheckpoint(const std::filesystem::path& run);
+
+// Goes on from trainer.steps() to the schedule's end. `tokens` were learnt before. A run that is
+// stopped anywhere and goes on from its newest checkpoint ends with the same bytes. All ranks call
+// it; rank 0 writes and reports. Throws what Trainer::Step and the writers throw; what was saved
+// before stays.
+RunEnd RunTraining(Trainer& trainer, const SampleSource& samples, World& world,
+                   const RunOptions& options, const RunEvents& events, uint64_t tokens);
+
+// From the notes of a training file.
+uint64_t TokensOf(const std::map<std::string, std::string>& notes);
+
+}  // namespace linnet
+
+#endif  // LINNET_TRAIN_RUN_H_

@@ -1,0 +1,108 @@
+// Trainer: a network, its optimizer, and one step of learning at a time.
+#ifndef LINNET_TRAIN_TRAINER_H_
+#define LINNET_TRAIN_TRAINER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "linnet/model.h"
+#include "linnet/state.h"
+#include "models/network.h"
+#include "train/adamw.h"
+#include "train/samples.h"
+#include "train/world.h"
+
+namespace linnet {
+
+struct TrainerOptions {
+  DType precision = DType::kBF16;  // of products: kBF16, or kF32
+  bool recompute = false;          // run layers again for their gradient instead of keeping them
+  bool l2wrap = true;
+  double clip = 1.0;  // of the global norm; 0: none
+  AdamWOptions adam{};
+  float dropout = 0;
+  uint64_t seed = 0;         // of dropout
+  size_t rows_per_pass = 0;  // sequences that go through together; 0: all
+  // Which parameters learn; all if not set.
+  std::function<bool(const std::string& name)> learns{};
+  bool skip_spikes = false;  // go on without the update, instead of throwing
+};
+
+struct StepReport {
+  double loss = 0;  // mean cross entropy of the learnt tokens, before the update, without L2Wrap
+  double grad_norm = 0;   // before clipping
+  uint64_t tokens = 0;    // learnt
+  bool skipped = false;   // by skip_spikes
+  std::string trouble{};  // what was wrong then
+};
+
+// One thread at a time. The result of a step depends on the rows and their order, not on threads,
+// rows_per_pass (which must halve the batch evenly) or ranks.
+class Trainer {
+ public:
+  // Throws what Network::Bind throws. All ranks give the same checkpoint and options. `pool` and
+  // `world` must outlive the trainer.
+  Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,
+          ThreadPool& pool, World& world);
+
+  // Rows of the batch that this rank runs: [first, last) of `rows`.
+  std::pair<size_t, size_t> Share(size_t rows) const;
+
+  // Learns from a batch of `batch_rows` rows, of which `rows` are this rank's share. Throws Error
+  // kBadInput for a row with ids outside the vocabulary, or, without skip_spikes, for a gradient
+  // that is no number or far above those before; names step and tensor. Nothing has changed then.
+  StepReport Step(std::span<const SampleRow> rows, size_t batch_rows, double rate);
+
+  uint64_t steps() const { return memory_.steps; }  // done
+  const Network& network() const { return *network_; }
+  // The network as it is now, for scoring and sampling; changes with every step.
+  Model AsModel() const;
+
+  // What a resumed run needs beside the values of the parameters.
+  struct Memory {
+    uint64_t steps = 0, updates = 0;  // done; those that were not skipped
+    std::vector<double> norms;        // of the last steps, to know a spike by
+  };
+  const Memory& memory() const { return memory_; }
+  AdamW& optimizer() { return *optimizer_; }
+  const std::vector<size_t>& parts() const { return parts_; }
+  void Restore(Memory memory);
+
+  // Bytes that a pass of so many rows of `length` tokens takes, found by running a small one.
+  uint64_t PassBytes(size_t rows, size_t length);
+  // Seconds that a row of so many tokens takes, forward and backward, found by running one.
+  double PassSeconds(size_t length);
+
+ private:
+  struct Sums {
+    double loss = 0, tokens = 0;
+  };
+  Sums Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
+  Sums RunPass(std::span<const SampleRow> rows, size_t first, double scale);
+  double GradientNorm();
+  std::string Trouble(double norm) const;
+  void Check(std::span<const SampleRow> rows) const;
+
+  TrainerOptions options_;
+  ThreadPool& pool_;
+  World& world_;
+  std::shared_ptr<Network> network_;
+  std::vector<size_t> parts_;  // of the ranks
+  std::unique_ptr<AdamW> optimizer_;
+  Arena arena_;
+  std::vector<Buffer> halves_;  // gradients that wait for their other half
+  std::vector<State> states_;   // of the segments of a pass
+  Memory memory_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_TRAIN_TRAINER_H_

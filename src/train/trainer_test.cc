@@ -1,0 +1,193 @@
+// Learning against the reference's own runs, and the laws of bits of a step.
+#include "train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/goldens.h"
+#include "models/init.h"
+#include "train/schedule.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+
+std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
+  std::vector<SampleRow> out;
+  for (const auto& row : rows) {
+    out.push_back({{row.begin(), row.end() - 1}, {row.begin() + 1, row.end()}, {0}});
+  }
+  return out;
+}
+
+std::unique_ptr<Trainer> NewTrainer(const std::string& model, const TrainerOptions& options,
+                                    ThreadPool& pool) {
+  static World alone;
+  Checkpoint checkpoint(Data(model));
+  const Config config = ConfigOf(checkpoint);
+  return std::make_unique<Trainer>(std::move(checkpoint), config, options, pool, alone);
+}
+
+class TraceTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  }
+};
+
+// training.md §1.8 to §1.11: a wrong epsilon, a missing ×2 or decay where none belongs all show.
+TEST_P(TraceTest, EightStepsAreTheReferences) {
+  const std::string name = std::string("golden/random-v") + GetParam();
+  const auto golden = nlohmann::json::parse(std::ifstream(Data(name + ".train.json")));
+  ThreadPool pool(2);
+  const auto trainer = NewTrainer(name + ".pth", {.precision = DType::kF32}, pool);
+  const auto batches = golden["tokens"].get<std::vector<std::vector<std::vector<int32_t>>>>();
+  const Schedule schedule{6e-4, 6e-5, 2, batches.size()};
+  for (size_t step = 0; step < batches.size(); ++step) {
+    const double rate = schedule.LearningRate(step);
+    EXPECT_NEAR(rate, golden["lr"][step].get<double>(), 1e-15);
+    const auto rows = RowsOf(batches[step]);
+    const StepReport report = trainer->Step(rows, rows.size(), rate);
+    EXPECT_NEAR(report.loss, golden["loss"][step].get<double>(), 1e-5) << step;
+    const double norm = golden["grad_norm"][step].get<double>();
+    EXPECT_NEAR(report.grad_norm, norm, 1e-5 * norm) << step;
+  }
+  std::map<std::string, double> sums;
+  for (const Parameter& p : trainer->network().parameters()) {
+    for (size_t i = 0; i < p.v.rows * p.v.cols; ++i) sums[p.name] += std::abs(double{p.v.data[i]});
+  }
+  for (const auto& [parameter, sum] : golden["sum_abs_after"].items()) {
+    EXPECT_NEAR(sums[parameter], sum.get<double>(), 1e-5 * sum.get<double>()) << parameter;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Generations, TraceTest, testing::Values("4", "5.2", "6", "7"));
+
+// Rows of different documents: some begin in the middle of a row, some targets are not learnt.
+std::vector<SampleRow> PackedRows(size_t count, size_t length) {
+  std::vector<SampleRow> rows(count);
+  uint32_t number = 1;
+  const auto next = [&] {
+    return static_cast<int32_t>((number = number * 1664525 + 1013904223) >> 8);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t t = 0; t < length; ++t) {
+      rows[i].inputs.push_back(next() % 320);
+      rows[i].targets.push_back(next() % 7 == 0 ? -1 : next() % 320);
+    }
+    rows[i].starts = {0};
+    if (i % 2 == 1) rows[i].starts.push_back(static_cast<uint32_t>(length / 3 + i));
+  }
+  return rows;
+}
+
+std::vector<float> After(const TrainerOptions& options, size_t threads, const std::string& model) {
+  ThreadPool pool(threads);
+  const auto trainer = NewTrainer(model, options, pool);
+  const auto rows = PackedRows(6, 40);
+  for (int step = 0; step < 2; ++step) trainer->Step(rows, rows.size(), 1e-3);
+  const auto values = trainer->network().values();
+  return {values.begin(), values.end()};
+}
+
+bool BitEqual(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+class StepBitsTest : public TraceTest {};
+
+TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
+  const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
+  for (const DType precision : {DType::kF32, DType::kBF16}) {
+    TrainerOptions options;
+    options.precision = precision;
+    options.dropout = 0.1f;
+    const auto expected = After(options, 1, model);
+    EXPECT_TRUE(BitEqual(expected, After(options, 3, model))) << "threads";
+    options.rows_per_pass = 2;
+    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "passes of two rows";
+    options.rows_per_pass = 1;
+    options.recompute = true;
+    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "recomputed, row by row";
+    options.seed = 2;
+    EXPECT_FALSE(BitEqual(expected, After(options, 2, model))) << "another dropout";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest, testing::Values("5.0", "5.1", "7"));
+
+class TrainerTest : public TraceTest {};
+
+TEST_F(TrainerTest, WhatDoesNotLearnKeepsItsBits) {
+  ThreadPool pool(1);
+  TrainerOptions options;
+  options.learns = [](const std::string& name) { return name.starts_with("head."); };
+  const auto trainer = NewTrainer("golden/random-v7.pth", options, pool);
+  ASSERT_EQ(trainer->network().parameters().size(), 1u);
+  const auto rows = PackedRows(2, 20);
+  const double before = trainer->Step(rows, 2, 1e-2).loss;
+  for (int i = 0; i < 5; ++i) trainer->Step(rows, 2, 1e-2);
+  EXPECT_LT(trainer->Step(rows, 2, 1e-2).loss, before);
+}
+
+TEST_F(TrainerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
+  ThreadPool pool(1);
+  const auto trainer = NewTrainer("golden/random-v7.pth", {}, pool);
+  const Parameter& p = trainer->network().parameters().back();
+  p.v.data[0] = NAN;
+  trainer->network().Repack(pool);
+  const auto rows = PackedRows(2, 20);
+  try {
+    trainer->Step(rows, 2, 1e-3);
+    FAIL() << "a NaN passed";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("step 1"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("is not a number"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(TrainerTest, IdsOutsideTheVocabularyAreRefused) {
+  ThreadPool pool(1);
+  const auto trainer = NewTrainer("golden/random-v7.pth", {}, pool);
+  auto rows = PackedRows(1, 20);
+  rows[0].targets[3] = 320;
+  EXPECT_THROW(trainer->Step(rows, 1, 1e-3), Error);
+}
+
+// The v7 schedule's numbers are held by the traces; here its ends.
+TEST(Schedule, WarmsUpAndEndsAtTheLastRate) {
+  const Schedule s{1e-3, 1e-4, 10, 100};
+  EXPECT_NEAR(s.LearningRate(0), 1e-5, 1e-18);
+  EXPECT_NEAR(s.LearningRate(10), 1e-3, 1e-15);
+  EXPECT_NEAR(s.LearningRate(100), 1e-4, 1e-15);
+  EXPECT_NEAR(s.LearningRate(1000), 1e-4, 1e-15);
+}
+
+// training.md §1.9.
+TEST(Groups, AreTheReferences) {
+  const auto group = [](Generation g, const char* name, std::vector<size_t> shape) {
+    return GroupOf(g, name, shape);
+  };
+  EXPECT_EQ(group(Generation::k7, "blocks.0.att.w0", {1, 1, 64}).rate, 2);
+  EXPECT_FALSE(group(Generation::k7, "blocks.0.att.w0", {1, 1, 64}).decay);
+  EXPECT_TRUE(group(Generation::k7, "blocks.0.att.key.weight", {64, 64}).decay);
+  EXPECT_TRUE(group(Generation::k7, "emb.weight", {320, 64}).decay);
+  EXPECT_FALSE(group(Generation::k7, "blocks.0.ln1.weight", {64}).decay);
+  EXPECT_FALSE(group(Generation::k7, "blocks.0.att.w1", {64, 32}).decay);
+  EXPECT_FALSE(group(Generation::k7, "blocks.0.att.r_k", {2, 32}).decay);
+  EXPECT_EQ(group(Generation::k6, "blocks.0.att.time_decay", {1, 1, 64}).rate, 2);
+  EXPECT_EQ(group(Generation::k6, "blocks.0.att.time_decay_w1", {64, 32}).rate, 1);
+  EXPECT_FALSE(group(Generation::k6, "blocks.0.att.time_maa_w1", {64, 160}).decay);
+  EXPECT_EQ(group(Generation::k4, "blocks.0.att.time_first", {64}).rate, 3);
+}
+
+}  // namespace
+}  // namespace linnet

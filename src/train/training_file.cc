@@ -1,0 +1,159 @@
+#include "train/training_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "io/tensor_file.h"
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "models/convert.h"
+
+namespace linnet {
+namespace {
+
+constexpr const char* kMoments[] = {"training.first_moments", "training.second_moments"};
+
+// One a tensor: the slices of a parameter stand behind one another.
+std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType type) {
+  std::vector<TensorSpec> specs;
+  for (const Parameter& p : parameters) {
+    if (p.slice == 0) specs.push_back({p.name, type, p.shape});
+  }
+  return specs;
+}
+
+uint64_t Number(const TensorFile& file, const std::string& key) {
+  const auto it = file.metadata().find(key);
+  uint64_t value = 0;
+  if (it != file.metadata().end()) {
+    const std::string& text = it->second;
+    const char* end = text.data() + text.size();
+    if (std::from_chars(text.data(), end, value).ptr == end) return value;
+  }
+  throw Error(ErrorKind::kBadInput, fmt::format("{}: metadata {} is missing or no number; the file "
+                                                "is not a whole training checkpoint",
+                                                file.path().string(), key));
+}
+
+std::vector<double> Norms(const TensorFile& file) {
+  const auto it = file.metadata().find("norms");
+  const auto json = nlohmann::json::parse(it == file.metadata().end() ? "" : it->second, nullptr,
+                                          /*allow_exceptions=*/false);
+  std::vector<double> norms;
+  for (const auto& value : json.is_array() ? json : nlohmann::json::array()) {
+    if (value.is_number()) norms.push_back(value.get<double>());
+  }
+  return norms;
+}
+
+const TensorView& Find(const TensorFile& file, const std::string& name,
+                       const std::vector<size_t>& shape) {
+  const TensorView* t = file.Find(name);
+  if (t == nullptr || t->shape != shape || t->type != SourceType::kF32) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: {} is {}; resume with the base and options the run began with",
+                            file.path().string(), name,
+                            t == nullptr ? "missing" : "of another shape than in this run"));
+  }
+  return *t;
+}
+
+void ReadParameter(const TensorFile& file, const Parameter& p) {
+  TensorView t = Find(file, p.name, p.shape);
+  if (p.shape.size() > 2 && p.shape[0] * p.v.rows * p.v.cols == t.elements()) t = t.Index(p.slice);
+  if (p.transposed) t = t.Transposed();
+  if (t.rows() == p.v.rows) return ReadRows(t, 0, p.v.rows, p.v.data);
+  const auto values = ReadAll(t);  // a vector, whatever its shape
+  std::copy(values.begin(), values.end(), p.v.data);
+}
+
+}  // namespace
+
+void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
+                  const std::map<std::string, std::string>& notes) {
+  const Network& network = trainer.network();
+  const bool first = world.rank() == 0;
+  std::unique_ptr<TensorWriter> writer;
+  if (first) {
+    auto metadata = notes;
+    const Trainer::Memory& memory = trainer.memory();
+    metadata["kind"] = kTrainingKind;
+    metadata["steps"] = std::to_string(memory.steps);
+    metadata["updates"] = std::to_string(memory.updates);
+    metadata["norms"] = nlohmann::json(memory.norms).dump();
+    auto specs = Specs(network.parameters(), SourceType::kF32);
+    for (const char* name : kMoments) {
+      specs.push_back({name, SourceType::kF32, {network.values().size()}});
+    }
+    writer = TensorWriter::Create(path, specs, metadata);
+    for (const Parameter& p : network.parameters()) {
+      writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p, p.v));
+    }
+  }
+  const auto take = [&](std::span<const float> values) {
+    writer->AppendFloats(SourceType::kF32, values);
+  };
+  world.Gather(trainer.optimizer().first_moments(), trainer.parts(), take);
+  world.Gather(trainer.optimizer().second_moments(), trainer.parts(), take);
+  if (first) writer->Finish();
+}
+
+std::map<std::string, std::string> LoadTraining(Trainer& trainer, World& world,
+                                                const std::filesystem::path& path) {
+  const TensorFile file = TensorFile::Open(path);
+  const auto kind = file.metadata().find("kind");
+  if (kind == file.metadata().end() || kind->second != kTrainingKind) {
+    throw Error(
+        ErrorKind::kBadInput,
+        path.string() + ": is no training checkpoint, expected one that `linnet train` wrote");
+  }
+  Trainer::Memory memory{Number(file, "steps"), Number(file, "updates"), Norms(file)};
+  const Network& network = trainer.network();
+  const TensorView& first = Find(file, kMoments[0], {network.values().size()});
+  const TensorView& second = Find(file, kMoments[1], {network.values().size()});
+  for (const Parameter& p : network.parameters()) Find(file, p.name, p.shape);
+  for (const Parameter& p : network.parameters()) ReadParameter(file, p);
+  const size_t begin = trainer.parts()[world.rank()];
+  const size_t count = trainer.parts()[world.rank() + 1] - begin;
+  const auto read = [&](const TensorView& t, std::span<float> to) {
+    ReadRows(t.Slice(begin, count), 0, 1, to.data());
+  };
+  read(first, trainer.optimizer().first_moments());
+  read(second, trainer.optimizer().second_moments());
+  trainer.Restore(std::move(memory));
+  return file.metadata();
+}
+
+void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type) {
+  auto specs = Specs(network.parameters(), type);
+  std::vector<const TensorView*> rest;
+  for (const ReleasedTensor& t : InReleasedOrder(network.checkpoint())) {
+    const auto learnt = [&](const TensorSpec& spec) { return spec.name == t.view->name; };
+    if (std::any_of(specs.begin(), specs.end(), learnt) || !IsFloat(t.view->type)) continue;
+    rest.push_back(t.view);
+  }
+  for (const TensorView* t : rest) specs.push_back({t->name, type, t->shape});
+  const auto writer = TensorWriter::Create(path, specs);
+  for (const Parameter& p : network.parameters()) {
+    writer->AppendFloats(type, InCheckpointOrder(p, p.v));
+  }
+  constexpr size_t kFloats = size_t{1} << 20;
+  std::vector<float> values;
+  for (const TensorView* t : rest) {
+    const size_t rows = std::clamp<size_t>(kFloats / std::max<size_t>(t->cols(), 1), 1, t->rows());
+    for (size_t begin = 0; begin < t->rows(); begin += rows) {
+      const size_t count = std::min(rows, t->rows() - begin);
+      values.resize(count * t->cols());
+      ReadRows(*t, begin, count, values.data());
+      writer->AppendFloats(type, values);
+    }
+  }
+  writer->Finish();
+}
+
+}  // namespace linnet

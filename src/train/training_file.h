@@ -1,0 +1,37 @@
+// Training files: what a run needs to go on bit for bit, and the models that come out of it.
+#ifndef LINNET_TRAIN_TRAINING_FILE_H_
+#define LINNET_TRAIN_TRAINING_FILE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "io/tensor_view.h"
+#include "train/trainer.h"
+#include "train/world.h"
+
+namespace linnet {
+
+inline constexpr char kTrainingKind[] = "linnet training";  // metadata "kind"
+
+// Saves all that learns as f32 under BlinkDL's names, the optimizer's moments and the trainer's
+// memory; `notes` is kept as metadata beside them. Written whole or not at all, by rank 0; all
+// ranks call it. A run that learns everything can be opened as a model from this file. Throws
+// Error kIo.
+void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
+                  const std::map<std::string, std::string>& notes);
+
+// The inverse, into a trainer of the same base and options, on any number of ranks; returns the
+// notes. Throws Error kIo or kBadInput if the file is broken or of another run.
+std::map<std::string, std::string> LoadTraining(Trainer& trainer, World& world,
+                                                const std::filesystem::path& path);
+
+// The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
+// names, .pth or safetensors by the ending; `type` of all tensors.
+void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type);
+
+}  // namespace linnet
+
+#endif  // LINNET_TRAIN_TRAINING_FILE_H_
