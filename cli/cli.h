@@ -42,6 +42,7 @@ void AddConvert(CLI::App& app);
 void AddQuantize(CLI::App& app);
 void AddInspect(CLI::App& app);
 void AddState(CLI::App& app);
+void AddTrain(CLI::App& app);
 void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
 

@@ -44,6 +44,7 @@ int Main(int argc, char** argv) {
   AddQuantize(app);
   AddInspect(app);
   AddState(app);
+  AddTrain(app);
   AddVocab(app);
   AddData(app);
   try {

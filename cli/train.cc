@@ -1,0 +1,332 @@
+// linnet train: pretraining and fine-tuning, with everything a long run needs to be safe.
+#include "cli/train.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "base/atomic_file.h"
+#include "base/memory.h"
+#include "cli/model.h"
+#include "cli/train_progress.h"
+#include "eval/perplexity.h"
+#include "io/tensor_writer.h"
+#include "linnet/error.h"
+#include "models/convert.h"
+#include "models/detect.h"
+#include "models/init.h"
+#include "train/run.h"
+#include "train/training_file.h"
+
+namespace linnet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// ---- run.json: the options a run began with ----
+
+// Options of the run itself, not of the call.
+bool IsKept(const CLI::Option& option) {
+  const std::string name = option.get_name();
+  return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
+                                        : name == "--vocab";
+}
+
+fs::path OptionsPath(const fs::path& run) { return run / "run.json"; }
+
+void KeepOptions(const CLI::App& command, const fs::path& run) {
+  nlohmann::ordered_json kept;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() > 0 && IsKept(*option)) kept[option->get_name()] = option->results();
+  }
+  AtomicFile file(OptionsPath(run));
+  file.Write(nlohmann::ordered_json{{"options", kept}}.dump(2) + "\n");
+  file.Commit();
+}
+
+// Gives options that this call does not name the values the run began with.
+void RecallOptions(CLI::App& command, const fs::path& run) {
+  const fs::path path = OptionsPath(run);
+  if (!fs::exists(path)) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: holds no run to resume, expected its run.json", run.string()));
+  }
+  const auto json = nlohmann::json::parse(ReadText(path.string()), nullptr, false);
+  if (!json.is_object() || !json.contains("options") || !json["options"].is_object()) {
+    throw Error(ErrorKind::kBadInput, path.string() + ": is damaged, expected {\"options\": {}}");
+  }
+  for (const auto& [name, values] : json["options"].items()) {
+    CLI::Option* option = command.get_option_no_throw(name);
+    if (option == nullptr || option->count() > 0 || !IsKept(*option)) continue;
+    for (const auto& value : values) {
+      if (value.is_string()) option->add_result(value.get<std::string>());
+    }
+    option->run_callback();
+  }
+}
+
+// ---- What a call asks for ----
+
+// `first` and `last` of the schedule are what holds if --lr is not given.
+void ReadRates(const TrainFlags& o, Schedule& schedule) {
+  if (o.rates.empty()) return;
+  const size_t colon = o.rates.find(':');
+  try {
+    schedule.first = std::stod(o.rates.substr(0, colon));
+    schedule.last =
+        colon == std::string::npos ? schedule.first : std::stod(o.rates.substr(colon + 1));
+  } catch (const std::logic_error&) {
+    throw CLI::ValidationError("--lr",
+                               fmt::format("'{}' is not A or A:B, such as 6e-4:6e-5", o.rates));
+  }
+}
+
+uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples) {
+  const uint64_t rows = o.batch * o.accumulate;
+  if (o.steps != 0) return o.steps;
+  if (o.tokens != 0) return std::max<uint64_t>(1, o.tokens / (rows * o.ctx));
+  const double all = o.epochs * static_cast<double>(samples.rows_per_epoch());
+  return std::max<uint64_t>(1, static_cast<uint64_t>(all / static_cast<double>(rows) + 0.5));
+}
+
+bool IsHead(const std::string& name) {
+  return name.starts_with("head.") || name.starts_with("ln_out.");
+}
+
+TrainerOptions TrainerOptionsOf(const TrainFlags& o) {
+  TrainerOptions t;
+  t.precision = o.precision == "f32" ? DType::kF32 : DType::kBF16;
+  t.recompute = o.recompute;
+  t.l2wrap = !o.no_l2wrap;
+  t.clip = o.clip;
+  t.adam.weight_decay = o.decay;
+  t.dropout = o.dropout;
+  t.seed = o.seed;
+  t.rows_per_pass = o.batch;
+  t.skip_spikes = o.skip_spikes;
+  if (!o.freeze.empty() || o.tune == "head") {
+    const auto frozen = std::make_shared<std::regex>(o.freeze.empty() ? "(?!)" : o.freeze);
+    t.learns = [frozen, head = o.tune == "head"](const std::string& name) {
+      return !(head && !IsHead(name)) && !std::regex_search(name, *frozen);
+    };
+  }
+  return t;
+}
+
+// ---- A new model ----
+
+InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
+  InitSizes sizes;
+  sizes.generation = *ParseGeneration(o.generation);
+  sizes.layers = o.layers;
+  sizes.width = o.width;
+  sizes.head_size = o.head_size;
+  sizes.ffn = o.ffn;
+  sizes.ranks = o.ranks == "released" ? RankRule::kReleased : RankRule::kTrain;
+  sizes.vocab = vocab;
+  return sizes;
+}
+
+void WriteNewModel(const TrainFlags& o, size_t vocab, ThreadPool& pool, const fs::path& path) {
+  const auto parameters = NewParameters(NewConfig(SizesOf(o, vocab)));
+  std::vector<TensorSpec> specs;
+  for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
+  const auto writer = TensorWriter::Create(path, specs);
+  for (const NewParameter& p : parameters) {
+    ForValues(p, Filling::kReference, o.seed, pool, [&](std::span<const float> values) {
+      InterruptScope::Check();
+      writer->AppendFloats(SourceType::kF32, values);
+    });
+  }
+  writer->Finish();
+}
+
+// ---- The run ----
+
+std::function<Validation(const Model&)> ValidationOn(const TrainFlags& o,
+                                                     const CommonOptions& common,
+                                                     std::shared_ptr<const Tokenizer> tokenizer) {
+  if (o.valid.empty()) return nullptr;
+  return [&o, &common, tokenizer](const Model& model) {
+    Workspace workspace = NewWorkspace(common);
+    TextScore score;
+    for (const std::string& file : o.valid) {
+      score += ScoreText(model, *tokenizer, workspace, ReadText(file));
+    }
+    return Validation{score.nats_per_token(), score.bits_per_byte()};
+  };
+}
+
+void CheckFlags(const TrainFlags& o) {
+  if (o.base.empty() == o.generation.empty()) {
+    throw CLI::ValidationError("train",
+                               "give --base MODEL, or --generation with --layers and "
+                               "--width for a new one");
+  }
+  if (!o.generation.empty() && (o.layers == 0 || o.width == 0)) {
+    throw CLI::ValidationError("train", "a new model needs --layers and --width");
+  }
+  if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
+}
+
+std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const CommonOptions& common) {
+  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (o.base.empty()) return Tokenizer::ForVocabulary(65536, {}, HomeFolder());
+  if (o.valid.empty()) return nullptr;  // ids will do
+  const Checkpoint checkpoint(o.base);
+  return Tokenizer::ForVocabulary(ConfigOf(checkpoint).vocab, o.base, HomeFolder());
+}
+
+void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
+  if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
+  const fs::path out = o.out;
+  if (o.resume) RecallOptions(command, out);
+  CheckFlags(o);
+  const auto newest = NewestCheckpoint(out);
+  if (!o.resume && newest) {
+    throw Error(ErrorKind::kBadInput,
+                out.string() + ": already holds a run; pass --resume to go on, or another --out");
+  }
+  std::error_code error;
+  fs::create_directories(out, error);
+  if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
+
+  const InterruptScope interrupt;  // Ctrl-C saves and ends
+  ThreadPool pool(common.threads);
+  World world;
+  const auto tokenizer = VocabularyFor(o, common);
+  fs::path base = o.base;
+  if (base.empty()) {
+    base = out / "init.safetensors";
+    if (!fs::exists(base)) WriteNewModel(o, tokenizer->size(), pool, base);
+  }
+  Checkpoint checkpoint(base);
+  const Config config = ConfigOf(checkpoint);
+  const TokenData data(o.data, config.vocab);
+  const std::string sampling = !o.sampling.empty() ? o.sampling
+                               : o.base.empty()    ? "stream"
+                                                   : "documents";
+  const auto samples = sampling == "stream" ? NewMagicPrimeSamples(data, o.ctx)
+                                            : NewPackedSamples(data, o.ctx, o.seed);
+  RunOptions run;
+  run.out = out;
+  run.batch_rows = o.batch * o.accumulate;
+  run.schedule.warmup = o.warmup;
+  if (!o.base.empty()) run.schedule.first = run.schedule.last = 1e-5;  // RWKV-LM's advice
+  ReadRates(o, run.schedule);
+  run.schedule.steps = StepsOf(o, *samples);
+  run.every = o.every;
+  run.keep = o.keep;
+  run.patience = o.patience;
+  run.model_type = o.precision == "f32" ? SourceType::kF32 : SourceType::kBF16;
+
+  Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o), pool, world);
+  if (!o.resume) KeepOptions(command, out);
+  uint64_t tokens = 0;
+  if (newest) tokens = TokensOf(LoadTraining(trainer, world, *newest));
+  TrainProgress progress(common, o, trainer, data, run, sampling, samples->rows_per_epoch());
+  progress.Plan();
+  const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
+                         InterruptScope::Interrupted, ValidationOn(o, common, tokenizer)};
+  const RunEnd end = RunTraining(trainer, *samples, world, run, events, tokens);
+  progress.End(end);
+  if (end == RunEnd::kInterrupted) throw Interruption();
+}
+
+void AddRunOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
+      ->type_name("NAME");
+  c.add_option("--out", o.out, "The folder of the run")->type_name("RUN");
+  c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
+  c.add_option("--ctx", o.ctx, "Tokens of a row")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  c.add_option("--batch", o.batch, "Rows of a pass")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
+  c.add_option("--accumulate", o.accumulate, "Passes of a step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
+  c.add_option("--steps", o.steps, "Steps in all");
+  c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
+  c.add_option("--epochs", o.epochs, "Times through the data, instead of either")
+      ->capture_default_str();
+  c.add_option("--sampling", o.sampling,
+               "stream (the reference's order; of new models) or documents (whole ones, the state "
+               "reset between them; of fine-tuning)")
+      ->check(CLI::IsMember({"stream", "documents"}));
+  c.add_option("--valid", o.valid, "Texts to score at every checkpoint")->type_name("FILE...");
+  c.add_option("--every", o.every, "Steps between checkpoints")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  c.add_option("--keep", o.keep, "Checkpoints to keep; 0: all")->capture_default_str();
+  c.add_option("--patience", o.patience,
+               "Stop after so many scores without a better one; 0: never");
+}
+
+void AddLearningOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--lr", o.rates, "Learning rate, first and last of a cosine")->type_name("A:B");
+  c.add_option("--warmup", o.warmup, "Steps of warm-up")->capture_default_str();
+  c.add_option("--decay", o.decay, "Weight decay")->capture_default_str();
+  c.add_option("--dropout", o.dropout, "Share of values left out after each mix")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.9));
+  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")->capture_default_str();
+  c.add_flag("--no-l2wrap", o.no_l2wrap, "Leave out RWKV-LM's L2Wrap");
+  c.add_option("--precision", o.precision, "Of products; sums, states and values are f32 always")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bf16", "f32"}));
+  c.add_flag("--recompute", o.recompute, "Run layers twice rather than keep what they computed");
+  c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
+  c.add_option("--tune", o.tune, "What learns")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"full", "head"}));
+  c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
+  c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");
+  c.add_option("--trace", o.trace, "Run the batches of this file and print what came of them")
+      ->type_name("FILE");
+}
+
+void AddModelOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--base", o.base, "The model to start from")->type_name("MODEL");
+  c.add_option("--generation", o.generation, "Start a new model: which RWKV")
+      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
+  c.add_option("--layers", o.layers, "Layers of a new model");
+  c.add_option("--width", o.width, "Its channels (n_embd)");
+  c.add_option("--head-size", o.head_size, "Its channels a head")->capture_default_str();
+  c.add_option("--ffn", o.ffn,
+               "Its channels of the channel mix; the generation's own if not given");
+  c.add_option("--ranks", o.ranks, "Its low-rank sizes")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"released", "train"}));
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& app) {
+  struct Options {
+    CommonOptions common;
+    TrainFlags flags;
+    CLI::App* command = nullptr;
+  };
+  const auto o = std::make_shared<Options>();
+  o->command = AddCommand(
+      app, "train", "Train a new model, or go on with one",
+      "linnet train --data book --out run --generation 7 --layers 12 --width 256 --vocab vocab.txt",
+      o->common, [o] {
+        if (o->flags.trace.empty()) return Train(*o->command, o->flags, o->common);
+        Schedule schedule;
+        ReadRates(o->flags, schedule);
+        schedule.warmup = o->command->get_option("--warmup")->count() > 0 ? o->flags.warmup : 2;
+        RunTrace(o->common, o->flags.base, o->flags.trace, TrainerOptionsOf(o->flags), schedule);
+      });
+  AddModelOptions(*o->command, o->flags);
+  AddRunOptions(*o->command, o->flags);
+  AddLearningOptions(*o->command, o->flags);
+}
+
+}  // namespace linnet::cli

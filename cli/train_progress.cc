@@ -1,0 +1,150 @@
+#include "cli/train_progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/memory.h"
+#include "eval/speed.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kRedraw = std::chrono::milliseconds(200);
+constexpr auto kLine = std::chrono::seconds(10);
+
+std::string Duration(double seconds) {
+  const auto s = static_cast<uint64_t>(seconds + 0.5);
+  if (s >= 86400) return fmt::format("{} d {} h", s / 86400, s % 86400 / 3600);
+  if (s >= 3600) return fmt::format("{} h {:02} min", s / 3600, s % 3600 / 60);
+  if (s >= 60) return fmt::format("{} min {:02} s", s / 60, s % 60);
+  return fmt::format("{} s", s);
+}
+
+std::string Count(double n) {
+  if (n >= 1e9) return fmt::format("{:.2f} billion", n / 1e9);
+  if (n >= 1e6) return fmt::format("{:.2f} million", n / 1e6);
+  return fmt::format("{:.0f}", n);
+}
+
+double GB(uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
+
+}  // namespace
+
+TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flags, Trainer& trainer,
+                             const TokenData& data, const RunOptions& run, std::string sampling,
+                             uint64_t rows_per_epoch)
+    : common_(common),
+      flags_(flags),
+      trainer_(trainer),
+      data_(data),
+      run_(run),
+      sampling_(std::move(sampling)),
+      rows_per_epoch_(rows_per_epoch),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      next_(Clock::now()) {
+  const ModelCost& cost = trainer.network().cost();
+  flops_per_token_ = 6.0 * static_cast<double>(cost.layer_macs + cost.head_macs);
+}
+
+void TrainProgress::Plan() {
+  const Network& network = trainer_.network();
+  const Config& c = network.config();
+  const auto learning = static_cast<double>(network.values().size());
+  const size_t rows = std::min<size_t>(flags_.batch, run_.batch_rows);
+  const uint64_t pass = trainer_.PassBytes(rows, flags_.ctx);
+  // Another gradient waits at each level at which passes are added.
+  size_t levels = 0;
+  while ((rows << levels) < run_.batch_rows) ++levels;
+  const uint64_t waiting = levels * network.values().size_bytes();
+  const uint64_t held = ResidentMemory(), left = AvailableMemory();
+  // Values are there; gradients and both moments are not touched yet.
+  const uint64_t rest = 3 * network.values().size_bytes() + waiting + pass;
+  const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
+  const auto steps = static_cast<double>(run_.schedule.steps);
+  fmt::print(stderr,
+             "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
+             "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
+             "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
+             "memory: {:.2f} GB, {:.2f} of it for a pass of {} rows; {:.2f} GB are available\n",
+             Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
+             Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_,
+             flags_.ctx, sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
+             steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
+             GB(held + rest), GB(pass), rows, GB(left));
+  if (rest > left && !common_.force) {
+    throw Error(ErrorKind::kNoMemory,
+                fmt::format("the run needs about {:.1f} GB more than the {:.1f} GB that are "
+                            "available; lower --batch (and raise --accumulate), pass --recompute, "
+                            "or --force to go on",
+                            GB(rest - left), GB(left)));
+  }
+  const MachineSpeed machine = MeasureMachine(common_.threads);
+  peak_gflops_ = flags_.precision == "f32" ? machine.f32_gflops : machine.bf16_gflops;
+  const double seconds = trainer_.PassSeconds(flags_.ctx) * static_cast<double>(run_.batch_rows);
+  fmt::print(stderr, "time: about {} for {} steps on this machine\n",
+             Duration(seconds * (steps - static_cast<double>(trainer_.steps()))),
+             run_.schedule.steps - trainer_.steps());
+}
+
+std::string TrainProgress::Line(const StepMetrics& m) const {
+  const double rate = static_cast<double>(m.report.tokens) / seconds_;
+  std::string line = fmt::format(
+      "step {}/{}  loss {:.4f}  lr {:.2e}  norm {:.2f}  {:.0f} tokens/s ({:.1f} % of peak)  {} "
+      "left",
+      m.step, m.steps, loss_, m.rate, m.report.grad_norm, rate,
+      100 * rate * flops_per_token_ / 1e9 / std::max(peak_gflops_, 1.0),
+      Duration(seconds_ * static_cast<double>(m.steps - m.step)));
+  if (valid_) line += fmt::format("  valid {:.4f} bits/byte", valid_->bits_per_byte);
+  return line;
+}
+
+void TrainProgress::Show(const StepMetrics& m) {
+  // Smoothed over about twenty steps; the first ones count fully.
+  const double share = std::max(0.05, 1.0 / static_cast<double>(++shown_));
+  loss_ += share * (m.report.loss - loss_);
+  seconds_ += share * (m.seconds - seconds_);
+  if (m.valid) valid_ = m.valid;
+  last_ = m;
+  if (m.report.skipped)
+    fmt::print(stderr, "{}skipped {}\n", terminal_ ? "\r\x1b[K" : "", m.report.trouble);
+  const auto now = Clock::now();
+  if (!m.valid && now < next_ && m.step != m.steps) return;
+  next_ = now + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLine));
+  if (!terminal_) {
+    fmt::print(stderr, "{}\n", Line(m));
+    return;
+  }
+  constexpr size_t kWidth = 20;
+  const auto filled =
+      static_cast<size_t>(static_cast<double>(kWidth * m.step) / static_cast<double>(m.steps));
+  fmt::print(stderr, "\r[{:.<{}}] {}\x1b[K{}", std::string(filled, '#'), kWidth, Line(m),
+             m.valid ? "\n" : "");
+  std::fflush(stderr);
+}
+
+void TrainProgress::End(RunEnd end) {
+  const char* how = end == RunEnd::kDone          ? "done"
+                    : end == RunEnd::kInterrupted ? "interrupted"
+                                                  : "stopped: validation no longer improves";
+  fmt::print(stderr, "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how,
+             trainer_.steps(),
+             end == RunEnd::kInterrupted ? "go on with --resume"
+                                         : "the model is " + (run_.out / "model.pth").string());
+  if (!common_.json) return;
+  nlohmann::ordered_json result = {{"steps", trainer_.steps()},
+                                   {"tokens", last_.tokens},
+                                   {"loss", last_.report.loss},
+                                   {"finished", end != RunEnd::kInterrupted}};
+  if (valid_) result["valid_bits_per_byte"] = valid_->bits_per_byte;
+  Print(result.dump() + "\n");
+}
+
+}  // namespace linnet::cli
