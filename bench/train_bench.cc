@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <numeric>
 #include <random>
 
 #include "base/arena.h"
@@ -15,7 +16,6 @@
 #include "linnet/state.h"
 #include "models/detect.h"
 #include "models/network.h"
-#include "ops/ops.h"
 
 namespace linnet {
 namespace {
@@ -34,7 +34,7 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void Run(const char* path, size_t batch, size_t tokens, int steps) {
+void Run(const char* path, size_t batch, size_t tokens, int steps, bool exact) {
   ThreadPool pool(AvailableCores());
   Checkpoint checkpoint(path);
   const Config c = ConfigOf(checkpoint);
@@ -62,13 +62,16 @@ void Run(const char* path, size_t batch, size_t tokens, int steps) {
            .pool = pool,
            .segments = segments,
            .layout = network->layout(),
-           .exact = true,
+           .exact = exact,
            .tape = &tape,
            .sequences = sequences};
     const double begin = Now(), used = Used();
     const Var x = network->Run(p, ids);
     const double body = Now();
-    const double loss = CrossEntropy(p, network->Head(p, x), targets, false);
+    const double share = 1.0 / static_cast<double>(ids.size());
+    std::vector<double> losses(batch);
+    network->Loss(p, x, targets, {false, share}, losses);
+    const double loss = std::accumulate(losses.begin(), losses.end(), 0.0) * share;
     const double forward = Now();
     tape.Backward();
     const double end = Now();
@@ -86,7 +89,7 @@ void Run(const char* path, size_t batch, size_t tokens, int steps) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: train_bench MODEL [SEQUENCES [TOKENS [STEPS]]]\n");
+    fmt::print(stderr, "usage: train_bench MODEL [SEQUENCES [TOKENS [STEPS [exact]]]]\n");
     return 1;
   }
   const auto number = [&](int i, int otherwise) {
@@ -94,7 +97,7 @@ int main(int argc, char** argv) {
   };
   try {
     linnet::Run(argv[1], static_cast<size_t>(number(2, 8)), static_cast<size_t>(number(3, 512)),
-                number(4, 3));
+                number(4, 3), argc > 5);
   } catch (const linnet::Error& e) {
     fmt::print(stderr, "{}\n", e.what());
     return 1;
