@@ -115,6 +115,7 @@ Totals Scan(const TokenData& data, const Tokenizer* tokenizer) {
       totals.learnt += data.Learnt(at + i) ? 1 : 0;
       if (tokenizer != nullptr) totals.bytes += tokenizer->Bytes(ids[i]).size();
     }
+    if (at % (1 << 24) == 0) data.Drop();
     progress.Update(at);
   }
   return totals;

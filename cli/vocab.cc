@@ -31,7 +31,9 @@ void RunTrain(const Options& o) {
   const InterruptScope interrupt;
   VocabularyTrainer trainer;
   ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
-    for (const DocumentPart& part : document) trainer.Add(part.text());
+    for (const DocumentPart& part : document) {
+      ForBlocks(part, [&](std::string_view block) { trainer.Add(block); });
+    }
   });
   std::vector<VocabularyEntry> entries;
   {
@@ -44,7 +46,7 @@ void RunTrain(const Options& o) {
   std::vector<bool> seen(tokenizer->size());
   ForDocuments(o.inputs, o.chat, "measuring", [&](const Document& document) {
     for (const DocumentPart& part : document) {
-      EncodeAll(*tokenizer, part.text(), [&](const std::vector<int32_t>& ids) {
+      EncodeAll(*tokenizer, part, [&](const std::vector<int32_t>& ids) {
         tokens += ids.size();
         for (const int32_t id : ids) seen[static_cast<size_t>(id)] = true;
       });

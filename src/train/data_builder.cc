@@ -15,7 +15,8 @@ namespace linnet {
 namespace {
 
 constexpr int32_t kEndOfText = 0;
-constexpr uint64_t kBlock = uint64_t{1} << 20;  // tokens copied at a time
+constexpr uint64_t kDropAfter = uint64_t{1} << 24;  // tokens copied before memory is given back
+constexpr uint64_t kBlock = uint64_t{1} << 20;      // tokens copied at a time
 
 void CopyDocument(const TokenData& from, uint64_t i, TokenDataWriter& to) {
   std::vector<int32_t> tokens;
@@ -27,6 +28,7 @@ void CopyDocument(const TokenData& from, uint64_t i, TokenDataWriter& to) {
     from.Read(at, tokens);
     for (size_t k = 0; k < learnt.size(); ++k) learnt[k] = from.Learnt(at + k) ? 1 : 0;
     to.Append(tokens, learnt);
+    if (tokens.size() == kBlock) from.Drop();
   }
   to.EndDocument();
 }
@@ -57,8 +59,7 @@ void DataBuilder::Put(std::span<const int32_t> tokens, bool learnt) {
 void DataBuilder::Add(const Document& document) {
   if (document.empty()) return;
   for (const DocumentPart& part : document) {
-    EncodeAll(tokenizer_, part.text(),
-              [&](const std::vector<int32_t>& ids) { Put(ids, part.learnt); });
+    EncodeAll(tokenizer_, part, [&](const std::vector<int32_t>& ids) { Put(ids, part.learnt); });
   }
   Put(std::span(&kEndOfText, 1), document.back().learnt);
   spool_->EndDocument();
@@ -75,10 +76,15 @@ void DataBuilder::Write(const DataOrder& order, const std::function<void(uint64_
   TokenDataWriter writer(name_, tokenizer_.size());
   std::vector<uint64_t> places(documents_);
   std::iota(places.begin(), places.end(), uint64_t{0});
+  uint64_t dropped = 0;
   for (uint64_t epoch = 0; epoch < order.epochs; ++epoch) {
     if (order.shuffle) Shuffle(std::span(places), MixSeeds(order.seed, epoch));
     for (const uint64_t place : places) {
       CopyDocument(spool, place, writer);
+      if (writer.tokens() - dropped > kDropAfter) {
+        spool.Drop();
+        dropped = writer.tokens();
+      }
       if (progress) progress(writer.documents());
     }
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "linnet/error.h"
 
@@ -11,7 +12,8 @@ namespace {
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr uint64_t kDropAfter = uint64_t{64} << 20;
+// Memory of the mapped file is given back from time to time, so that little of it is held.
+constexpr uint64_t kDropAfter = uint64_t{32} << 20;
 
 bool HoldsLines(const std::filesystem::path& path) {
   const std::string ending = path.extension().string();
@@ -19,6 +21,10 @@ bool HoldsLines(const std::filesystem::path& path) {
   if (ending == ".txt") return false;
   throw Error(ErrorKind::kBadInput,
               fmt::format("{}: expected a .txt or .jsonl file", path.string()));
+}
+
+void DropText(std::string_view mapped) {
+  MappedFile::Drop(std::as_bytes(std::span(mapped.data(), mapped.size())));
 }
 
 bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == text.npos; }
@@ -30,7 +36,12 @@ struct Ends {
 
 // The front of `text` is the front of a line. Reads no further than it must.
 Ends EndOfDocument(std::string_view text) {
+  size_t dropped = 0;
   for (size_t begin = 0; begin < text.size();) {
+    if (begin - dropped > kDropAfter) {
+      DropText(text.substr(dropped, begin - dropped));
+      dropped = begin;
+    }
     const size_t end = std::min(text.find('\n', begin), text.size());
     std::string_view line = text.substr(begin, end - begin);
     const size_t next = std::min(end + 1, text.size());

@@ -3,9 +3,12 @@
 #define LINNET_TRAIN_ENCODE_ALL_H_
 
 #include <cstddef>
+#include <span>
 #include <string_view>
 
+#include "base/mapped_file.h"
 #include "linnet/tokenizer.h"
+#include "train/documents.h"
 
 namespace linnet {
 
@@ -25,14 +28,24 @@ inline std::string_view EncodingBlock(std::string_view text, size_t longest = si
   return text.substr(0, at);
 }
 
-// Calls use(ids) for block after block.
+// Calls use(block) for block after block of a part. The memory of a long mapped one is given back.
 template <class F>
-void EncodeAll(const Tokenizer& tokenizer, std::string_view text, const F& use) {
+void ForBlocks(const DocumentPart& part, const F& use) {
+  std::string_view text = part.text();
   while (!text.empty()) {
     const std::string_view block = EncodingBlock(text);
-    use(tokenizer.Encode(block));
+    use(block);
     text.remove_prefix(block.size());
+    if (!part.mapped.empty() && !text.empty()) {
+      MappedFile::Drop(std::as_bytes(std::span(block.data(), block.size())));
+    }
   }
+}
+
+// The same with use(ids).
+template <class F>
+void EncodeAll(const Tokenizer& tokenizer, const DocumentPart& part, const F& use) {
+  ForBlocks(part, [&](std::string_view block) { use(tokenizer.Encode(block)); });
 }
 
 }  // namespace linnet

@@ -188,6 +188,11 @@ void TokenData::Read(uint64_t begin, std::span<int32_t> tokens) const {
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = Token(begin + i);
 }
 
+void TokenData::Drop() const noexcept {
+  for (const MappedFile* file : {&tokens_, &entries_}) MappedFile::Drop(file->bytes());
+  if (mask_) MappedFile::Drop(mask_->bytes());
+}
+
 TokenDataWriter::TokenDataWriter(const fs::path& name, size_t vocab)
     : name_(WithoutEnding(name)),
       type_(vocab <= 65536 ? TokenType::kU16 : TokenType::kI32),

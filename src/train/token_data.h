@@ -67,6 +67,8 @@ class TokenData {
   // that is not in the vocabulary.
   void Read(uint64_t begin, std::span<int32_t> tokens) const;
   int32_t Token(uint64_t at) const;
+  // Gives back the memory of what was read so far; it is read again when it is wanted.
+  void Drop() const noexcept;
   // Whether token `at` is to be learnt.
   bool Learnt(uint64_t at) const { return !mask_ || mask_->bytes()[at] != std::byte{0}; }
 
