@@ -21,7 +21,8 @@ constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 // suit the tiles of all kernels.
 constexpr size_t kActivationBytes = 768 << 10;
 constexpr size_t kRowGrain = 96;
-size_t RowBlock(const Activations& x) {
+size_t RowBlock(const TileKernels& kernels, const Activations& x) {
+  if (kernels.row_block != 0) return kernels.row_block;
   const size_t rows = kActivationBytes / std::max<size_t>(x.stride, 1) / kRowGrain * kRowGrain;
   return std::clamp(rows, kRowGrain, kMaxRowBlock);
 }
@@ -46,6 +47,9 @@ const TileKernels& KernelsFor(DType weights, Activation form) {
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 
+// As many panels as take their blocks of inputs in turn.
+constexpr size_t kPanelsTogether = 4;
+
 struct Range {
   size_t begin, end;
   size_t size() const { return end - begin; }
@@ -62,7 +66,7 @@ struct Product {
   const Weight& w;
   const Activations& x;
   size_t input_bytes, panel_bytes;  // of one activation, of a whole panel
-  float* sums;                      // [kMaxRowBlock][64]
+  float* sums;                      // [kPanelsTogether][kMaxRowBlock][64]
   std::byte* unpacked;              // kUnpackInputs of weights
 
   const std::byte* Panel(size_t panel) const { return w.data + panel * panel_bytes; }
@@ -90,24 +94,50 @@ void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
   }
 }
 
-// All inputs of one panel, some at a time: a block of weights stays near while all rows pass, and
-// their sums, which wait for the next block, stand close together.
-void Panel(const Product& p, size_t panel, Range rows, Mat<float> y) {
-  const size_t output = panel * kPanelRows, outputs = std::min(kPanelRows, p.w.rows - output);
+// Inputs that some rows take at a time.
+size_t InputBlock(const Product& p, Range rows) {
+  const TileKernels& kernels = p.kernels;
+  if (rows.size() <= kernels.few_rows) return p.w.cols;
+  const size_t most = kernels.inputs != 0  ? kernels.inputs
+                      : kernels.all_inputs ? p.w.cols
+                                           : kUnpackInputs;
+  return std::min(most, p.w.cols);
+}
+
+// All inputs of some panels, a block at a time: weights, or activations, stay near while they are
+// used again, and sums, which wait for the next block, stand close together.
+void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   const bool few = rows.size() <= p.kernels.few_rows;
-  const size_t block = few || p.kernels.all_inputs ? p.w.cols : kUnpackInputs;
-  const Out direct{y.Row(rows.begin) + output, y.stride}, waiting{p.sums, kPanelRows};
-  const bool wait = outputs < kPanelRows || p.w.cols > block;
+  const size_t block = InputBlock(p, rows);
+  const auto outputs = [&](size_t panel) {
+    return std::min(kPanelRows, p.w.rows - panel * kPanelRows);
+  };
+  const auto direct = [&](size_t panel) {
+    return Out{y.Row(rows.begin) + panel * kPanelRows, y.stride};
+  };
+  const auto waiting = [&](size_t panel) {
+    return Out{p.sums + (panel - panels.begin) * kMaxRowBlock * kPanelRows, kPanelRows};
+  };
+  const auto wait = [&](size_t panel) { return block < p.w.cols || outputs(panel) < kPanelRows; };
+  const auto at = [&](size_t panel, size_t k) { return p.Panel(panel) + PanelBytes(p.w.dtype, k); };
   for (size_t k = 0; k < p.w.cols; k += block) {
     const Range inputs{k, std::min(k + block, p.w.cols)};
-    const std::byte* weights = p.Panel(panel) + PanelBytes(p.w.dtype, k);
-    const std::byte* next = weights + (few ? kPrefetchBytes : PanelBytes(p.w.dtype, inputs.size()));
-    PanelBlock(p, weights, rows, inputs, next, wait ? waiting : direct);
+    for (size_t panel = panels.begin; panel < panels.end; ++panel) {
+      const std::byte* weights = at(panel, k);
+      const std::byte* next = few                      ? weights + kPrefetchBytes
+                              : panel + 1 < panels.end ? at(panel + 1, k)
+                              : inputs.end < p.w.cols  ? at(panels.begin, inputs.end)
+                                                       : at(panels.end, 0);
+      PanelBlock(p, weights, rows, inputs, next, wait(panel) ? waiting(panel) : direct(panel));
+    }
   }
-  if (!wait) return;
-  for (size_t row = 0; row < rows.size(); ++row) {
-    std::memcpy(direct.y + row * direct.stride, waiting.y + row * waiting.stride,
-                outputs * sizeof(float));
+  for (size_t panel = panels.begin; panel < panels.end; ++panel) {
+    if (!wait(panel)) continue;
+    const Out from = waiting(panel), to = direct(panel);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      std::memcpy(to.y + row * to.stride, from.y + row * from.stride,
+                  outputs(panel) * sizeof(float));
+    }
   }
 }
 
@@ -163,7 +193,7 @@ void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t pa
             Mat<float> y) noexcept {
   if (w.dtype == DType::kGgml) return GgmlMatMul(w, x, panel_begin, panel_end, y);
   alignas(kLine) std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
-  alignas(kLine) float sums[kMaxRowBlock * kPanelRows];
+  alignas(kLine) float sums[kPanelsTogether * kMaxRowBlock * kPanelRows];
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);
   const Product p{kernels,
                   w,
@@ -173,14 +203,17 @@ void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t pa
                   sums,
                   unpacked};
   const size_t whole = std::min(panel_end, w.rows / kPanelRows);
-  const size_t row_block = RowBlock(x);
+  const size_t row_block = RowBlock(kernels, x);
   for (size_t begin = 0; begin < x.rows; begin += row_block) {
     const Range rows{begin, std::min(x.rows, begin + row_block)};
     size_t panel = panel_begin;
     if (rows.size() <= kernels.pair_rows) {
       for (; panel + 2 <= whole; panel += 2) PanelPair(p, panel, rows, y);
     }
-    for (; panel < panel_end; ++panel) Panel(p, panel, rows, y);
+    const size_t together = InputBlock(p, rows) < w.cols ? kernels.panels : 1;
+    for (; panel < panel_end; panel += together) {
+      Panels(p, {panel, std::min(panel + together, panel_end)}, rows, y);
+    }
   }
 }
 

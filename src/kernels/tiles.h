@@ -43,6 +43,10 @@ struct TileKernels {
   // answers two streams faster than one.
   size_t pair_rows;
   TileFunction pairs;
+  // How more than a few rows go: how many together, at most kMaxRowBlock, and through how many
+  // inputs of how many panels, at most 4, before the next block of inputs. Zero rows: as many as
+  // L2 holds.
+  size_t row_block = 0, panels = 1, inputs = 0;
 };
 inline constexpr size_t kUnpackInputs = 512;
 inline constexpr size_t kMaxRowBlock = 288;
@@ -61,6 +65,11 @@ const TileKernels& ExactTiles(DType dtype);
 // row must be a multiple of that, and rows of x are padded with zeros to one.
 const TileKernels& Bf16Tiles();
 const TileKernels& AmxTiles();
+
+// Up to so many rows of level amx without its unit, and of two panels.
+inline constexpr size_t kAmxFewRows = 8;
+void AmxFewRows(const Tile& tile);
+void AmxFewPairs(const Tile& tile);
 
 // int8 rows (int8_rows.h) and int8 or nf4 weights, from level avx512vnni on, and with the tile
 // unit. Tiles are of all inputs, and x is whole rows.

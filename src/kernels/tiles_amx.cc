@@ -1,8 +1,9 @@
 // bf16 products on AMX, x86's unit for products of tiles.
 //
 // A chunk is 32 inputs. TDPBF16PS sums the even and the odd inputs of a chunk apart, from zero,
-// adds the two, and then adds that to the output: the same for any number of rows, so one row runs
-// on it too. A panel is already what the unit wants: 16 rows of 16 pairs of inputs are a tile.
+// adds the two, and then adds that to the output: the same for any number of rows. A few rows do
+// the same without it (tiles_amx_few.cc). A panel is already what the unit wants: 16 rows of 16
+// pairs of inputs are a tile.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -179,6 +180,7 @@ void CopyPart(const std::byte* from, size_t inputs, std::byte* chunk) {
 }
 
 void TileOf(const Tile& tile) {
+  if (tile.rows <= kAmxFewRows) return AmxFewRows(tile);
   alignas(64) std::byte part[kChunkBytes];
   const size_t whole = tile.inputs / kChunkInputs, rest = tile.inputs % kChunkInputs;
   if (rest != 0) CopyPart(tile.panel + whole * kChunkBytes, rest, part);
@@ -195,8 +197,11 @@ const TileKernels& AmxTiles() {
                                            .unpack_rows = 0,
                                            .unpack = nullptr,
                                            .unpacked = nullptr,
-                                           .pair_rows = 0,
-                                           .pairs = nullptr};
+                                           .pair_rows = kAmxFewRows,
+                                           .pairs = AmxFewPairs,
+                                           .row_block = 256,
+                                           .panels = 4,
+                                           .inputs = 2048};
   return kKernels;
 }
 

@@ -115,10 +115,11 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
 
 size_t Model::Impl::RowsPerPass(const Workspace::Impl& workspace) const {
   if (workspace.options.max_rows != 0) return workspace.options.max_rows;
-  // A row of a layer in flight is some 40 vectors of C floats.
-  constexpr size_t kBytes = size_t{48} << 20, kVectors = 40;
+  // A row of a layer in flight is some 40 vectors of C floats. All weights are read for each pass,
+  // so it should have enough rows to hide that.
+  constexpr size_t kBytes = size_t{160} << 20, kVectors = 40;
   const size_t row = kVectors * network_->config().width * sizeof(float);
-  return std::clamp<size_t>(kBytes / row, 64, 512);
+  return std::clamp<size_t>(kBytes / row / 64 * 64, 64, 512);
 }
 
 void Model::Impl::Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const {

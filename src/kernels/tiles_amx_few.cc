@@ -1,0 +1,155 @@
+// A few rows of bf16 products in the order of AMX, by multiply-adds of vectors.
+//
+// The unit reads weights in tiles, which wait for memory longer than vectors that are fetched
+// ahead. What it computes is known to the bit: a chunk's even inputs are summed from zero in order
+// by fused multiply-adds, its odd ones apart, then even + odd is added to the output; denormals
+// are zeros everywhere, and rounding is to nearest.
+#include "kernels/tiles.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <algorithm>
+
+#define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+
+namespace linnet {
+namespace {
+
+constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
+constexpr size_t kChunkPairs = 16;  // of inputs
+constexpr size_t kVectors = 4;      // of 16 outputs of a panel
+
+// Treats denormals as the unit does, until it goes.
+class NoDenormals {
+ public:
+  NoDenormals() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80 | 0x8040); }
+  ~NoDenormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+};
+
+// The inputs of some rows of a chunk, as f32.
+template <size_t kRows>
+struct Inputs {
+  alignas(64) float even[kRows][kChunkPairs], odd[kRows][kChunkPairs];
+
+  LINNET_TARGET inline void Load(const std::byte* x, size_t stride) {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      const __m512i pairs = _mm512_loadu_si512(x + r * stride);
+      _mm512_store_si512(even[r], _mm512_slli_epi32(pairs, 16));
+      _mm512_store_si512(odd[r], _mm512_and_si512(pairs, high));
+    }
+  }
+};
+
+// Adds a chunk of `pairs` pairs of one panel to the sums. Each line is asked for `ahead` bytes
+// before it is read.
+template <size_t kRows>
+LINNET_TARGET inline void AddChunk(const Inputs<kRows>& x, const std::byte* panel, size_t pairs,
+                                   size_t ahead, __m512 (&sum)[kRows][kVectors]) {
+  // As many vectors at once as their sums leave registers for.
+  constexpr size_t kWide = kRows == 1 ? 4 : kRows <= 3 ? 2 : 1;
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+#pragma GCC unroll 4
+  for (size_t at = 0; at < kVectors; at += kWide) {
+    __m512 even[kRows][kWide], odd[kRows][kWide];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kWide; ++v) even[r][v] = odd[r][v] = _mm512_setzero_ps();
+    }
+    const std::byte* step = panel + at * 64;
+    for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kWide; ++v) {
+        _mm_prefetch(reinterpret_cast<const char*>(step + v * 64 + ahead), _MM_HINT_T1);
+        const __m512i w = _mm512_loadu_si512(step + v * 64);
+        const __m512 w_even = _mm512_castsi512_ps(_mm512_slli_epi32(w, 16));
+        const __m512 w_odd = _mm512_castsi512_ps(_mm512_and_si512(w, high));
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kRows; ++r) {
+          even[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x.even[r][pair]), w_even, even[r][v]);
+          odd[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x.odd[r][pair]), w_odd, odd[r][v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kWide; ++v) {
+        if (pairs < kChunkPairs) {  // the unit goes on with zeros, and -0 + 0 is 0
+          even[r][v] = _mm512_add_ps(even[r][v], _mm512_setzero_ps());
+          odd[r][v] = _mm512_add_ps(odd[r][v], _mm512_setzero_ps());
+        }
+        sum[r][at + v] = _mm512_add_ps(sum[r][at + v], _mm512_add_ps(even[r][v], odd[r][v]));
+      }
+    }
+  }
+}
+
+template <size_t kRows, size_t kPanels>
+LINNET_TARGET void RowsOf(const Tile& tile) {
+  const NoDenormals mode;
+  __m512 sum[kPanels][kRows][kVectors];
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        const float* y = tile.y + r * tile.y_stride + p * kPanelRows + v * 16;
+        sum[p][r][v] = tile.first ? _mm512_setzero_ps() : _mm512_loadu_ps(y);
+      }
+    }
+  }
+  const size_t pairs = (tile.inputs + 1) / 2;
+  const auto ahead = static_cast<size_t>(tile.prefetch - tile.panel);
+  const std::byte *x = tile.x, *panel = tile.panel;
+  for (size_t pair = 0; pair < pairs; pair += kChunkPairs, x += 64) {
+    Inputs<kRows> inputs;
+    inputs.Load(x, tile.x_stride);
+    const size_t count = std::min(kChunkPairs, pairs - pair);
+#pragma GCC unroll 2
+    for (size_t p = 0; p < kPanels; ++p) {
+      AddChunk(inputs, panel + p * tile.panel_stride, count, ahead, sum[p]);
+    }
+    panel += kChunkPairs * kPairBytes;
+  }
+#pragma GCC unroll 2
+  for (size_t p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        _mm512_storeu_ps(tile.y + r * tile.y_stride + p * kPanelRows + v * 16, sum[p][r][v]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void AmxFewRows(const Tile& tile) {
+  static constexpr TileFunction kByRows[] = {RowsOf<1, 1>, RowsOf<2, 1>, RowsOf<3, 1>,
+                                             RowsOf<4, 1>, RowsOf<5, 1>, RowsOf<6, 1>,
+                                             RowsOf<7, 1>, RowsOf<8, 1>};
+  static_assert(std::size(kByRows) == kAmxFewRows);
+  kByRows[tile.rows - 1](tile);
+}
+
+void AmxFewPairs(const Tile& tile) {
+  static constexpr TileFunction kByRows[] = {RowsOf<1, 2>, RowsOf<2, 2>, RowsOf<3, 2>,
+                                             RowsOf<4, 2>, RowsOf<5, 2>, RowsOf<6, 2>,
+                                             RowsOf<7, 2>, RowsOf<8, 2>};
+  static_assert(std::size(kByRows) == kAmxFewRows);
+  kByRows[tile.rows - 1](tile);
+}
+
+}  // namespace linnet
+
+#endif
