@@ -52,9 +52,6 @@ class Grid {
   size_t all_, panels_, rows_, blocks_, groups_;
 };
 
-// From so many rows on a product is bound by arithmetic.
-constexpr size_t kManyRows = 64;
-
 // Rows of blocks are decoded two by two, as pairs of inputs want them.
 void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, float* rows) {
   const size_t begin = panel * kPanelRows, end = std::min(w.rows, begin + kPanelRows);
@@ -107,18 +104,6 @@ void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* 
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
-  if (x.form == Activation::kBF16 && x.rows >= kManyRows) {
-    const Grid grid(p, x, w);
-    ForTasks(p, grid.tasks(), grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
-      const auto [begin, rows, panel_begin, panel_end] = grid.Task(task);
-      const size_t output = panel_begin * kPanelRows;
-      const Weight part = PanelsOf(w, panel_begin, panel_end);
-      MultiplyPanels(part, {x.form, x.data + begin * x.stride, rows, x.stride},
-                     y.Rows(begin, rows).Columns(output, part.rows),
-                     reinterpret_cast<float*>(scratch));
-    });
-    return;
-  }
   const size_t tasks = TaskCount(p, w, x.rows), panels = w.panels();
   p.pool.For(tasks, [&](size_t task) {
     MatMul(w, x, panels * task / tasks, panels * (task + 1) / tasks, y);
