@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/adamw.h"
+
 namespace linnet {
 
 AdamW::AdamW(const Network& network, size_t begin, size_t end, const AdamWOptions& options)
@@ -28,28 +30,19 @@ AdamW::AdamW(const Network& network, size_t begin, size_t end, const AdamWOption
 
 void AdamW::Update(uint64_t step, double rate, double scale, ThreadPool& pool) {
   const auto t = static_cast<double>(step);
-  const double correction1 = 1 - std::pow(options_.beta1, t);
-  const double correction2 = std::sqrt(1 - std::pow(options_.beta2, t));
-  const auto b1 = static_cast<float>(options_.beta1), b2 = static_cast<float>(options_.beta2);
-  const auto eps = static_cast<float>(options_.eps), s = static_cast<float>(scale);
-  const auto root = static_cast<float>(1 / correction2);
+  AdamWStep all{.beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps};
+  all.correction1 = 1 - std::pow(options_.beta1, t);
+  all.correction2 = 1 - std::pow(options_.beta2, t);
+  all.grad_scale = scale;
   pool.ForRanges(pieces_.size(), 1, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       const Piece& piece = pieces_[i];
-      const double lr = rate * piece.group.rate;
-      const auto keep =
-          static_cast<float>(piece.group.decay ? 1 - lr * options_.weight_decay : 1.0);
-      const auto move = static_cast<float>(lr / correction1);
-      float* w = values_.data() + piece.begin;
-      const float* gradient = gradients_.data() + piece.begin;
-      float* m = first_ + (piece.begin - begin_);
-      float* v = second_ + (piece.begin - begin_);
-      for (size_t k = 0; k < piece.count; ++k) {
-        const float g = gradient[k] * s;
-        m[k] = b1 * m[k] + (1 - b1) * g;
-        v[k] = b2 * v[k] + (1 - b2) * g * g;
-        w[k] = w[k] * keep - move * (m[k] / (std::sqrt(v[k]) * root + eps));
-      }
+      AdamWStep own = all;
+      own.lr = rate * piece.group.rate;
+      own.weight_decay = piece.group.decay ? options_.weight_decay : 0;
+      const size_t at = piece.begin - begin_;
+      AdamWRow(values_.data() + piece.begin, gradients_.data() + piece.begin, first_ + at,
+               second_ + at, piece.count, own);
     }
   });
 }
@@ -58,12 +51,7 @@ void BlockSquares(std::span<const float> values, ThreadPool& pool, std::span<dou
   pool.ForRanges(blocks.size(), 1, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       const size_t begin = i * kAdamBlock, end = std::min(values.size(), begin + kAdamBlock);
-      double sums[8] = {};
-      for (size_t k = begin; k < end; ++k) {
-        sums[k % 8] += static_cast<double>(values[k]) * static_cast<double>(values[k]);
-      }
-      for (size_t k = 1; k < 8; ++k) sums[0] += sums[k];
-      blocks[i] = sums[0];
+      blocks[i] = SumOfSquares(values.data() + begin, end - begin);
     }
   });
 }

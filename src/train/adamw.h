@@ -48,7 +48,7 @@ class AdamW {
   float *first_, *second_;
 };
 
-// The sum of squares of `values`, in double: within blocks in order, then over `blocks`. Block i
+// The sum of squares of `values`, in double: a block at a time (kernels/adamw.h). Block i
 // is written to blocks[i].
 void BlockSquares(std::span<const float> values, ThreadPool& pool, std::span<double> blocks);
 
