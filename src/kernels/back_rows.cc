@@ -29,7 +29,8 @@ struct SlopeOf {
       return hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one));
     }
     if constexpr (kSlope == Slope::kReluSquared) {
-      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), hn::Add(x, x));
+      const V root = hn::Sqrt(y);
+      return hn::Add(root, root);
     }
     if constexpr (kSlope == Slope::kExpNegExp) {
       // y is 0 from x = 6 on, where exp(x) may still be infinite.
@@ -78,6 +79,34 @@ void AddSlope(Slope slope, const float* x, const float* y, const float* dy, size
     case Slope::kGooseDecay:
       return SlopeRow<Slope::kGooseDecay>(x, y, dy, n, dx);
   }
+}
+
+template <Slope kSlope>
+struct MulSlopeOf {
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V y, V g) const {
+    return hn::Mul(g, SlopeOf<kSlope>()(d, y, y));
+  }
+};
+
+void MulSlope(Slope slope, const float* y, size_t n, float* g) {
+  switch (slope) {
+    case Slope::kSigmoid:
+      return MapRow(y, g, n, g, MulSlopeOf<Slope::kSigmoid>());
+    case Slope::kTanh:
+      return MapRow(y, g, n, g, MulSlopeOf<Slope::kTanh>());
+    case Slope::kReluSquared:
+      return MapRow(y, g, n, g, MulSlopeOf<Slope::kReluSquared>());
+    case Slope::kOutput:
+      return MapRow(y, g, n, g, MulSlopeOf<Slope::kOutput>());
+    case Slope::kMinusOne:
+      return MapRow(y, g, n, g, MulSlopeOf<Slope::kMinusOne>());
+    case Slope::kSilu:
+    case Slope::kExpNegExp:
+    case Slope::kGooseDecay:
+      break;
+  }
+  HWY_ABORT("this slope needs the input");
 }
 
 struct AddProductOf {
@@ -226,6 +255,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 HWY_EXPORT(AddSlope);
+HWY_EXPORT(MulSlope);
 HWY_EXPORT(AddProduct);
 HWY_EXPORT(AddDifference);
 HWY_EXPORT(LerpBack);
@@ -236,6 +266,9 @@ HWY_EXPORT(NormParamsBack);
 void AddSlopeRow(Slope slope, const float* x, const float* y, const float* dy, size_t n,
                  float* dx) noexcept {
   HWY_DYNAMIC_DISPATCH(AddSlope)(slope, x, y, dy, n, dx);
+}
+void MulSlopeRow(Slope slope, const float* y, size_t n, float* g) noexcept {
+  HWY_DYNAMIC_DISPATCH(MulSlope)(slope, y, n, g);
 }
 void AddProductRow(const float* a, const float* b, size_t n, float* y) noexcept {
   HWY_DYNAMIC_DISPATCH(AddProduct)(a, b, n, y);

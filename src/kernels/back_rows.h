@@ -16,7 +16,7 @@ enum class Slope {
   kSigmoid,      // y (1 - y)
   kTanh,         // 1 - y²
   kSilu,         // s (1 + x (1 - s)), s = sigmoid(x)
-  kReluSquared,  // 2 max(x, 0)
+  kReluSquared,  // 2 sqrt(y)
   kExpNegExp,    // -exp(x) y
   kGooseDecay,   // -e^(-1/2) s (1 - s) y, s = sigmoid(x)
 };
@@ -24,6 +24,9 @@ enum class Slope {
 // dx += dy slope(x, y).
 void AddSlopeRow(Slope slope, const float* x, const float* y, const float* dy, size_t n,
                  float* dx) noexcept;
+
+// g *= slope(y), for slopes that are made of the output alone.
+void MulSlopeRow(Slope slope, const float* y, size_t n, float* g) noexcept;
 
 // y += a b.
 void AddProductRow(const float* a, const float* b, size_t n, float* y) noexcept;

@@ -103,7 +103,11 @@ class NetworkOf final : public Network {
       if (p.layer != 0 || std::is_empty_v<typename G::Carry>) {
         p.arena.Rewind(mark);
       } else {
-        carry->EachVar([&](Var& v) { v.g = p.New(v.rows(), v.cols()).g; });
+        carry->EachVar([&](Var& v) {
+          const Var fresh = p.New(v.rows(), v.cols());
+          v.g = fresh.g;
+          v.blank = fresh.blank;
+        });
       }
       p.OnBackward([this, &p, x, out, carry, states, layer = p.layer] {
         LayerBackward(p, x, out, *carry, states, layer);
@@ -121,14 +125,17 @@ class NetworkOf final : public Network {
     p.tape = &tape;
     p.layer = layer;
     RestoreStates(p, states, blocks_.size());
-    std::vector<Mat<float>> carried;
-    carry.EachVar([&](Var& v) { carried.push_back(v.g); });
+    std::vector<Var> carried;
+    carry.EachVar([&](Var& v) { carried.push_back(v); });
     const Var y = Layer(p, x, carry);
+    for (const Var& settled : {out, y}) settled.Settle();
     for (size_t t = 0; t < y.rows(); ++t) std::copy_n(out.g.Row(t), y.cols(), y.g.Row(t));
     if (layer == 0) {  // what later layers gave back to what the first one handed on
       size_t i = 0;
       carry.EachVar([&](Var& v) {
-        const Mat<float> g = carried[i++];
+        carried[i].Settle();
+        v.Settle();
+        const Mat<float> g = carried[i++].g;
         for (size_t t = 0; t < g.rows; ++t) AddScaledRow(g.Row(t), 1.0f, g.cols, v.g.Row(t));
       });
     }
@@ -244,7 +251,10 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
   }
   if (x.tracked()) {
     const std::vector<int32_t> ids(tokens.begin(), tokens.end());
-    p.OnBackward([&p, x, ids, g = embedding_grad_] { AddRowGradients(p, x.g, ids, g); });
+    p.OnBackward([&p, x, ids, g = embedding_grad_] {
+      x.Settle();
+      AddRowGradients(p, x.g, ids, g);
+    });
   }
   return Norm(p, x, 1, ln0_.gain, ln0_.bias, kNormEps);
 }

@@ -36,12 +36,12 @@ Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const Var m = Tanh(p, Linear(p, z, w.maa_w1));  // [T, 5 * rank]
   const auto mix = [&](size_t i) {
     const Var shifted = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
-    return Lerp(p, x, d, Add(p, shifted, Broadcast(w.maa[i], T)));
+    return Lerp(p, x, d, AddBias(p, shifted, w.maa[i]));
   };
   const Var x_w = mix(0), k = Linear(p, mix(1), w.key), v = Linear(p, mix(2), w.value);
   const Var r = Linear(p, mix(3), w.receptance), g = Silu(p, Linear(p, mix(4), w.gate));
   const Var dynamic = Linear(p, Tanh(p, Linear(p, x_w, w.decay_w1)), w.decay_w2);
-  const Var decay = ExpNegExp(p, Add(p, dynamic, Broadcast(w.decay, T)));
+  const Var decay = ExpNegExp(p, AddBias(p, dynamic, w.decay));
   const Var y = Wkv6(p, r, decay, k, v, w.first, c.heads);
   const Var o = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
   return Linear(p, Mul(p, o, g), w.output);

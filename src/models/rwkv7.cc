@@ -46,7 +46,7 @@ Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry
       ShiftedLerps(p, x, ShiftOf::kTimeMix, l.x_r, l.x_w, l.x_k, l.x_v, l.x_a, l.x_g);
   const auto row = [&](Var param) { return Broadcast(param, T); };
   const auto biased = [&](Var y, const LowRank& m) {
-    return Add(p, Linear(p, y, m.second), row(m.bias));
+    return AddBias(p, Linear(p, y, m.second), m.bias);
   };
   const Var r = Linear(p, x_r, l.receptance);
   const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, x_w, l.w.first)), l.w));

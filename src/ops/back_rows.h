@@ -45,26 +45,36 @@ void SumOverRows(const Pass& p, size_t rows, size_t cols, size_t outputs, size_t
 inline bool IsShared(const Mat<float>& g) { return g.stride == 0 && g.rows > 1; }
 
 // Calls row(t, col, count, to) for all rows, once for every column: to[i] is where to add the
-// gradient of g[i] that row t gives from column `col` on, null where g[i] is empty. Shared rows
+// gradient of x[i] that row t gives from column `col` on, null where it has none. Shared rows
 // gather as SumOverRows has it.
-template <size_t kGradients, class Row>
+template <size_t kInputs, class Row>
 void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
-              const std::array<Mat<float>, kGradients>& g, const Row& row) {
+              const std::array<Var, kInputs>& x, const Row& row) {
   const size_t work = 4 * rows * cols;
-  using To = std::array<float*, kGradients>;
-  const auto own = [&](size_t t, size_t col, To& to) {
-    for (size_t i = 0; i < kGradients; ++i) to[i] = g[i].empty() ? nullptr : g[i].Row(t) + col;
-  };
-  std::array<size_t, kGradients> shared{};  // their indices
+  using To = std::array<float*, kInputs>;
+  std::array<bool, kInputs> blank{};
+  std::array<size_t, kInputs> shared{};  // their indices
   size_t sums = 0;
-  for (size_t i = 0; i < kGradients; ++i) {
-    if (!g[i].empty() && IsShared(g[i])) shared[sums++] = i;
+  for (size_t i = 0; i < kInputs; ++i) {
+    if (!x[i].tracked()) continue;
+    if (IsShared(x[i].g)) {
+      x[i].Settle();
+      shared[sums++] = i;
+    } else {
+      blank[i] = x[i].TakeBlank();
+    }
   }
+  const auto own = [&](size_t t, size_t col, size_t count, To& to) {
+    for (size_t i = 0; i < kInputs; ++i) {
+      to[i] = x[i].tracked() ? x[i].g.Row(t) + col : nullptr;
+      if (blank[i]) std::fill_n(to[i], count, 0.0f);
+    }
+  };
   if (sums == 0) {
     return p.ForRows(rows, work, [&](size_t begin, size_t end) {
       To to;
       for (size_t t = begin; t < end; ++t) {
-        own(t, 0, to);
+        own(t, 0, cols, to);
         row(t, size_t{0}, cols, to);
       }
     });
@@ -74,13 +84,13 @@ void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
       [&](size_t begin, size_t len, size_t col, size_t count, float* leaf) {
         To to;
         for (size_t t = begin; t < begin + len; ++t) {
-          own(t, col, to);
+          own(t, col, count, to);
           for (size_t i = 0; i < sums; ++i) to[shared[i]] = leaf + i * count;
           row(t, col, count, to);
         }
       },
       [&](size_t i, size_t col, size_t count, const float* sum) {
-        float* to = g[shared[i]].data + col;
+        float* to = x[shared[i]].g.data + col;
         for (size_t c = 0; c < count; ++c) to[c] += sum[c];
       });
 }

@@ -43,6 +43,7 @@ Var Dropout(Pass& p, Var x, size_t branch) {
   });
   p.OnBackward([&p, x, y, seed, factor] {
     if (!x.tracked()) return;
+    for (const Var& settled : {x, y}) settled.Settle();
     ForKept(p, x.rows(), x.cols(), seed, [&](size_t t, size_t c, bool kept) {
       if (kept) x.g.Row(t)[c] += y.g.Row(t)[c] * factor;
     });

@@ -15,12 +15,29 @@ Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   });
   p.OnBackward([&p, x, y, slope] {
     if (!x.tracked()) return;
+    y.Settle();
     BackRows<1>(
-        p, y.rows(), y.cols(), kLine, {x.g}, [&](size_t t, size_t col, size_t n, const auto& to) {
+        p, y.rows(), y.cols(), kLine, {x}, [&](size_t t, size_t col, size_t n, const auto& to) {
           AddSlopeRow(slope, x.v.Row(t) + col, y.v.Row(t) + col, y.g.Row(t) + col, n, to[0]);
         });
   });
   return y;
+}
+
+// x = kernel(x), whose slope is known from its result; the gradient changes in place too.
+template <class Kernel>
+Var MapInPlace(Pass& p, Var x, const Kernel& kernel, Slope slope) {
+  p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) kernel(x.v.Row(t), x.cols(), x.v.Row(t));
+  });
+  p.OnBackward([&p, x, slope] {
+    if (!x.tracked()) return;
+    x.Settle();
+    p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; ++t) MulSlopeRow(slope, x.v.Row(t), x.cols(), x.g.Row(t));
+    });
+  });
+  return x;
 }
 
 // y = kernel(a, b); back(dy, a, b, n, da, db) adds to the gradients of a row, null where not
@@ -32,7 +49,8 @@ Var Map2(Pass& p, Var a, Var b, const Kernel& kernel, const Back& back) {
     for (size_t t = begin; t < end; ++t) kernel(a.v.Row(t), b.v.Row(t), a.cols(), y.v.Row(t));
   });
   p.OnBackward([&p, a, b, y, back] {
-    BackRows<2>(p, y.rows(), y.cols(), kLine, {a.g, b.g},
+    y.Settle();
+    BackRows<2>(p, y.rows(), y.cols(), kLine, {a, b},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   back(y.g.Row(t) + col, a.v.Row(t) + col, b.v.Row(t) + col, n, to[0], to[1]);
                 });
@@ -59,6 +77,8 @@ Var Broadcast(Var row, size_t rows) {
 
 Var Columns(Var x, size_t begin, size_t count) {
   x.v = x.v.Columns(begin, count);
+  x.Settle();  // the whole of it
+  x.blank = nullptr;
   if (x.tracked()) x.g = x.g.Columns(begin, count);
   return x;
 }
@@ -70,6 +90,8 @@ Var Repeat(Pass& p, Var x, size_t times) {
   }
   p.OnBackward([x, y, times] {
     if (!x.tracked()) return;
+    x.Settle();
+    y.Settle();
     for (size_t t = 0; t < y.rows(); ++t) {
       for (size_t c = 0; c < y.cols(); ++c) x.g.Row(t)[c / times] += y.g.Row(t)[c];
     }
@@ -85,7 +107,8 @@ Var Lerp(Pass& p, Var x, Var d, Var mu) {
     }
   });
   p.OnBackward([&p, x, d, mu, y] {
-    BackRows<3>(p, y.rows(), y.cols(), kLine, {x.g, d.g, mu.g},
+    y.Settle();
+    BackRows<3>(p, y.rows(), y.cols(), kLine, {x, d, mu},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   const float *dy = y.g.Row(t) + col, *D = d.v.Row(t) + col, *M = mu.v.Row(t) + col;
                   if (to[0] != nullptr && to[1] != nullptr && to[2] != nullptr) {
@@ -108,9 +131,33 @@ Var Add(Pass& p, Var a, Var b) {
 }
 
 Var Residual(Pass& p, Var x, Var y) {
-  if (p.tape != nullptr) return Add(p, x, y);
+  const Var out = p.tape == nullptr ? x : y;
   p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) AddRow(x.v.Row(t), y.v.Row(t), x.cols(), x.v.Row(t));
+    for (size_t t = begin; t < end; ++t) AddRow(x.v.Row(t), y.v.Row(t), x.cols(), out.v.Row(t));
+  });
+  p.OnBackward([&p, x, out] {
+    out.Settle();
+    BackRows<1>(p, out.rows(), out.cols(), kLine, {x},
+                [&](size_t t, size_t col, size_t n, const auto& to) {
+                  PassOn(out.g.Row(t) + col, n, to[0]);
+                });
+  });
+  return out;
+}
+
+Var AddBias(Pass& p, Var x, Var bias) {
+  p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      AddRow(x.v.Row(t), bias.v.data, x.cols(), x.v.Row(t));
+    }
+  });
+  p.OnBackward([&p, x, bias] {
+    if (!bias.tracked()) return;
+    x.Settle();
+    BackRows<1>(p, x.rows(), x.cols(), kLine, {Broadcast(bias, x.rows())},
+                [&](size_t t, size_t col, size_t n, const auto& to) {
+                  PassOn(x.g.Row(t) + col, n, to[0]);
+                });
   });
   return x;
 }
@@ -140,13 +187,13 @@ Var OneMinus(Pass& p, Var x) { return Map(p, x, OneMinusRow, Slope::kMinusOne); 
 
 Var Exp(Pass& p, Var x) { return Map(p, x, ExpRow, Slope::kOutput); }
 
-Var Sigmoid(Pass& p, Var x) { return Map(p, x, SigmoidRow, Slope::kSigmoid); }
+Var Sigmoid(Pass& p, Var x) { return MapInPlace(p, x, SigmoidRow, Slope::kSigmoid); }
 
-Var Tanh(Pass& p, Var x) { return Map(p, x, TanhRow, Slope::kTanh); }
+Var Tanh(Pass& p, Var x) { return MapInPlace(p, x, TanhRow, Slope::kTanh); }
 
 Var Silu(Pass& p, Var x) { return Map(p, x, SiluRow, Slope::kSilu); }
 
-Var ReluSquared(Pass& p, Var x) { return Map(p, x, ReluSquaredRow, Slope::kReluSquared); }
+Var ReluSquared(Pass& p, Var x) { return MapInPlace(p, x, ReluSquaredRow, Slope::kReluSquared); }
 
 Var ExpNegExp(Pass& p, Var x) { return Map(p, x, ExpNegExpRow, Slope::kExpNegExp); }
 

@@ -5,10 +5,18 @@ namespace linnet {
 namespace {
 
 void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearParam& w, Var y) {
+  y.Settle();
   const Arena::Mark mark = p.arena.mark();
   const Activation form = BackwardForm(p, w.w.dtype);
   const Activations dy = Prepared(p, form, y.g);
-  if (x.tracked()) AddProduct(p, dy, TransposedPanels(p, form, w.w), x.g);
+  if (x.tracked()) {
+    const Weight turned = TransposedPanels(p, form, w.w);
+    if (x.TakeBlank()) {
+      Product(p, dy, turned, x.g);
+    } else {
+      AddProduct(p, dy, turned, x.g);
+    }
+  }
   if (!w.g.empty()) {
     if (prepared.form != form) prepared = Prepared(p, form, x.v);
     OuterProduct(p, prepared, w.g.cols).AddTo(dy, w.g);

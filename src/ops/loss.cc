@@ -171,6 +171,7 @@ void Loss::Held(size_t panel, Activations* dy) const {
 }
 
 void Loss::Backward() const {
+  x_.Settle();
   const Activation form = BackwardForm(p_, head_.w.dtype);
   const size_t size = form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t);
   Activations dy{form, nullptr, x_.rows(), (kHeldPanels * kPanelRows * size) | 64};

@@ -47,20 +47,24 @@ std::array<Var, sizeof...(Mu)> ShiftedLerps(Pass& p, Var x, ShiftOf which, const
 }
 
 Var Add(Pass& p, Var a, Var b);
-// x + y, the residual stream; in inference it overwrites x, which must not be a parameter.
+// x + y, the residual stream: overwrites x in inference, y with a tape; neither may be a parameter
+// nor of another use.
 Var Residual(Pass& p, Var x, Var y);
+// x + bias [1, C] in each row; overwrites x, which must be of no other use.
+Var AddBias(Pass& p, Var x, Var bias);
 Var Sub(Pass& p, Var a, Var b);
 Var Mul(Pass& p, Var a, Var b);
 Var Neg(Pass& p, Var x);
 Var OneMinus(Pass& p, Var x);
 Var Exp(Pass& p, Var x);
-Var Sigmoid(Pass& p, Var x);
-Var Tanh(Pass& p, Var x);
 Var Silu(Pass& p, Var x);
-Var ReluSquared(Pass& p, Var x);
 Var ExpNegExp(Pass& p, Var x);   // exp(-exp(x)): the decay of v5 and v6
 Var NegExp(Pass& p, Var x);      // -exp(x): v4's decay, as a logarithm
 Var GooseDecay(Pass& p, Var x);  // exp(-e^(-1/2) sigmoid(x)): v7's, in (0.545, 1)
+// These overwrite x, which must be of no other use: memory is what a training pass waits for.
+Var Sigmoid(Pass& p, Var x);
+Var Tanh(Pass& p, Var x);
+Var ReluSquared(Pass& p, Var x);
 
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
 // then scales and shifts it. groups = 1 is LayerNorm.

@@ -1,7 +1,5 @@
 #include "ops/pass.h"
 
-#include <algorithm>
-
 namespace linnet {
 
 Var Pass::New(size_t rows, size_t cols) {
@@ -9,7 +7,8 @@ Var Pass::New(size_t rows, size_t cols) {
   x.v = {arena.New<float>(rows * cols), rows, cols, cols};
   if (tape != nullptr) {
     x.g = {arena.New<float>(rows * cols), rows, cols, cols};
-    std::fill_n(x.g.data, rows * cols, 0.0f);
+    x.blank = arena.New<bool>(1);
+    *x.blank = true;
   }
   return x;
 }

@@ -2,6 +2,7 @@
 #ifndef LINNET_OPS_PASS_H_
 #define LINNET_OPS_PASS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,14 +17,24 @@
 
 namespace linnet {
 
-// An activation, or a parameter vector as one row. `g` is empty in inference
-// and for what is frozen; ops add to it, never overwrite it.
+// An activation, or a parameter vector as one row. `g` is empty in inference and for what is
+// frozen. Backward steps add to it; but the gradient of an activation is blank, uninitialized
+// memory, until the first of them: that one overwrites (TakeBlank), or fills in zeros (Settle).
 struct Var {
   Mat<float> v, g;
+  bool* blank = nullptr;  // null: never
 
   size_t rows() const { return v.rows; }
   size_t cols() const { return v.cols; }
   bool tracked() const { return !g.empty(); }
+
+  // Says whether g is blank; if so, the caller must overwrite all of it.
+  bool TakeBlank() const { return tracked() && blank != nullptr && std::exchange(*blank, false); }
+  // To be called before g is read or added to.
+  void Settle() const {
+    if (!TakeBlank()) return;
+    for (size_t t = 0; t < g.rows; ++t) std::fill_n(g.Row(t), g.cols, 0.0f);
+  }
 };
 
 // A matrix parameter; its gradient is row-major [out, in], empty when frozen.
@@ -92,7 +103,7 @@ struct Pass {
   float dropout = 0;          // the share of a residual branch's values that are left out
   uint64_t dropout_seed = 0;  // of this step
 
-  // [rows, cols], uninitialized; with a tape, a gradient of zeros beside it.
+  // [rows, cols], uninitialized; with a tape, a blank gradient beside it.
   Var New(size_t rows, size_t cols);
   float* Scratch(size_t floats) { return arena.New<float>(floats); }
 

@@ -134,6 +134,7 @@ class SequenceSum : public testing::TestWithParam<size_t> {
            .sequences = sequences};
     const Var y = c.op(p, inputs, parameters);
     const Values dy = Uniform(kRows * kCols, -1, 1, 99);
+    y.Settle();
     for (size_t t = 0; t < rows; ++t) {
       std::memcpy(y.g.Row(t), dy.data() + (from + t) * kCols, kCols * sizeof(float));
     }

@@ -82,6 +82,7 @@ Var Wkv4(Pass& p, Var log_w, Var u, Var k, Var v) {
     }
   });
   p.OnBackward([&p, in, initial, channels] {
+    for (const Var& x : {in.w, in.u, in.k, in.v, in.y}) x.Settle();
     p.ForColumns(channels, 64 * in.k.rows() * channels, [&](size_t begin, size_t end) {
       for (size_t i = 0; i < p.segments.size(); ++i) {
         const float* state = initial + i * 3 * channels;

@@ -60,6 +60,9 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads) {
                 [in](size_t t, size_t head, const float* before, const float*, float* D) {
                   StepBack(in, t, head, before, D);
                 });
+    p.OnBackward([in] {  // before that
+      for (const Var& x : {in.r, in.w, in.k, in.v, in.u}) x.Settle();
+    });
   }
   return in.y;
 }

@@ -18,6 +18,10 @@ struct Inputs {
 
 void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
   const size_t n = in.n;
+  in.y.Settle();
+  const Var inputs[] = {in.r, in.w, in.k, in.v, in.a, in.b};
+  bool blank[std::size(inputs)];
+  for (size_t i = 0; i < std::size(inputs); ++i) blank[i] = inputs[i].TakeBlank();
   BackHeads(p, layer, in.heads, n, Wkv7BackFloats(LongestSegment(p), n),
             [&](size_t segment, size_t head, float* D, float* scratch) {
               const Segment& s = p.segments[segment];
@@ -25,6 +29,11 @@ void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initia
               const auto to = [&](const Var& x) {
                 return HeadGradients{x.g.Row(s.begin) + head * n, x.g.stride};
               };
+              for (size_t i = 0; i < std::size(inputs); ++i) {
+                if (!blank[i]) continue;
+                const Mat<float> g = inputs[i].g.Rows(s.begin, s.len).Columns(head * n, n);
+                for (size_t t = 0; t < g.rows; ++t) std::fill_n(g.Row(t), n, 0.0f);
+              }
               const HeadRows dy{to(in.y).data, in.y.g.stride};
               Wkv7HeadBack({from(in.r), from(in.w), from(in.k), from(in.v), from(in.a), from(in.b)},
                            dy, s.len, n, initial + (segment * in.heads + head) * n * n, D,

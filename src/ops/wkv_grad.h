@@ -71,6 +71,7 @@ template <class Run, class StepBack>
 void RecordHeads(Pass& p, Var y, size_t heads, const float* initial, const Run& run,
                  const StepBack& back) {
   p.OnBackward([&p, y, heads, layer = p.layer, initial, run, back] {
+    y.Settle();
     const size_t n = y.cols() / heads;
     // Heads in parallel, a head's segments in turn: parameters of a head sum
     // over all of them.
