@@ -108,8 +108,8 @@ TEST_F(SamplesTest, MagicPrimeTakesAnySize) {
 }
 
 struct Seen {
-  std::map<int32_t, int> targets;  // how often each token is learnt
-  uint64_t spare = 0, runs = 0;
+  std::map<int32_t, int> targets;      // how often each token is learnt
+  uint64_t spare = 0, beginnings = 0;  // beginnings: learnt from the input 0
 };
 
 // Reads an epoch and checks what must hold of every row.
@@ -130,12 +130,12 @@ Seen ReadEpoch(const SampleSource& samples, size_t ctx, uint64_t epoch) {
       // Only where something begins may an input be 0 instead of the token before.
       const bool begins = starts.count(static_cast<uint32_t>(k)) != 0;
       EXPECT_TRUE(row.inputs[k] == row.targets[k] - 1 || (begins && row.inputs[k] == 0));
+      seen.beginnings += row.inputs[k] == 0 ? 1 : 0;
       if (!begins && row.targets[k - 1] >= 0) {
         EXPECT_EQ(row.inputs[k], row.targets[k - 1]);
       }
     }
     for (const int32_t target : row.targets) seen.spare += target < 0 ? 1 : 0;
-    seen.runs += row.starts.size();
   }
   return seen;
 }
@@ -170,6 +170,7 @@ TEST_F(SamplesTest, PackedRowsLearnEveryTokenOnceAnEpochInTheFewestRows) {
         EXPECT_EQ(seen.targets.size(), data.tokens());
         for (const auto& [token, times] : seen.targets) EXPECT_EQ(times, 1) << token;
         EXPECT_LT(seen.spare, ctx);
+        EXPECT_EQ(seen.beginnings, data.documents());
       }
     }
   }
