@@ -86,8 +86,8 @@ void TrainProgress::Plan() {
                             "or --force to go on",
                             GB(rest - left), GB(left)));
   }
-  const MachineSpeed machine = MeasureMachine(common_.threads);
-  peak_gflops_ = flags_.precision == "f32" ? machine.f32_gflops : machine.bf16_gflops;
+  peak_gflops_ =
+      MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   const double seconds = trainer_.PassSeconds(flags_.ctx) * static_cast<double>(run_.batch_rows);
   fmt::print(stderr, "time: about {} for {} steps on this machine\n",
              Duration(seconds * (steps - static_cast<double>(trainer_.steps()))),

@@ -24,7 +24,7 @@ void Redirect(const std::string& path, int flags, int fd) {
 }  // namespace
 
 Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
-                   std::string_view input, double interrupt_after) {
+                   std::string_view input, double interrupt_after, int signal) {
   const ScratchFolder scratch;
   const std::string in = scratch / "in", out = scratch / "out", err = scratch / "err";
   WriteFile(in, input);
@@ -45,7 +45,7 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
   }
   if (interrupt_after > 0) {
     std::this_thread::sleep_for(std::chrono::duration<double>(interrupt_after));
-    kill(child, SIGINT);
+    kill(child, signal);
   }
   int status = 0;
   rusage usage{};
@@ -55,8 +55,8 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
 }
 
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,
-                  double interrupt_after) {
-  return RunProgram(LINNET_PROGRAM, arguments, input, interrupt_after);
+                  double interrupt_after, int signal) {
+  return RunProgram(LINNET_PROGRAM, arguments, input, interrupt_after, signal);
 }
 
 ScratchFolder::ScratchFolder() {

@@ -2,6 +2,7 @@
 #ifndef LINNET_TESTS_PROGRAM_H_
 #define LINNET_TESTS_PROGRAM_H_
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -16,13 +17,13 @@ struct Outcome {
 };
 
 // Runs a program with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
-// sends it SIGINT after that many seconds.
+// sends it `signal` after that many seconds.
 Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
-                   std::string_view input = {}, double interrupt_after = 0);
+                   std::string_view input = {}, double interrupt_after = 0, int signal = SIGINT);
 
 // Runs the `linnet` of this build.
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
-                  double interrupt_after = 0);
+                  double interrupt_after = 0, int signal = SIGINT);
 
 // A folder that is removed with all it holds.
 class ScratchFolder {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 
+#include "linnet/dtype.h"
 #include "linnet/model.h"
 
 namespace linnet {
@@ -24,8 +25,8 @@ struct MachineSpeed {
   double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
-// Takes about a second, and half a gigabyte while it does.
-MachineSpeed MeasureMachine(size_t threads);
+// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (f32 where the level in force has no bf16).
+double MeasurePeak(DType format, size_t threads);
 
 struct PartSpeed {
   size_t count = 0;  // tokens, or sequences of a batch

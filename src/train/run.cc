@@ -44,6 +44,16 @@ fs::path CheckpointPath(const fs::path& run, uint64_t step) {
   return run / fmt::format("{}{:08}.safetensors", kPrefix, step);
 }
 
+// What a run that was killed was writing; AtomicFile's names.
+void RemoveUnfinished(const fs::path& run) {
+  std::error_code error;
+  std::vector<fs::path> unfinished;
+  for (const auto& entry : fs::directory_iterator(run, error)) {
+    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
+  }
+  for (const fs::path& path : unfinished) fs::remove(path, error);
+}
+
 // metrics.jsonl, without the lines of steps that a resumed run takes again.
 class Metrics {
  public:
@@ -117,6 +127,7 @@ class Runner {
         score_(trainer.steps() > 0 ? NewestCheckpoint(options.out) : std::nullopt) {}
 
   RunEnd Run() {
+    if (First()) RemoveUnfinished(options_.out);
     if (First())
       metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", trainer_.steps());
     const uint64_t steps = options_.schedule.steps;

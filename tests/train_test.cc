@@ -1,0 +1,174 @@
+// linnet train as users run it: its files, its stops, and going on after a power cut.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string Story() {
+  std::string text;
+  const char* who[] = {"fox", "owl", "hare", "bear"};
+  for (int i = 0; i < 400; ++i) {
+    text += std::string("The ") + who[i * 7 % 4] + " said that the " + who[i * 5 % 4] +
+            " would come.\n\nThe " + who[i % 3] + " said nothing.\n";
+    if (i % 5 == 0) text += "<|endoftext|>\n";
+  }
+  return text;
+}
+
+using Words = std::vector<std::string>;
+
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+class TrainCommandTest : public ::testing::Test {
+ protected:
+  TrainCommandTest() {
+    WriteFile(scratch_ / "story.txt", Story());
+    vocab_ = scratch_ / "vocab.txt";
+    data_ = scratch_ / "story";
+    Expect({"vocab", "train", scratch_ / "story.txt", "--size", "280", "--out", vocab_});
+    Expect({"data", "build", scratch_ / "story.txt", "--vocab", vocab_, "--out", data_});
+  }
+
+  static void Expect(const Words& words) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+
+  Words NewRun(const std::string& out, const std::string& steps,
+               const std::string& ctx = "32") const {
+    return {"train", "--data",    data_,  "--out",        out,         "--generation",
+            "7",     "--layers",  "2",    "--width",      "64",        "--ctx",
+            ctx,     "--batch",   "2",    "--accumulate", "2",         "--steps",
+            steps,   "--vocab",   vocab_, "--lr",         "3e-3:3e-4", "--dropout",
+            "0.1",   "--threads", "2"};
+  }
+
+  ScratchFolder scratch_;
+  std::string vocab_, data_;
+};
+
+std::vector<json> Metrics(const std::string& run) {
+  std::vector<json> lines;
+  std::string text = ReadFile(fs::path(run) / "metrics.jsonl");
+  for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+    lines.push_back(json::parse(text.substr(at, end - at)));
+  }
+  return lines;
+}
+
+int Unfinished(const std::string& run) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(run)) count += entry.path().extension() == ".tmp";
+  return count;
+}
+
+TEST_F(TrainCommandTest, LearnsAndLeavesAModelThatRuns) {
+  const std::string run = scratch_ / "run";
+  const Outcome trained = RunLinnet(
+      NewRun(run, "60") + Words{"--valid", scratch_ / "story.txt", "--every", "20", "--json"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  for (const char* said : {"model: RWKV-7", "memory:", "tokens in all", "time: about"}) {
+    EXPECT_NE(trained.err.find(said), std::string::npos) << said << " in\n" << trained.err;
+  }
+  const auto metrics = Metrics(run);
+  ASSERT_EQ(metrics.size(), 60u);
+  EXPECT_LT(metrics.back()["loss"].get<double>(), 0.6 * metrics.front()["loss"].get<double>());
+  const std::string model = run + "/model.pth";
+  const Outcome scored =
+      RunLinnet({"perplexity", model, scratch_ / "story.txt", "--vocab", vocab_, "--json"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  // What validation said of the masters holds for the file, whose values are bf16.
+  EXPECT_NEAR(json::parse(scored.out)["bits_per_byte"].get<double>(),
+              metrics.back()["valid_bits_per_byte"].get<double>(), 2e-2);
+  EXPECT_TRUE(fs::exists(run + "/best.safetensors"));
+  EXPECT_EQ(RunLinnet(NewRun(run, "60")).exit_code, 1) << "a run was overwritten";
+}
+
+TEST_F(TrainCommandTest, ARunOfF32ScoresAsPerplexityDoes) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "10") + Words{"--precision", "f32", "--valid", scratch_ / "story.txt"});
+  const Outcome scored = RunLinnet(
+      {"perplexity", run + "/model.pth", scratch_ / "story.txt", "--vocab", vocab_, "--json"});
+  EXPECT_NEAR(json::parse(scored.out)["bits_per_byte"].get<double>(),
+              Metrics(run).back()["valid_bits_per_byte"].get<double>(), 1e-9);
+}
+
+// A power cut at any moment: what is killed and resumed ends with the bytes of what was not.
+TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
+  const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
+  const Words often = {"--every", "1"};  // so that many cuts fall into the writing of checkpoints
+  Expect(NewRun(whole, "400") + often);
+  std::mt19937 random(20);
+  std::uniform_real_distribution<double> moment(0.1, 0.3);
+  int kills = 0, halves = 0;
+  for (int i = 0; i < 20; ++i) {
+    bool begun = false;
+    if (fs::exists(cut)) {
+      for (const auto& entry : fs::directory_iterator(cut)) {
+        begun |= entry.path().filename().string().starts_with("checkpoint-") &&
+                 entry.path().extension() == ".safetensors";
+      }
+    }
+    if (!begun) fs::remove_all(cut);
+    const Words words = begun ? Words{"train", "--out", cut, "--resume", "--threads", "1"}
+                              : NewRun(cut, "400") + often;
+    kills += RunLinnet(words, {}, moment(random), SIGKILL).exit_code == -SIGKILL;
+    halves += Unfinished(cut);
+  }
+  EXPECT_GT(halves, 0) << "no cut fell into the writing of a checkpoint";
+  EXPECT_GT(kills, 10) << "the run was over before it could be killed";
+  Expect({"train", "--out", cut, "--resume"});
+  for (const char* file : {"/model.pth", "/checkpoint-00000400.safetensors"}) {
+    EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
+  }
+  const auto metrics = Metrics(cut);
+  ASSERT_EQ(metrics.size(), 400u);
+  for (size_t i = 0; i < metrics.size(); ++i) EXPECT_EQ(metrics[i]["step"], i + 1);
+  EXPECT_EQ(Unfinished(cut), 0) << "left lying about";
+}
+
+TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
+  const std::string run = scratch_ / "run";
+  const Outcome stopped = RunLinnet(NewRun(run, "100000"), {}, 1.5, SIGINT);
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  const auto metrics = Metrics(run);
+  ASSERT_FALSE(metrics.empty()) << stopped.err;
+  bool saved = false;
+  for (const auto& entry : fs::directory_iterator(run)) {
+    saved |= entry.path().extension() == ".safetensors" &&
+             entry.path().string().find("checkpoint-") != std::string::npos;
+  }
+  EXPECT_TRUE(saved) << stopped.err;
+}
+
+TEST_F(TrainCommandTest, WhatCannotFitIsRefusedBeforeItStarts) {
+  const Outcome huge = RunLinnet(NewRun(scratch_ / "run", "10", "1048576"));
+  EXPECT_EQ(huge.exit_code, 1);
+  EXPECT_NE(huge.err.find("--recompute"), std::string::npos) << huge.err;
+}
+
+TEST_F(TrainCommandTest, WrongUsageAndBadDataGetOneLine) {
+  EXPECT_EQ(RunLinnet({"train", "--out", scratch_ / "run", "--data", data_}).exit_code, 2);
+  const Outcome none = RunLinnet({"train", "--out", scratch_ / "none", "--resume"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.err.find("run.json"), std::string::npos) << none.err;
+  const Outcome missing = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--base", "no.pth"});
+  EXPECT_EQ(missing.exit_code, 2) << "both --base and --generation";
+}
+
+}  // namespace
+}  // namespace linnet
