@@ -47,11 +47,12 @@ struct Inputs {
   }
 };
 
-// Adds a chunk of `pairs` pairs of one panel to the sums. Each line is asked for `ahead` bytes
-// before it is read.
+// Adds a chunk of `pairs` pairs of one panel to the sums. Each line is asked for kAhead bytes, half
+// a chunk, before it is read; `skip` is what lies between this chunk and the next.
+constexpr size_t kAhead = kChunkPairs * kPairBytes / 2;
 template <size_t kRows>
 LINNET_TARGET inline void AddChunk(const Inputs<kRows>& x, const std::byte* panel, size_t pairs,
-                                   size_t ahead, __m512 (&sum)[kRows][kVectors]) {
+                                   size_t skip, __m512 (&sum)[kRows][kVectors]) {
   // As many vectors at once as their sums leave registers for.
   constexpr size_t kWide = kRows == 1 ? 4 : kRows <= 3 ? 2 : 1;
   const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
@@ -65,6 +66,7 @@ LINNET_TARGET inline void AddChunk(const Inputs<kRows>& x, const std::byte* pane
     }
     const std::byte* step = panel + at * 64;
     for (size_t pair = 0; pair < pairs; ++pair, step += kPairBytes) {
+      const size_t ahead = pair < kChunkPairs / 2 ? kAhead : kAhead + skip;
 #pragma GCC unroll 4
       for (size_t v = 0; v < kWide; ++v) {
         _mm_prefetch(reinterpret_cast<const char*>(step + v * 64 + ahead), _MM_HINT_T1);
@@ -108,15 +110,16 @@ LINNET_TARGET void RowsOf(const Tile& tile) {
     }
   }
   const size_t pairs = (tile.inputs + 1) / 2;
-  const auto ahead = static_cast<size_t>(tile.prefetch - tile.panel);
   const std::byte *x = tile.x, *panel = tile.panel;
   for (size_t pair = 0; pair < pairs; pair += kChunkPairs, x += 64) {
     Inputs<kRows> inputs;
     inputs.Load(x, tile.x_stride);
     const size_t count = std::min(kChunkPairs, pairs - pair);
+    // After the last chunk of two panels come the two after them.
+    const size_t skip = kPanels == 2 && pair + kChunkPairs >= pairs ? tile.panel_stride : 0;
 #pragma GCC unroll 2
     for (size_t p = 0; p < kPanels; ++p) {
-      AddChunk(inputs, panel + p * tile.panel_stride, count, ahead, sum[p]);
+      AddChunk(inputs, panel + p * tile.panel_stride, count, skip, sum[p]);
     }
     panel += kChunkPairs * kPairBytes;
   }

@@ -64,15 +64,23 @@ HWY_INLINE void Strip(const Tile& tile, size_t output) {
           tile.first ? hn::Zero(d) : hn::LoadU(d, tile.y + r * tile.y_stride + output + v * kLanes);
     }
   }
-  constexpr size_t kAhead = PrefetchBytes(kRows, Reader::kStepBytes);
-  const std::byte *step = tile.panel, *ahead = tile.prefetch;
-  const std::byte* const end = ahead + tile.prefetch_bytes;
+  constexpr size_t kAhead =
+      kPanels == 2 ? Reader::kStepBytes : PrefetchBytes(kRows, Reader::kStepBytes);
   const size_t stride = tile.panel_stride;
+  const std::byte *step = tile.panel, *ahead = tile.prefetch;
+  const std::byte* end = kPanels == 2 ? step + stride : ahead + tile.prefetch_bytes;
   size_t k = 0;
   for (; k + Reader::kInputs <= tile.inputs; k += Reader::kInputs) {
-    if (ahead < end) {
+    if constexpr (kPanels == 2) {
+      if (ahead >= end) {  // on to the two panels after these
+        ahead += stride;
+        end += 2 * stride;
+      }
       Prefetch(ahead, kAhead);
-      if constexpr (kPanels == 2) Prefetch(ahead + stride, kAhead);
+      Prefetch(ahead + stride, kAhead);
+      ahead += kAhead;
+    } else if (ahead < end) {
+      Prefetch(ahead, kAhead);
       ahead += kAhead;
     }
     AddInput<kRows, kVectors, kPanels, Reader, 0>(step, output, stride, x, k, sum);

@@ -26,10 +26,34 @@ struct Part {
   const std::byte* ahead_end;
 };
 
+// What is fetched ahead. One panel: at most kMost bytes a step, up to `end`. Two: as much as is
+// read, of both, and from the end of the first on of the two after them.
+template <size_t kPanels, size_t kMost>
+struct Ahead {
+  const std::byte *at, *end;
+  size_t stride;
+
+  LINNET_VNNI inline void Fetch(size_t bytes) {
+    if constexpr (kPanels == 1) {
+      if (at >= end) return;
+      PrefetchToL2(at, std::min(bytes, kMost));
+      at += std::min(bytes, kMost);
+    } else {
+      if (at >= end) {
+        at += stride;
+        end += 2 * stride;
+      }
+      PrefetchToL2(at, bytes);
+      PrefetchToL2(at + stride, bytes);
+      at += bytes;
+    }
+  }
+};
+
 template <DType kFormat, size_t kRows, size_t kPanels>
 LINNET_VNNI void AddBlocks(const Part& p) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
-  constexpr size_t kAhead = PrefetchBytes(kRows, Quads<kFormat>::kStepBytes);
+  constexpr size_t kStep = Quads<kFormat>::kStepBytes;
   const Tile& tile = p.tile;
   const Quads<kFormat> quads;
   const size_t stride = tile.panel_stride;
@@ -47,7 +71,8 @@ LINNET_VNNI void AddBlocks(const Part& p) {
                                : _mm512_loadu_ps(tile.y + (p.row + r) * tile.y_stride + v * 16);
     }
   }
-  const std::byte *step = p.weights, *ahead = p.ahead;
+  const std::byte* step = p.weights;
+  Ahead<kPanels, PrefetchBytes(kRows, kStep)> ahead{p.ahead, p.ahead_end, stride};
   for (size_t block = 0; block < p.blocks; ++block) {
     __m512i dot[kRows][kVectors];
 #pragma GCC unroll 8
@@ -55,12 +80,8 @@ LINNET_VNNI void AddBlocks(const Part& p) {
 #pragma GCC unroll 8
       for (size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_set1_epi32(scales[r][block].start);
     }
-    for (size_t k = 0; k < kBlockInputs; k += 8, step += Quads<kFormat>::kStepBytes) {
-      if (ahead < p.ahead_end) {
-        PrefetchToL2(ahead, kAhead);
-        if constexpr (kPanels == 2) PrefetchToL2(ahead + stride, kAhead);
-        ahead += kAhead;
-      }
+    for (size_t k = 0; k < kBlockInputs; k += 8, step += kStep) {
+      ahead.Fetch(kStep);
       __m512i first[kRows], second[kRows];
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
@@ -93,6 +114,7 @@ LINNET_VNNI void AddBlocks(const Part& p) {
       }
     }
     step += kScaleBytes;
+    ahead.Fetch(kScaleBytes);
   }
 #pragma GCC unroll 8
   for (size_t r = 0; r < kRows; ++r) {
@@ -160,11 +182,8 @@ template <DType kFormat>
 void PairOf(const Tile& tile) {
   static constexpr PartFunction kPairs[] = {AddBlocks<kFormat, 1, 2>, AddBlocks<kFormat, 2, 2>,
                                             AddBlocks<kFormat, 3, 2>, AddBlocks<kFormat, 4, 2>};
-  // A line of nf4 takes longer to use, so memory is asked for it sooner: measured.
-  constexpr size_t kSooner = kFormat == DType::kNF4 ? 4096 : 0;
-  const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
-  const std::byte* const ahead = tile.prefetch + std::min(kSooner, tile.prefetch_bytes);
-  kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, ahead, end});
+  const std::byte* const end = tile.panel + tile.panel_stride;
+  kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, tile.prefetch, end});
 }
 
 template <DType kFormat>
