@@ -85,6 +85,76 @@ void NormalizeBack(const float* x, const float* y, const float* dy, size_t n, fl
   MapRow(dy, y, dx, n, dx, NormalizeBackOf{1.0f / std::max(length, kSmallest), along});
 }
 
+// Of kk = -remove and dkk = dreplace a - dremove: the sum of kk dkk.
+struct AddAlongKey {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V sum, V remove, V dremove, V dreplace, V a) const {
+    return hn::MulAdd(remove, hn::NegMulAdd(dreplace, a, dremove), sum);
+  }
+};
+
+struct AddSquaredProduct {
+  template <class D, class V>
+  HWY_INLINE V operator()(D /*d*/, V sum, V a, V b) const {
+    const V product = hn::Mul(a, b);
+    return hn::MulAdd(product, product, sum);
+  }
+};
+
+struct GooseKeysBackOf {
+  const GooseKeyRows& in;
+  const GooseKeyGradients& to;
+  float inverse, along;
+  template <class D>
+  HWY_INLINE void operator()(D d, size_t i) const {
+    const auto k = hn::LoadU(d, in.k + i), a = hn::LoadU(d, in.a + i);
+    const auto k_k = hn::LoadU(d, in.k_k + i), k_a = hn::LoadU(d, in.k_a + i);
+    const auto kk = hn::Neg(hn::LoadU(d, in.remove + i));
+    const auto dkey = hn::LoadU(d, in.dkey + i), dreplace = hn::LoadU(d, in.dreplace + i);
+    const auto dkk = hn::MulSub(dreplace, a, hn::LoadU(d, in.dremove + i));
+    const auto du = hn::Mul(hn::NegMulAdd(kk, hn::Set(d, along), dkk), hn::Set(d, inverse));
+    if (to.a != nullptr) {
+      const auto da = hn::MulAdd(dreplace, kk, hn::Mul(dkey, hn::Mul(k, k_a)));
+      hn::StoreU(hn::Add(hn::LoadU(d, to.a + i), da), d, to.a + i);
+    }
+    if (to.k != nullptr) {
+      const auto one = hn::Set(d, 1.0f);
+      const auto slope = hn::MulAdd(hn::Sub(a, one), k_a, one);
+      const auto dk = hn::MulAdd(du, k_k, hn::Mul(dkey, slope));
+      hn::StoreU(hn::Add(hn::LoadU(d, to.k + i), dk), d, to.k + i);
+    }
+    if (to.k_k != nullptr) Accumulate(d, du, k, to.k_k + i);
+    if (to.k_a != nullptr) Accumulate(d, dkey, hn::MulSub(k, a, k), to.k_a + i);
+  }
+};
+
+void GooseKeysBack(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) {
+  constexpr float kSmallest = 1e-12f;
+  const float length = std::sqrt(SumOver(AddSquaredProduct(), 0.0f, n, in.k, in.k_k));
+  const float along =
+      length > kSmallest ? SumOver(AddAlongKey(), 0.0f, n, in.remove, in.dremove, in.dreplace, in.a)
+                         : 0.0f;
+  ForLanes(n, GooseKeysBackOf{in, to, 1.0f / std::max(length, kSmallest), along});
+}
+
+struct BetweenBackOf {
+  const float *dy, *x, *z, *share;
+  float *dx, *dz, *dshare;
+  template <class D>
+  HWY_INLINE void operator()(D d, size_t i) const {
+    const auto g = hn::LoadU(d, dy + i), s = hn::LoadU(d, share + i);
+    const auto there = hn::Mul(g, s);
+    hn::StoreU(hn::Add(hn::LoadU(d, dx + i), hn::Sub(g, there)), d, dx + i);
+    hn::StoreU(hn::Add(hn::LoadU(d, dz + i), there), d, dz + i);
+    Accumulate(d, g, hn::Sub(hn::LoadU(d, z + i), hn::LoadU(d, x + i)), dshare + i);
+  }
+};
+
+void BetweenBack(const float* dy, const float* x, const float* z, const float* share, size_t n,
+                 float* dx, float* dz, float* dshare) {
+  ForLanes(n, BetweenBackOf{dy, x, z, share, dx, dz, dshare});
+}
+
 // to += (scale a) b; a and b are rows of the head.
 struct AddScaledProductOf {
   float scale;
@@ -129,6 +199,8 @@ namespace linnet {
 HWY_EXPORT(NormBack);
 HWY_EXPORT(NormalizeBack);
 HWY_EXPORT(BonusBack);
+HWY_EXPORT(GooseKeysBack);
+HWY_EXPORT(BetweenBack);
 
 void NormBackRow(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
                  float eps, float* dx, Moments* moments) noexcept {
@@ -140,6 +212,13 @@ void NormalizeBackRow(const float* x, const float* y, const float* dy, size_t n,
 }
 void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept {
   HWY_DYNAMIC_DISPATCH(BonusBack)(in, n, to);
+}
+void GooseKeysBackRow(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) noexcept {
+  HWY_DYNAMIC_DISPATCH(GooseKeysBack)(in, n, to);
+}
+void BetweenBackRow(const float* dy, const float* x, const float* z, const float* share, size_t n,
+                    float* dx, float* dz, float* dshare) noexcept {
+  HWY_DYNAMIC_DISPATCH(BetweenBack)(dy, x, z, share, n, dx, dz, dshare);
 }
 
 }  // namespace linnet

@@ -131,21 +131,6 @@ void AddDifference(const float* a, const float* b, size_t n, float* y) {
   MapRow(a, b, y, n, y, AddDifferenceOf());
 }
 
-// Calls body(d, i) over all of a row: vectors, then single lanes by the same operations.
-template <class Body>
-HWY_INLINE void ForLanes(size_t n, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> one;
-  size_t i = 0;
-  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) body(d, i);
-  for (; i < n; ++i) body(one, i);
-}
-
-template <class D>
-HWY_INLINE void Accumulate(D d, hn::Vec<D> a, hn::Vec<D> b, float* to) {
-  hn::StoreU(hn::MulAdd(a, b, hn::LoadU(d, to)), d, to);
-}
-
 struct LerpBackOf {
   const float *dy, *d, *mu;
   float *dx, *dd, *dmu;

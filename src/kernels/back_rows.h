@@ -69,6 +69,21 @@ struct BonusGradients {
 };
 void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept;
 
+// One head of RWKV-7's keys (ops/goose.cc): remove = -kk, kk the normalized k k_k; replace = kk a;
+// key = k (1 + (a - 1) k_a). What is null in `to` is not wanted.
+struct GooseKeyRows {
+  const float *k, *a, *k_k, *k_a, *remove;
+  const float *dkey, *dremove, *dreplace;
+};
+struct GooseKeyGradients {
+  float *k, *a, *k_k, *k_a;
+};
+void GooseKeysBackRow(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) noexcept;
+
+// Of y = x + (z - x) share: dx += dy (1 - share), dz += dy share, dshare += dy (z - x).
+void BetweenBackRow(const float* dy, const float* x, const float* z, const float* share, size_t n,
+                    float* dx, float* dz, float* dshare) noexcept;
+
 }  // namespace linnet
 
 #endif  // LINNET_KERNELS_BACK_ROWS_H_

@@ -64,6 +64,22 @@ HWY_INLINE void MapRow(const float* a, const float* b, const float* c, size_t n,
   StorePart(f(d, last_a, last_b, LoadPart(d, c + i, n - i, 0.0f)), d, y + i, n - i);
 }
 
+// Calls body(d, i) over all of a row: vectors, then single lanes by the same operations.
+template <class Body>
+HWY_INLINE void ForLanes(size_t n, const Body& body) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> one;
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) body(d, i);
+  for (; i < n; ++i) body(one, i);
+}
+
+// to += a b.
+template <class D>
+HWY_INLINE void Accumulate(D d, hn::Vec<D> a, hn::Vec<D> b, float* to) {
+  hn::StoreU(hn::MulAdd(a, b, hn::LoadU(d, to)), d, to);
+}
+
 }  // namespace linnet::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -41,16 +41,14 @@ Rwkv7::Layer Rwkv7::Bind(Binder& b, const Config& c, size_t layer) {
 }
 
 Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry) {
-  const size_t T = x.rows();
   const auto [x_r, x_w, x_k, x_v, x_a, x_g] =
       ShiftedLerps(p, x, ShiftOf::kTimeMix, l.x_r, l.x_w, l.x_k, l.x_v, l.x_a, l.x_g);
-  const auto row = [&](Var param) { return Broadcast(param, T); };
   const auto biased = [&](Var y, const LowRank& m) {
     return AddBias(p, Linear(p, y, m.second), m.bias);
   };
   const Var r = Linear(p, x_r, l.receptance);
   const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, x_w, l.w.first)), l.w));
-  Var k = Linear(p, x_k, l.key);
+  const Var k = Linear(p, x_k, l.key);
   Var v = Linear(p, x_v, l.value);
   const Var a = Sigmoid(p, biased(Linear(p, x_a, l.a.first), l.a));
   const Var g = Linear(p, Sigmoid(p, Linear(p, x_g, l.g.first)), l.g.second);
@@ -58,14 +56,13 @@ Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry
     carry.v_first = v;
   } else {
     const Var share = Sigmoid(p, biased(Linear(p, x_v, l.v.first), l.v));
-    v = Lerp(p, v, Sub(p, carry.v_first, v), share);
+    v = BetweenValues(p, v, carry.v_first, share);
   }
-  const Var kk = NormalizeHeads(p, Mul(p, k, row(l.k_k)), c.heads);
-  k = Lerp(p, k, Sub(p, Mul(p, k, a), k), row(l.k_a));  // k (1 + (a - 1) k_a)
-  Var y = Wkv7(p, r, w, k, v, Neg(p, kk), Mul(p, kk, a), c.heads);
-  y = Norm(p, y, c.heads, l.ln_x.gain, l.ln_x.bias, c.ln_x_eps);
-  y = AddBonus(p, y, r, k, v, l.r_k, c.heads);
-  return Linear(p, Mul(p, y, g), l.output);
+  const auto [key, remove, replace] = KeysOf(p, k, a, l.k_k, l.k_a, c.heads);
+  const Var y = Wkv7(p, r, w, key, v, remove, replace, c.heads);
+  const Var o =
+      GatedOutput(p, {y, r, key, v, l.r_k, l.ln_x.gain, l.ln_x.bias, g}, c.heads, c.ln_x_eps);
+  return Linear(p, o, l.output);
 }
 
 Var Rwkv7::ChannelMix(Pass& p, const Layer& l, Var x) {

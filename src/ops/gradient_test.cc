@@ -219,6 +219,20 @@ TEST(OpGradient, Heads) {
   }).Check();
 }
 
+TEST(OpGradient, GooseSweeps) {
+  Checker({kRowsIn, kRowsIn, kRowsIn}, [](Pass& p, const auto& x) {
+    return BetweenValues(p, x[0], x[1], x[2]);
+  }).Check();
+  Checker({kRowsIn, kRowsIn, {1, kCols, 0.5f, 1}, kRow}, [](Pass& p, const auto& x) {
+    const GooseKeys y = KeysOf(p, x[0], x[1], x[2], x[3], kHeads);
+    return Add(p, y.key, Mul(p, y.remove, Exp(p, y.replace)));
+  }).Check();
+  Checker({kRowsIn, kRowsIn, kRowsIn, kRowsIn, kRow, kRow, kRow, kRowsIn}, [](Pass& p,
+                                                                              const auto& x) {
+    return GatedOutput(p, {x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]}, kHeads, 1e-3f);
+  }).Check();
+}
+
 TEST(OpGradient, Wkv4) {
   Checker(
       {{1, kCols, -1.0f, -0.1f}, kRow, kRowsIn, kRowsIn},

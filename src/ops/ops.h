@@ -76,6 +76,21 @@ Var NormalizeHeads(Pass& p, Var x, size_t heads);
 // y + (sum over the head of r * k * u) v: v7's bonus, after the norm.
 Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads);
 
+// The sweeps of RWKV-7, each with the bits of the plain operations it stands for.
+// v + (first - v) share.
+Var BetweenValues(Pass& p, Var v, Var first, Var share);
+struct GooseKeys {
+  Var key;      // k (1 + (a - 1) k_a)
+  Var remove;   // -kk, kk = NormalizeHeads(k k_k)
+  Var replace;  // kk a
+};
+GooseKeys KeysOf(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads);
+// AddBonus(Norm(y, heads, gain, bias, eps), r, k, v, u) gate; heads of at most 256.
+struct GooseOutput {
+  Var y, r, k, v, u, gain, bias, gate;
+};
+Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps);
+
 // v4: a softmax over the past with decay, in the log domain; state aa, bb, pp.
 // log_w is [1, C] and negative.
 Var Wkv4(Pass& p, Var log_w, Var u, Var k, Var v);
