@@ -35,6 +35,18 @@ void Wkv7HeadBack(const Wkv7Rows& in, HeadRows dy, size_t tokens, size_t n, cons
                   float* dstate, const Wkv7Gradients& to, float* scratch,
                   size_t chunk = kWkvChunk) noexcept;
 
+struct Wkv6Gradients {
+  HeadGradients r, w, k, v;  // w's rows may be one
+  float* u;                  // [n]
+};
+
+size_t Wkv6BackFloats(size_t tokens, size_t n);
+
+// The same of Wkv6Head. Decays may be 0; the gradient of one below 1e-20 is 0, since what it
+// hangs on through a logarithm is less than rounding.
+void Wkv6HeadBack(const Wkv6Rows& in, HeadRows dy, size_t tokens, size_t n, const float* state,
+                  float* dstate, const Wkv6Gradients& to, float* scratch) noexcept;
+
 }  // namespace linnet
 
 #endif  // LINNET_KERNELS_WKV_BACK_H_

@@ -139,6 +139,100 @@ TEST_P(WkvBackTest, GooseInChunksIsTheRecurrence) {
   }
 }
 
+// The gradients of r, w, k, v [tokens, n], u [n] and the state.
+std::vector<Doubles> Recurrent6(const Data7& in, const std::vector<float>& u, size_t tokens,
+                                size_t n) {
+  std::vector<Doubles> states{Doubles(in.S.begin(), in.S.end())};
+  const auto at = [&](const std::vector<float>& x, size_t t, size_t j) -> double {
+    return x[t * in.stride + j];
+  };
+  for (size_t t = 0; t < tokens; ++t) {
+    Doubles S = states.back();
+    for (size_t j = 0; j < n; ++j) {
+      for (size_t i = 0; i < n; ++i) {
+        S[j * n + i] = S[j * n + i] * at(in.w, t, j) + at(in.k, t, j) * at(in.v, t, i);
+      }
+    }
+    states.push_back(S);
+  }
+  std::vector<Doubles> g(4, Doubles(tokens * n));
+  g.emplace_back(n);
+  Doubles D(in.D.begin(), in.D.end());
+  for (size_t t = tokens; t-- > 0;) {
+    const Doubles& before = states[t];
+    double vdy = 0, ruk = 0;
+    for (size_t i = 0; i < n; ++i) {
+      vdy += at(in.v, t, i) * at(in.dy, t, i);
+      ruk += at(in.r, t, i) * u[i] * at(in.k, t, i);
+    }
+    for (size_t j = 0; j < n; ++j) {
+      g[0][t * n + j] += vdy * u[j] * at(in.k, t, j);
+      g[2][t * n + j] += vdy * u[j] * at(in.r, t, j);
+      g[3][t * n + j] += ruk * at(in.dy, t, j);
+      g[4][j] += vdy * at(in.r, t, j) * at(in.k, t, j);
+      for (size_t i = 0; i < n; ++i) {
+        double& d = D[j * n + i];
+        g[0][t * n + j] += before[j * n + i] * at(in.dy, t, i);
+        g[1][t * n + j] += d * before[j * n + i];
+        g[2][t * n + j] += d * at(in.v, t, i);
+        g[3][t * n + i] += d * at(in.k, t, j);
+        d = d * at(in.w, t, j) + at(in.r, t, j) * at(in.dy, t, i);
+      }
+    }
+  }
+  g.push_back(D);
+  return g;
+}
+
+TEST_P(WkvBackTest, FinchInChunksIsTheRecurrence) {
+  // The last mixes decays near 1 with some of exp(-400), and 0 in f32.
+  for (const Case7 c :
+       {Case7{70, 64, 0.3f, 1.0f}, Case7{70, 64, 0.999f, 1.0f, false}, Case7{37, 5, 0.01f, 1.0f},
+        Case7{37, 33, 0.3f, 1.0f}, Case7{1, 16, 0.3f, 1.0f}, Case7{70, 64, -0.5f, 1.0f}}) {
+    const size_t n = c.n, stride = n + 3, size = c.tokens * stride;
+    Data7 in{Normal(size),
+             Uniform(size, c.low, c.high),
+             Normal(size),
+             Normal(size),
+             {},
+             {},
+             Normal(size),
+             std::vector<float>(n * n),
+             std::vector<float>(n * n),
+             stride};
+    for (float& w : in.w) w = std::max(w, 0.0f);
+    if (c.state) {
+      in.S = Normal(n * n);
+      in.D = Normal(n * n);
+    }
+    const auto u = Normal(n);
+    auto expected = Recurrent6(in, u, c.tokens, n);
+    const auto rows = [&](const std::vector<float>& x) { return HeadRows{x.data(), stride}; };
+    std::vector<std::vector<float>> g(4, std::vector<float>(c.tokens * n));
+    const auto to = [&](size_t i) { return HeadGradients{g[i].data(), n}; };
+    Buffer scratch(Wkv6BackFloats(c.tokens, n) * sizeof(float));
+    std::vector<float> D = in.D, du(n);
+    Wkv6HeadBack({rows(in.r), rows(in.w), rows(in.k), rows(in.v), u.data()}, rows(in.dy), c.tokens,
+                 n, in.S.data(), D.data(), {to(0), to(1), to(2), to(3), du.data()},
+                 reinterpret_cast<float*>(scratch.data()));
+    // As models need it: the gradient of the decay's logarithm.
+    for (size_t t = 0; t < c.tokens; ++t) {
+      for (size_t j = 0; j < n; ++j) {
+        g[1][t * n + j] *= in.w[t * stride + j];
+        expected[1][t * n + j] *= in.w[t * stride + j];
+      }
+    }
+    g.push_back(du);
+    g.push_back(D);
+    for (size_t i = 0; i < g.size(); ++i) {
+      const char* names[] = {"r", "log w", "k", "v", "u", "state"};
+      ExpectNear(g[i], expected[i], 1e-5,
+                 std::string(names[i]) + ", head of " + std::to_string(n) + ", decay from " +
+                     std::to_string(c.low));
+    }
+  }
+}
+
 TEST_P(WkvBackTest, GooseAddsToWhatIsThere) {
   const size_t n = 16, tokens = 20;
   const auto x = Normal(tokens * n, 0.3f), w = Uniform(tokens * n, 0.6f, 1), S = Normal(n * n);

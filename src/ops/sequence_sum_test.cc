@@ -63,6 +63,41 @@ const Case kCases[] = {
      [](Pass& p, const auto& x, const auto& w) {
        return Norm(p, x[0], kHeads, w[0], w[1], 64e-5f);
      }},
+    {"bias",
+     1,
+     {kAny},
+     [](Pass& p, const auto& x, const auto& w) { return AddBias(p, Neg(p, x[0]), w[0]); }},
+    {"wkv6",
+     4,
+     {kAny},
+     [](Pass& p, const auto& x, const auto& w) {
+       return Wkv6(p, x[0], x[1], x[2], x[3], w[0], kHeads);
+     }},
+    {"wkv6 with one decay",
+     3,
+     {kAny, {0.3f, 0.95f}},
+     [](Pass& p, const auto& x, const auto& w) {
+       return Wkv6(p, x[0], All(w[1], x[0]), x[1], x[2], w[0], kHeads);
+     }},
+    {"wkv7",
+     6,
+     {},
+     [](Pass& p, const auto& x, const auto&) {
+       return Wkv7(p, x[0], x[1], x[2], x[3], Neg(p, x[4]), x[5], kHeads);
+     }},
+    {"goose keys",
+     2,
+     {kAny, kAny},
+     [](Pass& p, const auto& x, const auto& w) {
+       const GooseKeys y = KeysOf(p, x[0], x[1], w[0], w[1], kHeads);
+       return Add(p, y.key, Mul(p, y.remove, y.replace));
+     }},
+    {"gated output",
+     5,
+     {kAny, kAny, kAny},
+     [](Pass& p, const auto& x, const auto& w) {
+       return GatedOutput(p, {x[0], x[1], x[2], x[3], w[0], w[1], w[2], x[4]}, kHeads, 64e-5f);
+     }},
     {"bonus",
      4,
      {kAny},

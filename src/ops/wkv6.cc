@@ -1,4 +1,9 @@
+#include <algorithm>
+
+#include "kernels/rows.h"
 #include "kernels/wkv.h"
+#include "kernels/wkv_back.h"
+#include "ops/back_rows.h"
 #include "ops/ops.h"
 #include "ops/wkv_grad.h"
 
@@ -15,33 +20,49 @@ struct Inputs {
   size_t heads, n;
 };
 
-// One step back: D is the gradient of the state after token t, and becomes that
-// of `before`. S is kept [key j][value i].
-void StepBack(const Inputs& in, size_t t, size_t head, const float* before, float* D) {
-  const size_t n = in.n, at = head * n;
-  const auto value = [&](const Var& x) { return x.v.Row(t) + at; };
-  const float *r = value(in.r), *w = value(in.w), *k = value(in.k), *v = value(in.v);
-  const float *u = in.u.v.data + at, *dy = in.y.g.Row(t) + at;
-  float dv[kMaxHeadSize] = {}, vdy = 0, ruk = 0;
-  for (size_t i = 0; i < n; ++i) {
-    vdy += v[i] * dy[i];
-    ruk += r[i] * u[i] * k[i];
-  }
-  for (size_t j = 0; j < n; ++j) {
-    float *row = D + j * n, dr = 0, dw = 0, dk = 0;
-    for (size_t i = 0; i < n; ++i) {
-      dr += before[j * n + i] * dy[i];
-      dw += row[i] * before[j * n + i];
-      dk += row[i] * v[i];
-      dv[i] += row[i] * k[j];
-      row[i] = row[i] * w[j] + r[j] * dy[i];
-    }
-    in.r.g.Row(t)[at + j] += dr + u[j] * k[j] * vdy;
-    in.w.g.Row(t)[at + j] += dw;
-    in.k.g.Row(t)[at + j] += dk + vdy * u[j] * r[j];
-    if (in.u.tracked()) in.u.g.data[at + j] += vdy * r[j] * k[j];
-  }
-  for (size_t i = 0; i < n; ++i) in.v.g.Row(t)[at + i] += dv[i] + ruk * dy[i];
+// The gradients of u, and of w where its rows are one, gather by segment: [segments, C] each.
+void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<float> g) {
+  SumOverRows(
+      p, LastRow(p), cols, 1, kLine, 0,
+      [&](size_t row, size_t rows, size_t col, size_t count, float* to) {
+        for (size_t i = 0; i < p.segments.size(); ++i) {
+          const size_t begin = p.segments[i].begin;
+          if (begin < row || begin >= row + rows) continue;
+          AddRow(to, sums + i * cols + col, count, to);
+        }
+      },
+      [&](size_t, size_t col, size_t count, const float* sum) {
+        AddRow(g.data + col, sum, count, g.data + col);
+      });
+}
+
+void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
+  const size_t n = in.n, cols = in.y.cols();
+  const bool shared = IsShared(in.w.g);
+  const Arena::Mark mark = p.arena.mark();
+  const size_t floats = p.segments.size() * cols;
+  float *du = p.arena.New<float>(floats), *dw = p.arena.New<float>(floats);
+  for (float* sums : {du, dw}) std::fill_n(sums, floats, 0.0f);
+  for (const Var& x : {in.y, in.r, in.w, in.k, in.v, in.u}) x.Settle();
+  BackHeads(p, layer, in.heads, n, Wkv6BackFloats(LongestSegment(p), n),
+            [&](size_t segment, size_t head, float* D, float* scratch) {
+              const Segment& s = p.segments[segment];
+              const size_t at = segment * cols + head * n;
+              const auto from = [&](const Var& x) { return Head(x, s.begin, head, n); };
+              const auto to = [&](const Var& x) {
+                return HeadGradients{x.g.Row(s.begin) + head * n, x.g.stride};
+              };
+              const bool summed = shared || !in.w.tracked();
+              Wkv6HeadBack({from(in.r), from(in.w), from(in.k), from(in.v), in.u.v.data + head * n},
+                           {to(in.y).data, in.y.g.stride}, s.len, n,
+                           initial + (segment * in.heads + head) * n * n, D,
+                           {to(in.r), summed ? HeadGradients{dw + at, 0} : to(in.w), to(in.k),
+                            to(in.v), du + at},
+                           scratch);
+            });
+  if (in.u.tracked()) AddBySequence(p, du, cols, in.u.g);
+  if (shared) AddBySequence(p, dw, cols, in.w.g);
+  p.arena.Rewind(mark);
 }
 
 }  // namespace
@@ -55,15 +76,7 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads) {
   };
   const float* initial = CopyStates(p);
   RunHeads(p, in.y, heads, run);
-  if (initial != nullptr) {
-    RecordHeads(p, in.y, heads, initial, run,
-                [in](size_t t, size_t head, const float* before, const float*, float* D) {
-                  StepBack(in, t, head, before, D);
-                });
-    p.OnBackward([in] {  // before that
-      for (const Var& x : {in.r, in.w, in.k, in.v, in.u}) x.Settle();
-    });
-  }
+  p.OnBackward([&p, in, layer = p.layer, initial] { Backward(p, in, layer, initial); });
   return in.y;
 }
 

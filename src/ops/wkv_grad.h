@@ -26,62 +26,11 @@ void RunHeads(Pass& p, Var y, size_t heads, const Run& run) {
   p.pool.For(p.segments.size() * heads, one);
 }
 
-// States are kept every kEvery tokens and recomputed in between: a state is
-// N times larger than the row that made it.
-inline constexpr size_t kEvery = 16;
-
-// One head of one segment, from its last row back to its first.
-template <class Run, class StepBack>
-void BackHead(const Pass& p, Var y, const Segment& s, size_t head, size_t heads, size_t layer,
-              const float* initial, const Run& run, const StepBack& back) {
-  const size_t n = y.cols() / heads, size = n * n;
-  const size_t chunks = (s.len + kEvery - 1) / kEvery;
-  std::vector<float> starts(chunks * size), states((kEvery + 1) * size), D(size), out(n);
-  std::copy_n(initial, size, starts.data());
-  for (size_t c = 1; c < chunks; ++c) {
-    float* state = starts.data() + c * size;
-    std::copy_n(state - size, size, state);
-    run(s.begin + (c - 1) * kEvery, kEvery, head, state, {out.data(), kEvery, n, 0});
-  }
-  float* carried = nullptr;
-  if (s.state_grad != nullptr) {
-    carried = p.layout.Layer(s.state_grad, layer).wkv.data() + head * size;
-    std::copy_n(carried, size, D.data());
-  }
-  for (size_t c = chunks; c-- > 0;) {
-    const size_t begin = s.begin + c * kEvery, count = std::min(kEvery, s.len - c * kEvery);
-    std::copy_n(starts.data() + c * size, size, states.data());
-    for (size_t i = 0; i < count; ++i) {
-      float* after = states.data() + (i + 1) * size;
-      std::copy_n(after - size, size, after);
-      run(begin + i, 1, head, after, {out.data(), 1, n, 0});
-    }
-    for (size_t i = count; i-- > 0;) {
-      const float* before = states.data() + i * size;
-      back(begin + i, head, before, before + size, D.data());
-    }
-  }
-  if (carried != nullptr) std::copy_n(D.data(), size, carried);
-}
-
-// Records the backward of a Wkv: back(t, head, before, after, D) takes D, the
-// gradient of the state after row t, to that of the state before it.
-// `initial` holds the segments' states before the pass, [segments, heads, N, N].
-template <class Run, class StepBack>
-void RecordHeads(Pass& p, Var y, size_t heads, const float* initial, const Run& run,
-                 const StepBack& back) {
-  p.OnBackward([&p, y, heads, layer = p.layer, initial, run, back] {
-    y.Settle();
-    const size_t n = y.cols() / heads;
-    // Heads in parallel, a head's segments in turn: parameters of a head sum
-    // over all of them.
-    p.pool.For(heads, [&](size_t head) {
-      for (size_t i = 0; i < p.segments.size(); ++i) {
-        BackHead(p, y, p.segments[i], head, heads, layer, initial + (i * heads + head) * n * n, run,
-                 back);
-      }
-    });
-  });
+// The rows that the segments cover.
+inline size_t LastRow(const Pass& p) {
+  size_t rows = 0;
+  for (const Segment& s : p.segments) rows = std::max(rows, s.begin + s.len);
+  return rows;
 }
 
 inline size_t LongestSegment(const Pass& p) {
@@ -125,7 +74,7 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
   p.arena.Rewind(mark);
 }
 
-// A copy of the segments' wkv states, for RecordHeads; null without a tape.
+// A copy of the segments' wkv states, for its backward; null without a tape.
 inline const float* CopyStates(Pass& p) {
   if (p.tape == nullptr) return nullptr;
   const size_t size = p.layout.wkv;
