@@ -47,6 +47,20 @@ size_t Wkv6BackFloats(size_t tokens, size_t n);
 void Wkv6HeadBack(const Wkv6Rows& in, HeadRows dy, size_t tokens, size_t n, const float* state,
                   float* dstate, const Wkv6Gradients& to, float* scratch) noexcept;
 
+// Of Wkv4, from the state aa, bb, pp; y is its output. All [T, C] or [C].
+struct Wkv4Rows {
+  const float *log_w, *u;
+  Mat<const float> k, v, y, dy;
+  const float *aa, *bb, *pp;
+};
+struct Wkv4Gradients {
+  float *log_w, *u;
+  Mat<float> k, v;
+};
+
+size_t Wkv4BackDoubles(size_t tokens);
+void Wkv4Back(const Wkv4Rows& in, const Wkv4Gradients& to, double* scratch) noexcept;
+
 }  // namespace linnet
 
 #endif  // LINNET_KERNELS_WKV_BACK_H_

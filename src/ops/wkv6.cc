@@ -1,9 +1,7 @@
 #include <algorithm>
 
-#include "kernels/rows.h"
 #include "kernels/wkv.h"
 #include "kernels/wkv_back.h"
-#include "ops/back_rows.h"
 #include "ops/ops.h"
 #include "ops/wkv_grad.h"
 
@@ -19,22 +17,6 @@ struct Inputs {
   Var r, w, k, v, u, y;
   size_t heads, n;
 };
-
-// The gradients of u, and of w where its rows are one, gather by segment: [segments, C] each.
-void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<float> g) {
-  SumOverRows(
-      p, LastRow(p), cols, 1, kLine, 0,
-      [&](size_t row, size_t rows, size_t col, size_t count, float* to) {
-        for (size_t i = 0; i < p.segments.size(); ++i) {
-          const size_t begin = p.segments[i].begin;
-          if (begin < row || begin >= row + rows) continue;
-          AddRow(to, sums + i * cols + col, count, to);
-        }
-      },
-      [&](size_t, size_t col, size_t count, const float* sum) {
-        AddRow(g.data + col, sum, count, g.data + col);
-      });
-}
 
 void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
   const size_t n = in.n, cols = in.y.cols();

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <vector>
 
+#include "kernels/rows.h"
+#include "ops/back_rows.h"
 #include "ops/pass.h"
 
 namespace linnet {
@@ -72,6 +74,22 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
     }
   });
   p.arena.Rewind(mark);
+}
+
+// Adds to g, one row, what gathered by segment: sums [segments, cols].
+inline void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<float> g) {
+  SumOverRows(
+      p, LastRow(p), cols, 1, kLine, 0,
+      [&](size_t row, size_t rows, size_t col, size_t count, float* to) {
+        for (size_t i = 0; i < p.segments.size(); ++i) {
+          const size_t begin = p.segments[i].begin;
+          if (begin < row || begin >= row + rows) continue;
+          AddRow(to, sums + i * cols + col, count, to);
+        }
+      },
+      [&](size_t, size_t col, size_t count, const float* sum) {
+        AddRow(g.data + col, sum, count, g.data + col);
+      });
 }
 
 // A copy of the segments' wkv states, for its backward; null without a tape.
