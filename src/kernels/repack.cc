@@ -157,10 +157,21 @@ void RowPairs(const Activations& x, size_t row, size_t begin, size_t columns, ui
   Pairs(HalfRow(x, row) + begin, second, columns, to);
 }
 
+// Rows of a block lie far apart, where no hardware looks ahead.
+constexpr size_t kAheadRows = 24;
+
+HWY_INLINE void PrefetchRow(const Activations& x, size_t row, size_t begin, size_t bytes) {
+  const std::byte* from = x.data + row * x.stride + begin;
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 3);
+}
+
 void Columns(const Activations& x, size_t begin, size_t columns, std::byte* panel) {
   auto* to = reinterpret_cast<uint32_t*>(panel);
-  const size_t step = x.form == Activation::kBF16 ? 2 : 1;
+  const size_t step = x.form == Activation::kBF16 ? 2 : 1, size = 4 / step;
   for (size_t row = 0; row < x.rows; row += step, to += kPanelRows) {
+    for (size_t i = 0; i < step; ++i) {
+      PrefetchRow(x, row + kAheadRows + i, begin * size, columns * size);
+    }
     if (step == 2) {
       RowPairs(x, row, begin, columns, to);
     } else {
@@ -188,6 +199,9 @@ void Transposed(const Activations& x, size_t begin, size_t columns, std::byte* o
       size_t from_stride = kPanelRows;
       if (halves) {
         for (size_t j = 0; j < some; ++j) {
+          const size_t row = 2 * (i + j) + kAheadRows;
+          PrefetchRow(x, row, 2 * (begin + c), 2 * count);
+          PrefetchRow(x, row + 1, 2 * (begin + c), 2 * count);
           RowPairs(x, 2 * (i + j), begin + c, count, pairs + j * kPanelRows);
         }
       } else {
@@ -243,6 +257,25 @@ void TransposeBlock(DType from, const std::byte* block, size_t inputs, size_t ro
   }
 }
 
+void Sums(const float* a, const float* b, bool add, Mat<float> y) {
+  const D d;
+  const size_t whole = y.cols / kLanes * kLanes;
+  for (size_t row = 0; row < y.rows; ++row) {
+    float* out = y.Row(row);
+    const float *first = a + row * kPanelRows, *second = b + row * kPanelRows;
+    for (size_t i = 0; i < whole; i += kLanes) {
+      auto sum = hn::Load(d, first + i);
+      if (b != nullptr) sum = hn::Add(sum, hn::Load(d, second + i));
+      if (add) sum = hn::Add(hn::LoadU(d, out + i), sum);
+      hn::StoreU(sum, d, out + i);
+    }
+    for (size_t i = whole; i < y.cols; ++i) {
+      const float sum = b == nullptr ? first[i] : first[i] + second[i];
+      out[i] = add ? out[i] + sum : sum;
+    }
+  }
+}
+
 void TransposeOf(const Weight& w, size_t panel, DType dtype, std::byte* out) {
   const size_t begin = panel * kPanelRows, rows = std::min(kPanelRows, w.rows - begin);
   const std::byte* from = w.data + panel * PanelBytes(w.dtype, w.cols);
@@ -263,6 +296,7 @@ HWY_EXPORT(Columns);
 HWY_EXPORT(Transposed);
 HWY_EXPORT(TransposeOf);
 HWY_EXPORT(Rows);
+HWY_EXPORT(Sums);
 
 void PackColumns(const Activations& x, size_t begin, size_t columns, std::byte* panel) noexcept {
   HWY_DYNAMIC_DISPATCH(Columns)(x, begin, columns, panel);
@@ -279,6 +313,10 @@ void PackTransposed(const Weight& w, size_t panel, DType dtype, std::byte* out) 
 
 void PackRows(DType dtype, Mat<const float> x, size_t panel_bytes, std::byte* out) noexcept {
   HWY_DYNAMIC_DISPATCH(Rows)(dtype, x, panel_bytes, out);
+}
+
+void AddSums(const float* a, const float* b, bool add, Mat<float> y) noexcept {
+  HWY_DYNAMIC_DISPATCH(Sums)(a, b, add, y);
 }
 
 }  // namespace linnet

@@ -1,5 +1,5 @@
 // The same values in another order, for the products of the backward pass: panels of a transposed
-// weight, and rows of activations as panels or as columns.
+// weight, rows of activations as panels or as columns, and sums of panels as rows.
 #ifndef LINNET_KERNELS_REPACK_H_
 #define LINNET_KERNELS_REPACK_H_
 
@@ -30,6 +30,9 @@ void PackTransposed(const Weight& w, size_t panel, DType dtype, std::byte* out) 
 // One or two rows of f32 as the first inputs of panels of `dtype`, kF32 or kBF16 (which rounds),
 // panel_bytes apart.
 void PackRows(DType dtype, Mat<const float> x, size_t panel_bytes, std::byte* out) noexcept;
+
+// y = a + b, or y += a + b, of the first y.cols of 64 columns; b may be null: zeros.
+void AddSums(const float* a, const float* b, bool add, Mat<float> y) noexcept;
 
 }  // namespace linnet
 

@@ -13,7 +13,7 @@ namespace {
 // Rows whose share of dy, turned, a block of outputs can keep in L2. More rows are summed in
 // halves through memory.
 constexpr size_t kNearRows = 4096;
-constexpr size_t kNearBytes = 768 << 10;
+constexpr size_t kNearBytes = 1024 << 10;
 constexpr size_t kGrain = 32, kMostOutputs = 288;
 
 Activations RowsOf(const Activations& x, size_t begin, size_t rows) {
@@ -91,7 +91,7 @@ void OuterProduct::Block(Parts parts, const Activations& dy, size_t begin, size_
                          size_t panel_end, std::byte* scratch, bool add, Mat<float> g) const {
   const size_t n = g.rows * kPanelRows;
   auto* waiting = reinterpret_cast<float*>(scratch);
-  float *sums = waiting + n, *levels = sums + n;
+  float* sums = waiting + n;
   std::byte* to = scratch + (SumTreeDepth(parts.size()) + 2) * n * sizeof(float);
   std::vector<Activations> turned;
   for (const Part& part : parts) {
@@ -107,21 +107,25 @@ void OuterProduct::Block(Parts parts, const Activations& dy, size_t begin, size_
       const std::byte* from = part.panels + panel * part.panel_bytes;
       PanelProduct(turned[i], from, part.rows, {y, add_to_y, waiting, from + part.panel_bytes});
     };
-    if (parts.size() == 1) {
-      product(0, out, add);
-      continue;
-    }
-    const auto leaf = [&](size_t i, float* y) {
-      product(i, {y, g.rows, kPanelRows, kPanelRows}, false);
+    const auto sum = [&](auto& self, size_t first, size_t last, float* y) -> void {
+      const Mat<float> all{y, g.rows, kPanelRows, kPanelRows};
+      if (last - first == 1) return product(first, all, false);
+      const size_t middle = (first + last) / 2;
+      self(self, first, middle, y);
+      if (last - middle == 1) return product(middle, all, true);
+      self(self, middle, last, y + n);
+      AddSums(y, y + n, false, all);
     };
-    SumInHalves(0, parts.size(), n, leaf, sums, levels);
-    for (size_t row = 0; row < g.rows; ++row) {
-      const float* from = sums + row * kPanelRows;
-      if (add) {
-        AddRow(out.Row(row), from, out.cols, out.Row(row));
-      } else {
-        std::copy_n(from, out.cols, out.Row(row));
-      }
+    const size_t count = parts.size(), middle = count / 2;
+    if (count == 1) {
+      product(0, out, add);
+    } else if (count == 2) {
+      sum(sum, 0, 2, sums);
+      AddSums(sums, nullptr, add, out);
+    } else {
+      sum(sum, 0, middle, sums);
+      sum(sum, middle, count, sums + n);
+      AddSums(sums, sums + n, add, out);
     }
   }
 }
