@@ -75,7 +75,7 @@ class Prefetcher {
   void Rows(const PanelOutputs& out, size_t row, bool fetch, size_t chunks) {
     if (next_ >= end_) step_ = 0;
     y_ = reinterpret_cast<const std::byte*>(out.y.Row(row));
-    y_rows_ = fetch ? 2 * kTileRows / chunks : 0;
+    y_rows_ = fetch ? (2 * kTileRows + chunks - 1) / chunks : 0;
   }
 
   LINNET_TARGET inline void Chunk() {
@@ -179,6 +179,10 @@ struct Finished {
 };
 
 struct Product {
+  // The large members stay uninitialized.
+  Product(const Activations& rows, const PanelOutputs& outputs, const Prefetcher& prefetcher)
+      : x(rows), out(outputs), ahead(prefetcher) {}
+
   const Activations& x;
   const PanelOutputs& out;
   Prefetcher ahead;
@@ -215,7 +219,7 @@ LINNET_TARGET void AmxProduct(const Activations& x, const std::byte* panel, size
   const size_t chunks = (inputs + kChunkInputs - 1) / kChunkInputs;
   const size_t blocks = (chunks + kMostChunks - 1) / kMostChunks;
   const size_t groups = (x.rows + 31) / 32;
-  Product p{x, out, Prefetcher(out, chunks, groups), {}, {}};
+  Product p(x, out, Prefetcher(out, chunks, groups));
   for (size_t block = 0; block < blocks; ++block) {
     const size_t begin = chunks * block / blocks, end = chunks * (block + 1) / blocks;
     const size_t k = begin * kChunkInputs;

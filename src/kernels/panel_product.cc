@@ -13,7 +13,7 @@ namespace linnet {
 namespace {
 
 // Inputs of a panel that stay in the nearest cache while all rows pass.
-constexpr size_t kNearInputs = 256;
+constexpr size_t kNearInputs = 128;
 
 const TileKernels& KernelsOf(Activation form) {
   if (form == Activation::kF32) return ExactTiles(DType::kF32);
