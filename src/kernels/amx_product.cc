@@ -17,9 +17,10 @@ constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
 constexpr size_t kChunkInputs = 32, kTileBytes = 1024, kTileRows = 16;
 
 // The unit wants a kilobyte in the 16 cycles of a product; L2 gives about half of that. So half a
-// panel of so many chunks lies in L1, as whole tiles, while all rows pass by: 24 KB, which leaves
-// room for the rows. More chunks would not fit, fewer mean more trips of the sums to L2 and back.
-constexpr size_t kMostChunks = 12;
+// panel of so many chunks lies in L1, as whole tiles, while all rows pass by: 12 KB, which leaves
+// room for the rows and where sums go. Of 4 to 24 chunks, 6 were fastest; with both halves at once
+// it was slower.
+constexpr size_t kMostChunks = 6;
 
 struct alignas(64) Config {
   uint8_t palette = 1, start = 0, reserved[14] = {};

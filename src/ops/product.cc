@@ -30,7 +30,7 @@ class Grid {
 
   Grid(const Pass& p, const Activations& x, const Weight& w) : all_(x.rows), panels_(w.panels()) {
     // Steps that suit the tiles of all kernels.
-    constexpr size_t kNearBytes = 768 << 10, kGrain = 96, kMost = 4 * kGrain;
+    constexpr size_t kNearBytes = 1280 << 10, kGrain = 96, kMost = 4 * kGrain;
     const size_t near = std::clamp(kNearBytes / x.stride / kGrain * kGrain, kGrain, kMost);
     const size_t threads = x.rows * w.rows * w.cols < kSerialMacs ? 1 : p.pool.threads();
     size_t blocks = (x.rows + near - 1) / near;

@@ -123,6 +123,23 @@ TEST_P(BackwardProductTest, AddProductIsNearDouble) {
   }
 }
 
+// What a backward pass computes again, the forward pass has computed the same.
+TEST_P(BackwardProductTest, MultiplyPanelsHasTheBitsOfMatMul) {
+  for (const Activation form : Forms()) {
+    for (const Shape& s : {Shape{41, 70, 1030}, Shape{300, 200, 64}, Shape{64, 64, 385}}) {
+      const Packed w(PanelType(form), Normal(s.outputs * s.inputs), s.outputs, s.inputs);
+      auto x = Normal(s.rows * s.inputs);
+      std::vector<float> once(s.rows * s.outputs), again(s.rows * s.outputs);
+      Bench bench(1);
+      const Activations prepared = Prepared(bench.pass, form, View(x, s.inputs));
+      Product(bench.pass, prepared, w.weight, View(once, s.outputs));
+      MultiplyPanels(w.weight, prepared, View(again, s.outputs),
+                     bench.arena.New<float>(s.rows * kPanelRows));
+      EXPECT_TRUE(BitEqual(once, again));
+    }
+  }
+}
+
 TEST_P(BackwardProductTest, RowsOfAddProductKnowNoCompany) {
   const Shape s{600, 130, 333};
   for (const Activation form : Forms()) {
