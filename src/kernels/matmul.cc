@@ -118,7 +118,9 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   const auto waiting = [&](size_t panel) {
     return Out{p.sums + (panel - panels.begin) * kMaxRowBlock * kPanelRows, kPanelRows};
   };
-  const auto wait = [&](size_t panel) { return block < p.w.cols || outputs(panel) < kPanelRows; };
+  // Rows of y may lie so that their lines drive one another out of a cache.
+  const bool near = block < p.w.cols || (!few && p.kernels.near_sums);
+  const auto wait = [&](size_t panel) { return near || outputs(panel) < kPanelRows; };
   const auto at = [&](size_t panel, size_t k) { return p.Panel(panel) + PanelBytes(p.w.dtype, k); };
   for (size_t k = 0; k < p.w.cols; k += block) {
     const Range inputs{k, std::min(k + block, p.w.cols)};

@@ -47,6 +47,8 @@ struct TileKernels {
   // inputs of how many panels, at most 4, before the next block of inputs. Zero rows: as many as
   // L2 holds.
   size_t row_block = 0, panels = 1, inputs = 0;
+  // Whether a tile of many rows goes back and forth over its sums, which then stand close together.
+  bool near_sums = false;
 };
 inline constexpr size_t kUnpackInputs = 512;
 inline constexpr size_t kMaxRowBlock = 288;

@@ -196,7 +196,8 @@ constexpr TileKernels KernelsOf() {
           .unpack = nullptr,
           .unpacked = nullptr,
           .pair_rows = 4,
-          .pairs = PairOf<kFormat>};
+          .pairs = PairOf<kFormat>,
+          .near_sums = true};
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/int8_rows.h"
 #include "kernels/int8_x86.h"
@@ -50,8 +51,8 @@ LINNET_VNNI void Fill(const std::byte* from, size_t blocks, Chunk& chunk) {
   }
 }
 
-// Shapes of the eight tile registers, as LDTILECFG wants them: 0 and 1 are sums, 2 and 3
-// activations, 4 and 5 weights.
+// Shapes of the eight tile registers, as LDTILECFG wants them: 0 and 1 are sums, 2 and 3 weights,
+// from 4 on the activations of kNear blocks.
 struct alignas(64) Config {
   uint8_t palette = 1, start = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
@@ -60,9 +61,9 @@ struct alignas(64) Config {
 
 LINNET_TARGET void Configure(size_t rows) {
   Config config;
-  for (size_t i = 0; i < 6; ++i) {
+  for (size_t i = 0; i < 8; ++i) {
     config.row_bytes[i] = 64;
-    config.rows[i] = static_cast<uint8_t>(i < 4 ? rows : kTileRows);
+    config.rows[i] = static_cast<uint8_t>(i == 2 || i == 3 ? kTileRows : rows);
   }
   __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
@@ -84,22 +85,36 @@ struct Part {
   const Chunk& chunk;
 };
 
-// The integer sums of a block of a tile of outputs; the two halves work on registers of their own.
-template <bool kOdd>
-LINNET_TARGET inline void Dot(const std::byte* x, size_t stride, const std::byte* w, int32_t* dot) {
-  if constexpr (kOdd) {
-    _tile_zero(1);
-    _tile_loadd(3, x, stride);
-    _tile_loadd(5, w, 64);
-    _tile_dpbssd(1, 3, 5);
-    _tile_stored(1, dot, 64);
-  } else {
+// Starts the integer sums of a block of 16 outputs, its activations being in register 4 + kBlock.
+template <size_t kBlock>
+LINNET_TARGET inline void StartDot(const std::byte* w) {
+  if constexpr (kBlock % 2 == 0) {
     _tile_zero(0);
-    _tile_loadd(2, x, stride);
-    _tile_loadd(4, w, 64);
-    _tile_dpbssd(0, 2, 4);
-    _tile_stored(0, dot, 64);
+    _tile_loadd(2, w, 64);
+  } else {
+    _tile_zero(1);
+    _tile_loadd(3, w, 64);
   }
+  if constexpr (kBlock == 0) _tile_dpbssd(0, 4, 2);
+  if constexpr (kBlock == 1) _tile_dpbssd(1, 5, 3);
+  if constexpr (kBlock == 2) _tile_dpbssd(0, 6, 2);
+  if constexpr (kBlock == 3) _tile_dpbssd(1, 7, 3);
+}
+
+template <size_t kBlock>
+LINNET_TARGET inline void StoreDot(int32_t* dot) {
+  if constexpr (kBlock % 2 == 0) {
+    _tile_stored(0, dot, 64);
+  } else {
+    _tile_stored(1, dot, 64);
+  }
+}
+
+LINNET_TARGET inline void LoadActivations(const std::byte* x, size_t stride, size_t blocks) {
+  _tile_loadd(4, x, stride);
+  if (blocks > 1) _tile_loadd(5, x + kBlockInputs, stride);
+  if (blocks > 2) _tile_loadd(6, x + 2 * kBlockInputs, stride);
+  if (blocks > 3) _tile_loadd(7, x + 3 * kBlockInputs, stride);
 }
 
 template <size_t kRows>
@@ -117,41 +132,48 @@ LINNET_TARGET inline void AddDot(const int32_t* dot, __m512 scale, const std::by
   }
 }
 
+// The tile unit works on 16 outputs while the integers of the 16 before are scaled and added.
 template <size_t kRows>
 LINNET_TARGET void AddBlocks(const Part& p, Prefetcher& ahead) {
-  alignas(64) int32_t dots[2][kTileRows * 16];
+  static_assert(kNear == 4);
+  alignas(64) int32_t dots[2][kNear][kTileRows * 16];
   const Tile& tile = p.tile;
   const std::byte* row = tile.x + p.row * tile.x_stride;
-  const std::byte* x = row + p.block * kBlockInputs;
   const auto* scales = reinterpret_cast<const std::byte*>(Int8Blocks(row, tile.inputs) + p.block);
-  for (size_t v = 0; v < 4; ++v) {
-    float* y = tile.y + p.row * tile.y_stride + v * 16;
+  LoadActivations(row + p.block * kBlockInputs, tile.x_stride, p.blocks);
+  for (size_t v = 0; v <= 4; ++v) {
+    const bool start = v<4, add = v> 0;
+    auto &fresh = dots[v % 2], &ready = dots[1 - v % 2];
+    float* y = tile.y + p.row * tile.y_stride + (v - add) * 16;
     __m512 sum[kRows];
+    if (add) {
 #pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) {
-      sum[r] = p.block == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * tile.y_stride);
-    }
-    const auto add = [&](size_t i, const int32_t* dot) __attribute__((always_inline))
-    LINNET_TARGET {
-      AddDot<kRows>(dot, _mm512_load_ps(p.chunk.scales[i] + v * 16), scales + i * sizeof(Int8Block),
-                    tile.x_stride, sum);
-    };
-    Dot<false>(x, tile.x_stride, p.chunk.weights[0][v], dots[0]);
-    for (size_t i = 0; i < p.blocks; ++i) {
-      // The unit is a block ahead of the sums.
-      if (i + 1 < p.blocks) {
-        const std::byte* next = x + (i + 1) * kBlockInputs;
-        if (i % 2 == 0) {
-          Dot<true>(next, tile.x_stride, p.chunk.weights[i + 1][v], dots[1]);
-        } else {
-          Dot<false>(next, tile.x_stride, p.chunk.weights[i + 1][v], dots[0]);
-        }
+      for (size_t r = 0; r < kRows; ++r) {
+        sum[r] = p.block == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * tile.y_stride);
       }
-      ahead.Next();
-      add(i, dots[i % 2]);
     }
+    const auto each = [&]<size_t kBlock>(std::integral_constant<size_t, kBlock>)
+        __attribute__((always_inline)) LINNET_TARGET {
+      if (start && kBlock < p.blocks) StartDot<kBlock>(p.chunk.weights[kBlock][v]);
+      // A step later, so that nothing waits for the unit.
+      if constexpr (kBlock > 0) {
+        if (start && kBlock <= p.blocks) StoreDot<kBlock - 1>(fresh[kBlock - 1]);
+      }
+      if (start) ahead.Next();
+      if (add && kBlock < p.blocks) {
+        AddDot<kRows>(ready[kBlock], _mm512_load_ps(p.chunk.scales[kBlock] + (v - 1) * 16),
+                      scales + kBlock * sizeof(Int8Block), tile.x_stride, sum);
+      }
+    };
+    each(std::integral_constant<size_t, 0>());
+    each(std::integral_constant<size_t, 1>());
+    each(std::integral_constant<size_t, 2>());
+    each(std::integral_constant<size_t, 3>());
+    if (start && p.blocks == kNear) StoreDot<3>(fresh[3]);
+    if (add) {
 #pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) _mm512_storeu_ps(y + r * tile.y_stride, sum[r]);
+      for (size_t r = 0; r < kRows; ++r) _mm512_storeu_ps(y + r * tile.y_stride, sum[r]);
+    }
   }
 }
 
