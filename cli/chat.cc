@@ -301,6 +301,7 @@ void AddChat(CLI::App& app) {
       ->type_name("S");
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
+  AddAdapterOption(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace linnet::cli {
 
@@ -21,6 +22,8 @@ struct CommonOptions {
   std::string isa;     // a lower instruction-set level; empty: the highest
   std::string vocab;   // a vocabulary file; empty: the model's own
   std::string quant;   // TYPE[:N]: pack the first N layers' matrices so
+  // FILE[:SCALE], of commands with --lora
+  std::vector<std::string> adapters;
 };
 
 // Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common

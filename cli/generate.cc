@@ -140,6 +140,7 @@ void AddGenerate(CLI::App& app) {
       ->type_name("FILE");
   command->add_option("--save-state", o->save_state, "Save the state at the end to this file")
       ->type_name("FILE");
+  AddAdapterOption(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
 }
 

@@ -113,6 +113,7 @@ void AddLogits(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
+  AddAdapterOption(*command, o->common);
   command->add_flag("--fast", o->fast, "Round activations as the other commands do by default");
   command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -33,7 +34,33 @@ void ReadQuant(const std::string& text, OpenOptions& options) {
   }
 }
 
+// "F" or "F:SCALE"; a name may hold colons too.
+AdapterFile ReadAdapterName(const std::string& text) {
+  std::error_code ignored;
+  const size_t colon = text.rfind(':');
+  float scale = 0;
+  if (colon == std::string::npos || std::filesystem::exists(text, ignored)) return {text, {}};
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data() + colon + 1, end, scale);
+  if (error != std::errc() || last != end || !std::isfinite(scale)) return {text, {}};
+  return {text.substr(0, colon), scale};
+}
+
 }  // namespace
+
+Packing PackingOf(const CommonOptions& common) {
+  OpenOptions options;
+  ReadQuant(common.quant, options);
+  return {options.quant, options.quant_layers};
+}
+
+void AddAdapterOption(CLI::App& command, CommonOptions& common) {
+  command
+      .add_option("--lora", common.adapters,
+                  "Apply this adapter (LoRA, PiSSA, DiSHA, Bone, DoRA), times SCALE")
+      ->type_name("FILE[:SCALE]")
+      ->allow_extra_args(false);
+}
 
 Model OpenModel(const CommonOptions& common, const std::string& path) {
   constexpr uint64_t kSteps = 1000;
@@ -44,6 +71,9 @@ Model OpenModel(const CommonOptions& common, const std::string& path) {
     progress.Update(static_cast<uint64_t>(done * static_cast<double>(kSteps)));
   };
   ReadQuant(common.quant, options);
+  for (const std::string& name : common.adapters) {
+    options.adapters.push_back(ReadAdapterName(name));
+  }
   return Model::Open(path, options);
 }
 

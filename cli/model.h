@@ -12,12 +12,19 @@
 #include "cli/cli.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
+#include "models/packed.h"
 
 namespace linnet::cli {
 
-// Shows progress; throws what Model::Open throws, and CLI::ValidationError for
-// a --quant that is none.
+// With the common options and --lora. Shows progress; throws what Model::Open throws, and
+// CLI::ValidationError for a --quant that is none.
 Model OpenModel(const CommonOptions& common, const std::string& path);
+
+// --quant, for what packs a model by itself. Throws CLI::ValidationError.
+Packing PackingOf(const CommonOptions& common);
+
+// Adds --lora FILE[:SCALE], which OpenModel obeys.
+void AddAdapterOption(CLI::App& command, CommonOptions& common);
 
 Workspace NewWorkspace(const CommonOptions& common);
 

@@ -66,6 +66,7 @@ void AddPerplexity(CLI::App& app) {
       AddCommand(app, "perplexity", "Measure how well a model foretells text files",
                  "linnet perplexity model.pth book.txt", o->common, [o] { RunPerplexity(*o); });
   command->add_option("MODEL_AND_FILES", o->files, "A checkpoint, then text files")->required();
+  AddAdapterOption(*command, o->common);
   command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
       ->check(CLI::Range(2, 1 << 30));
 }

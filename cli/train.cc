@@ -33,7 +33,7 @@ namespace fs = std::filesystem;
 bool IsKept(const CLI::Option& option) {
   const std::string name = option.get_name();
   return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
-                                        : name == "--vocab";
+                                        : name == "--vocab" || name == "--quant";
 }
 
 fs::path OptionsPath(const fs::path& run) { return run / "run.json"; }
@@ -97,8 +97,9 @@ bool IsHead(const std::string& name) {
   return name.starts_with("head.") || name.starts_with("ln_out.");
 }
 
-TrainerOptions TrainerOptionsOf(const TrainFlags& o) {
+TrainerOptions TrainerOptionsOf(const TrainFlags& o, const CommonOptions& common) {
   TrainerOptions t;
+  t.packing = PackingOf(common);
   t.precision = o.precision == "f32" ? DType::kF32 : DType::kBF16;
   t.recompute = o.recompute;
   t.l2wrap = !o.no_l2wrap;
@@ -108,10 +109,12 @@ TrainerOptions TrainerOptionsOf(const TrainFlags& o) {
   t.seed = o.seed;
   t.rows_per_pass = o.batch;
   t.skip_spikes = o.skip_spikes;
-  if (!o.freeze.empty() || o.tune == "head") {
+  if (!o.freeze.empty() || o.tune != "full") {
     const auto frozen = std::make_shared<std::regex>(o.freeze.empty() ? "(?!)" : o.freeze);
-    t.learns = [frozen, head = o.tune == "head"](const std::string& name) {
-      return !(head && !IsHead(name)) && !std::regex_search(name, *frozen);
+    t.learns = [frozen, head = o.tune == "head", part = TunesAdapter(o)](const std::string& name) {
+      if (head && !IsHead(name)) return false;
+      if (part && !Adapter::Learns(name)) return false;
+      return !std::regex_search(name, *frozen);
     };
   }
   return t;
@@ -216,7 +219,7 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
   run.out = out;
   run.batch_rows = o.batch * o.accumulate;
   run.schedule.warmup = o.warmup;
-  if (!o.base.empty()) run.schedule.first = run.schedule.last = 1e-5;  // RWKV-LM's advice
+  SetUsualRates(o, run.schedule);
   ReadRates(o, run.schedule);
   run.schedule.steps = StepsOf(o, *samples);
   run.every = o.every;
@@ -224,7 +227,10 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
   run.patience = o.patience;
   run.model_type = o.precision == "f32" ? SourceType::kF32 : SourceType::kBF16;
 
-  Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o), pool, world);
+  const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
+  if (adapter) TuneAdapter(o, *adapter, run);
+  Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o, common), pool, world,
+                  adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
   if (!o.resume) KeepOptions(command, out);
   uint64_t tokens = 0;
   if (newest) tokens = TokensOf(LoadTraining(trainer, world, *newest));
@@ -284,7 +290,8 @@ void AddLearningOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
   c.add_option("--tune", o.tune, "What learns")
       ->capture_default_str()
-      ->check(CLI::IsMember({"full", "head"}));
+      ->check(CLI::IsMember({"full", "lora", "head"}));
+  AddAdapterOptions(c, o);
   c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
   c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");
   c.add_option("--trace", o.trace, "Run the batches of this file and print what came of them")
@@ -322,7 +329,8 @@ void AddTrain(CLI::App& app) {
         Schedule schedule;
         ReadRates(o->flags, schedule);
         schedule.warmup = o->command->get_option("--warmup")->count() > 0 ? o->flags.warmup : 2;
-        RunTrace(o->common, o->flags.base, o->flags.trace, TrainerOptionsOf(o->flags), schedule);
+        RunTrace(o->common, o->flags.base, o->flags.trace, TrainerOptionsOf(o->flags, o->common),
+                 schedule);
       });
   AddModelOptions(*o->command, o->flags);
   AddRunOptions(*o->command, o->flags);

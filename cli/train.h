@@ -4,10 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/cli.h"
+#include "models/adapter.h"
+#include "train/new_adapter.h"
+#include "train/run.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
@@ -15,12 +19,14 @@ namespace linnet::cli {
 
 struct TrainFlags {
   std::string data, out, base, generation, ranks = "train", rates, precision = "bf16";
-  std::string sampling, tune = "full", freeze, trace;
+  std::string sampling, tune = "full", freeze, trace, adapter = "lora", targets = kDefaultTargets;
   std::vector<std::string> valid;
   size_t layers = 0, width = 0, head_size = 64, ffn = 0;
   size_t ctx = 512, batch = 8, accumulate = 1, keep = 2;
   uint64_t steps = 0, tokens = 0, warmup = 10, every = 500, patience = 0, seed = 1;
   double epochs = 1, decay = 0.1, clip = 1;
+  size_t rank = 8;
+  double alpha = 32;
   float dropout = 0;
   bool resume = false, recompute = false, no_l2wrap = false, skip_spikes = false;
 };
@@ -28,6 +34,18 @@ struct TrainFlags {
 // Runs the steps of a trace (a list of batches) and prints what came of each; writes no files.
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
               const TrainerOptions& options, Schedule schedule);
+
+// --tune lora|state, in train_adapters.cc: an adapter learns, and the base stays as it is.
+bool TunesAdapter(const TrainFlags& flags);
+// What a run in flags.out begins with; nothing if it learns the model itself. All ranks call it.
+std::optional<Adapter> StartAdapter(const TrainFlags& flags, const Checkpoint& base,
+                                    ThreadPool& pool, World& world);
+// The run leaves an adapter instead of a model; `adapter` must outlive it.
+void TuneAdapter(const TrainFlags& flags, const Adapter& adapter, RunOptions& run);
+void AddAdapterOptions(CLI::App& command, TrainFlags& flags);
+
+// The learning rates if --lr is not given.
+void SetUsualRates(const TrainFlags& flags, Schedule& schedule);
 
 }  // namespace linnet::cli
 

@@ -137,7 +137,7 @@ void TrainProgress::End(RunEnd end) {
   fmt::print(stderr, "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how,
              trainer_.steps(),
              end == RunEnd::kInterrupted ? "go on with --resume"
-                                         : "the model is " + (run_.out / "model.pth").string());
+                                         : "the result is " + (run_.out / run_.result).string());
   if (!common_.json) return;
   nlohmann::ordered_json result = {{"steps", trainer_.steps()},
                                    {"tokens", last_.tokens},

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "linnet/config.h"
 #include "linnet/dtype.h"
@@ -19,6 +20,14 @@ namespace linnet {
 
 class Network;
 
+// A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs.
+struct AdapterFile {
+  std::filesystem::path path;
+  // Multiplies what it does. Of a LoRA file that does not say its alpha it is alpha / rank, and
+  // must be given.
+  std::optional<float> scale{};
+};
+
 struct OpenOptions {
   // The group norm's epsilon after WKV, for models trained otherwise than the
   // released ones.
@@ -27,6 +36,8 @@ struct OpenOptions {
   // format instead of the file's own.
   std::optional<DType> quant;
   size_t quant_layers = SIZE_MAX;
+  // Their matrices act beside the model's, which keep their formats. The model's hash stays.
+  std::vector<AdapterFile> adapters{};
   // Open it even if it would not fit into the memory there is.
   bool force = false;
   // Called as loading goes on, with the share done, 0 to 1.
@@ -80,7 +91,7 @@ class Model {
   // tells its generation from its tensors. Matrices are packed in the file's own
   // precision, the embedding stays in the file.
   // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
-  // kNoMemory if it would not fit.
+  // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
   static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;

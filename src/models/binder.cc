@@ -42,6 +42,9 @@ const TensorView& Binder::Find(const std::string& name, size_t elements,
                                const std::string& expected) {
   const std::string path = checkpoint_.file().path().string();
   const TensorView* t = checkpoint_.Find(name);
+  for (const Adapter& adapter : options_.adapters) {
+    if (const TensorView* other = adapter.Replacement(name)) t = other;
+  }
   if (t == nullptr) {
     throw Error(ErrorKind::kBadModel, fmt::format("{}: {} is missing, expected [{}] (RWKV-{})",
                                                   path, name, expected, Name(config_.generation)));
@@ -85,12 +88,17 @@ Parameter* Binder::NewParameter(const TensorView& t, size_t rows, size_t cols, b
                                 size_t slice) {
   if (!Learns(t)) return nullptr;
   if (store_.gradients.size() == 0) {
-    // The whole file's, so that all lie in one piece; pages that are not used cost nothing.
+    // Of all that may learn, so that it lies in one piece; pages that are not used cost nothing.
     size_t floats = 0;
-    for (const TensorView& each : checkpoint_.tensors()) {
-      const size_t slices = each.shape.size() > 2 ? each.shape[0] : 1;
-      floats += slices * InLines(each.elements() / std::max<size_t>(slices, 1));
-    }
+    const auto count = [&](std::span<const TensorView> tensors) {
+      for (const TensorView& each : tensors) {
+        if (!Learns(each)) continue;
+        const size_t slices = each.shape.size() > 2 ? each.shape[0] : 1;
+        floats += slices * InLines(each.elements() / std::max<size_t>(slices, 1));
+      }
+    };
+    count(checkpoint_.tensors());
+    for (const Adapter& adapter : options_.adapters) count(adapter.file().tensors());
     store_.gradients = Buffer(floats * sizeof(float));
     if (options_.trained) store_.values = Buffer(floats * sizeof(float));
   }
@@ -132,40 +140,60 @@ const GgmlMatrix* BlocksOf(const TensorView& rows) {
 
 }  // namespace
 
+void Binder::Count(const std::string& name, const Weight& w, uint64_t bytes) {
+  store_.cost.matrix_bytes += bytes;
+  (name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
+      uint64_t{w.rows} * w.cols;
+}
+
 LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool transposed,
                          size_t slice) {
-  LinearParam p;
-  Parameter* learning = NewParameter(whole, rows.shape[0], rows.shape[1], transposed, slice);
-  const bool trained = learning != nullptr && options_.trained;
-  const DType dtype = trained ? *options_.trained : options_.packing.TypeOf(whole, transposed);
+  const DType dtype = options_.packing.TypeOf(whole, transposed);
+  const bool trained = Learns(whole) && options_.trained;
   const PanelEncoding* panels = PanelsOf(whole);
   const GgmlMatrix* blocks = dtype == DType::kF32 && !trained ? BlocksOf(rows) : nullptr;
-  uint64_t bytes = PackedBytes(dtype, rows.shape[0], rows.shape[1]);
-  if (panels != nullptr && !trained && panels->dtype() == dtype &&
-      panels->transposed() == transposed) {
-    p.w = panels->Slice(slice);  // runs as it lies in the file
-  } else if (blocks != nullptr) {
+  const bool as_it_lies = panels != nullptr && !trained && panels->dtype() == dtype &&
+                          panels->transposed() == transposed;
+  if (!as_it_lies && blocks == nullptr) {
+    ReadRows(rows, 0, 0, nullptr);  // what it throws must not be thrown on another thread
+    const auto read = [&](size_t begin, size_t count, float* out) {
+      ReadRows(rows, begin, count, out);
+    };
+    return PackRows(whole, transposed, slice, rows.shape[0], rows.shape[1], dtype, read);
+  }
+  LinearParam p;
+  if (as_it_lies) {
+    p.w = panels->Slice(slice);
+    Count(whole.name, p.w, PackedBytes(dtype, p.w.rows, p.w.cols));
+  } else {
     p.w = {DType::kGgml,           blocks->rows(),  blocks->cols(),
            blocks->bytes().data(), blocks->block(), blocks->scale()};
-    bytes = blocks->bytes().size();
-  } else {
-    p.w = {dtype, rows.shape[0], rows.shape[1], nullptr};
-    p.w.data = PackPanels(rows, dtype, trained ? learning->v.data : nullptr);
+    Count(whole.name, p.w, blocks->bytes().size());
   }
-  if (trained) {
-    learning->dtype = dtype;
-    learning->panels = const_cast<std::byte*>(p.w.data);  // the store's own memory
-  }
-  store_.cost.matrix_bytes += bytes;
-  (whole.name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
-      uint64_t{p.w.rows} * p.w.cols;
+  const Parameter* learning = NewParameter(whole, p.w.rows, p.w.cols, transposed, slice);
   if (learning != nullptr) p.g = learning->g;
   return p;
 }
 
-const std::byte* Binder::PackPanels(const TensorView& rows, DType dtype, float* kept) {
-  ReadRows(rows, 0, 0, nullptr);  // what it throws must not be thrown on another thread
-  const size_t out = rows.shape[0], in = rows.shape[1];
+LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
+                             size_t in, DType dtype, const RowReader& read) {
+  LinearParam p;
+  Parameter* learning = NewParameter(whole, out, in, transposed, slice);
+  const bool trained = learning != nullptr && options_.trained;
+  if (trained) dtype = *options_.trained;
+  p.w = {dtype, out, in, nullptr};
+  p.w.data = PackPanels(out, in, dtype, read, trained ? learning->v.data : nullptr);
+  Count(whole.name, p.w, PackedBytes(dtype, out, in));
+  if (trained) {
+    learning->dtype = dtype;
+    learning->panels = const_cast<std::byte*>(p.w.data);  // the store's own memory
+  }
+  if (learning != nullptr) p.g = learning->g;
+  return p;
+}
+
+const std::byte* Binder::PackPanels(size_t out, size_t in, DType dtype, const RowReader& read,
+                                    float* kept) {
   std::byte* data = store_.Allocate(PackedBytes(dtype, out, in));
   const size_t bytes = PanelBytes(dtype, in);
   pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
@@ -173,15 +201,68 @@ const std::byte* Binder::PackPanels(const TensorView& rows, DType dtype, float* 
     thread_local std::vector<float> scratch;
     if (kept == nullptr) scratch.resize(count * in);
     float* values = kept == nullptr ? scratch.data() : kept + begin * in;
-    ReadRows(rows, begin, count, values);
+    read(begin, count, values);
     PackPanel(dtype, values, in, count, in, data + panel * bytes);
   });
   return data;
 }
 
+void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
+  const auto factor = [&](const TensorView& rows, bool transposed) {
+    const DType dtype = options_.trained.value_or(OwnType(rows));
+    ReadRows(rows, 0, 0, nullptr);  // as in Pack
+    return PackRows(
+        transposed ? rows.Transposed() : rows, transposed, 0, rows.shape[0], rows.shape[1], dtype,
+        [&](size_t begin, size_t count, float* out) { ReadRows(rows, begin, count, out); });
+  };
+  LowRankDelta delta{{}, {}, change.scale};
+  if (change.kind == AdapterKind::kDisha) {
+    // Row j of `down` picks the inputs that DiSHA adds up for D[j].
+    const DType dtype = options_.trained.value_or(OwnType(change.up));
+    const size_t in = matrix.w.cols, rank = change.rank;
+    const auto picks = [&](size_t begin, size_t count, float* rows) {
+      std::fill_n(rows, count * in, 0.0f);
+      for (size_t j = 0; j < count; ++j) {
+        for (size_t i = begin + j; i < in; i += rank) rows[j * in + i] = 1;
+      }
+    };
+    delta.down.w = {dtype, rank, in, PackPanels(rank, in, dtype, picks, nullptr)};
+    Count("", delta.down.w, PackedBytes(dtype, rank, in));
+  } else {
+    delta.down = factor(change.down, false);
+  }
+  delta.up = factor(change.up, change.up_transposed);
+  matrix.deltas.push_back(&store_.deltas.emplace_back(std::move(delta)));
+  if (change.kind != AdapterKind::kPissa) return;
+  LowRankDelta first{factor(change.first_down, false), factor(change.first_up, false),
+                     -change.scale};
+  matrix.deltas.push_back(&store_.deltas.emplace_back(std::move(first)));
+}
+
 LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
   const TensorView& t = FindShaped(name, {out, in});
-  LinearParam p = Pack(t, t, false, 0);
+  std::vector<const MatrixChange*> changes;
+  std::vector<RowChanger> changers;  // of those that W itself must be rewritten for
+  for (const Adapter& adapter : options_.adapters) {
+    const MatrixChange* change = adapter.Find(name);
+    if (change == nullptr) continue;
+    changes.push_back(change);
+    if (!change->beside()) changers.emplace_back(*change, t);
+  }
+  LinearParam p;
+  if (changers.empty()) {
+    p = Pack(t, t, false, 0);
+  } else {
+    ReadRows(t, 0, 0, nullptr);
+    p = PackRows(t, false, 0, out, in, options_.packing.TypeOf(t, false),
+                 [&](size_t begin, size_t count, float* rows) {
+                   ReadRows(t, begin, count, rows);
+                   for (const RowChanger& changer : changers) changer.Apply(begin, count, rows);
+                 });
+  }
+  for (const MatrixChange* change : changes) {
+    if (change->beside()) AddDelta(*change, p);
+  }
   Done(t);
   return p;
 }
@@ -204,19 +285,22 @@ LinearParam Binder::SliceT(const std::string& name, size_t slice, size_t slices,
 Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   Table table{FindShaped(name, {rows, cols}), {}};
   const Parameter* p = NewParameter(table.rows, rows, cols, false, 0);
-  if (p == nullptr) return table;
-  table.g = p->g;
-  if (p->v.empty()) return table;
+  if (p != nullptr) table.g = p->g;
+  float* values = p != nullptr ? p->v.data : nullptr;
+  // Adapters' files are not kept open.
+  const bool replaced = table.rows.data != checkpoint_.Find(name)->data;
+  if (values == nullptr && replaced) values = store_.Floats(rows * cols);
+  if (values == nullptr) return table;
   constexpr size_t kRows = 1024;
   for (size_t begin = 0; begin < rows; begin += kRows) {
-    ReadRows(table.rows, begin, std::min(kRows, rows - begin), p->v.Row(begin));
+    ReadRows(table.rows, begin, std::min(kRows, rows - begin), values + begin * cols);
   }
   Done(table.rows);
   TensorView own;
   own.name = name;
   own.shape = table.rows.shape;
   own.strides = ContiguousStrides(own.shape);
-  own.data = reinterpret_cast<const std::byte*>(p->v.data);
+  own.data = reinterpret_cast<const std::byte*>(values);
   table.rows = own;
   return table;
 }

@@ -2,8 +2,11 @@
 #ifndef LINNET_MODELS_BINDER_H_
 #define LINNET_MODELS_BINDER_H_
 
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "linnet/config.h"
 #include "linnet/model.h"
+#include "models/adapter.h"
 #include "models/names.h"
 #include "models/packed.h"
 #include "ops/pass.h"
@@ -46,6 +50,8 @@ class ParamStore {
 
   ModelCost cost;  // of the matrices so far
 
+  std::deque<LowRankDelta> deltas;  // of all matrices
+
   // In the order they were bound; only those with gradients.
   std::vector<Parameter> parameters;
   // All their gradients, and all their values, in the same order; each starts on a cache line,
@@ -65,6 +71,7 @@ struct BindOptions {
   // are packed from these as f32 or bf16.
   std::optional<DType> trained{};
   Packing packing{};
+  std::span<const Adapter> adapters{};     // applied in this order; their tensors may learn too
   std::function<void(double)> progress{};  // the share done, 0 to 1
 };
 
@@ -97,11 +104,20 @@ class Binder {
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
 
  private:
+  // Gives `count` rows from `begin` on.
+  using RowReader = std::function<void(size_t begin, size_t count, float* rows)>;
+
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
   LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
+  // Packs f32 rows, as learning ones if `whole` learns.
+  LinearParam PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
+                       size_t in, DType dtype, const RowReader& read);
   // `kept`, if not null, gets the rows as f32.
-  const std::byte* PackPanels(const TensorView& rows, DType dtype, float* kept);
+  const std::byte* PackPanels(size_t out, size_t in, DType dtype, const RowReader& read,
+                              float* kept);
+  void Count(const std::string& name, const Weight& w, uint64_t bytes);
+  void AddDelta(const MatrixChange& change, LinearParam& matrix);
   bool Learns(const TensorView& t) const;
   // Null if it does not learn.
   Parameter* NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,

@@ -79,10 +79,15 @@ Model::Impl::Impl(const std::filesystem::path& path, const OpenOptions& options)
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
   hash_ = HashOf(checkpoint);
+  std::vector<Adapter> adapters;
+  for (const AdapterFile& file : options.adapters) {
+    adapters.emplace_back(file.path, checkpoint, file.scale);
+  }
   ThreadPool pool(AvailableCores());
-  network_ = Network::Bind(
-      std::move(checkpoint), config, pool,
-      {.packing = {options.quant, options.quant_layers}, .progress = options.progress});
+  network_ = Network::Bind(std::move(checkpoint), config, pool,
+                           {.packing = {options.quant, options.quant_layers},
+                            .adapters = adapters,
+                            .progress = options.progress});
 }
 
 void Model::Impl::Check(std::span<const Turn> turns) const {

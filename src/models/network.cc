@@ -8,6 +8,7 @@
 
 #include "kernels/matmul.h"
 #include "kernels/rows.h"
+#include "linnet/error.h"
 #include "models/rwkv4.h"
 #include "models/rwkv5.h"
 #include "models/rwkv6.h"
@@ -214,6 +215,11 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   n.BindLayers(b);
   n.ln_out_ = b.Norm("ln_out", C);
   n.head_ = b.Matrix("head.weight", config.vocab, C);
+  if (options.gradients && !n.head_.deltas.empty()) {
+    throw Error(ErrorKind::kBadInput, options.adapters.front().file().path().string() +
+                                          ": has an adapter of head.weight, which cannot be "
+                                          "trained; only those of the layers can");
+  }
   return network;
 }
 

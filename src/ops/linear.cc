@@ -1,3 +1,4 @@
+#include "kernels/rows.h"
 #include "ops/ops.h"
 #include "ops/product.h"
 
@@ -24,6 +25,34 @@ void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearPara
   p.arena.Rewind(mark);
 }
 
+// c x, of a few columns.
+Var Scaled(Pass& p, Var x, float c) {
+  if (c == 1) return x;
+  const Var y = p.New(x.rows(), x.cols());
+  for (size_t t = 0; t < x.rows(); ++t) ScaleRow(x.v.Row(t), c, x.cols(), y.v.Row(t));
+  p.OnBackward([x, y, c] {
+    x.Settle();
+    y.Settle();
+    for (size_t t = 0; t < x.rows(); ++t) AddScaledRow(y.g.Row(t), c, x.cols(), x.g.Row(t));
+  });
+  return y;
+}
+
+// y += scale up (down x). It keeps no rows as wide as y: their gradient is y's own.
+void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
+  const Arena::Mark mark = p.arena.mark();
+  const Var h = Scaled(p, Linear(p, x, delta.down), delta.scale);
+  const Activations prepared = Prepared(p, ActivationFor(delta.up.w.dtype, p.exact), h.v);
+  const Arena::Mark kept = p.arena.mark();
+  const Mat<float> change{p.Scratch(y.rows() * y.cols()), y.rows(), y.cols(), y.cols()};
+  Product(p, prepared, delta.up.w, change);
+  p.ForRows(y.rows(), 2 * y.rows() * y.cols(), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) AddRow(y.v.Row(t), change.Row(t), y.cols(), y.v.Row(t));
+  });
+  p.arena.Rewind(p.tape == nullptr ? mark : kept);
+  p.OnBackward([&p, &delta, h, y, prepared] { LinearBackward(p, h, prepared, delta.up, y); });
+}
+
 }  // namespace
 
 Var Linear(Pass& p, Var x, const LinearParam& w) {
@@ -34,6 +63,7 @@ Var Linear(Pass& p, Var x, const LinearParam& w) {
   // The gradient of a matrix reads the same rows again, the backward form permitting.
   if (p.tape == nullptr || w.g.empty()) p.arena.Rewind(mark);
   p.OnBackward([&p, &w, x, y, prepared] { LinearBackward(p, x, prepared, w, y); });
+  for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
   return y;
 }
 

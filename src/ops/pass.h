@@ -37,10 +37,20 @@ struct Var {
   }
 };
 
+struct LowRankDelta;
+
 // A matrix parameter; its gradient is row-major [out, in], empty when frozen.
 struct LinearParam {
   Weight w;
-  Mat<float> g;
+  Mat<float> g{};
+  std::vector<const LowRankDelta*> deltas{};  // what adapters add to it; not owned
+};
+
+// What an adapter adds to a matrix that stays as it is, in whatever format:
+// y = W x + scale up (down x).
+struct LowRankDelta {
+  LinearParam down, up;  // [rank, in], [out, rank]
+  float scale = 1;
 };
 
 // The parts of one layer's state, views into a State.

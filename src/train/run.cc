@@ -180,8 +180,7 @@ class Runner {
       result = events_.validate(trainer_.AsModel());
       better = result->bits_per_byte < score_.best;
       if (better) score_.best = result->bits_per_byte;
-      if (better)
-        SaveModel(trainer_.network(), options_.out / "best.safetensors", options_.model_type);
+      if (better) SaveResult("best.safetensors");
     }
     score_.since = world_.FromFirst(better) != 0 ? 0 : score_.since + 1;
     return result;
@@ -201,8 +200,14 @@ class Runner {
   }
 
   RunEnd Finish(RunEnd end) {
-    if (First()) SaveModel(trainer_.network(), options_.out / "model.pth", options_.model_type);
+    if (First()) SaveResult(options_.result);
     return end;
+  }
+
+  void SaveResult(const std::string& name) {
+    const fs::path path = options_.out / name;
+    if (options_.save) return options_.save(trainer_.network(), path);
+    SaveModel(trainer_.network(), path, options_.model_type);
   }
 
   Trainer& trainer_;

@@ -18,14 +18,18 @@ namespace linnet {
 
 struct RunOptions {
   // A folder: checkpoint-NNNNNNNN.safetensors, metrics.jsonl, best.safetensors, and at the end
-  // model.pth.
+  // `result`.
   std::filesystem::path out;
+  std::string result = "model.pth";
+  // Writes what came of the run: `result`, and best.safetensors. If not set, the whole model, of
+  // model_type.
+  std::function<void(const Network&, const std::filesystem::path&)> save{};
   size_t batch_rows = 8;  // a step, over all passes and ranks
   Schedule schedule;      // and how many steps there are
   uint64_t every = 500;   // steps between checkpoints and validations
   size_t keep = 2;        // checkpoints; 0: all
   uint64_t patience = 0;  // stop after so many validations without a better one; 0: never
-  SourceType model_type = SourceType::kBF16;  // of model.pth and best.safetensors
+  SourceType model_type = SourceType::kBF16;
 };
 
 struct Validation {

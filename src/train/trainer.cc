@@ -48,12 +48,14 @@ double SumInHalves(std::span<const double> values) {
 }  // namespace
 
 Trainer::Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,
-                 ThreadPool& pool, World& world)
+                 ThreadPool& pool, World& world, std::span<const Adapter> adapters)
     : options_(options), pool_(pool), world_(world) {
   BindOptions bind;
   bind.gradients = true;
   bind.learns = options.learns;
   bind.trained = options.precision;
+  bind.packing = options.packing;
+  bind.adapters = adapters;
   network_ = Network::Bind(std::move(checkpoint), config, pool, bind);
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");

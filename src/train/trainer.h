@@ -33,6 +33,7 @@ struct TrainerOptions {
   size_t rows_per_pass = 0;  // sequences that go through together; 0: all
   // Which parameters learn; all if not set.
   std::function<bool(const std::string& name)> learns{};
+  Packing packing{};         // of what does not learn
   bool skip_spikes = false;  // go on without the update, instead of throwing
 };
 
@@ -48,10 +49,10 @@ struct StepReport {
 // rows_per_pass (which must halve the batch evenly) or ranks.
 class Trainer {
  public:
-  // Throws what Network::Bind throws. All ranks give the same checkpoint and options. `pool` and
-  // `world` must outlive the trainer.
+  // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters,
+  // whose tensors may learn too. `pool` and `world` must outlive the trainer.
   Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,
-          ThreadPool& pool, World& world);
+          ThreadPool& pool, World& world, std::span<const Adapter> adapters = {});
 
   // Rows of the batch that this rank runs: [first, last) of `rows`.
   std::pair<size_t, size_t> Share(size_t rows) const;

@@ -156,4 +156,23 @@ void SaveModel(const Network& network, const std::filesystem::path& path, Source
   writer->Finish();
 }
 
+void SaveAdapter(const Network& network, const TensorFile& start,
+                 const std::filesystem::path& path) {
+  std::vector<TensorSpec> specs;
+  for (const TensorView& t : start.tensors()) {
+    specs.push_back({t.name, SourceType::kF32, t.shape});
+  }
+  const auto writer = TensorWriter::Create(path, specs, start.metadata());
+  for (const TensorView& t : start.tensors()) {
+    bool learnt = false;
+    for (const Parameter& p : network.parameters()) {
+      if (p.name != t.name) continue;
+      writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p, p.v));
+      learnt = true;
+    }
+    if (!learnt) writer->AppendFloats(SourceType::kF32, ReadAll(t));
+  }
+  writer->Finish();
+}
+
 }  // namespace linnet

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "io/tensor_view.h"
+#include "io/tensor_file.h"
 #include "train/trainer.h"
 #include "train/world.h"
 
@@ -31,6 +31,11 @@ std::map<std::string, std::string> LoadTraining(Trainer& trainer, World& world,
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
 // names, .pth or safetensors by the ending; `type` of all tensors.
 void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type);
+
+// Only what learns, as the adapter that the run began with has it: the same tensors under the same
+// names, f32, and its metadata. `path` as in SaveModel.
+void SaveAdapter(const Network& network, const TensorFile& start,
+                 const std::filesystem::path& path);
 
 }  // namespace linnet
 
