@@ -104,9 +104,13 @@ void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* 
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
-  const size_t tasks = TaskCount(p, w, x.rows), panels = w.panels();
+  // Panels by twos: one row reads two at a time.
+  const size_t panels = w.panels(), grain = panels >= 4 * p.pool.threads() ? 2 : 1;
+  const size_t grains = (panels + grain - 1) / grain;
+  const size_t tasks = std::min(TaskCount(p, w, x.rows), grains);
   p.pool.For(tasks, [&](size_t task) {
-    MatMul(w, x, panels * task / tasks, panels * (task + 1) / tasks, y);
+    MatMul(w, x, grains * task / tasks * grain,
+           std::min(panels, grains * (task + 1) / tasks * grain), y);
   });
 }
 
