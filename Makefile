@@ -9,15 +9,16 @@ VOCAB ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 RUNS ?= 2000000
+ROWS ?=
 JOBS ?= $(shell nproc)
 
 # Set-up that is not Debian's: the World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat test build bench format lint install soak
+.PHONY: help chat test build bench microbench format lint install soak
 
 help: ## this list (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE builds that World vocabulary in"
 
 chat: ## MODEL=path: talk to the model in that checkpoint (ARGS=… goes to linnet chat)
@@ -41,10 +42,14 @@ build: ## build/linnet, without tests
 	@$(configure)
 	@cmake --build build --parallel $(JOBS) --target linnet_cli
 
-bench: ## build and run the benchmarks
+bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or those rows of it
+	@$(MAKE) --no-print-directory build
+	@tools/bench-table --program build/linnet $(ROWS) $(ARGS)
+
+microbench: ## build and run the benchmarks of single kernels
 	@tools/install-packages build bench
 	@$(configure) -DLINNET_BENCH=ON
-	@cmake --build build --parallel $(JOBS)
+	@cmake --build build --parallel $(JOBS) --target matmul_bench train_bench backward_bench
 	@for program in build/bench/*_bench; do "$$program"; done
 
 format: ## lay the sources out with clang-format
