@@ -1,0 +1,103 @@
+// A token costs the same at any place of a sequence: memory and time, after 5 000 tokens or, with
+// LINNET_COST_TOKENS=1000000 (`make soak`), after a million.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "base/memory.h"
+#include "linnet/model.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+// The sanitizers keep memory of their own, and time is theirs too.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+constexpr size_t kWindow = 100;  // tokens; some milliseconds
+
+size_t FarTokens() {
+  const char* wanted = std::getenv("LINNET_COST_TOKENS");
+  const size_t tokens = wanted == nullptr ? 5000 : std::strtoull(wanted, nullptr, 10);
+  return std::max<size_t>(4 * kWindow, tokens / kWindow * kWindow);
+}
+
+// What this thread computed for, so that other programs' turns do not count.
+double CpuSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// Of the windows of the second half.
+double LateMedian(std::vector<double> values) {
+  values.erase(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2));
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+class ConstantCostTest : public testing::TestWithParam<const char*> {};
+
+// Two sequences take turns by windows of tokens: one goes ever further, the other starts anew with
+// every window. Both see the same tokens, and as they alternate, and swap who goes first, a machine
+// that grows slower or faster does so for both.
+TEST_P(ConstantCostTest, OfATokenWhereverItStands) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "model.safetensors";
+  const Outcome init = RunLinnet({"init", "--generation", GetParam(), "--layers", "3", "--width",
+                                  "128", "--vocab", "320", "--random", "--dtype", "bf16", file});
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  const Model model = Model::Open(file);
+  Workspace workspace({.threads = 1});
+  std::vector<float> logits(model.config().vocab);
+  const auto window_seconds = [&](State& state, size_t window) {
+    const double start = CpuSeconds();
+    for (size_t i = 0; i < kWindow; ++i) {
+      const auto id = static_cast<int32_t>((window * 7919 + i * 104729) % 320);
+      model.Forward({{&id, 1}, &state, logits}, workspace);
+    }
+    return CpuSeconds() - start;
+  };
+
+  const size_t windows = FarTokens() / kWindow;
+  std::vector<double> early(windows), late(windows);
+  State fresh = model.NewState(), far = model.NewState();
+  uint64_t memory_at_1000 = 0;
+  for (size_t window = 0; window < windows; ++window) {
+    if (window == 1000 / kWindow) memory_at_1000 = ResidentMemory();
+    fresh.Reset();
+    if (window % 2 == 0) early[window] = window_seconds(fresh, window);
+    late[window] = window_seconds(far, window);
+    if (window % 2 == 1) early[window] = window_seconds(fresh, window);
+  }
+  const uint64_t memory = ResidentMemory();
+  const double early_us = 1e6 * LateMedian(early) / kWindow,
+               late_us = 1e6 * LateMedian(late) / kWindow;
+  fmt::print(
+      "RWKV-{}, {} tokens: {:.3f} MB at 1000, {:.3f} MB at the end; {:.3f} us a token of "
+      "the first {}, {:.3f} us past the middle\n",
+      GetParam(), windows * kWindow, static_cast<double>(memory_at_1000) / 1e6,
+      static_cast<double>(memory) / 1e6, early_us, kWindow, late_us);
+  EXPECT_NEAR(static_cast<double>(memory) / static_cast<double>(memory_at_1000), 1, 0.01);
+  // A few dozen windows say less than thousands.
+  EXPECT_NEAR(late_us / early_us, 1, windows >= 1000 ? 0.02 : 0.25);
+}
+
+INSTANTIATE_TEST_SUITE_P(Generations, ConstantCostTest, testing::Values("4", "5.2", "6", "7"),
+                         [](const auto& generation) {
+                           std::string name = generation.param;
+                           std::erase(name, '.');
+                           return "Rwkv" + name;
+                         });
+
+#endif
+
+}  // namespace
+}  // namespace linnet
