@@ -246,9 +246,6 @@ std::string Banner(const Model& model, const ChatTemplate& form) {
 }
 
 void RunChat(Options o) {
-  if (o.model.empty()) {
-    throw CLI::ValidationError("chat", "MODEL is missing, and no model is built in");
-  }
   SettleSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
@@ -271,6 +268,7 @@ void RunChat(Options o) {
 
 constexpr const char* kExample =
     "linnet chat model.pth --system 'Answer in one sentence.'\n\n"
+    "Without MODEL it is a talk with the small model that is built in.\n"
     "Lines come from stdin, replies go to stdout, all else to stderr; /help lists the commands.\n"
     "The template goes by the model: world and world-classic for World models, g1 for those\n"
     "whose file name says so, raven for 20B models, alpaca-json for models of bytes.";
@@ -281,7 +279,7 @@ void AddChat(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
       AddCommand(app, "chat", "Talk to a model", kExample, o->common, [o] { RunChat(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint");
+  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
   auto templates = ChatTemplate::Names();
   templates.insert(templates.begin(), "auto");
   command->add_option("--template", o->chat_template, "How the talk is written for the model")

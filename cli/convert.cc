@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "cli/cli.h"
 #include "cli/model.h"
@@ -37,12 +38,12 @@ bool IsGgufName(const std::string& out) {
   return std::filesystem::path(out).extension() == ".gguf";
 }
 
-// The vocabulary that goes into the file; none, with a word about it, if it is not to be had.
+// The vocabulary that goes into a GGUF file; none, with a word about it, if it is not to be had.
 GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
   const size_t size = ConfigOf(in).vocab;
   try {
-    const auto tokenizer = o.common.vocab.empty() ? TokenizerOf(o.in, size, HomeFolder())
-                                                  : Tokenizer::Load(o.common.vocab);
+    const auto tokenizer =
+        o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
     fmt::print(stderr, "{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {
@@ -50,6 +51,19 @@ GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
     fmt::print(stderr, "{}: written without a vocabulary: {}\n", o.out, error.what());
   }
   return {};
+}
+
+// Of --vocab; without it the file keeps its own, which a .pth has no place for.
+std::vector<std::byte> StoredFor(const Options& o, const Checkpoint& in) {
+  if (IsGgufName(o.out)) return {};
+  if (std::filesystem::path(o.out).extension() == ".pth") {
+    if (!o.common.vocab.empty() || !in.stored_vocabulary().empty()) {
+      fmt::print(stderr, "{}: written without its vocabulary; .safetensors keeps it\n", o.out);
+    }
+    return {};
+  }
+  return o.common.vocab.empty() ? std::vector<std::byte>()
+                                : StoredVocabulary(o.common.vocab, ConfigOf(in).vocab);
 }
 
 void RunConvert(const Options& o) {
@@ -62,6 +76,8 @@ void RunConvert(const Options& o) {
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
   options.type = ParseFloatType(o.type);
+  const auto vocabulary = StoredFor(o, in);
+  options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t) {
     InterruptScope::Check();
     progress.Update(done);

@@ -17,7 +17,6 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/detect.h"
 #include "models/names.h"
 #include "text/utf8.h"
 #include "train/data_builder.h"
@@ -41,7 +40,7 @@ std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
                                               const std::string& model) {
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
   if (model.empty()) return nullptr;
-  return TokenizerOf(model, ConfigOf(Checkpoint(model)).vocab, HomeFolder());
+  return TokenizerOf(Checkpoint(model), HomeFolder());
 }
 
 void Build(const Options& o) {

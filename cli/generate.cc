@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "cli/sampling.h"
 #include "cli/writing.h"
 #include "engine/session.h"
+#include "io/tensor_file.h"
 #include "linnet/error.h"
 #include "text/chat_template.h"
 
@@ -59,13 +59,9 @@ std::string PromptOf(const Options& o) {
 
 // --stop takes several strings, so in `--stop A MODEL` the parser leaves none for MODEL.
 void FindModel(Options& o) {
-  std::error_code ignored;
-  if (o.model.empty() && o.stops.size() > 1 && std::filesystem::exists(o.stops.back(), ignored)) {
+  if (o.model.empty() && o.stops.size() > 1 && IsCheckpoint(o.stops.back())) {
     o.model = std::move(o.stops.back());
     o.stops.pop_back();
-  }
-  if (o.model.empty()) {
-    throw CLI::ValidationError("generate", "MODEL is missing, and no model is built in");
   }
 }
 
@@ -114,6 +110,7 @@ void Run(Options o) {
 
 constexpr const char* kExample =
     "linnet generate model.pth --prompt 'The kingfisher' --max-tokens 100\n\n"
+    "Without MODEL the small model that is built in writes.\n"
     "Without --prompt and --prompt-file the prompt is read from stdin. The prompt is taken raw;\n"
     "an empty one starts from token 0, or goes on where a saved state ended. Only the\n"
     "continuation goes to stdout. --json prints {\"text\",\"tokens\",\"finish_reason\",\n"
@@ -128,7 +125,7 @@ void AddGenerate(CLI::App& app) {
   o->sampling.options = PlainDefaults();
   CLI::App* command =
       AddCommand(app, "generate", "Continue a prompt", kExample, o->common, [o] { Run(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint");
+  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
   command->add_option("--prompt", o->prompt, "The text to continue")->type_name("TEXT");
   command->add_option("--prompt-file", o->prompt_file, "A file that holds it")->type_name("FILE");
   command->add_option("--max-tokens", o->max_tokens, "Tokens to write at most")

@@ -35,6 +35,7 @@ struct Facts {
   std::optional<std::string> generation;
   std::optional<size_t> layers, width, heads, head_size, ffn, vocab;
   std::map<std::string, size_t> ranks;
+  size_t vocabulary = 0;  // bytes of the text of its own; 0: it has none
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> dtypes;  // parameters of each
 };
@@ -117,6 +118,7 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
       ConfigOf(c);  // throws, saying what the file is instead
       throw Error(ErrorKind::kBadModel, file + ": head.weight is missing: the file is incomplete");
   }
+  facts.vocabulary = c.Vocabulary().size();
   for (const TensorView& t : c.tensors()) {
     facts.parameters += t.elements();
     facts.dtypes[TypeName(t)] += t.elements();
@@ -134,13 +136,19 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
   for (const TensorView& t : c.tensors()) {
     tensors.push_back({{"name", t.name}, {"dtype", TypeName(t)}, {"shape", t.shape}});
   }
-  const ordered_json result = {
-      {"kind", Name(facts.kind)},       {"generation", OrNull(facts.generation)},
-      {"layers", OrNull(facts.layers)}, {"width", OrNull(facts.width)},
-      {"heads", OrNull(facts.heads)},   {"head_size", OrNull(facts.head_size)},
-      {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
-      {"ranks", facts.ranks},           {"parameters", facts.parameters},
-      {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  const ordered_json result = {{"kind", Name(facts.kind)},
+                               {"generation", OrNull(facts.generation)},
+                               {"layers", OrNull(facts.layers)},
+                               {"width", OrNull(facts.width)},
+                               {"heads", OrNull(facts.heads)},
+                               {"head_size", OrNull(facts.head_size)},
+                               {"ffn", OrNull(facts.ffn)},
+                               {"vocab", OrNull(facts.vocab)},
+                               {"vocabulary_bytes", facts.vocabulary},
+                               {"ranks", facts.ranks},
+                               {"parameters", facts.parameters},
+                               {"dtypes", facts.dtypes},
+                               {"tensors", std::move(tensors)}};
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
@@ -209,6 +217,9 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   number("head size", facts.head_size);
   number("ffn", facts.ffn);
   number("vocab", facts.vocab);
+  if (facts.vocabulary != 0) {
+    row("vocabulary", fmt::format("in the file, {} bytes of text", facts.vocabulary));
+  }
   std::vector<std::string> ranks, dtypes;
   for (const auto& [name, rank] : facts.ranks) ranks.push_back(fmt::format("{} {}", name, rank));
   for (const auto& [type, count] : facts.dtypes) {

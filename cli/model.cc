@@ -63,6 +63,11 @@ void AddAdapterOption(CLI::App& command, CommonOptions& common) {
 }
 
 Model OpenModel(const CommonOptions& common, const std::string& path) {
+  if (path.empty() && !Model::HasBuiltIn()) {
+    throw CLI::ValidationError("MODEL",
+                               "is missing, and none is built in: models/linnet.safetensors was "
+                               "not there when this program was built");
+  }
   constexpr uint64_t kSteps = 1000;
   Progress progress("loading", kSteps);
   OpenOptions options;
@@ -74,7 +79,7 @@ Model OpenModel(const CommonOptions& common, const std::string& path) {
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));
   }
-  return Model::Open(path, options);
+  return path.empty() ? Model::BuiltIn(options) : Model::Open(path, options);
 }
 
 Workspace NewWorkspace(const CommonOptions& common) {
@@ -83,7 +88,7 @@ Workspace NewWorkspace(const CommonOptions& common) {
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  return TokenizerOf(model.path(), model.config().vocab, HomeFolder());
+  return TokenizerOf(model, HomeFolder());
 }
 
 std::filesystem::path HomeFolder() {

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/progress.h"
+#include "io/tensor_file.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
@@ -23,14 +24,18 @@ struct Options {
 };
 
 void RunPerplexity(const Options& o) {
-  if (o.files.size() < 2) {
-    throw CLI::ValidationError("perplexity", "no model is built in yet: give MODEL and a FILE");
+  // A file of any name may be either; without a built-in model the first can only be the model.
+  const bool named = IsCheckpoint(o.files[0]) || (!Model::HasBuiltIn() && o.files.size() > 1);
+  const size_t first = named ? 1 : 0;
+  if (o.files.size() == first) {
+    throw CLI::ValidationError("FILE", "is missing: give a text to score with " + o.files[0]);
   }
-  const Model model = OpenModel(o.common, o.files[0]);
+  const Model model = OpenModel(o.common, named ? o.files[0] : "");
+  if (!named && !o.common.json) fmt::print(stderr, "scoring with the built-in model\n");
   const auto tokenizer = TokenizerFor(o.common, model);
   Workspace workspace = NewWorkspace(o.common);
   TextScore score;
-  for (size_t i = 1; i < o.files.size(); ++i) {
+  for (size_t i = first; i < o.files.size(); ++i) {
     const std::string text = ReadText(o.files[i]);
     Progress progress(o.files[i], 1000);
     PerplexityOptions options;
@@ -39,7 +44,7 @@ void RunPerplexity(const Options& o) {
     score += ScoreText(model, *tokenizer, workspace, text, options);
   }
   if (score.tokens == 0) {
-    throw Error(ErrorKind::kBadInput, o.files[1] + ": holds no token to score");
+    throw Error(ErrorKind::kBadInput, o.files[first] + ": holds no token to score");
   }
   if (o.common.json) {
     Print(nlohmann::ordered_json{{"bits_per_byte", score.bits_per_byte()},
@@ -64,8 +69,14 @@ void AddPerplexity(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
       AddCommand(app, "perplexity", "Measure how well a model foretells text files",
-                 "linnet perplexity model.pth book.txt", o->common, [o] { RunPerplexity(*o); });
-  command->add_option("MODEL_AND_FILES", o->files, "A checkpoint, then text files")->required();
+                 "linnet perplexity model.pth book.txt\n\n"
+                 "The first argument is the model if it holds a checkpoint; else all are texts, "
+                 "and the\nbuilt-in model scores them.",
+                 o->common, [o] { RunPerplexity(*o); });
+  command
+      ->add_option("MODEL_AND_FILES", o->files,
+                   "Text files; before them a checkpoint, if not the built-in model")
+      ->required();
   AddAdapterOption(*command, o->common);
   command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
       ->check(CLI::Range(2, 1 << 30));

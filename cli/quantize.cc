@@ -9,12 +9,15 @@
 #include <numbers>
 #include <regex>
 #include <string>
+#include <vector>
 
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/progress.h"
+#include "engine/own_vocabulary.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
+#include "models/detect.h"
 
 namespace linnet::cli {
 namespace {
@@ -58,6 +61,11 @@ Quantized Write(const Options& o) {
   Progress progress("Writing " + o.out, kSteps);
   QuantizeOptions options;
   options.packing = packing;
+  std::vector<std::byte> vocabulary;
+  if (!o.common.vocab.empty()) {
+    vocabulary = StoredVocabulary(o.common.vocab, ConfigOf(in).vocab);
+  }
+  options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t total) {
     InterruptScope::Check();
     progress.Update(kSteps * done / total);
@@ -129,8 +137,9 @@ void AddQuantize(CLI::App& app) {
   const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"});
   CLI::App* command =
       AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",
-                 "linnet quantize model.pth model-nf4.safetensors --type nf4", o->common,
-                 [o] { RunQuantize(*o); });
+                 "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
+                 "With --vocab the file holds that World-format vocabulary, and needs no other.",
+                 o->common, [o] { RunQuantize(*o); });
   command->add_option("IN", o->in, "Any checkpoint")->required();
   command->add_option("OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")

@@ -16,7 +16,6 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/detect.h"
 #include "models/names.h"
 
 namespace linnet::cli {
@@ -128,8 +127,7 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
   if (options.model.empty()) {
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return linnet::TokenizerOf(options.model, ConfigOf(Checkpoint(options.model)).vocab,
-                             HomeFolder());
+  return linnet::TokenizerOf(Checkpoint(options.model), HomeFolder());
 }
 
 void Run(const Options& options) {

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "cli/model.h"
 #include "cli/train_progress.h"
+#include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
@@ -180,8 +181,7 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(65536, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
-  const Checkpoint checkpoint(o.base);
-  return Tokenizer::ForVocabulary(ConfigOf(checkpoint).vocab, o.base, HomeFolder());
+  return TokenizerOf(Checkpoint(o.base), HomeFolder());
 }
 
 void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {

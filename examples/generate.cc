@@ -10,7 +10,7 @@ int main(int argc, char** argv) try {
   if (argc != 3) return std::fputs("usage: generate_cc MODEL TEXT\n", stderr), 2;
   const linnet::Model model = linnet::Model::Open(argv[1]);
   const size_t vocab = model.config().vocab;
-  const auto tokenizer = linnet::Tokenizer::ForVocabulary(vocab, argv[1]);
+  const auto tokenizer = linnet::TokenizerOf(model);
   linnet::Workspace workspace;
   linnet::State state = model.NewState();
   linnet::Sampler sampler({});

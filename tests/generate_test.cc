@@ -194,13 +194,6 @@ TEST_F(GenerateTest, BadInputExitsOneWithOneLine) {
   EXPECT_EQ(Generate("v5.2", {"--prompt", "a", "--logit-bias", "256:1"}).exit_code, 1);
 }
 
-TEST(Generate, WithoutAModelSaysThatNoneIsBuiltIn) {
-  const Outcome outcome = RunLinnet({"generate", "--prompt", "a"});
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_EQ(outcome.out, "");
-  EXPECT_NE(outcome.err.find("built in"), std::string::npos) << outcome.err;
-}
-
 TEST_F(GenerateTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
   const Outcome outcome =
       Generate("v5.2", {"--prompt", "a", "--max-tokens", "3", "--logit-bias", "255:1000"});

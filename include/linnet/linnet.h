@@ -37,9 +37,12 @@ const char* linnet_version(void);
 
 typedef struct linnet_model linnet_model;
 
-/* Opens any checkpoint Linnet reads. `vocab` is a vocabulary file, or NULL for
- * the one that belongs to the model; a model whose vocabulary is not found
- * opens all the same, and only functions on text fail. */
+/* Whether this build holds the small built-in model. */
+int linnet_has_builtin_model(void);
+
+/* Opens any checkpoint Linnet reads, or the built-in model if path is NULL.
+ * `vocab` is a vocabulary file, or NULL for the model's own; a model whose
+ * vocabulary is not found opens all the same, and only functions on text fail. */
 linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model);
 void linnet_model_free(linnet_model* model);
 

@@ -93,12 +93,24 @@ class Model {
   // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
   // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
   static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
+  // The same of a file's bytes, which must outlive the model; `name` stands in
+  // messages and is its path(). A packed file runs where it lies if the bytes
+  // begin at a multiple of 64, and is refused elsewhere.
+  static Model FromMemory(std::span<const std::byte> bytes, const std::string& name,
+                          const OpenOptions& options = {});
+  // The small model inside the library, with its vocabulary, if it was there
+  // when the library was built. Throws Error kBadModel if it was not.
+  static bool HasBuiltIn();
+  static Model BuiltIn(const OpenOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
   const Config& config() const;
   const std::filesystem::path& path() const;
+  // The World-format text of the vocabulary that the file holds, empty if none:
+  // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
+  std::string vocabulary() const;
   // Of generation, shapes and a sample of each tensor; the same for every dialect.
   const std::string& hash() const;
   StateShape state_shape() const;

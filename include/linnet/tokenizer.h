@@ -12,6 +12,8 @@
 
 namespace linnet {
 
+class Model;
+
 // Immutable: any number of threads may use one at once.
 class Tokenizer {
  public:
@@ -47,6 +49,12 @@ class Tokenizer {
                                                         const std::filesystem::path& model = {},
                                                         const std::filesystem::path& home = {});
 };
+
+// A model's own tokenizer: the vocabulary that its file holds, else the one that fits its size.
+// Throws Error: what ForVocabulary throws (`home` as there), kBadModel or kBadInput for a
+// vocabulary in the file that is damaged or does not fit.
+std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
+                                             const std::filesystem::path& home = {});
 
 // Joins token bytes into text that never ends inside a UTF-8 character. What
 // is not UTF-8 becomes U+FFFD, one for each longest start of a character or

@@ -88,16 +88,18 @@ const char* linnet_last_error(void) { return last_error.c_str(); }
 
 const char* linnet_version(void) { return LINNET_VERSION; }
 
+int linnet_has_builtin_model(void) { return linnet::Model::HasBuiltIn() ? 1 : 0; }
+
 linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model) {
   return Guard([&] {
-    Need(path, "path");
     Need(model, "model");
-    auto opened = std::make_unique<linnet_model>(linnet_model{linnet::Model::Open(path), {}, {}});
+    auto opened = std::make_unique<linnet_model>(linnet_model{
+        path != nullptr ? linnet::Model::Open(path) : linnet::Model::BuiltIn(), {}, {}});
     if (vocab != nullptr) {
       opened->tokenizer = linnet::Tokenizer::Load(vocab);
     } else {
       try {
-        opened->tokenizer = linnet::TokenizerOf(path, opened->model.config().vocab);
+        opened->tokenizer = linnet::TokenizerOf(opened->model);
       } catch (const linnet::Error& error) {
         opened->no_tokenizer = error.what();
       }

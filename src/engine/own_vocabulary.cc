@@ -3,12 +3,34 @@
 #include <fmt/format.h>
 
 #include "base/mapped_file.h"
+#include "io/container.h"
+#include "io/deflated_text.h"
+#include "linnet/error.h"
+#include "linnet/model.h"
+#include "models/detect.h"
 #include "text/escaped_tokens.h"
+#include "text/tokenizers.h"
+#include "text/vocabulary_file.h"
 
 namespace linnet {
 
-std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab,
-                                             const std::filesystem::path& home) {
+namespace {
+
+// Throws Error kBadInput that begins with `name`.
+std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
+                                                  const std::string& name) {
+  std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
+  if (tokenizer->size() > vocab) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: has ids up to {}, the model up to {}", name,
+                                                  tokenizer->size() - 1, vocab - 1));
+  }
+  return tokenizer;
+}
+
+// `text`: what the file itself holds of a vocabulary.
+std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::filesystem::path& model,
+                                        size_t vocab, const std::filesystem::path& home) {
+  if (!text.empty()) return WorldTokenizerOf(text, vocab, model.string() + ": its vocabulary");
   if (IsGguf(model)) {
     const MappedFile map(model);
     const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
@@ -17,6 +39,29 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model,
     }
   }
   return Tokenizer::ForVocabulary(vocab, model, home);
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
+                                             const std::filesystem::path& home) {
+  return Choose(model.vocabulary(), model.path(), model.config().vocab, home);
+}
+
+std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
+                                             const std::filesystem::path& home) {
+  return Choose(model.Vocabulary(), model.file().path(), ConfigOf(model).vocab, home);
+}
+
+std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
+  const MappedFile map(file);
+  const std::string text(AsText(map.bytes()));
+  WorldTokenizerOf(text, vocab, file.string());
+  if (text.size() > kMaxVocabularyBytes) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}",
+                                                  file.string(), text.size(), kMaxVocabularyBytes));
+  }
+  return DeflateText(text);
 }
 
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size) {

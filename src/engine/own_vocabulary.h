@@ -5,15 +5,23 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "io/gguf.h"
 #include "linnet/tokenizer.h"
+#include "models/names.h"
 
 namespace linnet {
 
-// GGUF files hold one. `home` as in Tokenizer::ForVocabulary, whose errors it throws.
-std::shared_ptr<const Tokenizer> TokenizerOf(const std::filesystem::path& model, size_t vocab,
+// Of a model file that need not be opened for running. As TokenizerOf(Model) of tokenizer.h, whose
+// errors it throws, and ConfigOf's.
+std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
                                              const std::filesystem::path& home = {});
+
+// A vocabulary file as model files hold it (Checkpoint::stored_vocabulary), for a model of `vocab`
+// logits. Throws Error: kIo; kBadInput if it is not in the World format or has ids that the model
+// has not.
+std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab);
 
 // What a GGUF file says of a tokenizer: `size` tokens, those without bytes as marks and padding.
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size);

@@ -149,6 +149,19 @@ const TensorView* TensorFile::Find(std::string_view name) const {
   return it == index_.end() ? nullptr : &tensors_[it->second];
 }
 
+bool IsCheckpoint(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return true;
+  try {
+    if (IsIndex(path)) return !ReadIndex(path).empty();
+    const MappedFile map(path);
+    Sniff({map.bytes(), path.string(), true});
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 void TensorFile::Drop(const TensorView& tensor) const noexcept {
   if (maps_.empty() || tensor.elements() == 0) return;
   if (tensor.encoding != nullptr) return MappedFile::Drop(tensor.encoding->bytes());

@@ -61,6 +61,10 @@ class TensorFile {
   std::map<std::string, size_t, std::less<>> index_;
 };
 
+// Whether TensorFile::Open would begin to read this path: a file whose first bytes announce a
+// container, a shard index, a folder. False for all else, and for what cannot be read.
+bool IsCheckpoint(const std::filesystem::path& path);
+
 }  // namespace linnet
 
 #endif  // LINNET_IO_TENSOR_FILE_H_

@@ -132,9 +132,15 @@ Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& o
     ++converted.tensors;
     converted.parameters += item.view->elements();
   }
+  auto vocabulary = options.vocabulary.empty() ? in.stored_vocabulary() : options.vocabulary;
+  if (out.extension() == ".pth") vocabulary = {};
+  if (!vocabulary.empty()) {
+    specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
+  }
   const auto writer = TensorWriter::Create(out, specs, {{"format", "pt"}});
   Copier copier(in, options, *writer);
   for (const ReleasedTensor& item : items) copier.Copy(*item.view);
+  writer->Append(vocabulary);
   writer->Finish();
   return converted;
 }

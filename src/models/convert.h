@@ -35,6 +35,9 @@ struct ConvertOptions {
   // if not given. (A decay in bf16 is what bf16 releases hold; models are trained
   // with values rounded so. f16 is refused where a value would become infinite.)
   std::optional<SourceType> type{};
+  // A vocabulary to hold, as DeflateText made it; the source's own if empty.
+  // Safetensors only: a .pth is what the released ones are.
+  std::span<const std::byte> vocabulary{};
   // Bytes read and bytes in all; may throw, and then nothing is written.
   std::function<void(uint64_t, uint64_t)> progress{};
 };

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/thread_pool.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/model_of.h"
@@ -33,7 +34,7 @@ size_t Workspace::threads() const { return impl_->pool.threads(); }
 
 class Model::Impl {
  public:
-  Impl(const std::filesystem::path& path, const OpenOptions& options);
+  Impl(Checkpoint checkpoint, const OpenOptions& options);
   explicit Impl(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
 
   void Check(std::span<const Turn> turns) const;
@@ -73,8 +74,7 @@ void CheckMemory(const Checkpoint& checkpoint, bool force) {
 
 }  // namespace
 
-Model::Impl::Impl(const std::filesystem::path& path, const OpenOptions& options) {
-  Checkpoint checkpoint(path);
+Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   Config config = ConfigOf(checkpoint);
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
@@ -205,7 +205,23 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 
 Model Model::Open(const std::filesystem::path& path, const OpenOptions& options) {
-  return Model(std::make_unique<Impl>(path, options));
+  return Model(std::make_unique<Impl>(Checkpoint(path), options));
+}
+
+Model Model::FromMemory(std::span<const std::byte> bytes, const std::string& name,
+                        const OpenOptions& options) {
+  return Model(std::make_unique<Impl>(Checkpoint(TensorFile::Parse(bytes, name)), options));
+}
+
+bool Model::HasBuiltIn() { return !BuiltInModel().empty(); }
+
+Model Model::BuiltIn(const OpenOptions& options) {
+  if (!HasBuiltIn()) {
+    throw Error(ErrorKind::kBadModel,
+                "no model is built in: models/linnet.safetensors was not there when this program "
+                "was built; name a checkpoint");
+  }
+  return FromMemory(BuiltInModel(), "built-in model", options);
 }
 
 Model ModelOf(std::shared_ptr<const Network> network) {
@@ -216,6 +232,7 @@ const Config& Model::config() const { return impl_->network().config(); }
 const std::filesystem::path& Model::path() const {
   return impl_->network().checkpoint().file().path();
 }
+std::string Model::vocabulary() const { return impl_->network().checkpoint().Vocabulary(); }
 const std::string& Model::hash() const { return impl_->hash(); }
 StateShape Model::state_shape() const { return impl_->state_shape(); }
 const ModelCost& Model::cost() const { return impl_->network().cost(); }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/deflated_text.h"
 #include "models/gguf_names.h"
 #include "models/packed.h"
 
@@ -221,8 +222,10 @@ const char* Name(Dialect dialect) {
   return "?";
 }
 
-Checkpoint::Checkpoint(const std::filesystem::path& path)
-    : file_(TensorFile::Open(path)),
+Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
+
+Checkpoint::Checkpoint(TensorFile file)
+    : file_(std::move(file)),
       packed_(IsPacked(file_)),
       dialect_(packed_ ? Dialect::kBlinkDL : DialectOf(file_)) {
   if (packed_) {
@@ -236,7 +239,24 @@ Checkpoint::Checkpoint(const std::filesystem::path& path)
   } else {
     tensors_ = Rename(file_, dialect_);
   }
+  if (file_.container() == Container::kSafetensors) TakeVocabulary();
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
+}
+
+// It is no parameter: the hash, counts and conversions never meet it.
+void Checkpoint::TakeVocabulary() {
+  const auto it = std::find_if(tensors_.begin(), tensors_.end(), [](const TensorView& t) {
+    return t.name == kVocabularyTensor && t.type == SourceType::kU8 && t.shape.size() == 1 &&
+           t.encoding == nullptr;
+  });
+  if (it == tensors_.end()) return;
+  vocabulary_ = {it->data, it->elements()};
+  tensors_.erase(it);
+}
+
+std::string Checkpoint::Vocabulary() const {
+  if (vocabulary_.empty()) return "";
+  return InflateText(vocabulary_, kMaxVocabularyBytes, file_.path().string() + ": its vocabulary");
 }
 
 const TensorView* Checkpoint::Find(const std::string& name) const {

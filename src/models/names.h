@@ -26,26 +26,41 @@ enum class Dialect : uint8_t {
 
 const char* Name(Dialect dialect);
 
+// The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
+// a World-format text as DeflateText writes it.
+inline constexpr char kVocabularyTensor[] = "vocabulary";
+inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
+
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {
  public:
   // Throws what TensorFile::Open throws; packed files (packed.h) are read too.
   explicit Checkpoint(const std::filesystem::path& path);
+  explicit Checkpoint(TensorFile file);
 
   const TensorFile& file() const { return file_; }
   Dialect dialect() const { return dialect_; }
   bool packed() const { return packed_; }
-  std::span<const TensorView> tensors() const { return tensors_; }
-  const TensorView* Find(const std::string& name) const;  // null if absent
+  std::span<const TensorView> tensors() const { return tensors_; }  // the vocabulary is none
+  const TensorView* Find(const std::string& name) const;            // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
+  // The vocabulary that the file holds: as stored, and its World-format text,
+  // which nobody has read yet. Empty if it holds none. Vocabulary throws Error
+  // kBadModel if it is damaged.
+  std::span<const std::byte> stored_vocabulary() const { return vocabulary_; }
+  std::string Vocabulary() const;
+
  private:
+  void TakeVocabulary();
+
   TensorFile file_;
   bool packed_;
   Dialect dialect_;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t, std::less<>> index_;
+  std::span<const std::byte> vocabulary_;
 };
 
 }  // namespace linnet

@@ -17,9 +17,16 @@ namespace {
 
 constexpr size_t kBlock = size_t{4} << 20;  // values read at once, if a row has no more
 
+bool IsVocabulary(const PackedSpec& spec) {
+  return spec.name == kVocabularyTensor && spec.plain_type == SourceType::kU8 &&
+         spec.shape.size() == 1;
+}
+
 Quantized SizesOf(std::span<const PackedSpec> specs) {
-  Quantized sizes{specs.size(), 0, 0};
+  Quantized sizes{};
   for (const PackedSpec& spec : specs) {
+    if (IsVocabulary(spec)) continue;
+    ++sizes.tensors;
     sizes.parameters += spec.elements();
     sizes.bytes += spec.bytes();
   }
@@ -133,9 +140,21 @@ Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& 
   } else {
     for (const ReleasedTensor& t : InReleasedOrder(in)) add(*t.view, t.shape);
   }
+  const auto vocabulary = options.vocabulary.empty() ? in.stored_vocabulary() : options.vocabulary;
+  if (!vocabulary.empty()) {
+    specs.push_back(
+        {.name = kVocabularyTensor, .plain_type = SourceType::kU8, .shape = {vocabulary.size()}});
+  }
   PackedWriter writer(out, config, HashOf(in), std::move(specs), pool);
   Copier copier(in, options, writer, pool);
-  for (const PackedSpec& spec : writer.specs()) copier.Copy(*sources.at(spec.name), spec);
+  for (const PackedSpec& spec : writer.specs()) {
+    const auto source = sources.find(spec.name);
+    if (source == sources.end()) {
+      writer.AppendBytes(vocabulary);
+    } else {
+      copier.Copy(*source->second, spec);
+    }
+  }
   writer.Finish();
   return SizesOf(writer.specs());
 }

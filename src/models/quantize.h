@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 
 #include "base/thread_pool.h"
 #include "models/init.h"
@@ -15,10 +16,13 @@ namespace linnet {
 
 struct QuantizeOptions {
   Packing packing{};
+  // A vocabulary to hold, as DeflateText made it; the source's own if empty.
+  std::span<const std::byte> vocabulary{};
   // Values written and values in all; may throw, and then nothing is written.
   std::function<void(uint64_t, uint64_t)> progress{};
 };
 
+// The vocabulary, if one is written, is not counted.
 struct Quantized {
   uint64_t tensors = 0, parameters = 0, bytes = 0;
 };

@@ -1,0 +1,38 @@
+#include "models/builtin_model.h"
+
+#include <cstdint>
+
+// cmake/model.cmake gives the file's path. The assembler takes it in: megabytes as a C++ array
+// would cost the compiler minutes. A page, so that no other constants are loaded with it.
+#ifdef LINNET_MODEL_FILE
+asm(".pushsection .rodata.linnet_model, \"a\"\n"
+    ".balign 4096\n"
+    ".hidden linnet_builtin_model\n"
+    ".globl linnet_builtin_model\n"
+    "linnet_builtin_model:\n"
+    ".incbin \"" LINNET_MODEL_FILE
+    "\"\n"
+    "linnet_builtin_model_end:\n"
+    ".balign 8\n"
+    ".hidden linnet_builtin_model_size\n"
+    ".globl linnet_builtin_model_size\n"
+    "linnet_builtin_model_size:\n"
+    ".quad linnet_builtin_model_end - linnet_builtin_model\n"
+    ".popsection\n");
+extern "C" {
+extern const std::byte linnet_builtin_model[];
+extern const uint64_t linnet_builtin_model_size;
+}
+#endif
+
+namespace linnet {
+
+std::span<const std::byte> BuiltInModel() {
+#ifdef LINNET_MODEL_FILE
+  return {linnet_builtin_model, linnet_builtin_model_size};
+#else
+  return {};
+#endif
+}
+
+}  // namespace linnet
