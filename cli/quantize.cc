@@ -26,7 +26,7 @@ using nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
-  std::string in, out, type, keep, head, report;
+  std::string in, out, type, keep, head, low_rank, report;
   size_t layers = SIZE_MAX;
 };
 
@@ -35,6 +35,7 @@ Packing PackingOf(const Options& o) {
   packing.type = ParseDType(o.type);
   packing.layers = o.layers;
   if (!o.head.empty()) packing.head = ParseDType(o.head);
+  if (!o.low_rank.empty()) packing.factors = ParseDType(o.low_rank);
   if (o.keep.empty()) return packing;
   try {
     const auto keep = std::make_shared<std::regex>(o.keep);
@@ -149,6 +150,10 @@ void AddQuantize(CLI::App& app) {
   command->add_option("--keep", o->keep, "Leave tensors whose names match in their own type")
       ->type_name("REGEX");
   command->add_option("--head", o->head, "What the head becomes, if not --type")->check(types);
+  command
+      ->add_option("--low-rank", o->low_rank,
+                   "What low-rank factors become, if not --type, or bf16 for int8 and nf4")
+      ->check(types);
   command
       ->add_option("--report", o->report,
                    "Compare both models on this text: bits per byte, KL divergence")

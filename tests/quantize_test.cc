@@ -220,7 +220,8 @@ TEST(Quantize, KeepsWhatItIsTold) {
   const std::string source = scratch / "source.safetensors", packed = scratch / "p.safetensors";
   Init("6", source);
   ASSERT_EQ(Quantize(source, packed, "nf4",
-                     {"--layers", "2", "--head", "int8", "--keep", "0\\.ffn\\.val|1\\.att\\.key"})
+                     {"--layers", "2", "--head", "int8", "--keep", "0\\.ffn\\.val|1\\.att\\.key",
+                      "--low-rank", "int8"})
                 .exit_code,
             0);
   const Checkpoint c(packed);
@@ -231,7 +232,7 @@ TEST(Quantize, KeepsWhatItIsTold) {
   EXPECT_EQ(TypeIn(c, "blocks.0.ffn.value.weight"), "f32");
   EXPECT_EQ(TypeIn(c, "blocks.1.att.key.weight"), "f32");
   EXPECT_EQ(TypeIn(c, "blocks.2.att.key.weight"), "f32");
-  EXPECT_EQ(TypeIn(c, "blocks.0.att.time_maa_w1"), "bf16");
+  EXPECT_EQ(TypeIn(c, "blocks.0.att.time_maa_w1"), "int8");
   EXPECT_EQ(TypeIn(c, "blocks.2.att.time_maa_w1"), "f32");
   EXPECT_EQ(TypeIn(c, "blocks.0.att.time_decay"), "f32");
   // And runs.

@@ -121,6 +121,7 @@ std::optional<DType> Packing::Wanted(const std::string& name) const {
 DType Packing::TypeOf(const TensorView& matrix, bool low_rank) const {
   const auto wanted = Wanted(matrix.name);
   if (!wanted) return OwnType(matrix);
+  if (low_rank && factors) return *factors;
   return low_rank && IsInteger(*wanted) ? DType::kBF16 : *wanted;
 }
 

@@ -40,8 +40,9 @@ Layout LayoutOf(const std::string& name, size_t dimensions);
 // Which format each matrix gets, at load or in a packed file, if not its own.
 struct Packing {
   std::optional<DType> type{};
-  size_t layers = SIZE_MAX;     // the first so many; what stands outside of all layers too
-  std::optional<DType> head{};  // of head.weight, if not `type`
+  size_t layers = SIZE_MAX;        // the first so many; what stands outside of all layers too
+  std::optional<DType> head{};     // of head.weight, if not `type`
+  std::optional<DType> factors{};  // of low-rank factors, if not what TypeOf says
   std::function<bool(const std::string&)> keep{};  // matrices that stay as they are
 
   // `low_rank` factors are small and sensitive (inference.md §2.10): bf16 at the least.
