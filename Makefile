@@ -10,26 +10,32 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 RUNS ?= 2000000
 ROWS ?=
+DATA ?= ../shared/data/text
+RUN ?= build/model
 JOBS ?= $(shell nproc)
 
 # Set-up that is not Debian's: the World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat test build bench microbench format lint install soak
+.PHONY: help chat model test build bench microbench format lint install soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE builds that World vocabulary in"
 
-chat: ## MODEL=path: talk to the model in that checkpoint (ARGS=… goes to linnet chat)
-ifeq ($(MODEL),)
-	@echo "no model is built in yet, so make chat needs one: make chat MODEL=path/to/rwkv.pth" >&2
-	@echo "any released RWKV-4, 5, 6 or 7 checkpoint will do: .pth, .safetensors or .st" >&2
+chat: ## talk to the built-in model, or to MODEL=path (ARGS=… goes to linnet chat)
+ifeq ($(MODEL)$(wildcard models/linnet.safetensors),)
+	@echo "models/linnet.safetensors is missing, so make chat needs a model: make chat MODEL=path/to/rwkv.pth" >&2
+	@echo "any released RWKV-4, 5, 6 or 7 checkpoint will do; or train the small one: make model" >&2
 	@exit 2
 else
 	@$(MAKE) --no-print-directory build
-	@build/linnet chat "$(MODEL)" $(ARGS)
+	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
+
+model: ## DATA=folder RUN=folder: train the built-in model anew, for hours
+	@$(MAKE) --no-print-directory build
+	@tools/train-model "$(DATA)" "$(RUN)"
 
 test: ## build everything and run every test
 	@tools/install-packages build test

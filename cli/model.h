@@ -16,9 +16,9 @@
 
 namespace linnet::cli {
 
-// With the common options and --lora; the built-in model if the path is empty. Shows progress; throws
-// what Model::Open throws, and CLI::ValidationError for a --quant that is none, and if a model is
-// neither named nor built in.
+// With the common options and --lora; the built-in model if the path is empty. Shows progress;
+// throws what Model::Open throws, and CLI::ValidationError for a --quant that is none, and if a
+// model is neither named nor built in.
 Model OpenModel(const CommonOptions& common, const std::string& path);
 
 // --quant, for what packs a model by itself. Throws CLI::ValidationError.

@@ -1,0 +1,218 @@
+// Vocabularies inside model files, and the built-in model, as users meet them.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <string>
+
+#include "linnet/model.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kAlice =
+    "../shared/data/text/heldout/lewis-carroll_alices-adventures-in-wonderland_john-tenniel.txt";
+
+// ---- A vocabulary in the file ----
+
+class StoredVocabularyTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string lines;
+    for (int i = 0; i < 256; ++i) {
+      char line[32];
+      std::snprintf(line, sizeof line, "%d b'\\x%02x' 1\n", i + 1, i);
+      lines += line;
+    }
+    WriteFile(vocab_, lines + "257 'linnet' 6\n258 ' sings' 6\n");
+    ASSERT_EQ(RunLinnet({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab",
+                         "300", "--random", plain_})
+                  .exit_code,
+              0);
+    const Outcome outcome =
+        RunLinnet({"quantize", plain_, packed_, "--type", "nf4", "--vocab", vocab_});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+
+  std::string Ids(const std::string& model) {
+    const Outcome outcome = RunLinnet({"tokenize", "--model", model}, "linnet sings");
+    return outcome.exit_code == 0 ? outcome.out : outcome.err;
+  }
+
+  ScratchFolder scratch_;
+  const std::string vocab_ = scratch_ / "vocab.txt", plain_ = scratch_ / "plain.safetensors",
+                    packed_ = scratch_ / "packed.safetensors";
+};
+
+TEST_F(StoredVocabularyTest, IsTakenBeforeAnyOther) {
+  EXPECT_NE(Ids(plain_).find("--vocab"), std::string::npos);
+  EXPECT_EQ(Ids(packed_), "257,258\n");
+  const Outcome text = RunLinnet({"generate", packed_, "--prompt", "linnet", "--max-tokens", "3"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  const Outcome given = RunLinnet({"perplexity", packed_, vocab_, "--json", "--vocab", vocab_}),
+                own = RunLinnet({"perplexity", packed_, vocab_, "--json"});
+  EXPECT_EQ(own.exit_code, 0) << own.err;
+  EXPECT_EQ(own.out, given.out);
+}
+
+TEST_F(StoredVocabularyTest, StaysThroughQuantizeAndConvert) {
+  const std::string again = scratch_ / "again.safetensors", values = scratch_ / "f32.safetensors",
+                    gguf = scratch_ / "model.gguf", pth = scratch_ / "model.pth";
+  ASSERT_EQ(RunLinnet({"quantize", packed_, again, "--type", "int8"}).exit_code, 0);
+  EXPECT_EQ(Ids(again), "257,258\n");
+  ASSERT_EQ(RunLinnet({"convert", again, values, "--type", "f32"}).exit_code, 0);
+  EXPECT_EQ(Ids(values), "257,258\n");
+  ASSERT_EQ(RunLinnet({"convert", values, gguf}).exit_code, 0);
+  EXPECT_EQ(Ids(gguf), "257,258\n");
+  const Outcome left_out = RunLinnet({"convert", values, pth});
+  EXPECT_EQ(left_out.exit_code, 0);
+  EXPECT_NE(left_out.err.find("without its vocabulary"), std::string::npos) << left_out.err;
+  ASSERT_EQ(RunLinnet({"convert", pth, again, "--vocab", vocab_}).exit_code, 0);
+  EXPECT_EQ(Ids(again), "257,258\n");
+}
+
+TEST_F(StoredVocabularyTest, InspectSaysSoAndCountsItNot) {
+  const json with = json::parse(RunLinnet({"inspect", packed_, "--json"}).out),
+             without = json::parse(RunLinnet({"inspect", plain_, "--json"}).out);
+  EXPECT_EQ(with["vocabulary_bytes"], fs::file_size(vocab_));
+  EXPECT_EQ(without["vocabulary_bytes"], 0);
+  EXPECT_EQ(with["parameters"], without["parameters"]);
+  EXPECT_EQ(with["tensors"].size(), without["tensors"].size());
+  EXPECT_NE(RunLinnet({"inspect", packed_}).out.find("\nvocabulary  in the file"),
+            std::string::npos);
+}
+
+TEST_F(StoredVocabularyTest, OnesThatDoNotFitAreRefusedAndNothingIsWritten) {
+  const std::string out = scratch_ / "out.safetensors", bad = scratch_ / "bad.txt";
+  WriteFile(bad, ReadFile(vocab_) + "300 ' again' 6\n");
+  for (const std::string& file : {bad, plain_, scratch_ / "missing.txt"}) {
+    const Outcome outcome = RunLinnet({"quantize", plain_, out, "--type", "nf4", "--vocab", file});
+    EXPECT_EQ(outcome.exit_code, 1) << file;
+    EXPECT_NE(outcome.err.find(file), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(out));
+  }
+}
+
+// ---- The built-in model ----
+
+TEST(BuiltIn, WithoutOneEachCommandSaysSo) {
+  if (Model::HasBuiltIn()) GTEST_SKIP() << "this build has one";
+  for (const std::string command : {"chat", "generate", "bench"}) {
+    const Outcome outcome = RunLinnet({command}, "text");
+    EXPECT_EQ(outcome.exit_code, 2) << command;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find("models/linnet.safetensors"), std::string::npos) << outcome.err;
+  }
+  const Outcome outcome = RunLinnet({"perplexity", "README.md"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.err.find("models/linnet.safetensors"), std::string::npos) << outcome.err;
+}
+
+class BuiltInTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!Model::HasBuiltIn()) GTEST_SKIP() << "no model is built in";
+  }
+};
+
+TEST_F(BuiltInTest, ContinuesAPrompt) {
+  const std::vector<std::string> words = {
+      "generate", "--prompt", "Once upon a time there was a", "--max-tokens", "40", "--seed",
+      "1",        "--json"};
+  const Outcome outcome = RunLinnet(words);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json result = json::parse(outcome.out);
+  EXPECT_GE(result["tokens"], 20);
+  EXPECT_EQ(
+      RunLinnet({"generate", "--max-tokens", "40", "--seed", "1"}, "Once upon a time there was a")
+          .out,
+      result["text"].get<std::string>());
+}
+
+TEST_F(BuiltInTest, AStopThatIsNoCheckpointIsAStop) {
+  const Outcome outcome = RunLinnet(
+      {"generate", "--prompt", "Once", "--max-tokens", "3", "--stop", "xyzzy", "README.md"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+}
+
+TEST_F(BuiltInTest, AnswersInAChatAndStopsByItself) {
+  const Outcome outcome =
+      RunLinnet({"chat", "--json", "--seed", "1"}, "Who found the key?\nWhy was the boy sad?\n");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::istringstream lines(outcome.out);
+  std::string line;
+  size_t replies = 0;
+  for (; std::getline(lines, line); ++replies) {
+    const json reply = json::parse(line);
+    EXPECT_EQ(reply["finish_reason"], "stop") << line;
+    EXPECT_GT(reply["text"].get<std::string>().size(), 2u);
+    EXPECT_EQ(reply["text"].get<std::string>().find("User:"), std::string::npos) << line;
+  }
+  EXPECT_EQ(replies, 2u);
+}
+
+TEST_F(BuiltInTest, BenchRunsIt) {
+  const Outcome outcome =
+      RunLinnet({"bench", "--prompt", "64", "--decode", "8", "--batch", "2", "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_GT(json::parse(outcome.out)["decode"]["tokens_per_s"], 0);
+}
+
+TEST_F(BuiltInTest, PerplexityTakesTheFirstFileForAModelByItsContentAlone) {
+  const ScratchFolder scratch;
+  const std::string text = scratch / "text.safetensors", other = scratch / "other.txt";
+  WriteFile(text, "Once upon a time there was a linnet.\n");
+  ASSERT_EQ(RunLinnet({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab",
+                       "256", "--random", scratch / "model.safetensors"})
+                .exit_code,
+            0);
+  fs::rename(scratch / "model.safetensors", other);
+  const auto bytes = [](const std::vector<std::string>& files) {
+    std::vector<std::string> words = {"perplexity", "--json"};
+    words.insert(words.end(), files.begin(), files.end());
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out);
+  };
+  const json one = bytes({text}), two = bytes({text, text}), bytewise = bytes({other, text});
+  EXPECT_EQ(one["bytes"], 37);
+  EXPECT_EQ(two["bytes"], 74);
+  EXPECT_EQ(bytewise["tokens"], 37);
+  EXPECT_LT(one["bits_per_byte"], 4);
+  EXPECT_EQ(RunLinnet({"perplexity", other}).exit_code, 2);
+}
+
+// ---- The one in the repository ----
+
+TEST_F(BuiltInTest, TheShippedFileIsSmall) {
+  const char* kFile = "models/linnet.safetensors";
+  if (!fs::exists(kFile)) GTEST_SKIP() << kFile << " is absent";
+  EXPECT_LE(fs::file_size(kFile), 8'000'000u);
+}
+
+// The row of models/README.md that begins with the file's name has its bits per byte on Alice.
+TEST_F(BuiltInTest, TheShippedFileForetellsAliceAsModelsReadmeSays) {
+  if (!fs::exists("models/linnet.safetensors") || !fs::exists(kAlice)) {
+    GTEST_SKIP() << "the model or ../shared/data is absent";
+  }
+  const std::string readme = ReadFile("models/README.md");
+  std::smatch row;
+  ASSERT_TRUE(std::regex_search(readme, row,
+                                std::regex(R"(\n\| `linnet\.safetensors`[^|]*\| *\**([0-9.]+))")))
+      << "models/README.md has no row that begins | `linnet.safetensors` … | BITS";
+  const Outcome outcome = RunLinnet({"perplexity", "models/linnet.safetensors", kAlice, "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const double bits = json::parse(outcome.out)["bits_per_byte"];
+  // The row is rounded to its last digit.
+  EXPECT_LE(bits, std::stod(row[1].str()) + 0.005);
+  EXPECT_LE(bits, 1.65);
+}
+
+}  // namespace
+}  // namespace linnet
