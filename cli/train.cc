@@ -12,6 +12,7 @@
 #include "base/atomic_file.h"
 #include "base/memory.h"
 #include "cli/model.h"
+#include "cli/ranks.h"
 #include "cli/train_progress.h"
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
@@ -184,7 +185,7 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
   return TokenizerOf(Checkpoint(o.base), HomeFolder());
 }
 
-void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
+void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   const fs::path out = o.out;
   if (o.resume) RecallOptions(command, out);
@@ -200,12 +201,13 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
-  World world;
+  const bool first = world.rank() == 0;
   const auto tokenizer = VocabularyFor(o, common);
   fs::path base = o.base;
   if (base.empty()) {
     base = out / "init.safetensors";
-    if (!fs::exists(base)) WriteNewModel(o, tokenizer->size(), pool, base);
+    if (first && !fs::exists(base)) WriteNewModel(o, tokenizer->size(), pool, base);
+    world.FromFirst(0);  // the others wait for the file
   }
   Checkpoint checkpoint(base);
   const Config config = ConfigOf(checkpoint);
@@ -231,16 +233,27 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
   if (adapter) TuneAdapter(o, *adapter, run);
   Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
-  if (!o.resume) KeepOptions(command, out);
+  if (!o.resume && first) KeepOptions(command, out);
   uint64_t tokens = 0;
   if (newest) tokens = TokensOf(LoadTraining(trainer, world, *newest));
-  TrainProgress progress(common, o, trainer, data, run, sampling, samples->rows_per_epoch());
+  TrainProgress progress(common, o, trainer, world, data, run, sampling, samples->rows_per_epoch());
   progress.Plan();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted, ValidationOn(o, common, tokenizer)};
   const RunEnd end = RunTraining(trainer, *samples, world, run, events, tokens);
   progress.End(end);
   if (end == RunEnd::kInterrupted) throw Interruption();
+}
+
+// One rank's trouble is everybody's: they would wait for it.
+void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
+  const auto world = JoinWorld();
+  try {
+    Train(command, o, common, *world);
+  } catch (const std::exception& error) {
+    AbandonWorld(*world, error.what());
+    throw;
+  }
 }
 
 void AddRunOptions(CLI::App& c, TrainFlags& o) {
@@ -325,7 +338,7 @@ void AddTrain(CLI::App& app) {
       app, "train", "Train a new model, or go on with one",
       "linnet train --data book --out run --generation 7 --layers 12 --width 256 --vocab vocab.txt",
       o->common, [o] {
-        if (o->flags.trace.empty()) return Train(*o->command, o->flags, o->common);
+        if (o->flags.trace.empty()) return TrainTogether(*o->command, o->flags, o->common);
         Schedule schedule;
         ReadRates(o->flags, schedule);
         schedule.warmup = o->command->get_option("--warmup")->count() > 0 ? o->flags.warmup : 2;

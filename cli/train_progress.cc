@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "base/memory.h"
 #include "eval/speed.h"
@@ -39,11 +41,12 @@ double GB(uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 }  // namespace
 
 TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flags, Trainer& trainer,
-                             const TokenData& data, const RunOptions& run, std::string sampling,
-                             uint64_t rows_per_epoch)
+                             World& world, const TokenData& data, const RunOptions& run,
+                             std::string sampling, uint64_t rows_per_epoch)
     : common_(common),
       flags_(flags),
       trainer_(trainer),
+      world_(world),
       data_(data),
       run_(run),
       sampling_(std::move(sampling)),
@@ -58,27 +61,19 @@ void TrainProgress::Plan() {
   const Network& network = trainer_.network();
   const Config& c = network.config();
   const auto learning = static_cast<double>(network.values().size());
-  const size_t rows = std::min<size_t>(flags_.batch, run_.batch_rows);
+  const auto [first_row, last_row] = trainer_.Share(run_.batch_rows);
+  const size_t share = last_row - first_row, rows = std::min<size_t>(flags_.batch, share);
   const uint64_t pass = trainer_.PassBytes(rows, flags_.ctx);
   // Another gradient waits at each level at which passes are added.
   size_t levels = 0;
-  while ((rows << levels) < run_.batch_rows) ++levels;
+  while ((rows << levels) < share) ++levels;
   const uint64_t waiting = levels * network.values().size_bytes();
   const uint64_t held = ResidentMemory(), left = AvailableMemory();
-  // Values are there; gradients and both moments are not touched yet.
-  const uint64_t rest = 3 * network.values().size_bytes() + waiting + pass;
+  // Values are there; gradients and this rank's part of both moments are not touched yet.
+  const uint64_t bytes = network.values().size_bytes();
+  const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
   const auto steps = static_cast<double>(run_.schedule.steps);
-  fmt::print(stderr,
-             "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
-             "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
-             "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
-             "memory: {:.2f} GB, {:.2f} of it for a pass of {} rows; {:.2f} GB are available\n",
-             Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
-             Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_,
-             flags_.ctx, sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
-             steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
-             GB(held + rest), GB(pass), rows, GB(left));
   if (rest > left && !common_.force) {
     throw Error(ErrorKind::kNoMemory,
                 fmt::format("the run needs about {:.1f} GB more than the {:.1f} GB that are "
@@ -88,7 +83,19 @@ void TrainProgress::Plan() {
   }
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
-  const double seconds = trainer_.PassSeconds(flags_.ctx) * static_cast<double>(run_.batch_rows);
+  peak_gflops_ = world_.Sum(peak_gflops_);
+  const double seconds = trainer_.PassSeconds(flags_.ctx) * static_cast<double>(share);
+  if (world_.rank() != 0) return;
+  fmt::print(stderr,
+             "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
+             "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
+             "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
+             "memory: {:.2f} GB{}, {:.2f} of it for a pass of {} rows; {:.2f} GB are available\n",
+             Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
+             Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_,
+             flags_.ctx, sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
+             steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
+             GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), rows, GB(left));
   fmt::print(stderr, "time: about {} for {} steps on this machine\n",
              Duration(seconds * (steps - static_cast<double>(trainer_.steps()))),
              run_.schedule.steps - trainer_.steps());
@@ -131,6 +138,12 @@ void TrainProgress::Show(const StepMetrics& m) {
 }
 
 void TrainProgress::End(RunEnd end) {
+  std::vector<double> resident(world_.size());
+  std::vector<size_t> parts(world_.size() + 1);
+  std::iota(parts.begin(), parts.end(), size_t{0});
+  resident[world_.rank()] = static_cast<double>(PeakMemory()) / 1e6;
+  world_.ShareParts(std::span(resident), parts);
+  if (world_.rank() != 0) return;
   const char* how = end == RunEnd::kDone          ? "done"
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
@@ -142,7 +155,8 @@ void TrainProgress::End(RunEnd end) {
   nlohmann::ordered_json result = {{"steps", trainer_.steps()},
                                    {"tokens", last_.tokens},
                                    {"loss", last_.report.loss},
-                                   {"finished", end != RunEnd::kInterrupted}};
+                                   {"finished", end != RunEnd::kInterrupted},
+                                   {"peak_resident_mb", resident}};
   if (valid_) result["valid_bits_per_byte"] = valid_->bits_per_byte;
   Print(result.dump() + "\n");
 }

@@ -11,12 +11,13 @@
 
 namespace linnet::cli {
 
-// Writes to stderr, but for the JSON of End. One thread at a time.
+// Writes to stderr, but for the JSON of End, and on rank 0 only; all ranks call all but Show. One
+// thread at a time.
 class TrainProgress {
  public:
   // Keeps references.
   TrainProgress(const CommonOptions& common, const TrainFlags& flags, Trainer& trainer,
-                const TokenData& data, const RunOptions& run, std::string sampling,
+                World& world, const TokenData& data, const RunOptions& run, std::string sampling,
                 uint64_t rows_per_epoch);
 
   // Parameters, memory, tokens and time. Throws Error kNoMemory, unless --force, where the plan
@@ -31,6 +32,7 @@ class TrainProgress {
   const CommonOptions& common_;
   const TrainFlags& flags_;
   Trainer& trainer_;
+  World& world_;
   const TokenData& data_;
   const RunOptions& run_;
   std::string sampling_;

@@ -23,6 +23,11 @@ void Redirect(const std::string& path, int flags, int fd) {
 
 }  // namespace
 
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
                    std::string_view input, double interrupt_after, int signal) {
   const ScratchFolder scratch;

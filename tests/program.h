@@ -10,6 +10,10 @@
 
 namespace linnet {
 
+// The words of a command line, and more of them.
+using Words = std::vector<std::string>;
+Words operator+(Words words, const Words& more);
+
 struct Outcome {
   int exit_code;  // minus the signal's number if one ended it
   std::string out, err;

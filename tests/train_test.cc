@@ -26,13 +26,6 @@ std::string Story() {
   return text;
 }
 
-using Words = std::vector<std::string>;
-
-Words operator+(Words a, const Words& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 class TrainCommandTest : public ::testing::Test {
  protected:
   TrainCommandTest() {

@@ -12,6 +12,9 @@ uint64_t AvailableMemory();
 // Resident set size now; bytes.
 uint64_t ResidentMemory();
 
+// The most of it so far; bytes.
+uint64_t PeakMemory();
+
 }  // namespace linnet
 
 #endif  // LINNET_BASE_MEMORY_H_

@@ -1,0 +1,184 @@
+#include "cli/ranks.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "linnet/error.h"
+
+#if defined(LINNET_WITH_MPI)
+
+#define OMPI_SKIP_MPICXX 1
+#include <mpi.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "ops/sum_tree.h"
+
+namespace linnet::cli {
+namespace {
+
+// Values sent at a time: bounds the memory of a sum to a few megabytes a rank.
+constexpr size_t kPiece = size_t{1} << 20;
+
+void Check(int code, const char* what) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw Error(ErrorKind::kIo, fmt::format("{}: a rank is lost: {}", what, text));
+}
+
+class MpiWorld final : public World {
+ public:
+  MpiWorld() {
+    // Only this thread talks to other ranks; the pool's threads compute.
+    int provided = 0;
+    Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "start");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    int rank = 0, size = 1;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    rank_ = static_cast<size_t>(rank);
+    size_ = static_cast<size_t>(size);
+  }
+  ~MpiWorld() override { MPI_Finalize(); }
+
+  size_t rank() const override { return rank_; }
+  size_t size() const override { return size_; }
+
+  // A piece of every part at a time: each rank gets all ranks' values of its own part and adds
+  // them in the one order.
+  void SumParts(std::span<float> values, Parts parts) override {
+    size_t longest = 0;
+    for (size_t r = 0; r < size_; ++r) longest = std::max(longest, parts[r + 1] - parts[r]);
+    const size_t piece = std::max<size_t>(1, kPiece / size_);
+    received_.resize(size_ * piece);
+    scratch_.resize((SumTreeDepth(size_) + 1) * piece);
+    std::vector<int> counts(size_), offsets(size_), own(size_), places(size_);
+    for (size_t begin = 0; begin < longest; begin += piece) {
+      const auto length = [&](size_t r) {
+        const size_t whole = parts[r + 1] - parts[r];
+        return begin >= whole ? 0 : std::min(piece, whole - begin);
+      };
+      const size_t n = length(rank_);
+      // Displacements are ints, so the pieces are put side by side.
+      sent_.resize(size_ * piece);
+      for (size_t r = 0, at = 0; r < size_; at += length(r), ++r) {
+        counts[r] = static_cast<int>(length(r));
+        offsets[r] = static_cast<int>(at);
+        own[r] = static_cast<int>(n);
+        places[r] = static_cast<int>(r * n);
+        std::copy_n(values.begin() + parts[r] + std::min(begin, parts[r + 1] - parts[r]), length(r),
+                    sent_.begin() + at);
+      }
+      Check(MPI_Alltoallv(sent_.data(), counts.data(), offsets.data(), MPI_FLOAT, received_.data(),
+                          own.data(), places.data(), MPI_FLOAT, MPI_COMM_WORLD),
+            "sum of gradients");
+      if (n == 0) continue;
+      const auto leaf = [&](size_t r, float* out) {
+        std::copy_n(received_.data() + r * n, n, out);
+      };
+      SumInHalves(0, size_, n, leaf, values.data() + parts[rank_] + begin, scratch_.data());
+    }
+  }
+
+  void ShareParts(std::span<float> values, Parts parts) override {
+    Share(values.data(), parts, MPI_FLOAT);
+  }
+  void ShareParts(std::span<double> values, Parts parts) override {
+    Share(values.data(), parts, MPI_DOUBLE);
+  }
+
+  double Sum(double value) override {
+    std::vector<double> all(size_);
+    Check(MPI_Allgather(&value, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, MPI_COMM_WORLD), "sum");
+    return Halves(all);
+  }
+
+  void Gather(std::span<const float> own, Parts parts,
+              const std::function<void(std::span<const float>)>& take) override {
+    std::vector<float> piece(kPiece);
+    for (size_t r = 0; r < size_; ++r) {
+      const size_t whole = parts[r + 1] - parts[r];
+      for (size_t begin = 0; begin < whole; begin += kPiece) {
+        const size_t n = std::min(kPiece, whole - begin);
+        if (r == 0 && rank_ == 0) {
+          take(own.subspan(begin, n));
+        } else if (r == rank_) {
+          Check(MPI_Send(own.data() + begin, static_cast<int>(n), MPI_FLOAT, 0, 0, MPI_COMM_WORLD),
+                "checkpoint");
+        } else if (rank_ == 0) {
+          Check(MPI_Recv(piece.data(), static_cast<int>(n), MPI_FLOAT, static_cast<int>(r), 0,
+                         MPI_COMM_WORLD, MPI_STATUS_IGNORE),
+                "checkpoint");
+          take(std::span(piece).first(n));
+        }
+      }
+    }
+  }
+
+  int64_t FromFirst(int64_t value) override {
+    Check(MPI_Bcast(&value, 1, MPI_INT64_T, 0, MPI_COMM_WORLD), "word of the first rank");
+    return value;
+  }
+
+ private:
+  template <class T>
+  void Share(T* values, Parts parts, MPI_Datatype type) {
+    for (size_t r = 0; r < size_; ++r) {
+      for (size_t at = parts[r]; at < parts[r + 1]; at += kPiece) {
+        const auto n = static_cast<int>(std::min(kPiece, parts[r + 1] - at));
+        Check(MPI_Bcast(values + at, n, type, static_cast<int>(r), MPI_COMM_WORLD),
+              "exchange of values");
+      }
+    }
+  }
+
+  static double Halves(std::span<const double> values) {
+    if (values.size() == 1) return values[0];
+    const size_t middle = values.size() / 2;
+    return Halves(values.first(middle)) + Halves(values.subspan(middle));
+  }
+
+  size_t rank_ = 0, size_ = 1;
+  std::vector<float> sent_, received_, scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<World> JoinWorld() {
+  // What Open MPI's mpirun and other launchers of its family set.
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return std::make_unique<World>();
+  return std::make_unique<MpiWorld>();
+}
+
+void AbandonWorld(const World& world, const char* why) {
+  if (world.size() == 1) return;
+  fmt::print(stderr, "linnet: rank {}: {}\n", world.rank(), why);
+  std::fflush(stderr);
+  MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+}  // namespace linnet::cli
+
+#else
+
+namespace linnet::cli {
+
+std::unique_ptr<World> JoinWorld() {
+  const char* size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (size != nullptr && std::atoi(size) > 1) {
+    throw Error(ErrorKind::kBadInput,
+                "started by mpirun, but built without MPI; install libopenmpi-dev and build again");
+  }
+  return std::make_unique<World>();
+}
+
+void AbandonWorld(const World&, const char*) {}
+
+}  // namespace linnet::cli
+
+#endif

@@ -1,0 +1,20 @@
+// The World of this process: alone, or one of the ranks that mpirun started.
+#ifndef LINNET_CLI_RANKS_H_
+#define LINNET_CLI_RANKS_H_
+
+#include <memory>
+
+#include "train/world.h"
+
+namespace linnet::cli {
+
+// Joins the ranks if mpirun started this process, once a process. Throws Error kBadInput if it did
+// and this build has no MPI.
+std::unique_ptr<World> JoinWorld();
+
+// Ends all ranks, which would wait for this one forever. Returns only where there is one.
+void AbandonWorld(const World& world, const char* why);
+
+}  // namespace linnet::cli
+
+#endif  // LINNET_CLI_RANKS_H_

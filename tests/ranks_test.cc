@@ -1,0 +1,143 @@
+// linnet train over MPI: the same bits on any number of ranks, and what happens when one is lost.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kMpirun = "/usr/bin/mpirun";
+
+std::string Story() {
+  std::string text;
+  const char* who[] = {"fox", "owl", "hare", "bear"};
+  for (int i = 0; i < 400; ++i) {
+    text += std::string("The ") + who[i * 7 % 4] + " said that the " + who[i * 5 % 4] +
+            " would come.\n<|endoftext|>\n";
+  }
+  return text;
+}
+
+class RanksTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kMpirun)) GTEST_SKIP() << kMpirun << " is not there";
+    if (!WithMpi()) GTEST_SKIP() << "built without MPI";
+    WriteFile(scratch_ / "story.txt", Story());
+    vocab_ = scratch_ / "vocab.txt";
+    data_ = scratch_ / "story";
+    ASSERT_EQ(
+        RunLinnet({"vocab", "train", scratch_ / "story.txt", "--size", "280", "--out", vocab_})
+            .exit_code,
+        0);
+    ASSERT_EQ(
+        RunLinnet({"data", "build", scratch_ / "story.txt", "--vocab", vocab_, "--out", data_})
+            .exit_code,
+        0);
+  }
+
+  // A build without MPI refuses to be one of several.
+  static bool WithMpi() {
+    const Outcome alone = RunProgram(kMpirun, Launch(2) + Words{LINNET_PROGRAM, "train", "--help"});
+    return alone.exit_code == 0;
+  }
+
+  // As root too, and with more ranks than cores.
+  static Words Launch(int ranks) {
+    return {"--allow-run-as-root", "--oversubscribe", "-n", std::to_string(ranks)};
+  }
+
+  Words Train(const std::string& out, const Words& more = {}) const {
+    return Words{"train", "--data",  data_, "--out",   out,  "--generation", "7",    "--layers",
+                 "2",     "--width", "64",  "--ctx",   "32", "--batch",      "2",    "--accumulate",
+                 "6",     "--steps", "16",  "--every", "4",  "--vocab",      vocab_, "--threads",
+                 "1",     "--json"} +
+           more;
+  }
+
+  Outcome Run(int ranks, const Words& words) const {
+    return RunProgram(kMpirun, Launch(ranks) + Words{LINNET_PROGRAM} + words);
+  }
+
+  ScratchFolder scratch_;
+  std::string vocab_, data_;
+};
+
+TEST_F(RanksTest, OneTwoAndFourRanksGiveTheSameBytes) {
+  const std::string alone = scratch_ / "alone";
+  ASSERT_EQ(RunLinnet(Train(alone)).exit_code, 0);
+  const auto files = {"/model.pth", "/checkpoint-00000016.safetensors"};
+  for (const int ranks : {2, 4}) {
+    const std::string out = scratch_ / (ranks == 2 ? "two" : "four");
+    const Outcome outcome = Run(ranks, Train(out));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(json::parse(outcome.out)["peak_resident_mb"].size(), static_cast<size_t>(ranks));
+    for (const char* file : files) {
+      EXPECT_TRUE(ReadFile(alone + file) == ReadFile(out + file)) << ranks << " ranks: " << file;
+    }
+  }
+}
+
+TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
+  const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
+  ASSERT_EQ(RunLinnet(Train(whole)).exit_code, 0);
+  ASSERT_EQ(Run(2, Train(cut)).exit_code, 0);
+  std::filesystem::remove(cut + "/checkpoint-00000016.safetensors");  // as if it ended at step 12
+  std::filesystem::remove(cut + "/model.pth");
+  const Outcome resumed = Run(4, {"train", "--out", cut, "--resume", "--threads", "1"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+}
+
+// ZeRO-1: of two ranks each holds half of the moments.
+TEST_F(RanksTest, EachHoldsItsShareOfTheMoments) {
+  const auto wide = [&](const char* out) {
+    return Words{"train",        "--data",    data_,      "--out",       scratch_ / out,
+                 "--generation", "7",         "--layers", "2",           "--width",
+                 "1024",         "--ctx",     "8",        "--batch",     "1",
+                 "--accumulate", "2",         "--steps",  "1",           "--vocab",
+                 vocab_,         "--threads", "1",        "--precision", "f32",
+                 "--json"};
+  };
+  const Outcome alone = RunLinnet(wide("alone")), two = Run(2, wide("two"));
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  const double one = json::parse(alone.out)["peak_resident_mb"][0];
+  // 27 million parameters: 216 MB of moments, of which each rank has 108.
+  for (const double resident : json::parse(two.out)["peak_resident_mb"]) {
+    EXPECT_LT(resident, one - 70);
+  }
+}
+
+TEST_F(RanksTest, ALostRankEndsTheRunAndLeavesTheLastCheckpoint) {
+  const std::string out = scratch_ / "run";
+  std::string command = "if [ $OMPI_COMM_WORLD_RANK = 1 ]; then exec timeout -s KILL 2 ";
+  std::string words;
+  for (std::string word : Train(out)) {
+    if (word == "16") word = "100000";
+    words += " '" + word + "'";
+  }
+  command += LINNET_PROGRAM + words + "; else exec " + LINNET_PROGRAM + words + "; fi";
+  const Outcome lost = RunProgram(kMpirun, Launch(2) + Words{"sh", "-c", command});
+  EXPECT_NE(lost.exit_code, 0);
+  EXPECT_NE(lost.err.find("rank 1"), std::string::npos) << lost.err;
+  std::filesystem::path newest;
+  for (const auto& entry : std::filesystem::directory_iterator(out)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("checkpoint-") && name.ends_with(".safetensors")) {
+      newest = std::max(newest, entry.path());
+    }
+  }
+  ASSERT_FALSE(newest.empty()) << lost.err;
+  EXPECT_EQ(RunLinnet({"inspect", newest.string()}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace linnet
