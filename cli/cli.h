@@ -46,6 +46,7 @@ void AddQuantize(CLI::App& app);
 void AddInspect(CLI::App& app);
 void AddState(CLI::App& app);
 void AddTrain(CLI::App& app);
+void AddPlot(CLI::App& app);
 void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
 

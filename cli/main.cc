@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   AddInspect(app);
   AddState(app);
   AddTrain(app);
+  AddPlot(app);
   AddVocab(app);
   AddData(app);
   try {

@@ -23,7 +23,7 @@ Var Rwkv4::TimeMix(Pass& p, const Config&, const Layer& w, Var x, Carry&) {
   const auto [x_k, x_v, x_r] = MixesKeeping(p, x, ShiftOf::kTimeMix, w.mix_k, w.mix_v, w.mix_r);
   const Var k = Linear(p, x_k, w.key), v = Linear(p, x_v, w.value);
   const Var r = Sigmoid(p, Linear(p, x_r, w.receptance));
-  return Linear(p, Mul(p, r, Wkv4(p, NegExp(p, w.decay), w.first, k, v)), w.output);
+  return Linear(p, Mul(p, r, Wkv4(p, w.decay, w.first, k, v)), w.output);
 }
 
 Var Rwkv4::ChannelMix(Pass& p, const Layer& w, Var x) {

@@ -6,9 +6,15 @@
 namespace linnet {
 namespace {
 
-// y = kernel(x); dx += dy * slope.
+// y = kernel(x); dx += dy * slope. A Broadcast row gives one in inference; with a tape it gives
+// rows of their own, so that the slope is taken before a gradient is summed over them.
 template <class Kernel>
 Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
+  if (x.v.stride == 0 && x.rows() > 1 && p.tape == nullptr) {
+    const size_t rows = x.rows();
+    x.v.rows = 1;
+    return Broadcast(Map(p, x, kernel, slope), rows);
+  }
   const Var y = p.New(x.rows(), x.cols());
   p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) kernel(x.v.Row(t), x.cols(), y.v.Row(t));
@@ -196,8 +202,6 @@ Var Silu(Pass& p, Var x) { return Map(p, x, SiluRow, Slope::kSilu); }
 Var ReluSquared(Pass& p, Var x) { return MapInPlace(p, x, ReluSquaredRow, Slope::kReluSquared); }
 
 Var ExpNegExp(Pass& p, Var x) { return Map(p, x, ExpNegExpRow, Slope::kExpNegExp); }
-
-Var NegExp(Pass& p, Var x) { return Map(p, x, NegExpRow, Slope::kOutput); }
 
 Var GooseDecay(Pass& p, Var x) { return Map(p, x, GooseDecayRow, Slope::kGooseDecay); }
 

@@ -59,7 +59,6 @@ Var OneMinus(Pass& p, Var x);
 Var Exp(Pass& p, Var x);
 Var Silu(Pass& p, Var x);
 Var ExpNegExp(Pass& p, Var x);   // exp(-exp(x)): the decay of v5 and v6
-Var NegExp(Pass& p, Var x);      // -exp(x): v4's decay, as a logarithm
 Var GooseDecay(Pass& p, Var x);  // exp(-e^(-1/2) sigmoid(x)): v7's, in (0.545, 1)
 // These overwrite x, which must be of no other use: memory is what a training pass waits for.
 Var Sigmoid(Pass& p, Var x);
@@ -92,8 +91,8 @@ struct GooseOutput {
 Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps);
 
 // v4: a softmax over the past with decay, in the log domain; state aa, bb, pp.
-// log_w is [1, C] and negative.
-Var Wkv4(Pass& p, Var log_w, Var u, Var k, Var v);
+// decay and u are [1, C]; a step multiplies the past by w = exp(-exp(decay)).
+Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v);
 
 // v5, v6: S' = S diag(w) + v k^T; y = S r + (r . u k) v. w may be a Broadcast row.
 Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads);
