@@ -35,7 +35,7 @@ double CpuSeconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Of the windows of the second half.
+// Of the second half.
 double LateMedian(std::vector<double> values) {
   values.erase(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2));
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
@@ -78,16 +78,20 @@ TEST_P(ConstantCostTest, OfATokenWhereverItStands) {
     if (window % 2 == 1) early[window] = window_seconds(fresh, window);
   }
   const uint64_t memory = ResidentMemory();
+  // Of neighbours in time, as a machine shared with others knows more than one speed.
+  std::vector<double> ratio(windows);
+  for (size_t i = 0; i < windows; ++i) ratio[i] = late[i] / early[i];
   const double early_us = 1e6 * LateMedian(early) / kWindow,
                late_us = 1e6 * LateMedian(late) / kWindow;
+  const double change = LateMedian(ratio);
   fmt::print(
       "RWKV-{}, {} tokens: {:.3f} MB at 1000, {:.3f} MB at the end; {:.3f} us a token of "
-      "the first {}, {:.3f} us past the middle\n",
+      "the first {}, {:.3f} us past the middle; ratio {:.4f}\n",
       GetParam(), windows * kWindow, static_cast<double>(memory_at_1000) / 1e6,
-      static_cast<double>(memory) / 1e6, early_us, kWindow, late_us);
+      static_cast<double>(memory) / 1e6, early_us, kWindow, late_us, change);
   EXPECT_NEAR(static_cast<double>(memory) / static_cast<double>(memory_at_1000), 1, 0.01);
   // A few dozen windows say less than thousands.
-  EXPECT_NEAR(late_us / early_us, 1, windows >= 1000 ? 0.02 : 0.25);
+  EXPECT_NEAR(change, 1, windows >= 1000 ? 0.02 : 0.25);
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, ConstantCostTest, testing::Values("4", "5.2", "6", "7"),
