@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ namespace {
 struct Options {
   CommonOptions common;
   std::vector<std::string> files;
+  std::string state;
   size_t chunk = 0;
 };
 
@@ -34,12 +36,15 @@ void RunPerplexity(const Options& o) {
   if (!named && !o.common.json) fmt::print(stderr, "scoring with the built-in model\n");
   const auto tokenizer = TokenizerFor(o.common, model);
   Workspace workspace = NewWorkspace(o.common);
+  std::optional<State> start;
+  if (!o.state.empty()) start = State::Load(o.state, model.state_shape());
   TextScore score;
   for (size_t i = first; i < o.files.size(); ++i) {
     const std::string text = ReadText(o.files[i]);
     Progress progress(o.files[i], 1000);
     PerplexityOptions options;
     options.chunk = o.chunk;
+    options.start = start ? &*start : nullptr;
     options.progress = [&](size_t done, size_t total) { progress.Update(1000 * done / total); };
     score += ScoreText(model, *tokenizer, workspace, text, options);
   }
@@ -77,6 +82,8 @@ void AddPerplexity(CLI::App& app) {
       ->add_option("MODEL_AND_FILES", o->files,
                    "Text files; before them a checkpoint, if not the built-in model")
       ->required();
+  command->add_option("--state", o->state, "Start from this saved or tuned state")
+      ->type_name("FILE");
   AddAdapterOption(*command, o->common);
   command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
       ->check(CLI::Range(2, 1 << 30));

@@ -303,7 +303,7 @@ void AddLearningOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
   c.add_option("--tune", o.tune, "What learns")
       ->capture_default_str()
-      ->check(CLI::IsMember({"full", "lora", "head"}));
+      ->check(CLI::IsMember({"full", "lora", "state", "head"}));
   AddAdapterOptions(c, o);
   c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
   c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");

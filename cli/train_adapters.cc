@@ -23,10 +23,15 @@ NewAdapterOptions OptionsOf(const TrainFlags& o) {
   options.rank = o.rank;
   options.alpha = o.alpha;
   options.seed = o.seed;
-  const auto targets = std::make_shared<std::regex>(o.targets);
-  options.targets = [targets](const std::string& name) {
-    return std::regex_search(name, *targets);
-  };
+  try {
+    const auto targets = std::make_shared<std::regex>(o.targets);
+    options.targets = [targets](const std::string& name) {
+      return std::regex_search(name, *targets);
+    };
+  } catch (const std::regex_error& error) {
+    throw CLI::ValidationError(
+        "--targets", fmt::format("'{}' is no regular expression: {}", o.targets, error.what()));
+  }
   return options;
 }
 

@@ -20,7 +20,8 @@ namespace linnet {
 
 class Network;
 
-// A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs.
+// A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs, or of a
+// tuned initial state.
 struct AdapterFile {
   std::filesystem::path path;
   // Multiplies what it does. Of a LoRA file that does not say its alpha it is alpha / rank, and
@@ -115,7 +116,8 @@ class Model {
   const std::string& hash() const;
   StateShape state_shape() const;
   const ModelCost& cost() const;
-  State NewState() const { return State(state_shape()); }
+  // The start of a sequence: State's own, or the tuned one of an adapter.
+  State NewState() const;
 
   // Runs all turns, in one pass over the weights if they are not too long. The
   // logits of a turn do not depend on its company. Calls may overlap if they

@@ -72,7 +72,8 @@ TextScore ScoreText(const Model& model, const Tokenizer& tokenizer, Workspace& w
                     std::string_view text, const PerplexityOptions& options) {
   const std::vector<int32_t> ids = tokenizer.Encode(text);
   Scorer scorer(model, workspace, options, ids.size());
-  State state = model.NewState();
+  const State start = options.start != nullptr ? options.start->Clone() : model.NewState();
+  State state = start.Clone();
   TextScore score;
   if (options.chunk == 0) {
     std::vector<int32_t> inputs = {0};
@@ -84,7 +85,7 @@ TextScore ScoreText(const Model& model, const Tokenizer& tokenizer, Workspace& w
   for (size_t begin = 0; begin < ids.size(); begin += options.chunk) {
     const auto chunk = std::span(ids).subspan(begin, std::min(options.chunk, ids.size() - begin));
     if (chunk.size() < 2) continue;
-    state.Reset();
+    state = start.Clone();
     const auto targets = chunk.subspan(1);
     score.nats += scorer.Score(chunk.first(targets.size()), targets, state);
     score.tokens += targets.size();

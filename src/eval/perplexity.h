@@ -29,6 +29,7 @@ struct PerplexityOptions {
   // divided by all bytes. N: an empty state each N tokens, the first of each
   // neither scored nor its bytes counted (as Uncheatable Eval does).
   size_t chunk = 0;
+  const State* start = nullptr;                               // in the place of an empty state
   std::function<void(size_t done, size_t total)> progress{};  // in tokens
 };
 

@@ -305,4 +305,23 @@ Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   return table;
 }
 
+std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size) {
+  const std::string name = fmt::format("blocks.{}.att.time_state", layer);
+  const TensorView* t = nullptr;
+  for (const Adapter& adapter : options_.adapters) {
+    if (const TensorView* other = adapter.Replacement(name)) t = other;
+  }
+  std::vector<Var> start;
+  const size_t n = head_size;
+  for (size_t h = 0; t != nullptr && h < heads; ++h) {
+    // Files have [value][key] in every generation.
+    const Parameter* p = NewParameter(*t, n, n, true, h);
+    Var s{{p != nullptr && !p->v.empty() ? p->v.data : store_.Floats(n * n), n, n, n}, {}};
+    if (p != nullptr) s.g = p->g;
+    ReadRows(t->Index(h).Transposed(), 0, n, s.v.data);
+    start.push_back(s);
+  }
+  return start;
+}
+
 }  // namespace linnet

@@ -101,6 +101,10 @@ class Binder {
   };
   Table Rows(const std::string& name, size_t rows, size_t cols);
 
+  // Layer `layer`'s part of the tuned state that sequences start from: a [key][value] matrix a
+  // head. None unless an adapter has one.
+  std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
+
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
 
  private:

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "base/arena.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
@@ -23,7 +25,10 @@ double AddGradient(const Network& network, std::span<const int32_t> tokens, bool
   }
   const auto inputs = tokens.first(tokens.size() - 1);
   State state({c.generation, c.layers, c.width, c.heads, c.head_size, ""});
-  const Segment segment{0, inputs.size(), state.values().data()};
+  network.Start(state.values().data());
+  std::vector<float> state_grad(network.start_learns() ? state.values().size() : 0);
+  const Segment segment{0, inputs.size(), state.values().data(),
+                        state_grad.empty() ? nullptr : state_grad.data()};
   Arena arena;
   Tape tape;
   Pass p{.arena = arena,
@@ -36,6 +41,7 @@ double AddGradient(const Network& network, std::span<const int32_t> tokens, bool
   double loss = 0;
   network.Loss(p, network.Run(p, inputs), tokens.subspan(1), {l2wrap, scale}, {&loss, 1});
   tape.Backward();
+  if (network.start_learns()) network.AddStartGradients(p);
   return loss * scale;
 }
 

@@ -235,6 +235,11 @@ const std::filesystem::path& Model::path() const {
 std::string Model::vocabulary() const { return impl_->network().checkpoint().Vocabulary(); }
 const std::string& Model::hash() const { return impl_->hash(); }
 StateShape Model::state_shape() const { return impl_->state_shape(); }
+State Model::NewState() const {
+  State state(state_shape());
+  impl_->network().Start(state.values().data());
+  return state;
+}
 const ModelCost& Model::cost() const { return impl_->network().cost(); }
 
 void Model::Forward(std::span<const Turn> turns, Workspace& workspace) const {

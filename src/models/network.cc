@@ -213,6 +213,10 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   if (table != OwnType(n.embedding_)) n.rounding_ = table;
   n.ln0_ = b.Norm("blocks.0.ln0", C);
   n.BindLayers(b);
+  for (size_t layer = 0; layer < config.layers; ++layer) {
+    auto start = b.StartState(layer, config.heads, config.head_size);
+    if (!start.empty()) n.start_.push_back(std::move(start));
+  }
   n.ln_out_ = b.Norm("ln_out", C);
   n.head_ = b.Matrix("head.weight", config.vocab, C);
   if (options.gradients && !n.head_.deltas.empty()) {
@@ -227,6 +231,43 @@ StateLayout Network::layout() const {
   const size_t A = config_.att_width;
   const bool v4 = config_.generation == Generation::k4;
   return {config_.width, v4 ? 3 * A : A * config_.head_size};
+}
+
+void Network::Start(float* state) const {
+  for (size_t layer = 0; layer < start_.size(); ++layer) {
+    float* to = layout().Layer(state, layer).wkv.data();
+    for (const Var& head : start_[layer]) {
+      to = std::copy_n(head.v.data, head.rows() * head.cols(), to);
+    }
+  }
+}
+
+bool Network::start_learns() const {
+  return std::any_of(start_.begin(), start_.end(), [](const auto& heads) {
+    return std::any_of(heads.begin(), heads.end(), [](const Var& v) { return v.tracked(); });
+  });
+}
+
+void Network::AddStartGradients(const Pass& p) const {
+  const Sequence all{0, SIZE_MAX};
+  const auto sequences = p.sequences.empty() ? std::span(&all, 1) : p.sequences;
+  const size_t n = config_.head_size * config_.head_size;
+  p.pool.For(start_.size() * config_.heads, [&](size_t task) {
+    const size_t layer = task / config_.heads, head = task % config_.heads;
+    const Var& start = start_[layer][head];
+    if (!start.tracked()) return;
+    std::vector<float> sums((1 + SumTreeDepth(sequences.size())) * n);
+    const auto leaf = [&](size_t i, float* to) {
+      std::fill_n(to, n, 0.0f);
+      for (const Segment& s : p.segments) {
+        if (s.begin < sequences[i].begin || s.begin - sequences[i].begin >= sequences[i].len)
+          continue;
+        AddRow(to, p.layout.Layer(s.state_grad, layer).wkv.data() + head * n, n, to);
+      }
+    };
+    SumInHalves(0, sequences.size(), n, leaf, sums.data(), sums.data() + n);
+    AddRow(start.g.data, sums.data(), n, start.g.data);
+  });
 }
 
 std::span<float> Network::gradients() const {

@@ -35,6 +35,13 @@ class Network {
   const ModelCost& cost() const { return store_.cost; }
   StateLayout layout() const;
 
+  // Writes the tuned state that an adapter brought, if any, into the state of a new sequence.
+  void Start(float* state) const;
+  bool start_learns() const;
+  // After the tape ran: adds the segments' state_grad to the gradient of that tuned state, in order
+  // within a sequence and then over sequences in halves.
+  void AddStartGradients(const Pass& p) const;
+
   // The residual stream after the last layer, [tokens, C]. p.segments cover
   // the tokens. In inference the arena holds little more than one layer's rows.
   Var Run(Pass& p, std::span<const int32_t> tokens) const;
@@ -63,6 +70,7 @@ class Network {
   Mat<float> embedding_grad_;
   NormParam ln0_, ln_out_;
   LinearParam head_;
+  std::vector<std::vector<Var>> start_;  // [layers][heads], or empty
 };
 
 }  // namespace linnet

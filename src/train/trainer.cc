@@ -178,8 +178,14 @@ Trainer::Sums Trainer::RunPass(std::span<const SampleRow> rows, size_t first, do
     }
     states_[i].Reset();
     segments[i].state = states_[i].values().data();
+    network_->Start(segments[i].state);
   }
   const Arena::Mark mark = arena_.mark();
+  for (size_t i = 0; network_->start_learns() && i < segments.size(); ++i) {
+    const size_t floats = states_[i].values().size();
+    segments[i].state_grad = arena_.New<float>(floats);
+    std::fill_n(segments[i].state_grad, floats, 0.0f);
+  }
   Tape tape;
   Pass p{.arena = arena_,
          .pool = pool_,
@@ -194,6 +200,7 @@ Trainer::Sums Trainer::RunPass(std::span<const SampleRow> rows, size_t first, do
   std::vector<double> losses(rows.size());
   network_->Loss(p, network_->Run(p, inputs), targets, {options_.l2wrap, scale}, losses);
   tape.Backward();
+  if (network_->start_learns()) network_->AddStartGradients(p);
   arena_.Rewind(mark);
   return {SumInHalves(losses)};
 }

@@ -1,0 +1,178 @@
+// Tuned initial states: their gradients, and that what is saved is what was learnt.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/gradient.h"
+#include "train/new_adapter.h"
+#include "train/test_adapters.h"
+#include "train/trainer.h"
+#include "train/training_file.h"
+
+namespace linnet {
+namespace {
+
+using namespace test_adapters;
+
+class StateTuningTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+    start_ = folder_ / "start.safetensors";
+    WriteNewStates(Checkpoint(Base(GetParam())), start_);
+  }
+
+  std::unique_ptr<Trainer> NewTrainer(TrainerOptions options, size_t threads) {
+    static World alone;
+    pools_.push_back(std::make_unique<ThreadPool>(threads));
+    options.learns = Adapter::Learns;
+    Checkpoint checkpoint(Base(GetParam()));
+    const Config config = ConfigOf(checkpoint);
+    const Adapter adapter(start_, checkpoint);
+    return std::make_unique<Trainer>(std::move(checkpoint), config, options, *pools_.back(), alone,
+                                     std::span(&adapter, 1));
+  }
+
+  Folder folder_;
+  fs::path start_;
+  std::vector<std::unique_ptr<ThreadPool>> pools_;
+};
+
+TEST_P(StateTuningTest, GradientIsTheSlope) {
+  Stir(start_);
+  ThreadPool pool(2);
+  Checkpoint checkpoint(Base(GetParam()));
+  const Config config = ConfigOf(checkpoint);
+  const Adapter adapter(start_, checkpoint);
+  const auto n = Network::Bind(std::move(checkpoint), config, pool,
+                               {.gradients = true,
+                                .learns = Adapter::Learns,
+                                .trained = DType::kF32,
+                                .adapters = {&adapter, 1}});
+  ASSERT_EQ(n->parameters().size(), config.layers * config.heads);
+  AddGradient(*n, kTokens, false, pool);
+  const auto values = n->values();
+  const std::vector<float> g(n->gradients().begin(), n->gradients().end());
+  const std::vector<float> v(values.begin(), values.end());
+  double squares = 0;
+  for (const float x : g) squares += double{x} * x;
+  const double length = std::sqrt(squares);
+  ASSERT_GT(length, 1e-3);
+  double best = INFINITY;
+  for (const double h : {0.01, 0.03, 0.1}) {
+    double loss[2];
+    for (int side = 0; side < 2; ++side) {
+      const double step = (side == 0 ? h : -h) / length;
+      for (size_t k = 0; k < v.size(); ++k) values[k] = static_cast<float>(v[k] + step * g[k]);
+      loss[side] = AddGradient(*n, kTokens, false, pool);
+    }
+    best = std::min(best, std::abs((loss[0] - loss[1]) / (2 * h) - length) / length);
+  }
+  EXPECT_LT(best, 5e-3);
+}
+
+std::vector<float> After(Trainer& trainer, int steps) {
+  const auto rows = Rows();
+  for (int i = 0; i < steps; ++i) trainer.Step(rows, rows.size(), 0.05);
+  return {trainer.network().values().begin(), trainer.network().values().end()};
+}
+
+TEST_P(StateTuningTest, ThreadsPassesRecomputingAndResumingChangeNoBit) {
+  static World alone;
+  for (const DType precision : {DType::kF32, DType::kBF16}) {
+    TrainerOptions options;
+    options.precision = precision;
+    const auto whole = NewTrainer(options, 1);
+    const auto expected = After(*whole, 4);
+    options.rows_per_pass = 1;
+    EXPECT_EQ(After(*NewTrainer(options, 3), 4), expected) << "row by row, on threads";
+    options.recompute = true;
+    options.rows_per_pass = 2;
+    const auto half = NewTrainer(options, 2);
+    After(*half, 2);
+    const fs::path saved = folder_ / "half.safetensors";
+    SaveTraining(*half, alone, saved, {});
+    const auto resumed = NewTrainer(options, 1);
+    LoadTraining(*resumed, alone, saved);
+    EXPECT_EQ(After(*resumed, 2), expected) << "recomputed, resumed";
+  }
+}
+
+double Surprise(const float* logits, size_t vocab, int32_t target) {
+  double largest = -INFINITY, sum = 0;
+  for (size_t i = 0; i < vocab; ++i) largest = std::max(largest, double{logits[i]});
+  for (size_t i = 0; i < vocab; ++i) sum += std::exp(logits[i] - largest);
+  return largest + std::log(sum) - logits[target];
+}
+
+// The loss of the rows, every document from the state in the file.
+double LossFrom(const Model& model, const State& start) {
+  Workspace workspace({.threads = 2, .exact = true});
+  const size_t vocab = model.config().vocab;
+  double nats = 0, tokens = 0;
+  for (const SampleRow& row : Rows()) {
+    for (size_t i = 0; i < row.starts.size(); ++i) {
+      const size_t begin = row.starts[i];
+      const size_t end = i + 1 < row.starts.size() ? row.starts[i + 1] : row.inputs.size();
+      State state = start.Clone();
+      std::vector<float> logits((end - begin) * vocab);
+      model.Forward({std::span(row.inputs).subspan(begin, end - begin), &state, logits}, workspace);
+      for (size_t t = begin; t < end; ++t, ++tokens) {
+        nats += Surprise(logits.data() + (t - begin) * vocab, vocab, row.targets[t]);
+      }
+    }
+  }
+  return nats / tokens;
+}
+
+TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
+  TrainerOptions options;
+  options.precision = DType::kF32;
+  const auto trainer = NewTrainer(options, 2);
+  const auto rows = Rows();
+  const double first = trainer->Step(rows, rows.size(), 0.05).loss;
+  for (int i = 0; i < 30; ++i) trainer->Step(rows, rows.size(), 0.05);
+  const fs::path saved = folder_ / "state.pth";
+  SaveAdapter(trainer->network(), TensorFile::Open(start_), saved);
+  const double loss = trainer->Step(rows, rows.size(), 0.05).loss;
+  EXPECT_LT(loss, 0.9 * first);
+
+  const Model model = Model::Open(Base(GetParam()));
+  EXPECT_NEAR(LossFrom(model, State::Load(saved, model.state_shape())), loss, 1e-5);
+  OpenOptions with_state;
+  with_state.adapters = {{saved, {}}};
+  const Model tuned = Model::Open(Base(GetParam()), with_state);
+  EXPECT_NEAR(LossFrom(tuned, tuned.NewState()), loss, 1e-5);
+  EXPECT_EQ(TensorFile::Open(saved).tensors().size(), model.config().layers);
+}
+
+// ChatRWKV's orientation, by the reference's own file and logits.
+TEST_P(StateTuningTest, ReadsTheReferencesStates) {
+  const std::string name = std::string("golden/random-v") + GetParam() + ".state";
+  const auto golden = TensorFile::Open(goldens::Data(name + ".golden.safetensors"));
+  OpenOptions options;
+  options.adapters = {{goldens::Data(name + ".pth"), {}}};
+  options.quant = DType::kF32;
+  const Model model = Model::Open(Base(GetParam()), options);
+  const auto tokens = goldens::Ids(golden, "tokens");
+  std::vector<float> logits(tokens.size() * model.config().vocab);
+  State state = model.NewState();
+  Workspace workspace({.threads = 1, .exact = true});
+  model.Forward({tokens, &state, logits}, workspace);
+  EXPECT_LT(goldens::Error(logits, ReadAll(*golden.Find("logits"))), 5e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6", "7"));
+
+TEST(StateTuning, Rwkv4HasNone) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const Folder folder;
+  EXPECT_THROW(WriteNewStates(Checkpoint(Base("4")), folder / "state.safetensors"), Error);
+  EXPECT_THROW(Adapter(goldens::Data("golden/random-v7.state.pth"), Checkpoint(Base("4"))), Error);
+}
+
+}  // namespace
+}  // namespace linnet
