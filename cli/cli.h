@@ -47,6 +47,7 @@ void AddInspect(CLI::App& app);
 void AddState(CLI::App& app);
 void AddTrain(CLI::App& app);
 void AddPlot(CLI::App& app);
+void AddMerge(CLI::App& app);
 void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
 

@@ -46,6 +46,7 @@ int Main(int argc, char** argv) {
   AddState(app);
   AddTrain(app);
   AddPlot(app);
+  AddMerge(app);
   AddVocab(app);
   AddData(app);
   try {

@@ -112,6 +112,9 @@ Adapter::Adapter(const std::filesystem::path& path, const Checkpoint& base,
   for (const TensorView& t : file_.tensors()) Read(t, base);
   if (states_ > 0) CheckStates(base);
   if (changes_.empty() && replaced_.empty()) throw Bad(file_, "holds no tensor of an adapter");
+  if (changes_.empty() && replaced_.count("emb.weight") + replaced_.count("head.weight") == 2) {
+    throw Bad(file_, "is a whole model, expected an adapter");
+  }
   const bool untold = std::any_of(changes_.begin(), changes_.end(), [](const auto& item) {
     return !Absent(item.second.down) && Absent(item.second.first_down);
   });

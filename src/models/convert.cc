@@ -41,7 +41,14 @@ class Copier {
     for (const TensorView& t : in.tensors()) total_ += t.elements() * ElementBytes(t.type);
   }
 
-  void Copy(const TensorView& t) {
+  void Copy(const TensorView& own) {
+    const TensorView* other = options_.adapter ? options_.adapter->Replacement(own.name) : nullptr;
+    const MatrixChange* change = options_.adapter ? options_.adapter->Find(own.name) : nullptr;
+    const TensorView& t = other != nullptr ? *other : own;
+    type_ = options_.type.value_or(own.type);
+    as_it_is_ = (type_ == t.type || !IsFloat(t.type)) && change == nullptr;
+    changer_.reset();
+    if (change != nullptr) changer_.emplace(*change, t);
     const size_t row = t.cols() * ElementBytes(t.type);
     const size_t step = std::max<size_t>(1, kBlock / std::max<size_t>(row, 1) / 32 * 32);
     for (size_t begin = 0; begin < t.rows(); begin += step) {
@@ -56,20 +63,24 @@ class Copier {
 
  private:
   void CopyBlock(const TensorView& t, size_t begin, size_t count) {
-    if (!options_.type || *options_.type == t.type || !IsFloat(t.type)) {
+    if (as_it_is_) {
       bytes_.resize(count * t.cols() * ElementBytes(t.type));
       CopyRows(t, begin, count, bytes_.data());
       return out_.Append(bytes_);
     }
     values_.resize(count * t.cols());
     ReadRows(t, begin, count, values_.data());
-    if (*options_.type == SourceType::kF16) CheckHalves(in_, t, values_);
-    out_.AppendFloats(*options_.type, values_);
+    if (changer_) changer_->Apply(begin, count, values_.data());
+    if (type_ == SourceType::kF16) CheckHalves(in_, t, values_);
+    out_.AppendFloats(type_, values_);
   }
 
   const Checkpoint& in_;
   const ConvertOptions& options_;
   TensorWriter& out_;
+  SourceType type_ = SourceType::kF32;  // of the tensor being written
+  bool as_it_is_ = false;
+  std::optional<RowChanger> changer_;
   uint64_t done_ = 0, total_ = 0;
   std::vector<std::byte> bytes_;
   std::vector<float> values_;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/adapter.h"
 #include "models/names.h"
 
 namespace linnet {
@@ -38,6 +39,9 @@ struct ConvertOptions {
   // A vocabulary to hold, as DeflateText made it; the source's own if empty.
   // Safetensors only: a .pth is what the released ones are.
   std::span<const std::byte> vocabulary{};
+  // Writes what this adapter makes of the model, onto the values that quantized matrices stand for.
+  // Its tuned state, if it has one, has no place in a model.
+  const Adapter* adapter = nullptr;
   // Bytes read and bytes in all; may throw, and then nothing is written.
   std::function<void(uint64_t, uint64_t)> progress{};
 };

@@ -1,0 +1,143 @@
+// linnet merge: an adapter made part of its model.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/cli.h"
+#include "cli/model.h"
+#include "cli/progress.h"
+#include "linnet/error.h"
+#include "models/adapter.h"
+#include "models/convert.h"
+
+namespace linnet::cli {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string base, adapter, out, type;
+  std::optional<float> scale;
+};
+
+struct Merged {
+  std::string kind;
+  size_t matrices = 0, replaced = 0;
+};
+
+Merged Write(const Options& o) {
+  const Checkpoint base(o.base);
+  const Adapter adapter(o.adapter, base, o.scale);
+  Merged merged;
+  for (const TensorView& t : base.tensors()) {
+    merged.replaced += adapter.Replacement(t.name) != nullptr;
+    const MatrixChange* change = adapter.Find(t.name);
+    if (change == nullptr) continue;
+    ++merged.matrices;
+    merged.kind = Name(change->kind);
+  }
+  if (merged.matrices + merged.replaced == 0) {
+    throw Error(ErrorKind::kBadInput, o.adapter +
+                                          ": holds a tuned state alone, which has no place "
+                                          "in a model; give it with --state");
+  }
+  if (adapter.has_state()) {
+    fmt::print(stderr, "{}: its tuned state is not merged; give the file with --state\n",
+               o.adapter);
+  }
+  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("Writing " + o.out, kSteps);
+  ConvertOptions options;
+  options.adapter = &adapter;
+  if (!o.type.empty()) options.type = ParseFloatType(o.type);
+  options.progress = [&](uint64_t done, uint64_t total) {
+    InterruptScope::Check();
+    progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
+  };
+  ConvertCheckpoint(base, o.out, options);
+  return merged;
+}
+
+// After each of a few tokens spread over the vocabulary; exact values and activations.
+std::vector<float> LogitsOf(const Options& o, const std::string& path,
+                            std::vector<AdapterFile> adapters) {
+  OpenOptions options;
+  options.force = o.common.force;
+  options.adapters = std::move(adapters);
+  const Model model = Model::Open(path, options);
+  const size_t vocab = model.config().vocab;
+  std::vector<int32_t> tokens;
+  for (size_t t = 0; t < 32; ++t) {
+    tokens.push_back(static_cast<int32_t>((1 + 7919 * t * (t + 1)) % vocab));
+  }
+  std::vector<float> logits(tokens.size() * vocab);
+  State state = model.NewState();
+  CommonOptions common = o.common;
+  common.exact = true;
+  Workspace workspace = NewWorkspace(common);
+  model.Forward({tokens, &state, logits}, workspace);
+  return logits;
+}
+
+// The largest difference, over the largest logit.
+double Apart(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = 0, apart = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(double{a[i]}));
+    apart = std::max(apart, std::abs(double{a[i]} - b[i]));
+  }
+  return largest > 0 ? apart / largest : apart;
+}
+
+void RunMerge(const Options& o) {
+  const Merged merged = Write(o);
+  const auto applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
+  const double moved = Apart(applied, LogitsOf(o, o.base, {}));
+  const double error = Apart(applied, LogitsOf(o, o.out, {}));
+  if (!std::isfinite(moved + error)) {
+    throw Error(ErrorKind::kBadInput, o.out + ": its logits are not numbers; is --scale right?");
+  }
+  if (o.common.json) {
+    return Print(nlohmann::ordered_json{{"path", o.out},
+                                        {"adapter", merged.kind},
+                                        {"matrices", merged.matrices},
+                                        {"replaced", merged.replaced},
+                                        {"logits_moved", moved},
+                                        {"logits_error", error}}
+                     .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+                 "\n");
+  }
+  Print(
+      fmt::format("{}: {} matrices changed{}, {} tensors replaced\n"
+                  "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
+                  "within {:.2e} of the adapter beside its base\n",
+                  o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind,
+                  merged.replaced, moved, error));
+}
+
+}  // namespace
+
+void AddMerge(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = AddCommand(
+      app, "merge", "Make an adapter part of its model",
+      "linnet merge model.pth adapter.safetensors merged.pth\n\n"
+      "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
+      "for; `linnet quantize` makes them small again.",
+      o->common, [o] { RunMerge(*o); });
+  command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
+  command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone or DoRA")->required();
+  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  command->add_option("--scale", o->scale,
+                      "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
+  command->add_option("--type", o->type, "Of all tensors; the base's own if not given")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+}
+
+}  // namespace linnet::cli

@@ -1,0 +1,128 @@
+// Fine-tuning as docs/training.md shows it: adapters and tuned states, trained, used and merged.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+constexpr const char* kModel = "../shared/data/models/tiny-v6.pth";
+
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+class AdapterCommandTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kModel)) GTEST_SKIP() << "no ../shared/data";
+    std::string text;
+    for (int i = 0; i < 40; ++i) text += "The owl said that the hare would come.\n";
+    WriteFile(scratch_ / "story.txt", text);
+    WriteFile(scratch_ / "short.txt", text.substr(0, 200));
+    Expect(
+        {"data", "build", scratch_ / "story.txt", "--model", kModel, "--out", scratch_ / "story"});
+  }
+
+  static std::string Expect(const Words& words) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  }
+
+  Words Tune(const std::string& out, const Words& more) const {
+    return Words{"train", "--base",    kModel,    "--data", scratch_ / "story", "--out", out,
+                 "--ctx", "32",        "--batch", "2",      "--every",          "4",     "--keep",
+                 "0",     "--threads", "2"} +
+           more;
+  }
+
+  double BitsPerByte(const Words& more) const {
+    const std::string out =
+        Expect(Words{"perplexity", kModel, scratch_ / "short.txt", "--json"} + more);
+    return json::parse(out)["bits_per_byte"].get<double>();
+  }
+
+  ScratchFolder scratch_;
+};
+
+TEST_F(AdapterCommandTest, LoraOnNf4IsTrainedUsedAndMerged) {
+  const std::string run = scratch_ / "run", adapter = run + "/adapter.safetensors";
+  const Words quant = {"--quant", "nf4"};
+  Expect(Tune(run, quant + Words{"--tune", "lora", "--rank", "8", "--lr", "3e-3", "--steps", "12",
+                                 "--valid", scratch_ / "short.txt"}));
+  const double before = BitsPerByte(quant);
+  EXPECT_LT(BitsPerByte(quant + Words{"--lora", adapter}), 0.9 * before);
+  EXPECT_NEAR(BitsPerByte(quant + Words{"--lora", adapter + ":0"}), before, 1e-6);
+  EXPECT_TRUE(fs::exists(run + "/best.safetensors"));
+  const json facts = json::parse(Expect({"inspect", adapter, "--json"}));
+  EXPECT_EQ(facts["kind"], "adapter");
+  EXPECT_EQ(facts["ranks"]["lora"], 8);
+  EXPECT_NE(Expect({"generate", kModel, "--lora", adapter, "--prompt", "The", "--max-tokens", "5",
+                    "--seed", "1"}),
+            Expect({"generate", kModel, "--prompt", "The", "--max-tokens", "5", "--seed", "1"}));
+  const std::string merged = scratch_ / "merged.safetensors";
+  const json report =
+      json::parse(Expect({"merge", kModel, adapter, merged, "--type", "f32", "--json"}));
+  EXPECT_LT(report["logits_error"].get<double>(), 1e-5);
+  EXPECT_GT(report["logits_moved"].get<double>(), 1e-2);
+  EXPECT_EQ(report["adapter"], "lora");
+}
+
+TEST_F(AdapterCommandTest, ResumesWithTheOptionsAndTheFactorsItBeganWith) {
+  const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
+  const Words words = {"--quant", "int8", "--tune", "lora", "--adapter", "pissa",
+                       "--rank",  "4",    "--lr",   "1e-3", "--steps",   "8"};
+  Expect(Tune(whole, words));
+  Expect(Tune(cut, words));
+  fs::remove(cut + "/checkpoint-00000008.safetensors");
+  fs::remove(cut + "/adapter.safetensors");
+  Expect({"train", "--out", cut, "--resume", "--threads", "1"});
+  for (const char* file : {"/adapter.safetensors", "/checkpoint-00000008.safetensors"}) {
+    EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
+  }
+}
+
+TEST_F(AdapterCommandTest, ATunedStateIsTrainedAndUsed) {
+  const std::string run = scratch_ / "run", state = run + "/state.pth";
+  Expect(Tune(run, {"--tune", "state", "--quant", "int8", "--steps", "12", "--precision", "f32"}));
+  const double before = BitsPerByte({});
+  const double after = BitsPerByte({"--state", state});
+  EXPECT_LT(after, before - 0.02);
+  EXPECT_NEAR(BitsPerByte({"--lora", state}), after, 1e-12);
+  EXPECT_EQ(json::parse(Expect({"inspect", state, "--json"}))["kind"], "time_state");
+  const Outcome merged = RunLinnet({"merge", kModel, state, scratch_ / "m.pth"});
+  EXPECT_EQ(merged.exit_code, 1);
+  EXPECT_NE(merged.err.find("--state"), std::string::npos) << merged.err;
+}
+
+TEST_F(AdapterCommandTest, WrongUsageAndBadFilesGetOneLine) {
+  const std::string run = scratch_ / "run";
+  EXPECT_EQ(RunLinnet(Tune(run, {"--tune", "lora", "--targets", "("})).exit_code, 2);
+  EXPECT_EQ(RunLinnet(Tune(run, {"--tune", "lora", "--adapter", "bone"})).exit_code, 2);
+  const std::string missing = scratch_ / "no.safetensors";
+  for (const Words& words : {Tune(run, {"--tune", "lora", "--rank", "999"}),
+                             Tune(run, {"--tune", "lora", "--targets", "nothing"}),
+                             Words{"generate", kModel, "--prompt", "a", "--lora", missing},
+                             Words{"generate", kModel, "--prompt", "a", "--lora", kModel},
+                             Words{"merge", kModel, missing, scratch_ / "m.pth"},
+                             Words{"merge", missing, missing, scratch_ / "m.pth"}}) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(scratch_ / "m.pth"));
+}
+
+}  // namespace
+}  // namespace linnet
