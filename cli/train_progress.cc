@@ -54,7 +54,10 @@ TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flag
       terminal_(isatty(STDERR_FILENO) != 0),
       next_(Clock::now()) {
   const ModelCost& cost = trainer.network().cost();
-  flops_per_token_ = 6.0 * static_cast<double>(cost.layer_macs + cost.head_macs);
+  // Forward, and back to the inputs, through all; the gradients of those that learn.
+  const auto macs = static_cast<double>(cost.layer_macs + cost.head_macs);
+  const auto learning = static_cast<double>(trainer.network().values().size());
+  flops_per_token_ = 4.0 * macs + 2.0 * std::min(macs, learning);
 }
 
 void TrainProgress::Plan() {
