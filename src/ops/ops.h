@@ -14,8 +14,8 @@
 
 namespace linnet {
 
-// y[t] = W x[t], and then what w's deltas add, in their order. The sum over inputs has one order for
-// any number of rows (kernels/matmul.h). Backward: dx = dy W, dW = dy^T x.
+// y[t] = W x[t], and then what w's deltas add, in their order. The sum over inputs has one order
+// for any number of rows (kernels/matmul.h). Backward: dx = dy W, dW = dy^T x.
 Var Linear(Pass& p, Var x, const LinearParam& w);
 
 // d[t] = x[t-1] - x[t] within each segment, reaching back into the state, which
