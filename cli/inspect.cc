@@ -136,19 +136,13 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
   for (const TensorView& t : c.tensors()) {
     tensors.push_back({{"name", t.name}, {"dtype", TypeName(t)}, {"shape", t.shape}});
   }
-  const ordered_json result = {{"kind", Name(facts.kind)},
-                               {"generation", OrNull(facts.generation)},
-                               {"layers", OrNull(facts.layers)},
-                               {"width", OrNull(facts.width)},
-                               {"heads", OrNull(facts.heads)},
-                               {"head_size", OrNull(facts.head_size)},
-                               {"ffn", OrNull(facts.ffn)},
-                               {"vocab", OrNull(facts.vocab)},
-                               {"vocabulary_bytes", facts.vocabulary},
-                               {"ranks", facts.ranks},
-                               {"parameters", facts.parameters},
-                               {"dtypes", facts.dtypes},
-                               {"tensors", std::move(tensors)}};
+  ordered_json result = {{"kind", Name(facts.kind)},       {"generation", OrNull(facts.generation)},
+                         {"layers", OrNull(facts.layers)}, {"width", OrNull(facts.width)},
+                         {"heads", OrNull(facts.heads)},   {"head_size", OrNull(facts.head_size)},
+                         {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
+                         {"ranks", facts.ranks},           {"parameters", facts.parameters},
+                         {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  if (facts.vocabulary > 0) result["vocabulary_bytes"] = facts.vocabulary;
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 

@@ -81,7 +81,7 @@ TEST_F(StoredVocabularyTest, InspectSaysSoAndCountsItNot) {
   const json with = json::parse(RunLinnet({"inspect", packed_, "--json"}).out),
              without = json::parse(RunLinnet({"inspect", plain_, "--json"}).out);
   EXPECT_EQ(with["vocabulary_bytes"], fs::file_size(vocab_));
-  EXPECT_EQ(without["vocabulary_bytes"], 0);
+  EXPECT_FALSE(without.contains("vocabulary_bytes"));
   EXPECT_EQ(with["parameters"], without["parameters"]);
   EXPECT_EQ(with["tensors"].size(), without["tensors"].size());
   EXPECT_NE(RunLinnet({"inspect", packed_}).out.find("\nvocabulary  in the file"),

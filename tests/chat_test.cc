@@ -132,7 +132,6 @@ TEST_F(ChatTest, TroubleIsOneLineAndTheTalkGoesOn) {
 }
 
 TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
-  EXPECT_EQ(RunLinnet({"chat"}).exit_code, 2);
   EXPECT_EQ(Chat("", {"--template", "nobody"}).exit_code, 2);
   EXPECT_EQ(Chat("", {"--think", "loudly"}).exit_code, 2);
   EXPECT_EQ(Chat("", {"--top-k", "x"}).exit_code, 2);

@@ -167,7 +167,7 @@ TEST_F(GenerateTest, WrongUsageExitsTwo) {
       {"--top-k", "1.5"},      {"--mirostat", "3"},      {"--penalty", "none"},
       {"--order", "random"},   {"--logit-bias", "5"},    {"--logit-bias", "-5:1"},
       {"--seed", "-1"},        {"--max-tokens", "-1"},   {"--quant", "int3"},
-      {"--prompt-file", "x"},  {"--lora", "x"},
+      {"--prompt-file", "x"},
   };
   for (const Arguments& arguments : wrong) {
     const Outcome outcome = Generate("v5.2", arguments + Arguments{"--prompt", "a"});

@@ -114,28 +114,33 @@ TEST_F(TrainCommandTest, ARunOfF32ScoresAsPerplexityDoes) {
 TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   const Words often = {"--every", "1"};  // so that many cuts fall into the writing of checkpoints
-  const auto start = std::chrono::steady_clock::now();
-  Expect(NewRun(whole, "200") + often);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const auto seconds = [](const Words& words) {
+    const auto start = std::chrono::steady_clock::now();
+    Expect(words);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double all = seconds(NewRun(whole, "400") + often);
+  const double start = seconds({"train", "--out", whole, "--resume"});  // nothing is left to do
   std::mt19937 random(20);
-  std::uniform_real_distribution<double> moment(0.05 * took.count(), 0.25 * took.count());
+  // So that twenty of them do not get to the end.
+  std::uniform_real_distribution<double> moment(0.8 * start, 1.1 * start + 0.07 * all);
   int kills = 0, halves = 0;
   for (int i = 0; i < 20; ++i) {
     const bool begun = fs::exists(cut) && Checkpoints(cut) > 0;
     if (!begun) fs::remove_all(cut);
     const Words words = begun ? Words{"train", "--out", cut, "--resume", "--threads", "1"}
-                              : NewRun(cut, "200") + often;
+                              : NewRun(cut, "400") + often;
     kills += RunLinnet(words, {}, moment(random), SIGKILL).exit_code == -SIGKILL;
     halves += Unfinished(cut);
   }
   EXPECT_GT(halves, 0) << "no cut fell into the writing of a checkpoint";
   EXPECT_GT(kills, 10) << "the run was over before it could be killed";
   Expect({"train", "--out", cut, "--resume"});
-  for (const char* file : {"/model.pth", "/checkpoint-00000200.safetensors"}) {
+  for (const char* file : {"/model.pth", "/checkpoint-00000400.safetensors"}) {
     EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
   }
   const auto metrics = Metrics(cut);
-  ASSERT_EQ(metrics.size(), 200u);
+  ASSERT_EQ(metrics.size(), 400u);
   for (size_t i = 0; i < metrics.size(); ++i) EXPECT_EQ(metrics[i]["step"], i + 1);
   EXPECT_EQ(Unfinished(cut), 0) << "left lying about";
 }
