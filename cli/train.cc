@@ -139,6 +139,7 @@ InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
 void WriteNewModel(const TrainFlags& o, size_t vocab, ThreadPool& pool, const fs::path& path) {
   const auto parameters = NewParameters(NewConfig(SizesOf(o, vocab)));
   std::vector<TensorSpec> specs;
+  specs.reserve(parameters.size());
   for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
   const auto writer = TensorWriter::Create(path, specs);
   for (const NewParameter& p : parameters) {

@@ -46,6 +46,7 @@ Batches ReadBatches(const std::string& path) {
 
 std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
   std::vector<SampleRow> out;
+  out.reserve(rows.size());
   for (const auto& row : rows) {
     out.push_back({{row.begin(), row.end() - 1}, {row.begin() + 1, row.end()}, {0}});
   }
