@@ -95,7 +95,7 @@ class MpiWorld final : public World {
   double Sum(double value) override {
     std::vector<double> all(size_);
     Check(MPI_Allgather(&value, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, MPI_COMM_WORLD), "sum");
-    return Halves(all);
+    return SumInHalves(all);
   }
 
   void Gather(std::span<const float> own, Parts parts,
@@ -135,12 +135,6 @@ class MpiWorld final : public World {
               "exchange of values");
       }
     }
-  }
-
-  static double Halves(std::span<const double> values) {
-    if (values.size() == 1) return values[0];
-    const size_t middle = values.size() / 2;
-    return Halves(values.first(middle)) + Halves(values.subspan(middle));
   }
 
   size_t rank_ = 0, size_ = 1;

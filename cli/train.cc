@@ -235,13 +235,12 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
   Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
   if (!o.resume && first) KeepOptions(command, out);
-  uint64_t tokens = 0;
-  if (newest) tokens = TokensOf(LoadTraining(trainer, world, *newest));
+  const Notes notes = newest ? LoadTraining(trainer, world, *newest) : Notes();
   TrainProgress progress(common, o, trainer, world, data, run, sampling, samples->rows_per_epoch());
   progress.Plan();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted, ValidationOn(o, common, tokenizer)};
-  const RunEnd end = RunTraining(trainer, *samples, world, run, events, tokens);
+  const RunEnd end = RunTraining(trainer, *samples, world, run, events, notes);
   progress.End(end);
   if (end == RunEnd::kInterrupted) throw Interruption();
 }

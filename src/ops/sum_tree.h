@@ -7,6 +7,7 @@
 #define LINNET_OPS_SUM_TREE_H_
 
 #include <cstddef>
+#include <span>
 
 #include "kernels/rows.h"
 
@@ -31,6 +32,13 @@ void SumInHalves(size_t begin, size_t end, size_t n, const Leaf& leaf, float* ou
   SumInHalves(begin, middle, n, leaf, out, scratch);
   SumInHalves(middle, end, n, leaf, scratch, scratch + n);
   AddRow(out, scratch, n, out);
+}
+
+// The same of single values; none sum to 0.
+inline double SumInHalves(std::span<const double> values) {
+  if (values.size() < 2) return values.empty() ? 0 : values[0];
+  const size_t middle = values.size() / 2;
+  return SumInHalves(values.first(middle)) + SumInHalves(values.subspan(middle));
 }
 
 }  // namespace linnet

@@ -95,36 +95,27 @@ class Metrics {
   std::ofstream out_;
 };
 
-// What a run keeps beside the trainer's own memory.
-struct Score {
-  double best = INFINITY;  // bits per byte
-  uint64_t since = 0;      // validations without a better one
-
-  explicit Score(const std::optional<fs::path>& checkpoint) {
-    if (!checkpoint) return;
-    const TensorFile file = TensorFile::Open(*checkpoint);
-    const auto at = [&](const char* key) {
-      const auto it = file.metadata().find(key);
-      return it == file.metadata().end() ? std::string() : it->second;
-    };
-    const auto best_note = Json::parse(at("best"), nullptr, false);
-    if (best_note.is_number()) best = best_note.get<double>();
-    const auto since_note = Json::parse(at("since_best"), nullptr, false);
-    if (since_note.is_number_unsigned()) since = since_note.get<uint64_t>();
-  }
-};
+// The number in a note, or `otherwise`.
+template <class T>
+T NoteOf(const Notes& notes, const char* key, T otherwise) {
+  const auto it = notes.find(key);
+  if (it == notes.end()) return otherwise;
+  const auto json = Json::parse(it->second, nullptr, false);
+  return json.is_number() ? json.get<T>() : otherwise;
+}
 
 class Runner {
  public:
   Runner(Trainer& trainer, const SampleSource& samples, World& world, const RunOptions& options,
-         const RunEvents& events, uint64_t tokens)
+         const RunEvents& events, const Notes& notes)
       : trainer_(trainer),
         samples_(samples),
         world_(world),
         options_(options),
         events_(events),
-        tokens_(tokens),
-        score_(trainer.steps() > 0 ? NewestCheckpoint(options.out) : std::nullopt) {}
+        tokens_(NoteOf<uint64_t>(notes, "tokens", 0)),
+        best_(NoteOf<double>(notes, "best", INFINITY)),
+        since_best_(NoteOf<uint64_t>(notes, "since_best", 0)) {}
 
   RunEnd Run() {
     if (First()) RemoveUnfinished(options_.out);
@@ -141,7 +132,7 @@ class Runner {
         if (events_.on_step) events_.on_step(m);
       }
       const bool interrupted = world_.FromFirst(events_.interrupted && events_.interrupted()) != 0;
-      const bool hopeless = options_.patience > 0 && score_.since >= options_.patience;
+      const bool hopeless = options_.patience > 0 && since_best_ >= options_.patience;
       if (due || interrupted) {
         Save();
         saved = m.step;
@@ -178,18 +169,18 @@ class Runner {
     bool better = false;
     if (First()) {
       result = events_.validate(trainer_.AsModel());
-      better = result->bits_per_byte < score_.best;
-      if (better) score_.best = result->bits_per_byte;
+      better = result->bits_per_byte < best_;
+      if (better) best_ = result->bits_per_byte;
       if (better) SaveResult("best.safetensors");
     }
-    score_.since = world_.FromFirst(better) != 0 ? 0 : score_.since + 1;
+    since_best_ = world_.FromFirst(better) != 0 ? 0 : since_best_ + 1;
     return result;
   }
 
   void Save() {
-    std::map<std::string, std::string> notes = {{"tokens", std::to_string(tokens_)},
-                                                {"since_best", std::to_string(score_.since)}};
-    if (std::isfinite(score_.best)) notes["best"] = Json(score_.best).dump();
+    Notes notes = {{"tokens", std::to_string(tokens_)},
+                   {"since_best", std::to_string(since_best_)}};
+    if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
     SaveTraining(trainer_, world_, CheckpointPath(options_.out, trainer_.steps()), notes);
     if (!First() || options_.keep == 0) return;
     const auto all = Checkpoints(options_.out);
@@ -216,7 +207,8 @@ class Runner {
   const RunOptions& options_;
   const RunEvents& events_;
   uint64_t tokens_;
-  Score score_;
+  double best_;          // bits per byte
+  uint64_t since_best_;  // validations without a better one
   std::vector<SampleRow> rows_;
   std::unique_ptr<Metrics> metrics_;
 };
@@ -229,14 +221,9 @@ std::optional<fs::path> NewestCheckpoint(const fs::path& run) {
   return CheckpointPath(run, steps.back());
 }
 
-uint64_t TokensOf(const std::map<std::string, std::string>& notes) {
-  const auto it = notes.find("tokens");
-  return it == notes.end() ? 0 : std::strtoull(it->second.c_str(), nullptr, 10);
-}
-
 RunEnd RunTraining(Trainer& trainer, const SampleSource& samples, World& world,
-                   const RunOptions& options, const RunEvents& events, uint64_t tokens) {
-  return Runner(trainer, samples, world, options, events, tokens).Run();
+                   const RunOptions& options, const RunEvents& events, const Notes& notes) {
+  return Runner(trainer, samples, world, options, events, notes).Run();
 }
 
 }  // namespace linnet

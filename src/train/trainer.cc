@@ -38,13 +38,6 @@ std::vector<size_t> PartsOf(size_t floats, size_t ranks) {
   return parts;
 }
 
-// The numbers of rows, in halves as their gradients are.
-double SumInHalves(std::span<const double> values) {
-  if (values.size() == 1) return values[0];
-  const size_t middle = values.size() / 2;
-  return SumInHalves(values.first(middle)) + SumInHalves(values.subspan(middle));
-}
-
 }  // namespace
 
 Trainer::Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,

@@ -75,7 +75,7 @@ void ReadParameter(const TensorFile& file, const Parameter& p) {
 }  // namespace
 
 void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
-                  const std::map<std::string, std::string>& notes) {
+                  const Notes& notes) {
   const Network& network = trainer.network();
   const bool first = world.rank() == 0;
   std::unique_ptr<TensorWriter> writer;
@@ -103,8 +103,7 @@ void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& p
   if (first) writer->Finish();
 }
 
-std::map<std::string, std::string> LoadTraining(Trainer& trainer, World& world,
-                                                const std::filesystem::path& path) {
+Notes LoadTraining(Trainer& trainer, World& world, const std::filesystem::path& path) {
   const TensorFile file = TensorFile::Open(path);
   const auto kind = file.metadata().find("kind");
   if (kind == file.metadata().end() || kind->second != kTrainingKind) {

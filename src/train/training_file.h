@@ -14,6 +14,9 @@
 
 namespace linnet {
 
+// What a run keeps in its checkpoints beside the trainer's own memory.
+using Notes = std::map<std::string, std::string>;
+
 inline constexpr char kTrainingKind[] = "linnet training";  // metadata "kind"
 
 // Saves all that learns as f32 under BlinkDL's names, the optimizer's moments and the trainer's
@@ -21,12 +24,11 @@ inline constexpr char kTrainingKind[] = "linnet training";  // metadata "kind"
 // ranks call it. A run that learns everything can be opened as a model from this file. Throws
 // Error kIo.
 void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
-                  const std::map<std::string, std::string>& notes);
+                  const Notes& notes);
 
 // The inverse, into a trainer of the same base and options, on any number of ranks; returns the
 // notes. Throws Error kIo or kBadInput if the file is broken or of another run.
-std::map<std::string, std::string> LoadTraining(Trainer& trainer, World& world,
-                                                const std::filesystem::path& path);
+Notes LoadTraining(Trainer& trainer, World& world, const std::filesystem::path& path);
 
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
 // names, .pth or safetensors by the ending; `type` of all tensors.
