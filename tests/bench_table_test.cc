@@ -42,9 +42,11 @@ TEST(BenchTable, HoldsARowForEachChoice) {
     std::istringstream cells(row.substr(2));
     int place = 0;
     for (std::string cell; std::getline(cells, cell, '|'); ++place) {
-      if (place >= 2 && place != 4 && place != 6 && place != 8) {
-        EXPECT_GT(std::stod(cell), 0) << row;
-      }
+      if (place < 2) continue;
+      // A share of the machine's peak may round to nothing: a tiny model in a build that checks
+      // itself is slow.
+      const bool is_share = cell.find('%') != std::string::npos;
+      EXPECT_GE(std::stod(cell), is_share ? 0 : 1e-9) << row;
     }
   }
   EXPECT_TRUE(std::filesystem::is_empty(scratch / "."));
