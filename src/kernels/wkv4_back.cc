@@ -12,8 +12,8 @@
 #include "hwy/highway.h"
 #include "kernels/map-inl.h"
 
-// The two sweeps of RWKV-4's CUDA backward (RWKV-LM, wkv_cuda.cu) with a state carried in; in
-// double, since exponents of both signs meet here.
+// The two sweeps of RWKV-4's CUDA backward (RWKV-LM, wkv_cuda.cu) with a state carried in and out;
+// in double, since exponents of both signs meet here.
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -63,10 +63,22 @@ class Channels4 {
       bb = hn::MulAdd(e1, bb, e2);
       pp = q;
     }
+    // From here on aa e^pp and bb e^pp are the gradients of the state's two sums.
+    const bool carried = to.aa != nullptr;
+    if (carried) {
+      const VD end = pp;
+      aa = From(to.aa);
+      bb = From(to.bb);
+      pp = hn::Neg(From(in_.end_pp));
+      // ga e^end and gb e^end are the slopes of the last sums in w.
+      const VD slope = hn::MulAdd(aa, ga, hn::Mul(bb, gb));
+      gw = hn::MulAdd(hn::Exp(d, hn::Add(end, pp)), slope, gw);
+    } else {
+      aa = bb = hn::Zero(d);
+      pp = hn::Set(d, -1e38);  // the exponent of an empty sum
+    }
     AddTo(gw, to.log_w);
     AddTo(gu, to.u);
-    aa = bb = hn::Zero(d);
-    pp = hn::Set(d, -1e38);  // the exponent of an empty sum
     for (size_t t = tokens; t-- > 0;) {
       const VD k = From(in_.k.Row(t)), v = From(in_.v.Row(t)), y = From(in_.y.Row(t));
       const VD share = hn::LoadU(d, Q + t * lanes), r = hn::LoadU(d, R + t * lanes);
@@ -81,6 +93,10 @@ class Channels4 {
       bb = hn::NegMulAdd(e2, y, hn::Mul(e1, bb));
       pp = q;
     }
+    if (!carried) return;
+    const VD scale = ExpOfNegative(hn::Add(pp, From(in_.pp)));
+    Put(hn::Mul(aa, scale), to.aa);
+    Put(hn::Mul(bb, scale), to.bb);
   }
 
  private:
@@ -91,13 +107,14 @@ class Channels4 {
     return hn::PromoteTo(d, LoadPart(f, row + c_, count_, 0.0f));
   }
 
-  HWY_INLINE void AddTo(VD x, float* row) const {
-    const DD d;
+  HWY_INLINE void Put(VD x, float* row) const {
     const DF f;
-    const auto sum = hn::DemoteTo(f, hn::Add(From(row), x));
-    if (count_ == hn::Lanes(d)) return hn::StoreU(sum, f, row + c_);
-    StorePart(sum, f, row + c_, count_);
+    const auto value = hn::DemoteTo(f, x);
+    if (count_ == hn::Lanes(DD())) return hn::StoreU(value, f, row + c_);
+    StorePart(value, f, row + c_, count_);
   }
+
+  HWY_INLINE void AddTo(VD x, float* row) const { Put(hn::Add(From(row), x), row); }
 
   const Wkv4Rows& in_;
   const size_t c_, count_;

@@ -52,10 +52,15 @@ struct Wkv4Rows {
   const float *log_w, *u;
   Mat<const float> k, v, y, dy;
   const float *aa, *bb, *pp;
+  const float* end_pp = nullptr;  // pp after the rows, if the state has a gradient
 };
+// aa and bb, both or neither, are taken from the gradients of the state after the rows to those of
+// the state before. They are slopes at a fixed pp: pp only scales the two, so its own slope, aa daa
+// + bb dbb, says nothing more.
 struct Wkv4Gradients {
   float *log_w, *u;
   Mat<float> k, v;
+  float *aa = nullptr, *bb = nullptr;
 };
 
 size_t Wkv4BackDoubles(size_t tokens);

@@ -250,55 +250,88 @@ TEST_P(WkvBackTest, GooseAddsToWhatIsThere) {
   const auto from_zero = run(0), from_one = run(1);
   for (size_t i = 0; i < from_zero.size(); ++i) EXPECT_EQ(from_one[i], 1 + from_zero[i]);
 }
-// The sum of dy y straight from the definition: y is a weighted mean of all values so far.
-double DoveValue(const Doubles& w, const Doubles& u, const Doubles& k, const Doubles& v,
-                 const std::vector<float>& dy, size_t tokens) {
-  const size_t C = w.size();
-  double value = 0;
-  for (size_t c = 0; c < C; ++c) {
-    for (size_t t = 0; t < tokens; ++t) {
-      double bottom = std::exp(u[c] + k[t * C + c]), top = bottom * v[t * C + c];
-      for (size_t s = 0; s < t; ++s) {
-        const double share = std::exp(double(t - 1 - s) * w[c] + k[s * C + c]);
-        top += share * v[s * C + c];
-        bottom += share;
+// RWKV-4 straight from its definition: A and B are sums over all that came before.
+struct Dove {
+  Doubles w, u, k, v, aa, bb;  // [C], [tokens, C]
+  std::vector<float> pp;       // of the initial state
+
+  // The sum of dy y, and of end_aa and end_bb times the state after, at exponents end_pp.
+  double Value(const std::vector<float>& dy, const std::vector<float>& end_aa,
+               const std::vector<float>& end_bb, const std::vector<float>& end_pp) const {
+    const size_t C = w.size(), tokens = k.size() / C;
+    double value = 0;
+    for (size_t c = 0; c < C; ++c) {
+      // A and B before token t, times exp(-scale).
+      const auto sums = [&](size_t t, double scale) {
+        const double first = std::exp(double(t) * w[c] + pp[c] - scale);
+        double A = first * aa[c], B = first * bb[c];
+        for (size_t s = 0; s < t; ++s) {
+          const double share = std::exp(double(t - 1 - s) * w[c] + k[s * C + c] - scale);
+          A += share * v[s * C + c];
+          B += share;
+        }
+        return std::pair(A, B);
+      };
+      for (size_t t = 0; t < tokens; ++t) {
+        const double scale = u[c] + k[t * C + c];
+        const auto [A, B] = sums(t, scale);
+        value += dy[t * C + c] * (A + v[t * C + c]) / (B + 1);
       }
-      value += dy[t * C + c] * top / bottom;
+      const auto [A, B] = sums(tokens, end_pp[c]);
+      value += end_aa[c] * A + end_bb[c] * B;
     }
+    return value;
   }
-  return value;
-}
+};
 
 TEST_P(WkvBackTest, DoveIsTheSlopeOfItsDefinition) {
   const size_t tokens = 7;
-  for (const size_t C : {1, 11, 16}) {
-    const auto w = Uniform(C, -2, -0.01f), u = Normal(C), k = Normal(tokens * C, 3.0f);
-    const auto v = Normal(tokens * C), dy = Normal(tokens * C);
-    std::vector<float> aa(C), bb(C), pp(C, -1e30f), y(tokens * C), S[3] = {aa, bb, pp};
-    const auto mat = [&](const std::vector<float>& x) {
-      return Mat<const float>{x.data(), tokens, C, C};
-    };
-    Wkv4(w.data(), u.data(), mat(k), mat(v), S[0].data(), S[1].data(), S[2].data(),
-         {y.data(), tokens, C, C});
-    std::vector<float> dw(C), du(C), dk(tokens * C), dv(tokens * C);
-    std::vector<double> scratch(Wkv4BackDoubles(tokens));
-    Wkv4Back({w.data(), u.data(), mat(k), mat(v), mat(y), mat(dy), aa.data(), bb.data(), pp.data()},
-             {dw.data(), du.data(), {dk.data(), tokens, C, C}, {dv.data(), tokens, C, C}},
-             scratch.data());
-    Doubles in[] = {Doubles(w.begin(), w.end()), Doubles(u.begin(), u.end()),
-                    Doubles(k.begin(), k.end()), Doubles(v.begin(), v.end())};
-    const std::vector<float>* found[] = {&dw, &du, &dk, &dv};
-    for (size_t i = 0; i < 4; ++i) {
-      Doubles slopes;
-      for (double& x : in[i]) {
-        const double at = x, step = 1e-5;
-        x = at + step;
-        const double up = DoveValue(in[0], in[1], in[2], in[3], dy, tokens);
-        x = at - step;
-        slopes.push_back((up - DoveValue(in[0], in[1], in[2], in[3], dy, tokens)) / (2 * step));
-        x = at;
+  for (const bool carried : {false, true}) {
+    for (const size_t C : {1, 11, 16}) {
+      const auto w = Uniform(C, -2, -0.01f), u = Normal(C), k = Normal(tokens * C, 3.0f);
+      const auto v = Normal(tokens * C), dy = Normal(tokens * C);
+      std::vector<float> aa(C), bb(C), pp(C, -1e30f), y(tokens * C), daa(C), dbb(C);
+      if (carried) {
+        aa = Normal(C, 2.0f);
+        bb = Uniform(C, 0.5f, 3);
+        pp = Normal(C, 6.0f);  // below and above all keys
+        daa = Normal(C);
+        dbb = Normal(C);
       }
-      ExpectNear(*found[i], slopes, 2e-5, "input " + std::to_string(i));
+      const auto mat = [&](const std::vector<float>& x) {
+        return Mat<const float>{x.data(), tokens, C, C};
+      };
+      std::vector<float> S[3] = {aa, bb, pp}, ends[2] = {daa, dbb};
+      Wkv4(w.data(), u.data(), mat(k), mat(v), S[0].data(), S[1].data(), S[2].data(),
+           {y.data(), tokens, C, C});
+      std::vector<float> dw(C), du(C), dk(tokens * C), dv(tokens * C);
+      std::vector<double> scratch(Wkv4BackDoubles(tokens));
+      Wkv4Back({w.data(), u.data(), mat(k), mat(v), mat(y), mat(dy), aa.data(), bb.data(),
+                pp.data(), S[2].data()},
+               {dw.data(),
+                du.data(),
+                {dk.data(), tokens, C, C},
+                {dv.data(), tokens, C, C},
+                carried ? ends[0].data() : nullptr,
+                carried ? ends[1].data() : nullptr},
+               scratch.data());
+      const auto doubles = [](const std::vector<float>& x) { return Doubles(x.begin(), x.end()); };
+      Dove dove{doubles(w), doubles(u), doubles(k), doubles(v), doubles(aa), doubles(bb), pp};
+      Doubles* in[] = {&dove.w, &dove.u, &dove.k, &dove.v, &dove.aa, &dove.bb};
+      const std::vector<float>* found[] = {&dw, &du, &dk, &dv, &ends[0], &ends[1]};
+      for (size_t i = 0; i < (carried ? 6u : 4u); ++i) {
+        Doubles slopes;
+        for (double& x : *in[i]) {
+          const double at = x, step = 1e-5;
+          x = at + step;
+          const double up = dove.Value(dy, daa, dbb, S[2]);
+          x = at - step;
+          slopes.push_back((up - dove.Value(dy, daa, dbb, S[2])) / (2 * step));
+          x = at;
+        }
+        ExpectNear(*found[i], slopes, 2e-5,
+                   "input " + std::to_string(i) + (carried ? ", carried" : ""));
+      }
     }
   }
 }

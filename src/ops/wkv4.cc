@@ -13,9 +13,12 @@ namespace {
 struct Inputs {
   Var decay, u, k, v, y;
   const float* log_w;  // -exp(decay)
+  size_t layer;
 };
 
-void Backward(const Pass& p, const Inputs& in, const float* initial) {
+// `initial` [segments, state] are the states before the segments, `end_pp` [segments, C] the
+// exponents of those after.
+void Backward(const Pass& p, const Inputs& in, const float* initial, const float* end_pp) {
   const size_t channels = in.k.cols(), floats = p.segments.size() * channels;
   const Arena::Mark mark = p.arena.mark();
   float *dw = p.arena.New<float>(floats), *du = p.arena.New<float>(floats);
@@ -30,9 +33,15 @@ void Backward(const Pass& p, const Inputs& in, const float* initial) {
       };
       const float* state = initial + i * p.layout.wkv + begin;
       const size_t at = i * channels + begin;
-      linnet::Wkv4Back({in.log_w + begin, in.u.v.data + begin, rows(in.k.v), rows(in.v.v),
-                        rows(in.y.v), rows(in.y.g), state, state + channels, state + 2 * channels},
-                       {dw + at, du + at, rows(in.k.g), rows(in.v.g)}, scratch.data());
+      float* carried = s.state_grad == nullptr
+                           ? nullptr
+                           : p.layout.Layer(s.state_grad, in.layer).wkv.data() + begin;
+      linnet::Wkv4Back(
+          {in.log_w + begin, in.u.v.data + begin, rows(in.k.v), rows(in.v.v), rows(in.y.v),
+           rows(in.y.g), state, state + channels, state + 2 * channels, end_pp + at},
+          {dw + at, du + at, rows(in.k.g), rows(in.v.g), carried,
+           carried == nullptr ? nullptr : carried + channels},
+          scratch.data());
     }
   });
   if (in.decay.tracked()) {
@@ -53,8 +62,9 @@ Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v) {
   const size_t channels = k.cols();
   float* log_w = p.Scratch(channels);
   NegExpRow(decay.v.data, channels, log_w);
-  const Inputs in{decay, u, k, v, p.New(k.rows(), channels), log_w};
+  const Inputs in{decay, u, k, v, p.New(k.rows(), channels), log_w, p.layer};
   const float* initial = CopyStates(p);
+  float* end_pp = p.tape == nullptr ? nullptr : p.Scratch(p.segments.size() * channels);
   p.ForColumns(channels, 16 * k.rows() * channels, [&](size_t begin, size_t end) {
     for (const Segment& s : p.segments) {
       float* state = p.StateOf(s).wkv.data() + begin;
@@ -65,7 +75,11 @@ Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v) {
                    state + channels, state + 2 * channels, rows(in.y));
     }
   });
-  p.OnBackward([&p, in, initial] { Backward(p, in, initial); });
+  for (size_t i = 0; end_pp != nullptr && i < p.segments.size(); ++i) {
+    const float* pp = p.StateOf(p.segments[i]).wkv.data() + 2 * channels;
+    std::copy_n(pp, channels, end_pp + i * channels);
+  }
+  p.OnBackward([&p, in, initial, end_pp] { Backward(p, in, initial, end_pp); });
   return in.y;
 }
 
