@@ -110,6 +110,8 @@ TrainerOptions TrainerOptionsOf(const TrainFlags& o, const CommonOptions& common
   t.dropout = o.dropout;
   t.seed = o.seed;
   t.rows_per_pass = o.batch;
+  t.chunk = o.chunk;
+  t.bptt = o.bptt;
   t.skip_spikes = o.skip_spikes;
   if (!o.freeze.empty() || o.tune != "full") {
     const auto frozen = std::make_shared<std::regex>(o.freeze.empty() ? "(?!)" : o.freeze);
@@ -177,6 +179,9 @@ void CheckFlags(const TrainFlags& o) {
     throw CLI::ValidationError("train", "a new model needs --layers and --width");
   }
   if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
+  if (o.bptt != 0 && o.chunk == 0) {
+    throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
+  }
 }
 
 std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const CommonOptions& common) {
@@ -270,6 +275,15 @@ void AddRunOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--accumulate", o.accumulate, "Passes of a step")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
+  c.add_option("--chunk", o.chunk,
+               "Tokens of a row that go through at once, states carried on: contexts longer than "
+               "memory; 0: whole rows, of --batch")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  c.add_option("--bptt", o.bptt,
+               "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
   c.add_option("--steps", o.steps, "Steps in all");
   c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
   c.add_option("--epochs", o.epochs, "Times through the data, instead of either")

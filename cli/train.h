@@ -25,6 +25,7 @@ struct TrainFlags {
   size_t ctx = 512, batch = 8, accumulate = 1, keep = 2;
   uint64_t steps = 0, tokens = 0, warmup = 10, every = 500, patience = 0, seed = 1;
   double epochs = 1, decay = 0.1, clip = 1;
+  size_t chunk = 0, bptt = 0;
   size_t rank = 8;
   double alpha = 32;
   float dropout = 0;

@@ -65,8 +65,8 @@ void TrainProgress::Plan() {
   const Config& c = network.config();
   const auto learning = static_cast<double>(network.values().size());
   const auto [first_row, last_row] = trainer_.Share(run_.batch_rows);
-  const size_t share = last_row - first_row, rows = std::min<size_t>(flags_.batch, share);
-  const uint64_t pass = trainer_.PassBytes(rows, flags_.ctx);
+  const size_t share = last_row - first_row, rows = trainer_.RowsPerPass(share);
+  const uint64_t pass = trainer_.passes().Bytes(rows, flags_.ctx);
   // Another gradient waits at each level at which passes are added.
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
@@ -81,24 +81,26 @@ void TrainProgress::Plan() {
     throw Error(ErrorKind::kNoMemory,
                 fmt::format("the run needs about {:.1f} GB more than the {:.1f} GB that are "
                             "available; lower --batch (and raise --accumulate), pass --recompute, "
-                            "or --force to go on",
+                            "--chunk N, or --force to go on",
                             GB(rest - left), GB(left)));
   }
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);
-  const double seconds = trainer_.PassSeconds(flags_.ctx) * static_cast<double>(share);
+  const double seconds = trainer_.passes().Seconds(flags_.ctx) * static_cast<double>(share);
   if (world_.rank() != 0) return;
+  const std::string what =
+      flags_.chunk == 0 ? fmt::format("{} rows", rows) : fmt::format("{} tokens", flags_.chunk);
   fmt::print(stderr,
              "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
              "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
              "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
-             "memory: {:.2f} GB{}, {:.2f} of it for a pass of {} rows; {:.2f} GB are available\n",
+             "memory: {:.2f} GB{}, {:.2f} of it for a pass of {}; {:.2f} GB are available\n",
              Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
              Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_,
              flags_.ctx, sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
              steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
-             GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), rows, GB(left));
+             GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), what, GB(left));
   fmt::print(stderr, "time: about {} for {} steps on this machine\n",
              Duration(seconds * (steps - static_cast<double>(trainer_.steps()))),
              run_.schedule.steps - trainer_.steps());

@@ -86,6 +86,15 @@ TEST_F(RanksTest, OneTwoAndFourRanksGiveTheSameBytes) {
   }
 }
 
+TEST_F(RanksTest, TwoGiveTheSameBytesInChunks) {
+  const std::string alone = scratch_ / "alone", two = scratch_ / "two";
+  const Words chunks = {"--chunk", "12"};
+  ASSERT_EQ(RunLinnet(Train(alone, chunks)).exit_code, 0);
+  const Outcome outcome = Run(2, Train(two, chunks));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(ReadFile(alone + "/model.pth") == ReadFile(two + "/model.pth"));
+}
+
 TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   ASSERT_EQ(RunLinnet(Train(whole)).exit_code, 0);

@@ -145,6 +145,35 @@ TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
   EXPECT_EQ(Unfinished(cut), 0) << "left lying about";
 }
 
+TEST_F(TrainCommandTest, ARunInChunksGoesOnWithThem) {
+  const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
+  const Words chunks = {"--chunk", "12", "--bptt", "2", "--every", "4"};
+  Expect(NewRun(whole, "12") + chunks);
+  Expect(NewRun(cut, "12") + chunks);
+  fs::remove(cut + "/checkpoint-00000012.safetensors");  // as if it ended at step 8
+  fs::remove(cut + "/model.pth");
+  Expect({"train", "--out", cut, "--resume", "--threads", "1"});
+  EXPECT_EQ(Metrics(cut).size(), 12u);
+  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  const std::string plain = scratch_ / "plain";
+  Expect(NewRun(plain, "12"));
+  EXPECT_FALSE(ReadFile(whole + "/model.pth") == ReadFile(plain + "/model.pth"));
+}
+
+TEST_F(TrainCommandTest, ChunksHoldTheMemoryOfOneWhateverTheContext) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "a sanitizer takes memory of its own";
+#endif
+  const auto peak = [&](const char* out, const std::string& ctx, const Words& more) {
+    const Outcome outcome = RunLinnet(NewRun(scratch_ / out, "1", ctx) + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.peak_bytes;
+  };
+  const size_t whole = peak("whole", "4096", {}), chunks = peak("a", "4096", {"--chunk", "256"});
+  EXPECT_LT(chunks, whole / 3);
+  EXPECT_LT(peak("b", "16384", {"--chunk", "256"}), chunks + (16 << 20));
+}
+
 TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
   std::string run;
   Outcome stopped{};
@@ -194,6 +223,9 @@ TEST_F(TrainCommandTest, WrongUsageAndBadDataGetOneLine) {
   EXPECT_NE(none.err.find("run.json"), std::string::npos) << none.err;
   const Outcome missing = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--base", "no.pth"});
   EXPECT_EQ(missing.exit_code, 2) << "both --base and --generation";
+  const Outcome cut = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--bptt", "1"});
+  EXPECT_EQ(cut.exit_code, 2);
+  EXPECT_NE(cut.err.find("--chunk"), std::string::npos) << cut.err;
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ void ForKept(const Pass& p, size_t rows, size_t cols, uint64_t seed, const F& vi
     p.ForRows(s.len, s.len * cols, [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) {
         for (size_t c = 0; c < cols; ++c) {
-          const uint64_t number = Mix(key + t * ((cols + 3) / 4) + c / 4);
+          const uint64_t number = Mix(key + (s.place + t) * ((cols + 3) / 4) + c / 4);
           visit(s.begin + t, c, ((number >> (16 * (c % 4))) & 0xffff) >= limit);
         }
       }

@@ -9,7 +9,7 @@ namespace linnet {
 // x with the share p.dropout of its values set to zero and the others divided by what is left;
 // x itself where p.dropout is 0. `branch` tells apart the branches of a layer. What is left
 // out depends on p.dropout_seed, layer, branch, the sequence's index and the place in it alone,
-// not on how a batch is split, and is the same when a layer is run again.
+// not on how a batch or a sequence is split, and is the same when a layer is run again.
 Var Dropout(Pass& p, Var x, size_t branch);
 
 }  // namespace linnet

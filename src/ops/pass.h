@@ -73,8 +73,10 @@ struct StateLayout {
 // Rows [begin, begin + len) of a pass belong to one sequence.
 struct Segment {
   size_t begin = 0, len = 0;
-  float* state = nullptr;       // advanced past the rows
-  float* state_grad = nullptr;  // in training, may be null: the initial state's gradient is added
+  float* state = nullptr;  // advanced past the rows
+  // In training, may be null: the gradient of the state after the rows, which the tape takes to
+  // that of the state before. Of v4's aa, bb, pp the last has none (kernels/wkv_back.h).
+  float* state_grad = nullptr;
 };
 
 // Rows [begin, begin + len) are one sequence of a batch to learn from: one segment, or several
@@ -82,6 +84,7 @@ struct Segment {
 struct Sequence {
   size_t begin = 0, len = 0;
   uint64_t index = 0;  // in the whole batch
+  size_t place = 0;    // of the first of these rows in the sequence, if they are a part of it
 };
 
 // The backward steps of a pass, in the order of the forward ones.

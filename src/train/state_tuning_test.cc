@@ -101,6 +101,26 @@ TEST_P(StateTuningTest, ThreadsPassesRecomputingAndResumingChangeNoBit) {
   }
 }
 
+// The gradient of a tuned state comes from the chunk in which a document begins and, through the
+// states that are carried on, from all that follow.
+TEST_P(StateTuningTest, GradientThroughChunksIsThatOfWholeRows) {
+  Stir(start_);
+  TrainerOptions options;
+  options.precision = DType::kF32;
+  const auto gradient = [&](size_t chunk, size_t bptt) {
+    options.chunk = chunk;
+    options.bptt = bptt;
+    const auto trainer = NewTrainer(options, 2);
+    const auto rows = Rows();
+    trainer->Step(rows, rows.size(), 1e-3);
+    const auto g = trainer->network().gradients();
+    return std::vector<float>(g.begin(), g.end());
+  };
+  const auto whole = gradient(0, 0);
+  for (const size_t chunk : {3, 5, 7}) EXPECT_LT(goldens::Error(gradient(chunk, 0), whole), 1e-5);
+  EXPECT_GT(goldens::Error(gradient(5, 1), whole), 1e-2) << "nothing was cut";
+}
+
 double Surprise(const float* logits, size_t vocab, int32_t target) {
   double largest = -INFINITY, sum = 0;
   for (size_t i = 0; i < vocab; ++i) largest = std::max(largest, double{logits[i]});

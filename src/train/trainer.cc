@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
 #include "linnet/error.h"
 #include "models/model_of.h"
-#include "ops/sum_tree.h"
 
 namespace linnet {
 namespace {
@@ -53,6 +51,14 @@ Trainer::Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptio
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
   }
+  passes_ = std::make_unique<Passes>(*network_,
+                                     PassOptions{.exact = options.precision == DType::kF32,
+                                                 .recompute = options.recompute,
+                                                 .l2wrap = options.l2wrap,
+                                                 .dropout = options.dropout,
+                                                 .chunk = options.chunk,
+                                                 .bptt = options.bptt},
+                                     pool);
   parts_ = PartsOf(network_->values().size(), world.size());
   const size_t rank = world.rank();
   optimizer_ = std::make_unique<AdamW>(*network_, parts_[rank], parts_[rank + 1], options.adam);
@@ -96,8 +102,8 @@ StepReport Trainer::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
   StepReport report;
   report.tokens = static_cast<uint64_t>(learnt);
   const size_t first = Share(batch_rows).first;
-  const Sums sums = Accumulate(rows, first, learnt > 0 ? 1 / learnt : 0, 0);
-  report.loss = learnt > 0 ? world_.Sum(sums.loss) / learnt : 0;
+  const double loss = Accumulate(rows, first, learnt > 0 ? 1 / learnt : 0, 0);
+  report.loss = learnt > 0 ? world_.Sum(loss) / learnt : 0;
   world_.SumParts(network_->gradients(), parts_);
   report.grad_norm = GradientNorm();
   const std::string trouble = Trouble(report.grad_norm);
@@ -123,79 +129,36 @@ StepReport Trainer::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
   return report;
 }
 
-// Leaves the sum of the rows' gradients in the network.
-Trainer::Sums Trainer::Accumulate(std::span<const SampleRow> rows, size_t first, double scale,
-                                  size_t depth) {
-  const size_t limit = options_.rows_per_pass == 0 ? rows.size() : options_.rows_per_pass;
+size_t Trainer::RowsPerPass(size_t rows) const {
+  const size_t limit = options_.rows_per_pass == 0 ? rows : options_.rows_per_pass;
+  return std::min({rows, limit, passes_->most_rows()});
+}
+
+// Leaves the sum of the rows' gradients in the network; returns that of their losses.
+double Trainer::Accumulate(std::span<const SampleRow> rows, size_t first, double scale,
+                           size_t depth) {
   const std::span<float> g = network_->gradients();
-  if (rows.size() <= limit) {
+  if (rows.size() <= RowsPerPass(rows.size())) {
     pool_.ForRanges(g.size(), kAdamBlock, [&](size_t begin, size_t end) {
       std::fill(g.begin() + begin, g.begin() + end, 0.0f);
     });
-    return rows.empty() ? Sums{} : RunPass(rows, first, scale);
+    if (rows.empty()) return 0;
+    const uint64_t dropout_seed = options_.seed * 0x9e3779b97f4a7c15u + memory_.steps;
+    return passes_->Learn(rows, first, scale, dropout_seed);
   }
   const size_t middle = rows.size() / 2;
-  const Sums left = Accumulate(rows.first(middle), first, scale, depth + 1);
+  const double left = Accumulate(rows.first(middle), first, scale, depth + 1);
   if (halves_.size() <= depth) halves_.resize(depth + 1);
   if (halves_[depth].size() == 0) halves_[depth] = Buffer(g.size_bytes());
   auto* waiting = reinterpret_cast<float*>(halves_[depth].data());
   pool_.ForRanges(g.size(), kAdamBlock, [&](size_t begin, size_t end) {
     std::copy(g.begin() + begin, g.begin() + end, waiting + begin);
   });
-  const Sums right = Accumulate(rows.subspan(middle), first + middle, scale, depth + 1);
+  const double right = Accumulate(rows.subspan(middle), first + middle, scale, depth + 1);
   pool_.ForRanges(g.size(), kAdamBlock, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) g[i] = waiting[i] + g[i];
   });
-  return {left.loss + right.loss};
-}
-
-Trainer::Sums Trainer::RunPass(std::span<const SampleRow> rows, size_t first, double scale) {
-  std::vector<int32_t> inputs, targets;
-  std::vector<Segment> segments;
-  std::vector<Sequence> sequences;
-  for (const SampleRow& row : rows) {
-    const size_t begin = inputs.size();
-    sequences.push_back({begin, row.inputs.size(), first + sequences.size()});
-    for (size_t i = 0; i < row.starts.size(); ++i) {
-      const size_t at = row.starts[i];
-      const size_t end = i + 1 < row.starts.size() ? row.starts[i + 1] : row.inputs.size();
-      segments.push_back({begin + at, end - at});
-    }
-    inputs.insert(inputs.end(), row.inputs.begin(), row.inputs.end());
-    targets.insert(targets.end(), row.targets.begin(), row.targets.end());
-  }
-  const Config& c = network_->config();
-  for (size_t i = 0; i < segments.size(); ++i) {
-    if (i == states_.size()) {
-      states_.emplace_back(StateShape{c.generation, c.layers, c.width, c.heads, c.head_size, ""});
-    }
-    states_[i].Reset();
-    segments[i].state = states_[i].values().data();
-    network_->Start(segments[i].state);
-  }
-  const Arena::Mark mark = arena_.mark();
-  for (size_t i = 0; network_->start_learns() && i < segments.size(); ++i) {
-    const size_t floats = states_[i].values().size();
-    segments[i].state_grad = arena_.New<float>(floats);
-    std::fill_n(segments[i].state_grad, floats, 0.0f);
-  }
-  Tape tape;
-  Pass p{.arena = arena_,
-         .pool = pool_,
-         .segments = segments,
-         .layout = network_->layout(),
-         .exact = options_.precision == DType::kF32,
-         .tape = &tape,
-         .sequences = sequences,
-         .recompute = options_.recompute,
-         .dropout = options_.dropout,
-         .dropout_seed = options_.seed * 0x9e3779b97f4a7c15u + memory_.steps};
-  std::vector<double> losses(rows.size());
-  network_->Loss(p, network_->Run(p, inputs), targets, {options_.l2wrap, scale}, losses);
-  tape.Backward();
-  if (network_->start_learns()) network_->AddStartGradients(p);
-  arena_.Rewind(mark);
-  return {SumInHalves(losses)};
+  return left + right;
 }
 
 double Trainer::GradientNorm() {
@@ -237,39 +200,6 @@ std::string Trainer::Trouble(double norm) const {
   }
   return fmt::format("the gradient norm is {:.3g}, usually {:.3g}; most of it in {}", norm, usual,
                      blamed->name);
-}
-
-double Trainer::PassSeconds(size_t length) {
-  SampleRow row;
-  row.inputs.assign(length, 0);
-  row.targets.assign(length, 0);
-  row.starts = {0};
-  double best = INFINITY;
-  for (int i = 0; i < 2; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    RunPass({&row, 1}, 0, 0);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    best = std::min(best, seconds.count());
-  }
-  return best;
-}
-
-uint64_t Trainer::PassBytes(size_t rows, size_t length) {
-  // Two lengths of one row tell what a token takes and what every pass takes.
-  const auto measure = [&](size_t tokens) {
-    SampleRow row;
-    row.inputs.assign(tokens, 0);
-    row.targets.assign(tokens, 0);
-    row.starts = {0};
-    arena_ = Arena();
-    RunPass({&row, 1}, 0, 0);
-    return static_cast<double>(arena_.reserved_bytes());
-  };
-  const size_t few = std::min<size_t>(length, 16), more = 4 * few;
-  const double small = measure(few), large = measure(more);
-  arena_ = Arena();
-  const double each = std::max(0.0, (large - small) / static_cast<double>(more - few));
-  return static_cast<uint64_t>(small + each * static_cast<double>(rows * length));
 }
 
 }  // namespace linnet

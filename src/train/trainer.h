@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/arena.h"
+#include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "linnet/model.h"
-#include "linnet/state.h"
 #include "models/network.h"
 #include "train/adamw.h"
+#include "train/passes.h"
 #include "train/samples.h"
 #include "train/world.h"
 
@@ -31,6 +31,8 @@ struct TrainerOptions {
   float dropout = 0;
   uint64_t seed = 0;         // of dropout
   size_t rows_per_pass = 0;  // sequences that go through together; 0: all
+  // As PassOptions has them. With chunks rows go one at a time.
+  size_t chunk = 0, bptt = 0;
   // Which parameters learn; all if not set.
   std::function<bool(const std::string& name)> learns{};
   Packing packing{};         // of what does not learn
@@ -45,8 +47,8 @@ struct StepReport {
   std::string trouble{};  // what was wrong then
 };
 
-// One thread at a time. The result of a step depends on the rows and their order, not on threads,
-// rows_per_pass (which must halve the batch evenly) or ranks.
+// One thread at a time. The result of a step depends on the rows and their order, and on chunk and
+// bptt, not on threads, rows_per_pass (which must halve the batch evenly) or ranks.
 class Trainer {
  public:
   // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters,
@@ -77,17 +79,13 @@ class Trainer {
   const std::vector<size_t>& parts() const { return parts_; }
   void Restore(Memory memory);
 
-  // Bytes that a pass of so many rows of `length` tokens takes, found by running a small one.
-  uint64_t PassBytes(size_t rows, size_t length);
-  // Seconds that a row of so many tokens takes, forward and backward, found by running one.
-  double PassSeconds(size_t length);
+  // Most rows of so many that go through together.
+  size_t RowsPerPass(size_t rows) const;
+  // What they take.
+  Passes& passes() { return *passes_; }
 
  private:
-  struct Sums {
-    double loss = 0, tokens = 0;
-  };
-  Sums Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
-  Sums RunPass(std::span<const SampleRow> rows, size_t first, double scale);
+  double Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
   double GradientNorm();
   std::string Trouble(double norm) const;
   void Check(std::span<const SampleRow> rows) const;
@@ -98,9 +96,8 @@ class Trainer {
   std::shared_ptr<Network> network_;
   std::vector<size_t> parts_;  // of the ranks
   std::unique_ptr<AdamW> optimizer_;
-  Arena arena_;
+  std::unique_ptr<Passes> passes_;
   std::vector<Buffer> halves_;  // gradients that wait for their other half
-  std::vector<State> states_;   // of the segments of a pass
   Memory memory_;
 };
 

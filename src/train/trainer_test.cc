@@ -44,11 +44,11 @@ class TraceTest : public testing::TestWithParam<const char*> {
 };
 
 // training.md §1.8 to §1.11: a wrong epsilon, a missing ×2 or decay where none belongs all show.
-TEST_P(TraceTest, EightStepsAreTheReferences) {
-  const std::string name = std::string("golden/random-v") + GetParam();
+void ExpectTheReferences(const std::string& generation, const TrainerOptions& options) {
+  const std::string name = "golden/random-v" + generation;
   const auto golden = nlohmann::json::parse(std::ifstream(Data(name + ".train.json")));
   ThreadPool pool(2);
-  const auto trainer = NewTrainer(name + ".pth", {.precision = DType::kF32}, pool);
+  const auto trainer = NewTrainer(name + ".pth", options, pool);
   const auto batches = golden["tokens"].get<std::vector<std::vector<std::vector<int32_t>>>>();
   const Schedule schedule{6e-4, 6e-5, 2, batches.size()};
   for (size_t step = 0; step < batches.size(); ++step) {
@@ -67,6 +67,14 @@ TEST_P(TraceTest, EightStepsAreTheReferences) {
   for (const auto& [parameter, sum] : golden["sum_abs_after"].items()) {
     EXPECT_NEAR(sums[parameter], sum.get<double>(), 1e-5 * sum.get<double>()) << parameter;
   }
+}
+
+TEST_P(TraceTest, EightStepsAreTheReferences) {
+  ExpectTheReferences(GetParam(), {.precision = DType::kF32});
+}
+
+TEST_P(TraceTest, SoAreTheyThroughChunks) {
+  ExpectTheReferences(GetParam(), {.precision = DType::kF32, .chunk = 5});
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, TraceTest, testing::Values("4", "5.2", "6", "7"));
@@ -117,8 +125,28 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
     options.rows_per_pass = 1;
     options.recompute = true;
     EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "recomputed, row by row";
+    options.chunk = 40;
+    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "chunks as long as a row";
     options.seed = 2;
     EXPECT_FALSE(BitEqual(expected, After(options, 2, model))) << "another dropout";
+  }
+}
+
+TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
+  const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
+  for (const size_t bptt : {0, 1}) {
+    TrainerOptions options;
+    options.dropout = 0.1f;
+    options.chunk = 9;
+    options.bptt = bptt;
+    const auto expected = After(options, 1, model);
+    options.rows_per_pass = 2;
+    EXPECT_TRUE(BitEqual(expected, After(options, 3, model))) << "threads, passes of two rows";
+    options.rows_per_pass = 3;
+    options.recompute = true;
+    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "recomputed";
+    options.chunk = 10;
+    EXPECT_FALSE(BitEqual(expected, After(options, 2, model))) << "chunks of another length";
   }
 }
 

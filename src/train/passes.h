@@ -1,0 +1,95 @@
+// Passes: rows to learn from on their way through the network and back, whole or in chunks.
+#ifndef LINNET_TRAIN_PASSES_H_
+#define LINNET_TRAIN_PASSES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "linnet/state.h"
+#include "models/network.h"
+#include "train/samples.h"
+
+namespace linnet {
+
+struct PassOptions {
+  bool exact = false;      // f32 products
+  bool recompute = false;  // run layers again for their gradient instead of keeping them
+  bool l2wrap = true;
+  float dropout = 0;
+  // Tokens of a row that go through at once, the states carried from one such chunk to the next; 0:
+  // whole rows. Activations of one chunk are held, whatever the length of a row.
+  size_t chunk = 0;
+  // Chunks of a row that a gradient goes back through: it is cut before every bptt-th. 0: none is
+  // cut, and the gradient is that of the whole row.
+  size_t bptt = 0;
+};
+
+// One thread at a time. The bits of losses and gradients depend on the rows, on exact, chunk and
+// bptt; not on threads or recompute.
+class Passes {
+ public:
+  // Both must outlive it.
+  Passes(const Network& network, const PassOptions& options, ThreadPool& pool);
+
+  // Most rows that Learn takes.
+  size_t most_rows() const { return options_.chunk == 0 ? SIZE_MAX : 1; }
+
+  // Adds `scale` times the gradients of the rows' losses to those of the network; returns the sum
+  // of the losses. The first row is number `first` of the batch; what is dropped out depends on
+  // that number, the place in the row and `dropout_seed`.
+  double Learn(std::span<const SampleRow> rows, uint64_t first, double scale,
+               uint64_t dropout_seed);
+
+  // Bytes that so many rows of `length` tokens take, found by running a small one. Changes the
+  // gradients only by adding zeros.
+  uint64_t Bytes(size_t rows, size_t length);
+  // Seconds that a row of so many tokens takes, forward and backward, found by running it, or two
+  // chunks of it.
+  double Seconds(size_t length);
+
+ private:
+  // Tokens [begin, end) of a row, number `index` of the batch.
+  struct Part {
+    const SampleRow* row;
+    size_t begin, end;
+    uint64_t index;
+  };
+  // What a chunk takes from its neighbours and leaves to them, [state] each, or null: the state
+  // before it, that after it, and the gradient of the latter, which becomes that of the former.
+  struct Carried {
+    const float* before = nullptr;
+    float *after = nullptr, *gradient = nullptr;
+  };
+  // What the rows of a pass are.
+  struct Layout {
+    std::vector<int32_t> inputs, targets;
+    std::vector<Segment> segments;
+    std::vector<Sequence> sequences;
+    bool continues = false;  // the first segment goes on from a carried state
+  };
+
+  Layout LayoutOf(std::span<const Part> parts, const float* before);
+  Pass NewPass(const Layout& layout, uint64_t dropout_seed, Tape* tape);
+  double Run(std::span<const Part> parts, double scale, uint64_t dropout_seed, Carried carried);
+  void Advance(const Part& part, uint64_t dropout_seed, const float* before, float* after);
+  double LearnInChunks(const SampleRow& row, uint64_t index, double scale, uint64_t dropout_seed);
+  // Chunks of a row of so many tokens that a gradient goes back through.
+  size_t ChunksTogether(size_t length) const;
+
+  const Network& network_;
+  const PassOptions options_;
+  ThreadPool& pool_;
+  const size_t state_floats_;
+  Arena arena_;
+  std::vector<State> states_;            // of the segments of a pass
+  std::vector<float> kept_;              // states before chunks, [ChunksTogether, state]
+  std::vector<float> after_, gradient_;  // the state after a chunk; a carried state's gradient
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_TRAIN_PASSES_H_
