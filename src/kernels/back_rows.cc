@@ -21,7 +21,6 @@ struct SlopeOf {
   HWY_INLINE V operator()(D d, V x, V y) const {
     const V one = hn::Set(d, 1.0f);
     if constexpr (kSlope == Slope::kMinusOne) return hn::Set(d, -1.0f);
-    if constexpr (kSlope == Slope::kOutput) return y;
     if constexpr (kSlope == Slope::kSigmoid) return hn::Mul(y, hn::Sub(one, y));
     if constexpr (kSlope == Slope::kTanh) return hn::NegMulAdd(y, y, one);
     if constexpr (kSlope == Slope::kSilu) {
@@ -64,8 +63,6 @@ void AddSlope(Slope slope, const float* x, const float* y, const float* dy, size
   switch (slope) {
     case Slope::kMinusOne:
       return SlopeRow<Slope::kMinusOne>(x, y, dy, n, dx);
-    case Slope::kOutput:
-      return SlopeRow<Slope::kOutput>(x, y, dy, n, dx);
     case Slope::kSigmoid:
       return SlopeRow<Slope::kSigmoid>(x, y, dy, n, dx);
     case Slope::kTanh:
@@ -97,8 +94,6 @@ void MulSlope(Slope slope, const float* y, size_t n, float* g) {
       return MapRow(y, g, n, g, MulSlopeOf<Slope::kTanh>());
     case Slope::kReluSquared:
       return MapRow(y, g, n, g, MulSlopeOf<Slope::kReluSquared>());
-    case Slope::kOutput:
-      return MapRow(y, g, n, g, MulSlopeOf<Slope::kOutput>());
     case Slope::kMinusOne:
       return MapRow(y, g, n, g, MulSlopeOf<Slope::kMinusOne>());
     case Slope::kSilu:

@@ -12,7 +12,6 @@ namespace linnet {
 // The maps of rows.h by what their slope is made of: the input x, the output y, or both.
 enum class Slope {
   kMinusOne,
-  kOutput,       // exp, -exp: y
   kSigmoid,      // y (1 - y)
   kTanh,         // 1 - y²
   kSilu,         // s (1 + x (1 - s)), s = sigmoid(x)

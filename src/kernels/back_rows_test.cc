@@ -21,8 +21,6 @@ double SigmoidAt(double x) { return 1 / (1 + std::exp(-x)); }
 
 const Case kCases[] = {
     {"one minus", Slope::kMinusOne, OneMinusRow, [](double) { return -1.0; }},
-    {"exp", Slope::kOutput, ExpRow, [](double x) { return std::exp(x); }},
-    {"neg exp", Slope::kOutput, NegExpRow, [](double x) { return -std::exp(x); }},
     {"sigmoid", Slope::kSigmoid, SigmoidRow, [](double x) { return SigmoidAt(x) * SigmoidAt(-x); }},
     {"tanh", Slope::kTanh, TanhRow, [](double x) { return 1 - std::tanh(x) * std::tanh(x); }},
     {"silu", Slope::kSilu, SiluRow,
@@ -41,13 +39,13 @@ const Case kCases[] = {
 TEST_P(BackRowsTest, SlopesAreExact) {
   for (const size_t n : {1, 15, 16, 77}) {
     auto x = Normal(n, 3.0f);
-    x[0] = 90.0f;  // where exp(x) is infinite or a slope underflows
+    x[0] = 90.0f;  // where a slope underflows
     const auto dy = Normal(n), before = Normal(n);
     for (const Case& c : kCases) {
       std::vector<float> y(n), dx = before, pieces = before;
       c.row(x.data(), n, y.data());
       AddSlopeRow(c.slope, x.data(), y.data(), dy.data(), n, dx.data());
-      for (size_t i = c.slope == Slope::kOutput ? 1 : 0; i < n; ++i) {
+      for (size_t i = 0; i < n; ++i) {
         const double expected = before[i] + dy[i] * c.exact(x[i]);
         EXPECT_NEAR(dx[i], expected, 2e-6 * (1 + std::abs(expected))) << c.name << " " << x[i];
       }

@@ -90,6 +90,11 @@ Var Columns(Var x, size_t begin, size_t count) {
 }
 
 Var Repeat(Pass& p, Var x, size_t times) {
+  if (x.v.stride == 0 && x.rows() > 1) {
+    const size_t rows = x.rows();
+    x.v.rows = x.g.rows = 1;
+    return Broadcast(Repeat(p, x, times), rows);
+  }
   const Var y = p.New(x.rows(), x.cols() * times);
   for (size_t t = 0; t < y.rows(); ++t) {
     for (size_t c = 0; c < y.cols(); ++c) y.v.Row(t)[c] = x.v.Row(t)[c / times];
@@ -190,8 +195,6 @@ Var Neg(Pass& p, Var x) {
 }
 
 Var OneMinus(Pass& p, Var x) { return Map(p, x, OneMinusRow, Slope::kMinusOne); }
-
-Var Exp(Pass& p, Var x) { return Map(p, x, ExpRow, Slope::kOutput); }
 
 Var Sigmoid(Pass& p, Var x) { return MapInPlace(p, x, SigmoidRow, Slope::kSigmoid); }
 

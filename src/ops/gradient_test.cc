@@ -143,8 +143,8 @@ const Input kRowsIn{kRows, kCols}, kRow{1, kCols};
 
 TEST(OpGradient, MapsOfOneInput) {
   using Map = Var (*)(Pass&, Var);
-  for (const Map map : {Map{Neg}, Map{OneMinus}, Map{Exp}, Map{Sigmoid}, Map{Tanh}, Map{Silu},
-                        Map{ExpNegExp}, Map{GooseDecay}}) {
+  for (const Map map : {Map{Neg}, Map{OneMinus}, Map{Sigmoid}, Map{Tanh}, Map{Silu}, Map{ExpNegExp},
+                        Map{GooseDecay}}) {
     Checker({kRowsIn}, [map](Pass& p, const auto& x) { return map(p, Copy(p, x[0])); }).Check();
   }
 }
@@ -172,13 +172,13 @@ TEST(OpGradient, BroadcastSumsOverRows) {
 
 TEST(OpGradient, AddBias) {
   Checker({kRowsIn, kRow}, [](Pass& p, const auto& x) {
-    return Exp(p, AddBias(p, Copy(p, x[0]), x[1]));
+    return Silu(p, AddBias(p, Copy(p, x[0]), x[1]));
   }).Check();
 }
 
 TEST(OpGradient, RepeatAndColumns) {
   Checker({{kRows, 4}}, [](Pass& p, const auto& x) { return Repeat(p, x[0], 3); }).Check();
-  Checker({kRowsIn}, [](Pass& p, const auto& x) { return Exp(p, Columns(x[0], 2, 3)); }).Check();
+  Checker({kRowsIn}, [](Pass& p, const auto& x) { return Silu(p, Columns(x[0], 2, 3)); }).Check();
 }
 
 TEST(OpGradient, Lerp) {
@@ -225,7 +225,7 @@ TEST(OpGradient, GooseSweeps) {
   }).Check();
   Checker({kRowsIn, kRowsIn, {1, kCols, 0.5f, 1}, kRow}, [](Pass& p, const auto& x) {
     const GooseKeys y = KeysOf(p, x[0], x[1], x[2], x[3], kHeads);
-    return Add(p, y.key, Mul(p, y.remove, Exp(p, y.replace)));
+    return Add(p, y.key, Mul(p, y.remove, Silu(p, y.replace)));
   }).Check();
   Checker({kRowsIn, kRowsIn, kRowsIn, kRowsIn, kRow, kRow, kRow, kRowsIn}, [](Pass& p,
                                                                               const auto& x) {
@@ -253,6 +253,16 @@ TEST(OpGradient, Wkv6) {
       },
       state)
       .Check();
+  for (const bool log_u : {false, true}) {
+    Checker(
+        {kRowsIn, {1, kHeads, -1, 0.5f}, kRowsIn, kRowsIn, {1, kHeads}},
+        [log_u](Pass& p, const auto& x) {
+          const Var w = Repeat(p, ExpNegExp(p, Broadcast(x[1], kRows)), kCols / kHeads);
+          return Wkv6(p, x[0], w, x[2], x[3], x[4], kHeads, log_u);
+        },
+        state)
+        .Check();
+  }
 }
 
 TEST(OpGradient, Wkv7) {

@@ -26,7 +26,7 @@ Var Shift(Pass& p, Var x, ShiftOf which);
 // One row seen `rows` times; its gradient sums over them.
 Var Broadcast(Var row, size_t rows);
 
-// Each value of a row [n] repeated `times` times: [n * times].
+// Each value of a row [n] repeated `times` times: [n * times]. Of a Broadcast row, one.
 Var Repeat(Pass& p, Var x, size_t times);
 
 // A view of columns [begin, begin + count).
@@ -56,7 +56,6 @@ Var Sub(Pass& p, Var a, Var b);
 Var Mul(Pass& p, Var a, Var b);
 Var Neg(Pass& p, Var x);
 Var OneMinus(Pass& p, Var x);
-Var Exp(Pass& p, Var x);
 Var Silu(Pass& p, Var x);
 Var ExpNegExp(Pass& p, Var x);   // exp(-exp(x)): the decay of v5 and v6
 Var GooseDecay(Pass& p, Var x);  // exp(-e^(-1/2) sigmoid(x)): v7's, in (0.545, 1)
@@ -94,8 +93,9 @@ Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps);
 // decay and u are [1, C]; a step multiplies the past by w = exp(-exp(decay)).
 Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v);
 
-// v5, v6: S' = S diag(w) + v k^T; y = S r + (r . u k) v. w may be a Broadcast row.
-Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads);
+// v5, v6: S' = S diag(w) + v k^T; y = S r + (r . u k) v. w may be a Broadcast row. u is [1, C], or
+// [1, heads] with one value for each head; or their logarithms.
+Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads, bool log_u = false);
 
 // v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.
 Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads);

@@ -83,6 +83,14 @@ const Case kCases[] = {
      [](Pass& p, const auto& x, const auto& w) {
        return Wkv6(p, x[0], All(w[1], x[0]), x[1], x[2], w[0], kHeads);
      }},
+    {"wkv6 with values a head",
+     3,
+     {kAny, kAny},
+     [](Pass& p, const auto& x, const auto& w) {
+       const Var decay = ExpNegExp(p, All(Columns(w[1], 0, kHeads), x[0]));
+       return Wkv6(p, x[0], Repeat(p, decay, kCols / kHeads), x[1], x[2], Columns(w[0], 3, kHeads),
+                   kHeads, true);
+     }},
     {"wkv7",
      6,
      {},

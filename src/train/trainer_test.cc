@@ -150,7 +150,8 @@ TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest, testing::Values("4", "5.2", "6", "7"));
+INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest,
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 
 class TrainerTest : public TraceTest {};
 
