@@ -12,7 +12,8 @@
 namespace linnet {
 namespace {
 
-// A gradient so many times the usual one is a spike; "usual" is the median of the last steps.
+// A gradient so many times the usual one is a spike; "usual" is the median of the last steps. What
+// clipping leaves alone is none: where the loss nears zero, gradients of all sizes come.
 constexpr double kSpike = 20;
 constexpr size_t kUsualOf = 64, kUsualAtLeast = 32;
 
@@ -183,7 +184,7 @@ std::string Trainer::Trouble(double norm) const {
     std::nth_element(past.begin(), past.begin() + past.size() / 2, past.end());
     usual = past[past.size() / 2];
   }
-  if (norm <= kSpike * usual && std::isfinite(norm)) return "";
+  if (norm <= std::max(kSpike * usual, options_.clip) && std::isfinite(norm)) return "";
   // The tensor to blame: the first that is no number, or the largest.
   const Parameter* blamed = nullptr;
   double largest = -1;

@@ -183,6 +183,30 @@ TEST_F(TrainerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
   }
 }
 
+// Where the loss nears zero gradients of all sizes come; clipping makes those above it harmless
+// only up to a point.
+TEST_F(TrainerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
+  ThreadPool pool(1);
+  const auto step = [&](double usual, double clip, bool skip) {
+    TrainerOptions options;
+    options.clip = clip;
+    options.skip_spikes = skip;
+    const auto trainer = NewTrainer("golden/random-v7.pth", options, pool);
+    Trainer::Memory memory;
+    memory.norms.assign(40, usual);
+    trainer->Restore(memory);
+    return trainer->Step(PackedRows(1, 20), 1, 1e-3);
+  };
+  const double norm = step(1e9, 1, false).grad_norm;
+  EXPECT_THROW(step(norm / 30, norm / 2, false), Error);
+  EXPECT_THROW(step(norm / 30, 0, false), Error);  // nothing is clipped
+  EXPECT_NO_THROW(step(norm / 10, norm / 2, false));
+  EXPECT_NO_THROW(step(norm / 30, norm * 2, false));
+  const StepReport skipped = step(norm / 30, norm / 2, true);
+  EXPECT_TRUE(skipped.skipped);
+  EXPECT_NE(skipped.trouble.find("usually"), std::string::npos) << skipped.trouble;
+}
+
 TEST_F(TrainerTest, IdsOutsideTheVocabularyAreRefused) {
   ThreadPool pool(1);
   const auto trainer = NewTrainer("golden/random-v7.pth", {}, pool);
