@@ -95,6 +95,31 @@ TEST_F(RanksTest, TwoGiveTheSameBytesInChunks) {
   EXPECT_TRUE(ReadFile(alone + "/model.pth") == ReadFile(two + "/model.pth"));
 }
 
+// Over TCP between two network namespaces, which share neither addresses nor a name.
+TEST_F(RanksTest, TwoHostsGiveTheSameBytes) {
+  constexpr const char* kTwoHosts = "tests/two-hosts";
+  const Outcome trial = RunProgram(kTwoHosts, {"hostname"});
+  if (trial.exit_code == 77) GTEST_SKIP() << trial.err;
+  ASSERT_EQ(trial.exit_code, 0) << trial.err;
+  EXPECT_NE(trial.out.find("linnet-near\n"), std::string::npos) << trial.out;
+  EXPECT_NE(trial.out.find("linnet-far\n"), std::string::npos) << trial.out;
+
+  const std::string alone = scratch_ / "alone", out = scratch_ / "hosts";
+  const Outcome one = RunLinnet(Train(alone));
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  const Outcome outcome = RunProgram(kTwoHosts, Words{LINNET_PROGRAM} + Train(out));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* file : {"/model.pth", "/checkpoint-00000016.safetensors"}) {
+    EXPECT_TRUE(ReadFile(alone + file) == ReadFile(out + file)) << file;
+  }
+  // 16 steps, each of which brings the near host half of the gradients and half of the values.
+  const size_t word = outcome.err.rfind("received ");
+  ASSERT_NE(word, std::string::npos) << outcome.err;
+  const Outcome facts = RunLinnet({"inspect", alone + "/model.pth", "--json"});
+  const double values = json::parse(facts.out)["parameters"];
+  EXPECT_GT(std::stod(outcome.err.substr(word + 9)), 16 * values * sizeof(float));
+}
+
 TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   ASSERT_EQ(RunLinnet(Train(whole)).exit_code, 0);
