@@ -76,10 +76,11 @@ install: ## PREFIX=/usr/local DESTDIR=: the program, the library, its headers
 	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
 
-soak: ## RUNS=2000000: fuzz each parser that often, repeat the tests, run a million tokens
+soak: ## RUNS=2000000: fuzz each parser that often, repeat the tests, run a million tokens, learn to reverse digits
 	@tools/install-packages build test check
 	@tools/check-fuzz $(RUNS)
 	@$(configure) -DLINNET_TESTS=ON
 	@cmake --build build --parallel $(JOBS)
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random
 	@LINNET_COST_TOKENS=1000000 build/tests/end_to_end_test --gtest_filter='*ConstantCost*'
+	@LINNET_DIGITS=60 build/tests/end_to_end_test --gtest_filter='DigitReversal*'
