@@ -81,8 +81,8 @@ TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
                                  {.chunk = 2},
                                  {.chunk = 8, .threads = 3},
                                  {.companions = 5, .max_rows = 9},
-                                 {.chunk = 1, .companions = 7},
-                                 {.chunk = 3, .threads = 2, .companions = 31},
+                                 {.chunk = 1, .companions = 3},
+                                 {.chunk = 10, .threads = 2, .companions = 31},
                                  {.max_rows = 4}};
   for (const Isa isa : SupportedIsas()) {
     ForceIsa(isa);
