@@ -3,8 +3,9 @@
 #define LINNET_BASE_ARENA_H_
 
 #include <cstddef>
-#include <memory>
 #include <vector>
+
+#include "base/buffer.h"
 
 namespace linnet {
 
@@ -32,14 +33,7 @@ class Arena {
   size_t reserved_bytes() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  struct Block {
-    std::unique_ptr<std::byte[], Free> data;
-    size_t size;
-  };
-  std::vector<Block> blocks_;
+  std::vector<Buffer> blocks_;
   size_t current_ = 0, used_ = 0;
 };
 
