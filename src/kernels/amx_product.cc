@@ -14,13 +14,12 @@ namespace linnet {
 namespace {
 
 constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
-constexpr size_t kChunkInputs = 32, kTileBytes = 1024, kTileRows = 16;
+constexpr size_t kChunkInputs = 32, kChunkBytes = 16 * kPairBytes, kTileRows = 16;
 
-// The unit wants a kilobyte in the 16 cycles of a product; L2 gives about half of that. So half a
-// panel of so many chunks lies in L1, as whole tiles, while all rows pass by: 12 KB, which leaves
-// room for the rows and where sums go. Of 4 to 24 chunks, 6 were fastest; with both halves at once
-// it was slower.
-constexpr size_t kMostChunks = 6;
+// Chunks of which rows and weights stay in L2 while all rows pass by, and chunks of 32 rows that
+// stay in L1 from one half of the panel to the other. Sums stay in registers meanwhile: taking them
+// from L2 and back every few chunks costs more than fetching both operands from there.
+constexpr size_t kMostChunks = 64, kNearChunks = 16, kFewChunks = 2 * kNearChunks;
 
 struct alignas(64) Config {
   uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -40,62 +39,39 @@ LINNET_TARGET void Configure(size_t rows) {
   __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
 
-// Half of the outputs of some chunks of a panel, tile by tile.
-struct alignas(64) HalfPanel {
-  std::byte tiles[2][kMostChunks][kTileBytes];
+// Chunks of a panel; `rest` stands in for one that is not whole, if there is one.
+struct Chunks {
+  const std::byte *panel, *rest;
+  size_t whole;
 
-  LINNET_TARGET void Copy(const std::byte* panel, size_t half, size_t inputs) {
-    const size_t pairs = (inputs + 1) / 2, padded = (pairs + 15) / 16 * 16;
-    panel += half * 128;
-    for (size_t pair = 0; pair < pairs; ++pair, panel += kPairBytes) {
-      _mm512_store_si512(At(0, pair), _mm512_loadu_si512(panel));
-      _mm512_store_si512(At(1, pair), _mm512_loadu_si512(panel + 64));
-    }
-    for (size_t pair = pairs; pair < padded; ++pair) {
-      std::memset(At(0, pair), 0, 64);
-      std::memset(At(1, pair), 0, 64);
-    }
-  }
-
- private:
-  std::byte* At(size_t side, size_t pair) {
-    return tiles[side][pair / kTileRows] + pair % kTileRows * 64;
+  const std::byte* At(size_t chunk) const {
+    return chunk < whole ? panel + chunk * kChunkBytes : rest;
   }
 };
 
 // What comes next, a few lines beside every chunk: all at once would fill the queue to memory.
 class Prefetcher {
  public:
-  Prefetcher(const PanelOutputs& out, size_t chunks, size_t groups)
-      : next_(out.next),
-        end_(out.next + chunks * kTileRows * kPairBytes),
-        step_((2 * kTileRows + groups - 1) / groups),
-        y_stride_(out.y.stride * sizeof(float)) {}
+  Prefetcher(const std::byte* next, size_t chunks, size_t groups)
+      : next_(next),
+        end_(next + chunks * kChunkBytes),
+        step_((2 * kTileRows + groups - 1) / groups) {}
 
-  // Before a group of 32 rows from `row` on: whether to fetch where their sums will go.
-  void Rows(const PanelOutputs& out, size_t row, bool fetch, size_t chunks) {
+  // Before a group of 32 rows.
+  void Group() {
     if (next_ >= end_) step_ = 0;
-    y_ = reinterpret_cast<const std::byte*>(out.y.Row(row));
-    y_rows_ = fetch ? (2 * kTileRows + chunks - 1) / chunks : 0;
   }
 
   LINNET_TARGET inline void Chunk() {
-    for (size_t i = 0; i < step_; ++i) Fetch(next_ + i * 64);
-    next_ += step_ * 64;
-    for (size_t i = 0; i < y_rows_; ++i, y_ += y_stride_) {
-      for (size_t j = 0; j < kPairBytes; j += 64) Fetch(y_ + j);
+    for (size_t i = 0; i < step_; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(next_ + i * 64), _MM_HINT_T1);
     }
+    next_ += step_ * 64;
   }
 
  private:
-  LINNET_TARGET static inline void Fetch(const std::byte* line) {
-    _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
-  }
-
   const std::byte *next_, *end_;
   size_t step_;  // lines a chunk
-  const std::byte* y_ = nullptr;
-  size_t y_stride_, y_rows_ = 0;  // rows a chunk, four lines each
 };
 
 // Four tiles of sums: 16 by 16 outputs of the first rows, of the second.
@@ -109,11 +85,12 @@ struct Sums {
   }
 };
 
-// 32 outputs of up to 32 rows: from zero or from `from`, to `to`.
+// Half of the outputs of chunks [begin, end) for up to 32 rows: from zero or from `from`, to `to`.
 template <bool kSecond>
-LINNET_TARGET inline void Group(const HalfPanel& w, size_t chunks, const std::byte* x,
-                                size_t x_stride, const Sums* from, const Sums& to,
-                                Prefetcher& ahead) {
+LINNET_TARGET inline void Group(const Chunks& w, size_t half, size_t begin, size_t end,
+                                const std::byte* x, size_t x_stride, const Sums* from,
+                                const Sums& to, Prefetcher& prefetcher) {
+  Prefetcher ahead = prefetcher;  // in registers
   if (from == nullptr) {
     _tile_zero(0);
     _tile_zero(1);
@@ -130,10 +107,11 @@ LINNET_TARGET inline void Group(const HalfPanel& w, size_t chunks, const std::by
     }
   }
   const std::byte* x2 = x + kTileRows * x_stride;
-  for (size_t chunk = 0; chunk < chunks; ++chunk, x += 64, x2 += 64) {
-    _tile_loadd(4, w.tiles[0][chunk], 64);
+  for (size_t chunk = begin; chunk < end; ++chunk, x += 64, x2 += 64) {
+    const std::byte* at = w.At(chunk) + half * 128;
+    _tile_loadd(4, at, kPairBytes);
     _tile_loadd(6, x, x_stride);
-    _tile_loadd(5, w.tiles[1][chunk], 64);
+    _tile_loadd(5, at + 64, kPairBytes);
     ahead.Chunk();
     _tile_dpbf16ps(0, 6, 4);
     _tile_dpbf16ps(1, 6, 5);
@@ -143,6 +121,7 @@ LINNET_TARGET inline void Group(const HalfPanel& w, size_t chunks, const std::by
       _tile_dpbf16ps(3, 7, 5);
     }
   }
+  prefetcher = ahead;
   _tile_stored(0, to.at[0], to.stride);
   _tile_stored(1, to.at[1], to.stride);
   if constexpr (kSecond) {
@@ -160,6 +139,7 @@ struct Finished {
 
   LINNET_TARGET void Flush(size_t which, bool add) {
     const Mat<float> to = y[which];
+    if (add && to.cols == 32) return AddAll(sums[which][0], to, &y[which]);
     const auto mask = [&](size_t begin) {
       const size_t n = to.cols > begin ? std::min<size_t>(to.cols - begin, 16) : 0;
       return static_cast<__mmask16>((1u << n) - 1);
@@ -177,57 +157,93 @@ struct Finished {
     }
     y[which].rows = 0;
   }
+
+  LINNET_TARGET static void AddAll(const float* from, const Mat<float>& to, Mat<float>* done) {
+    for (size_t row = 0; row < to.rows; ++row, from += 32) {
+      float* out = to.Row(row);
+      const __m512 a = _mm512_add_ps(_mm512_loadu_ps(out), _mm512_load_ps(from));
+      const __m512 b = _mm512_add_ps(_mm512_loadu_ps(out + 16), _mm512_load_ps(from + 16));
+      _mm512_storeu_ps(out, a);
+      _mm512_storeu_ps(out + 16, b);
+    }
+    done->rows = 0;
+  }
 };
 
 struct Product {
   // The large members stay uninitialized.
-  Product(const Activations& rows, const PanelOutputs& outputs, const Prefetcher& prefetcher)
-      : x(rows), out(outputs), ahead(prefetcher) {}
+  Product(const Activations& rows, const PanelOutputs& outputs, const Chunks& weights,
+          const Prefetcher& prefetcher)
+      : x(rows), out(outputs), w(weights), ahead(prefetcher) {}
 
   const Activations& x;
   const PanelOutputs& out;
+  const Chunks w;
   Prefetcher ahead;
-  HalfPanel w;
   Finished finished;
 
-  // One half of some chunks of the panel for all rows.
-  LINNET_TARGET void Half(size_t half, size_t begin, size_t end, bool first, bool last) {
+  // Chunks [begin, end) of the panel for all rows.
+  LINNET_TARGET void Block(size_t begin, size_t end, bool first, bool last) {
     __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read and write
+    const size_t chunks = end - begin;
+    const size_t parts = chunks <= kFewChunks ? (chunks + kNearChunks - 1) / kNearChunks : 1;
     for (size_t row = 0; row < x.rows; row += 2 * kTileRows) {
       const size_t rows = std::min<size_t>(2 * kTileRows, x.rows - row);
       if (row == 0 || rows < 2 * kTileRows) Configure(rows);
-      const Sums waiting = Sums::In(out.scratch + row * kPanelRows + half * 32, kPanelRows);
-      const size_t slot = finished.next;
-      const Sums& to = last ? Sums::In(finished.sums[slot][0], 32) : waiting;
-      ahead.Rows(out, row, last && half == 0 && rows == 2 * kTileRows, end - begin);
-      const auto group = rows > kTileRows ? Group<true> : Group<false>;
-      group(w, end - begin, x.data + begin * 64 + row * x.stride, x.stride,
-            first ? nullptr : &waiting, to, ahead);
-      if (!last) continue;
-      const size_t column = half * 32, cols = out.y.cols > column ? out.y.cols - column : 0;
-      finished.y[slot] = out.y.Rows(row, rows).Columns(column, std::min<size_t>(cols, 32));
-      finished.next = 1 - slot;
-      finished.Flush(finished.next, out.add);
+      for (size_t part = 0; part < parts; ++part) {
+        const size_t from = begin + chunks * part / parts, to = begin + chunks * (part + 1) / parts;
+        const bool ends = last && part + 1 == parts;
+        ahead.Group();
+        for (size_t half = 0; half < 2; ++half) {
+          Half(half, row, rows, from, to, first && part == 0, ends);
+        }
+      }
     }
     __asm__ volatile("" : : : "memory");
   }
+
+ private:
+  LINNET_TARGET inline void Half(size_t half, size_t row, size_t rows, size_t begin, size_t end,
+                                 bool first, bool last) {
+    const Sums waiting = Sums::In(out.scratch + row * kPanelRows + half * 32, kPanelRows);
+    const size_t slot = finished.next;
+    const size_t column = half * 32, cols = out.y.cols > column ? out.y.cols - column : 0;
+    const bool direct = last && !out.add && cols >= 32;
+    const Sums to = direct ? Sums::In(out.y.Row(row) + column, out.y.stride)
+                    : last ? Sums::In(finished.sums[slot][0], 32)
+                           : waiting;
+    const auto group = rows > kTileRows ? Group<true> : Group<false>;
+    group(w, half, begin, end, x.data + begin * 64 + row * x.stride, x.stride,
+          first ? nullptr : &waiting, to, ahead);
+    if (!last || direct) return;
+    finished.y[slot] = out.y.Rows(row, rows).Columns(column, std::min<size_t>(cols, 32));
+    finished.next = 1 - slot;
+    finished.Flush(finished.next, out.add);
+  }
 };
+
+// The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
+// panel, and 0 times its infinities would not be 0.
+void CopyPart(const std::byte* from, size_t inputs, std::byte* chunk) {
+  const size_t bytes = (inputs + 1) / 2 * kPairBytes;
+  std::memcpy(chunk, from, bytes);
+  std::memset(chunk + bytes, 0, kChunkBytes - bytes);
+}
 
 }  // namespace
 
 LINNET_TARGET void AmxProduct(const Activations& x, const std::byte* panel, size_t inputs,
                               const PanelOutputs& out) noexcept {
-  const size_t chunks = (inputs + kChunkInputs - 1) / kChunkInputs;
+  alignas(64) std::byte part[kChunkBytes];
+  const size_t whole = inputs / kChunkInputs, rest = inputs % kChunkInputs;
+  if (rest != 0) CopyPart(panel + whole * kChunkBytes, rest, part);
+  const size_t chunks = whole + (rest != 0);
   const size_t blocks = (chunks + kMostChunks - 1) / kMostChunks;
   const size_t groups = (x.rows + 31) / 32;
-  Product p(x, out, Prefetcher(out, chunks, groups));
+  Product p(x, out, {panel, part, whole}, Prefetcher(out.next, chunks, groups));
   for (size_t block = 0; block < blocks; ++block) {
-    const size_t begin = chunks * block / blocks, end = chunks * (block + 1) / blocks;
-    const size_t k = begin * kChunkInputs;
-    for (size_t half = 0; half < 2; ++half) {
-      p.w.Copy(panel + k / 2 * kPairBytes, half, std::min(inputs, end * kChunkInputs) - k);
-      p.Half(half, begin, end, block == 0, block + 1 == blocks);
-    }
+    p.Block(chunks * block / blocks, chunks * (block + 1) / blocks, block == 0,
+            block + 1 == blocks);
   }
   p.finished.Flush(1 - p.finished.next, out.add);
   _tile_release();
