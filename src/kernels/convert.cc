@@ -42,8 +42,17 @@ void ToF16(const float* x, size_t n, uint16_t* y) {
 void ToBF16(const float* x, size_t n, uint16_t* y) {
   const hn::ScalableTag<float> d;
   const hn::RebindToUnsigned<decltype(d)> du;
+  const size_t lanes = hn::Lanes(d);
   size_t i = 0;
-  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+#if HWY_TARGET != HWY_SCALAR
+  const hn::Repartition<uint16_t, decltype(d)> dh;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    const auto low = hn::BitCast(dh, BF16InHigh(d, hn::LoadU(d, x + i)));
+    const auto high = hn::BitCast(dh, BF16InHigh(d, hn::LoadU(d, x + i + lanes)));
+    hn::StoreU(hn::ConcatOdd(dh, high, low), dh, y + i);
+  }
+#endif
+  for (; i + lanes <= n; i += lanes) {
     StoreHalves(du, hn::ShiftRight<16>(BF16InHigh(d, hn::LoadU(d, x + i))), y + i);
   }
   for (; i < n; ++i) y[i] = F32ToBF16(x[i]);

@@ -50,7 +50,7 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> BF16InHigh(D d, hn::Vec<D> x) {
   const auto bits = hn::BitCast(du, x);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fffu)));
-  const auto nan = hn::Gt(hn::And(bits, hn::Set(du, 0x7fffffffu)), hn::Set(du, 0x7f800000u));
+  const auto nan = hn::RebindMask(du, hn::IsNaN(x));
   (void)d;
   return hn::IfThenElse(nan, hn::Or(bits, hn::Set(du, 0x400000u)), rounded);
 }

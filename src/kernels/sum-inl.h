@@ -25,6 +25,19 @@ HWY_INLINE hn::Vec<D> LoadUpTo(D d, const float* x, size_t begin, size_t n, floa
   return LoadPart(d, x + std::min(begin, n), n - std::min(begin, n), pad);
 }
 
+// The sum of all lanes: the upper half is added to the lower one, down to one lane.
+template <class D>
+HWY_INLINE float FoldInHalves(D d, hn::Vec<D> v) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(d) > 1) {
+    const hn::Half<D> half;
+    return FoldInHalves(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+#endif
+  (void)d;
+  return hn::GetLane(v);
+}
+
 // Folds rows of inputs: sum = f(d, sum, inputs...). `pad` stands for inputs beyond the end.
 template <class F, class... P>
 HWY_INLINE float SumOver(const F& f, float pad, size_t n, const P*... x) {
@@ -45,12 +58,11 @@ HWY_INLINE float SumOver(const F& f, float pad, size_t n, const P*... x) {
       sum[v] = f(d, sum[v], LoadUpTo(d, x, i + v * kLanes, n, pad)...);
     }
   }
-  HWY_ALIGN float sums[kSums];
-  for (size_t v = 0; v < kVectors; ++v) hn::Store(sum[v], d, sums + v * kLanes);
-  for (size_t width = kSums / 2; width > 0; width /= 2) {
-    for (size_t lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
+  HWY_UNROLL(8)
+  for (size_t count = kVectors / 2; count > 0; count /= 2) {
+    for (size_t v = 0; v < count; ++v) sum[v] = hn::Add(sum[v], sum[v + count]);
   }
-  return sums[0];
+  return FoldInHalves(d, sum[0]);
 }
 
 struct AddValue {
