@@ -41,34 +41,32 @@ Rwkv7::Layer Rwkv7::Bind(Binder& b, const Config& c, size_t layer) {
 }
 
 Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry) {
-  const auto [x_r, x_w, x_k, x_v, x_a, x_g] =
-      ShiftedLerps(p, x, ShiftOf::kTimeMix, l.x_r, l.x_w, l.x_k, l.x_v, l.x_a, l.x_g);
-  const auto biased = [&](Var y, const LowRank& m) {
-    return AddBias(p, Linear(p, y, m.second), m.bias);
-  };
+  const auto [x_r, x_w, x_k, x_v, x_a, x_g] = ShiftedLerps(
+      p, x, ShiftOf::kTimeMix, MixFor(l.x_r, l.receptance), MixFor(l.x_w, l.w.first),
+      MixFor(l.x_k, l.key), l.is_first ? MixFor(l.x_v, l.value) : MixFor(l.x_v, l.value, l.v.first),
+      MixFor(l.x_a, l.a.first), MixFor(l.x_g, l.g.first));
   const Var r = Linear(p, x_r, l.receptance);
-  const Var w = GooseDecay(p, biased(Tanh(p, Linear(p, x_w, l.w.first)), l.w));
+  const Var w = LinearGooseDecay(p, Tanh(p, Linear(p, x_w, l.w.first)), l.w.second, l.w.bias);
   const Var k = Linear(p, x_k, l.key);
   Var v = Linear(p, x_v, l.value);
-  const Var a = Sigmoid(p, biased(Linear(p, x_a, l.a.first), l.a));
+  const Var a = LinearSigmoid(p, Linear(p, x_a, l.a.first), l.a.second, l.a.bias);
   const Var g = Linear(p, Sigmoid(p, Linear(p, x_g, l.g.first)), l.g.second);
   if (l.is_first) {
     carry.v_first = v;
   } else {
-    const Var share = Sigmoid(p, biased(Linear(p, x_v, l.v.first), l.v));
+    const Var share = LinearSigmoid(p, Linear(p, x_v, l.v.first), l.v.second, l.v.bias);
     v = BetweenValues(p, v, carry.v_first, share);
   }
   const auto [key, remove, replace] = KeysOf(p, k, a, l.k_k, l.k_a, c.heads);
   const Var y = Wkv7(p, r, w, key, v, remove, replace, c.heads);
-  const Var o =
-      GatedOutput(p, {y, r, key, v, l.r_k, l.ln_x.gain, l.ln_x.bias, g}, c.heads, c.ln_x_eps);
+  const Var o = GatedOutput(p, {y, r, key, v, l.r_k, l.ln_x.gain, l.ln_x.bias, g}, c.heads,
+                            c.ln_x_eps, &l.output);
   return Linear(p, o, l.output);
 }
 
 Var Rwkv7::ChannelMix(Pass& p, const Layer& l, Var x) {
-  const auto [x_k] = ShiftedLerps(p, x, ShiftOf::kChannelMix, l.ffn_x_k);
-  const Var k = Linear(p, x_k, l.ffn_key);
-  return Linear(p, ReluSquared(p, k), l.ffn_value);
+  const auto [x_k] = ShiftedLerps(p, x, ShiftOf::kChannelMix, MixFor(l.ffn_x_k, l.ffn_key));
+  return Linear(p, LinearReluSquared(p, x_k, l.ffn_key, l.ffn_value), l.ffn_value);
 }
 
 static_assert(GenerationOfRwkv<Rwkv7>);

@@ -206,6 +206,4 @@ Var ReluSquared(Pass& p, Var x) { return MapInPlace(p, x, ReluSquaredRow, Slope:
 
 Var ExpNegExp(Pass& p, Var x) { return Map(p, x, ExpNegExpRow, Slope::kExpNegExp); }
 
-Var GooseDecay(Pass& p, Var x) { return Map(p, x, GooseDecayRow, Slope::kGooseDecay); }
-
 }  // namespace linnet

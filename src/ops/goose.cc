@@ -5,6 +5,7 @@
 #include "kernels/rows.h"
 #include "ops/back_rows.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 #include "ops/wkv_grad.h"
 
 namespace linnet {
@@ -102,19 +103,23 @@ GooseKeys KeysOf(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads) {
   return y;
 }
 
-Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps) {
+Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps,
+                const LinearParam* reader) {
   const size_t rows = in.y.rows(), cols = in.y.cols(), n = cols / heads;
   LINNET_CHECK(n <= kMaxHeadSize);
-  const Var out = p.New(rows, cols);
+  const Activation form = reader == nullptr ? Activation::kF32 : FormFor(p, {&reader, 1});
+  const Var out = p.NewFor(form, rows, cols);
   p.ForRows(rows, 8 * rows * cols, [&](size_t begin, size_t end) {
+    std::vector<float> near(form == Activation::kF32 ? 0 : cols);
     for (size_t t = begin; t < end; ++t) {
-      float* to = out.v.Row(t);
+      float* to = near.empty() ? out.v.Row(t) : near.data();
       NormRow(in.y.v.Row(t), cols, heads, in.gain.v.data, in.bias.v.data, eps, to);
       for (size_t at = 0; at < cols; at += n) {
         AddBonusTo(in.r.v.Row(t) + at, in.k.v.Row(t) + at, in.v.v.Row(t) + at, in.u.v.data + at, n,
                    to + at);
       }
       MulRow(to, in.gate.v.Row(t), cols, to);
+      if (!near.empty()) PutReady(out, t, to);
     }
   });
   p.OnBackward([&p, in, out, eps, n] {

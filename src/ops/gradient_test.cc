@@ -143,8 +143,8 @@ const Input kRowsIn{kRows, kCols}, kRow{1, kCols};
 
 TEST(OpGradient, MapsOfOneInput) {
   using Map = Var (*)(Pass&, Var);
-  for (const Map map : {Map{Neg}, Map{OneMinus}, Map{Sigmoid}, Map{Tanh}, Map{Silu}, Map{ExpNegExp},
-                        Map{GooseDecay}}) {
+  for (const Map map :
+       {Map{Neg}, Map{OneMinus}, Map{Sigmoid}, Map{Tanh}, Map{Silu}, Map{ExpNegExp}}) {
     Checker({kRowsIn}, [map](Pass& p, const auto& x) { return map(p, Copy(p, x[0])); }).Check();
   }
 }
@@ -153,6 +153,20 @@ TEST(OpGradient, ReluSquaredOnBothSidesOfItsKink) {
   for (const Input in : {Input{kRows, kCols, 0.1f, 1}, Input{kRows, kCols, -1, -0.1f}}) {
     Checker({in}, [](Pass& p, const auto& x) { return ReluSquared(p, Copy(p, x[0])); }).Check();
   }
+}
+
+TEST(OpGradient, MapsOfAProduct) {
+  Buffer panel(PackedBytes(DType::kF32, kCols, kCols));
+  std::vector<float> values(kCols * kCols);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = std::cos(static_cast<float>(i));
+  PackPanel(DType::kF32, values.data(), kCols, kCols, kCols, panel.data());
+  const LinearParam w{{DType::kF32, kCols, kCols, panel.data()}};
+  Checker({kRowsIn, kRow}, [&](Pass& p, const auto& x) {
+    return LinearSigmoid(p, x[0], w, x[1]);
+  }).Check();
+  Checker({kRowsIn, kRow}, [&](Pass& p, const auto& x) {
+    return LinearGooseDecay(p, x[0], w, x[1]);
+  }).Check();
 }
 
 TEST(OpGradient, MapsOfTwoInputs) {

@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "kernels/rows.h"
 #include "ops/ops.h"
 #include "ops/product.h"
@@ -55,15 +56,28 @@ void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
 
 }  // namespace
 
-Var Linear(Pass& p, Var x, const LinearParam& w) {
-  const Var y = p.New(x.rows(), w.w.rows);
+void LinearInto(Pass& p, Var x, const LinearParam& w, Var y, const Then& then) {
+  LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && w.deltas.empty()));
   const Arena::Mark mark = p.arena.mark();
-  const Activations prepared = Prepared(p, ActivationFor(w.w.dtype, p.exact), x.v);
-  Product(p, prepared, w.w, y.v);
+  const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
+  const bool at_once = then != nullptr && w.deltas.empty();
+  if (at_once) {
+    Product(p, prepared, w.w, y.v, then);
+  } else {
+    Product(p, prepared, w.w, y.v);
+  }
   // The gradient of a matrix reads the same rows again, the backward form permitting.
   if (p.tape == nullptr || w.g.empty()) p.arena.Rewind(mark);
   p.OnBackward([&p, &w, x, y, prepared] { LinearBackward(p, x, prepared, w, y); });
   for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
+  if (then == nullptr || at_once) return;
+  p.ForRows(y.rows(), 4 * y.rows() * y.cols(),
+            [&](size_t begin, size_t end) { then(y.v.Rows(begin, end - begin), begin, 0); });
+}
+
+Var Linear(Pass& p, Var x, const LinearParam& w) {
+  const Var y = p.New(x.rows(), w.w.rows);
+  LinearInto(p, x, w, y, nullptr);
   return y;
 }
 

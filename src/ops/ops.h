@@ -35,12 +35,23 @@ Var Columns(Var x, size_t begin, size_t count);
 // x + d * mu.
 Var Lerp(Pass& p, Var x, Var d, Var mu);
 
+// The weights [1, C] of a mix, and the matrices that alone will read the mix, if only products do:
+// it is made in the form they want, with no values to read otherwise.
+struct MixFor {
+  MixFor() = default;
+  template <class... W>
+  explicit MixFor(const Var& weights, const W&... w) : mu(weights), readers{&w...} {}
+  Var mu;
+  std::array<const LinearParam*, 2> readers{};  // null: anyone
+};
+
 // Lerp(x, Shift(x), mu) for several rows mu [1, C], in one sweep and with the same bits: the mixes
 // whose weights are parameters. `mixes` as many as `mu`, at most 6.
-void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const Var> mu, std::span<Var> mixes);
+void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const MixFor> mu,
+                      std::span<Var> mixes);
 template <class... Mu>
 std::array<Var, sizeof...(Mu)> ShiftedLerps(Pass& p, Var x, ShiftOf which, const Mu&... mu) {
-  const Var all[] = {mu...};
+  const MixFor all[] = {MixFor(mu)...};
   std::array<Var, sizeof...(Mu)> mixes;
   ShiftedLerpsInto(p, x, which, all, mixes);
   return mixes;
@@ -57,12 +68,18 @@ Var Mul(Pass& p, Var a, Var b);
 Var Neg(Pass& p, Var x);
 Var OneMinus(Pass& p, Var x);
 Var Silu(Pass& p, Var x);
-Var ExpNegExp(Pass& p, Var x);   // exp(-exp(x)): the decay of v5 and v6
-Var GooseDecay(Pass& p, Var x);  // exp(-e^(-1/2) sigmoid(x)): v7's, in (0.545, 1)
+Var ExpNegExp(Pass& p, Var x);  // exp(-exp(x)): the decay of v5 and v6
 // These overwrite x, which must be of no other use: memory is what a training pass waits for.
 Var Sigmoid(Pass& p, Var x);
 Var Tanh(Pass& p, Var x);
 Var ReluSquared(Pass& p, Var x);
+
+// Linear and what follows it, a block at a time while that is near.
+Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias);  // Sigmoid(AddBias(W x, bias))
+// exp(-e^(-1/2) sigmoid(AddBias(W x, bias))): v7's decay, in (0.545, 1).
+Var LinearGooseDecay(Pass& p, Var x, const LinearParam& w, Var bias);
+// ReluSquared(W x); only products with `reader` may read it.
+Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& reader);
 
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
 // then scales and shifts it. groups = 1 is LayerNorm.
@@ -83,11 +100,13 @@ struct GooseKeys {
   Var replace;  // kk a
 };
 GooseKeys KeysOf(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads);
-// AddBonus(Norm(y, heads, gain, bias, eps), r, k, v, u) gate; heads of at most 256.
+// AddBonus(Norm(y, heads, gain, bias, eps), r, k, v, u) gate; heads of at most 256. If only
+// `reader` will read it, it is made in the form that wants.
 struct GooseOutput {
   Var y, r, k, v, u, gain, bias, gate;
 };
-Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps);
+Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps,
+                const LinearParam* reader = nullptr);
 
 // v4: a softmax over the past with decay, in the log domain; state aa, bb, pp.
 // decay and u are [1, C]; a step multiplies the past by w = exp(-exp(decay)).

@@ -2,9 +2,22 @@
 
 namespace linnet {
 
-Var Pass::New(size_t rows, size_t cols) {
+Var Pass::New(size_t rows, size_t cols) { return NewFor(Activation::kF32, rows, cols); }
+
+Activations Pass::ReadyRows(Activation form, size_t rows, size_t cols) const {
+  // Rows an odd number of lines apart fall on all lines of a cache.
+  const size_t stride = ActivationBytes(form, cols) | 64;
+  return {form, arena.New<std::byte>(stride * rows), rows, stride};
+}
+
+Var Pass::NewFor(Activation form, size_t rows, size_t cols) {
   Var x;
-  x.v = {arena.New<float>(rows * cols), rows, cols, cols};
+  x.v = {nullptr, rows, cols, cols};
+  if (form == Activation::kF32) {
+    x.v.data = arena.New<float>(rows * cols);
+  } else {
+    x.ready = ReadyRows(form, rows, cols);
+  }
   if (tape != nullptr) {
     x.g = {arena.New<float>(rows * cols), rows, cols, cols};
     x.blank = arena.New<bool>(1);

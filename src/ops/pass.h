@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/thread_pool.h"
+#include "kernels/matmul.h"
 #include "tensor/mat.h"
 #include "tensor/weight.h"
 
@@ -23,6 +24,9 @@ namespace linnet {
 struct Var {
   Mat<float> v, g;
   bool* blank = nullptr;  // null: never
+  // The rows as the products that alone read them want them, if their op made them so; v may then
+  // have a shape and no values.
+  Activations ready{};
 
   size_t rows() const { return v.rows; }
   size_t cols() const { return v.cols; }
@@ -118,6 +122,10 @@ struct Pass {
 
   // [rows, cols], uninitialized; with a tape, a blank gradient beside it.
   Var New(size_t rows, size_t cols);
+  // Uninitialized rows in the form of a product.
+  Activations ReadyRows(Activation form, size_t rows, size_t cols) const;
+  // As New, for products alone: with ready rows instead of values unless their form is kF32.
+  Var NewFor(Activation form, size_t rows, size_t cols);
   float* Scratch(size_t floats) { return arena.New<float>(floats); }
 
   LayerState StateOf(const Segment& s) const { return layout.Layer(s.state, layer); }
@@ -129,7 +137,10 @@ struct Pass {
     if (work < kParallelFloats) {
       body(size_t{0}, rows);
     } else {
-      pool.ForRanges(rows, 1, body);
+      // More ranges than threads even out what else the machine is doing.
+      const size_t ranges = work < kManyFloats ? pool.threads() : 4 * pool.threads();
+      const size_t parts = std::min(rows, ranges);
+      pool.For(parts, [&](size_t i) { body(rows * i / parts, rows * (i + 1) / parts); });
     }
   }
   // The same over columns, in whole cache lines: for sums over rows.
@@ -147,7 +158,7 @@ struct Pass {
     if (tape != nullptr) tape->Push(std::forward<F>(vjp));
   }
 
-  static constexpr size_t kParallelFloats = 1 << 14;
+  static constexpr size_t kParallelFloats = 1 << 14, kManyFloats = 1 << 19;
 };
 
 }  // namespace linnet

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "kernels/ggml_tiles.h"
+#include "kernels/isa.h"
 #include "kernels/panel_product.h"
 #include "kernels/repack.h"
 #include "ops/tasks.h"
@@ -52,6 +54,35 @@ class Grid {
   size_t all_, panels_, rows_, blocks_, groups_;
 };
 
+// y = or += x W^T, block by block of rows. A y without values is `near` only.
+void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool add, Mat<float> y,
+                    const Then* then) {
+  const Grid grid(p, x, w);
+  const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
+  ForTasks(p, grid.tasks(), 2 * grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
+    const auto [begin, rows, panel_begin, panel_end] = grid.Task(task);
+    const Activations part{x.form, x.data + begin * x.stride, rows, x.stride};
+    auto* sums = reinterpret_cast<float*>(scratch);
+    auto* near = reinterpret_cast<float*>(scratch + grid.scratch_bytes());
+    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+      const std::byte* from = w.data + panel * panel_bytes;
+      const size_t output = panel * kPanelRows, count = std::min(kPanelRows, w.rows - output);
+      const auto to = y.data == nullptr ? Mat<float>{near, rows, count, kPanelRows}
+                                        : y.Rows(begin, rows).Columns(output, count);
+      PanelProduct(part, from, w.cols, {to, add, sums, from + panel_bytes});
+      if (then != nullptr) (*then)(to, begin, output);
+    }
+  });
+}
+
+// Whether rows are so many that they should stay near while panels pass, and not the other way
+// round: each core would read all rows for every few panels. Of longer rows too few fit into L2.
+bool IsBlocked(const Activations& x) {
+  constexpr size_t kManyRows = 96, kLongRow = 6 << 10;
+  return x.form == Activation::kBF16 && CurrentIsa() == Isa::kAmx && x.rows >= kManyRows &&
+         x.stride <= kLongRow + 64;
+}
+
 // Rows of blocks are decoded two by two, as pairs of inputs want them.
 void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, float* rows) {
   const size_t begin = panel * kPanelRows, end = std::min(w.rows, begin + kPanelRows);
@@ -68,16 +99,36 @@ void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, f
 Activations Prepared(const Pass& p, Activation form, Mat<const float> x) {
   Activations a{form, reinterpret_cast<const std::byte*>(x.data), x.rows, x.stride * sizeof(float)};
   if (form == Activation::kF32) return a;
-  // Rows an odd number of lines apart fall on all lines of a cache.
-  a.stride = ActivationBytes(form, x.cols) | 64;
-  auto* prepared = p.arena.New<std::byte>(a.stride * x.rows);
+  a = p.ReadyRows(form, x.rows, x.cols);
+  auto* to = const_cast<std::byte*>(a.data);
   p.ForRows(x.rows, x.rows * x.cols, [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; ++row) {
-      PrepareActivations(form, x.Rows(row, 1), prepared + row * a.stride);
+      PrepareActivations(form, x.Rows(row, 1), to + row * a.stride);
     }
   });
-  a.data = prepared;
   return a;
+}
+
+Activations RowsFor(const Pass& p, Activation form, const Var& x) {
+  if (x.ready.data == nullptr) return Prepared(p, form, x.v);
+  LINNET_CHECK(x.ready.form == form);
+  return x.ready;
+}
+
+Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers) {
+  const Activation form = ActivationFor(readers.front()->w.dtype, p.exact);
+  for (const LinearParam* w : readers) {
+    const bool backward = p.tape != nullptr && !w->g.empty();
+    const bool agrees = ActivationFor(w->w.dtype, p.exact) == form && w->deltas.empty() &&
+                        (!backward || BackwardForm(p, w->w.dtype) == form);
+    if (!agrees) return Activation::kF32;
+  }
+  return form;
+}
+
+void PutReady(const Var& y, size_t t, const float* values) {
+  PrepareActivations(y.ready.form, {values, 1, y.cols(), y.cols()},
+                     const_cast<std::byte*>(y.ready.data) + t * y.ready.stride);
 }
 
 Weight PanelsOf(const Weight& w, size_t begin, size_t end) {
@@ -104,6 +155,7 @@ void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* 
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
+  if (IsBlocked(x)) return BlockedProduct(p, x, w, false, y, nullptr);
   // Panels by twos: one row reads two at a time.
   const size_t panels = w.panels(), grain = panels >= 4 * p.pool.threads() ? 2 : 1;
   const size_t grains = (panels + grain - 1) / grain;
@@ -112,6 +164,16 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y)
     MatMul(w, x, grains * task / tasks * grain,
            std::min(panels, grains * (task + 1) / tasks * grain), y);
   });
+}
+
+void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then) {
+  if (IsBlocked(x)) return BlockedProduct(p, x, w, false, y, &then);
+  const Arena::Mark mark = p.arena.mark();
+  if (y.data == nullptr) y.data = p.arena.New<float>(y.rows * y.cols);
+  Product(p, x, w, y);
+  p.ForRows(y.rows, 4 * y.rows * y.cols,
+            [&](size_t begin, size_t end) { then(y.Rows(begin, end - begin), begin, 0); });
+  p.arena.Rewind(mark);
 }
 
 void Product(const Pass& p, Mat<const float> x, const Weight& w, Mat<float> y) {
@@ -142,19 +204,7 @@ Weight TransposedPanels(const Pass& p, Activation form, const Weight& w) {
 }
 
 void AddProduct(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
-  const Grid grid(p, x, w);
-  const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
-  ForTasks(p, grid.tasks(), grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
-    const auto [begin, rows, panel_begin, panel_end] = grid.Task(task);
-    const Activations part{x.form, x.data + begin * x.stride, rows, x.stride};
-    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
-      const std::byte* from = w.data + panel * panel_bytes;
-      const size_t output = panel * kPanelRows;
-      const auto to = y.Rows(begin, rows).Columns(output, std::min(kPanelRows, w.rows - output));
-      PanelProduct(part, from, w.cols,
-                   {to, true, reinterpret_cast<float*>(scratch), from + panel_bytes});
-    }
-  });
+  BlockedProduct(p, x, w, true, y, nullptr);
 }
 
 }  // namespace linnet

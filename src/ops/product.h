@@ -2,6 +2,7 @@
 #ifndef LINNET_OPS_PRODUCT_H_
 #define LINNET_OPS_PRODUCT_H_
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -13,8 +14,30 @@ namespace linnet {
 // Rows of x in the form a product reads: x itself for kF32, else a copy in the arena.
 Activations Prepared(const Pass& p, Activation form, Mat<const float> x);
 
+// The rows of x in that form: those it came with, or Prepared.
+Activations RowsFor(const Pass& p, Activation form, const Var& x);
+
+// The form in which a result may be made that is read by products with these matrices and by
+// nothing else: kF32 where they do not agree, or want its values for a gradient.
+Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers);
+
+// Writes row t of y, made for products (Pass::NewFor), from its values.
+void PutReady(const Var& y, size_t t, const float* values);
+
 // y = x W^T, overwriting y [x.rows, w.rows]; x is in a form that w's format supports.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
+
+// What becomes of a block of a product while it is near: then(block, row, column), on any thread.
+using Then = std::function<void(Mat<float> block, size_t row, size_t column)>;
+
+// The same, and `then` for blocks that cover y, of any rows and columns. y may have no values to
+// write to: then only `then` sees them.
+void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then);
+
+// Linear into y [x.rows, w.rows], a Var of the pass's, and `then`, which may be null: a map of
+// single values whose backward the caller records. Only in inference, and without adapters, may y
+// have no values.
+void LinearInto(Pass& p, Var x, const LinearParam& w, Var y, const Then& then);
 
 // Panels [begin, end) of a weight, as a weight.
 Weight PanelsOf(const Weight& w, size_t begin, size_t end);

@@ -6,6 +6,7 @@
 #include "kernels/rows.h"
 #include "ops/back_rows.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 
 namespace linnet {
 namespace {
@@ -23,17 +24,28 @@ struct Mixes {
 using ConstRows = std::array<const float*, kMaxMixes>;
 using Rows = std::array<float*, kMaxMixes>;
 
-// Rows [begin, end) of the pass.
+// Rows [begin, end) of the pass. Mixes for products go through one row each that stays near.
 void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin, size_t end) {
   ConstRows mu;
   Rows y;
-  for (size_t i = 0; i < m.count; ++i) mu[i] = m.mu[i].v.data;
+  const size_t C = x.cols();
+  const auto ready = [&](size_t i) { return m.y[i].ready.data != nullptr; };
+  std::vector<float> near;
+  for (size_t i = 0; i < m.count; ++i) {
+    mu[i] = m.mu[i].v.data;
+    if (ready(i)) near.resize(m.count * C);
+  }
   for (const Segment& s : p.segments) {
     const float* state = CarriedRow(p.StateOf(s), which).data();
     for (size_t t = std::max(begin, s.begin); t < std::min(end, s.begin + s.len); ++t) {
-      for (size_t i = 0; i < m.count; ++i) y[i] = m.y[i].v.Row(t);
+      for (size_t i = 0; i < m.count; ++i) {
+        y[i] = ready(i) ? near.data() + i * C : m.y[i].v.Row(t);
+      }
       const float* last = t == s.begin ? state : x.v.Row(t - 1);
-      MixRow(x.v.Row(t), last, mu.data(), m.count, x.cols(), y.data());
+      MixRow(x.v.Row(t), last, mu.data(), m.count, C, y.data());
+      for (size_t i = 0; i < m.count; ++i) {
+        if (ready(i)) PutReady(m.y[i], t, y[i]);
+      }
     }
   }
 }
@@ -97,14 +109,19 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
 
 }  // namespace
 
-void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const Var> mu,
+void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const MixFor> mu,
                       std::span<Var> mixes) {
   LINNET_CHECK(mu.size() <= kMaxMixes && mixes.size() == mu.size());
   const size_t C = x.cols();
   Mixes m{mu.size(), {}, {}};
   for (size_t i = 0; i < m.count; ++i) {
-    m.mu[i] = mu[i];
-    m.y[i] = mixes[i] = p.New(x.rows(), C);
+    m.mu[i] = mu[i].mu;
+    const auto& readers = mu[i].readers;
+    const auto count =
+        static_cast<size_t>(std::find(readers.begin(), readers.end(), nullptr) - readers.begin());
+    const Activation form =
+        count == 0 ? Activation::kF32 : FormFor(p, std::span(readers).first(count));
+    m.y[i] = mixes[i] = p.NewFor(form, x.rows(), C);
   }
   p.ForRows(x.rows(), (2 + m.count) * x.rows() * C,
             [&](size_t begin, size_t end) { MixBlock(p, x, which, m, begin, end); });
