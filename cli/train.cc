@@ -99,8 +99,8 @@ bool IsHead(const std::string& name) {
   return name.starts_with("head.") || name.starts_with("ln_out.");
 }
 
-TrainerOptions TrainerOptionsOf(const TrainFlags& o, const CommonOptions& common) {
-  TrainerOptions t;
+LearnerOptions LearnerOptionsOf(const TrainFlags& o, const CommonOptions& common) {
+  LearnerOptions t;
   t.packing = PackingOf(common);
   t.precision = o.precision == "f32" ? DType::kF32 : DType::kBF16;
   t.recompute = o.recompute;
@@ -237,15 +237,15 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
 
   const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
   if (adapter) TuneAdapter(o, *adapter, run);
-  Trainer trainer(std::move(checkpoint), config, TrainerOptionsOf(o, common), pool, world,
+  Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
   if (!o.resume && first) KeepOptions(command, out);
-  const Notes notes = newest ? LoadTraining(trainer, world, *newest) : Notes();
-  TrainProgress progress(common, o, trainer, world, data, run, sampling, samples->rows_per_epoch());
+  const Notes notes = newest ? LoadTraining(learner, world, *newest) : Notes();
+  TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   progress.Plan();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted, ValidationOn(o, common, tokenizer)};
-  const RunEnd end = RunTraining(trainer, *samples, world, run, events, notes);
+  const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
   if (end == RunEnd::kInterrupted) throw Interruption();
 }
@@ -356,7 +356,7 @@ void AddTrain(CLI::App& app) {
         Schedule schedule;
         ReadRates(o->flags, schedule);
         schedule.warmup = o->command->get_option("--warmup")->count() > 0 ? o->flags.warmup : 2;
-        RunTrace(o->common, o->flags.base, o->flags.trace, TrainerOptionsOf(o->flags, o->common),
+        RunTrace(o->common, o->flags.base, o->flags.trace, LearnerOptionsOf(o->flags, o->common),
                  schedule);
       });
   AddModelOptions(*o->command, o->flags);

@@ -10,10 +10,10 @@
 
 #include "cli/cli.h"
 #include "models/adapter.h"
+#include "train/learner.h"
 #include "train/new_adapter.h"
 #include "train/run.h"
 #include "train/schedule.h"
-#include "train/trainer.h"
 
 namespace linnet::cli {
 
@@ -34,7 +34,7 @@ struct TrainFlags {
 
 // Runs the steps of a trace (a list of batches) and prints what came of each; writes no files.
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
-              const TrainerOptions& options, Schedule schedule);
+              const LearnerOptions& options, Schedule schedule);
 
 // --tune lora|state, in train_adapters.cc: an adapter learns, and the base stays as it is.
 bool TunesAdapter(const TrainFlags& flags);

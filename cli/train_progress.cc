@@ -40,12 +40,12 @@ double GB(uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 
 }  // namespace
 
-TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flags, Trainer& trainer,
+TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flags, Learner& learner,
                              World& world, const TokenData& data, const RunOptions& run,
                              std::string sampling, uint64_t rows_per_epoch)
     : common_(common),
       flags_(flags),
-      trainer_(trainer),
+      learner_(learner),
       world_(world),
       data_(data),
       run_(run),
@@ -53,20 +53,20 @@ TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flag
       rows_per_epoch_(rows_per_epoch),
       terminal_(isatty(STDERR_FILENO) != 0),
       next_(Clock::now()) {
-  const ModelCost& cost = trainer.network().cost();
+  const ModelCost& cost = learner.network().cost();
   // Forward, and back to the inputs, through all; the gradients of those that learn.
   const auto macs = static_cast<double>(cost.layer_macs + cost.head_macs);
-  const auto learning = static_cast<double>(trainer.network().values().size());
+  const auto learning = static_cast<double>(learner.network().values().size());
   flops_per_token_ = 4.0 * macs + 2.0 * std::min(macs, learning);
 }
 
 void TrainProgress::Plan() {
-  const Network& network = trainer_.network();
+  const Network& network = learner_.network();
   const Config& c = network.config();
   const auto learning = static_cast<double>(network.values().size());
-  const auto [first_row, last_row] = trainer_.Share(run_.batch_rows);
-  const size_t share = last_row - first_row, rows = trainer_.RowsPerPass(share);
-  const uint64_t pass = trainer_.passes().Bytes(rows, flags_.ctx);
+  const auto [first_row, last_row] = learner_.Share(run_.batch_rows);
+  const size_t share = last_row - first_row, rows = learner_.RowsPerPass(share);
+  const uint64_t pass = learner_.passes().Bytes(rows, flags_.ctx);
   // Another gradient waits at each level at which passes are added.
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
@@ -87,7 +87,7 @@ void TrainProgress::Plan() {
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);
-  const double seconds = trainer_.passes().Seconds(flags_.ctx) * static_cast<double>(share);
+  const double seconds = learner_.passes().Seconds(flags_.ctx) * static_cast<double>(share);
   if (world_.rank() != 0) return;
   const std::string what =
       flags_.chunk == 0 ? fmt::format("{} rows", rows) : fmt::format("{} tokens", flags_.chunk);
@@ -102,8 +102,8 @@ void TrainProgress::Plan() {
              steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
              GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), what, GB(left));
   fmt::print(stderr, "time: about {} for {} steps on this machine\n",
-             Duration(seconds * (steps - static_cast<double>(trainer_.steps()))),
-             run_.schedule.steps - trainer_.steps());
+             Duration(seconds * (steps - static_cast<double>(learner_.steps()))),
+             run_.schedule.steps - learner_.steps());
 }
 
 std::string TrainProgress::Line(const StepMetrics& m) const {
@@ -153,11 +153,11 @@ void TrainProgress::End(RunEnd end) {
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
   fmt::print(stderr, "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how,
-             trainer_.steps(),
+             learner_.steps(),
              end == RunEnd::kInterrupted ? "go on with --resume"
                                          : "the result is " + (run_.out / run_.result).string());
   if (!common_.json) return;
-  nlohmann::ordered_json result = {{"steps", trainer_.steps()},
+  nlohmann::ordered_json result = {{"steps", learner_.steps()},
                                    {"tokens", last_.tokens},
                                    {"loss", last_.report.loss},
                                    {"finished", end != RunEnd::kInterrupted},

@@ -16,7 +16,7 @@ namespace linnet::cli {
 class TrainProgress {
  public:
   // Keeps references.
-  TrainProgress(const CommonOptions& common, const TrainFlags& flags, Trainer& trainer,
+  TrainProgress(const CommonOptions& common, const TrainFlags& flags, Learner& learner,
                 World& world, const TokenData& data, const RunOptions& run, std::string sampling,
                 uint64_t rows_per_epoch);
 
@@ -31,7 +31,7 @@ class TrainProgress {
 
   const CommonOptions& common_;
   const TrainFlags& flags_;
-  Trainer& trainer_;
+  Learner& learner_;
   World& world_;
   const TokenData& data_;
   const RunOptions& run_;

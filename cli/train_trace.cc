@@ -13,8 +13,8 @@
 #include "cli/train.h"
 #include "linnet/error.h"
 #include "models/detect.h"
+#include "train/learner.h"
 #include "train/schedule.h"
-#include "train/trainer.h"
 
 namespace linnet::cli {
 namespace {
@@ -70,24 +70,24 @@ std::map<std::string, double> SumsOfAll(const Network& network) {
 }  // namespace
 
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
-              const TrainerOptions& options, Schedule schedule) {
+              const LearnerOptions& options, Schedule schedule) {
   const Batches batches = ReadBatches(trace);
   Checkpoint checkpoint(base);
   const Config config = ConfigOf(checkpoint);
   ThreadPool pool(common.threads);
   World alone;
-  Trainer trainer(std::move(checkpoint), config, options, pool, alone);
+  Learner learner(std::move(checkpoint), config, options, pool, alone);
   schedule.steps = batches.size();
   nlohmann::ordered_json result;
   for (const auto& batch : batches) {
-    const double rate = schedule.LearningRate(trainer.steps());
+    const double rate = schedule.LearningRate(learner.steps());
     const auto rows = RowsOf(batch);
-    const StepReport report = trainer.Step(rows, rows.size(), rate);
+    const StepReport report = learner.Step(rows, rows.size(), rate);
     result["loss"].push_back(report.loss);
     result["lr"].push_back(rate);
     result["grad_norm"].push_back(report.grad_norm);
   }
-  for (const auto& [name, sum] : SumsOfAll(trainer.network())) result["sum_abs_after"][name] = sum;
+  for (const auto& [name, sum] : SumsOfAll(learner.network())) result["sum_abs_after"][name] = sum;
   Print(result.dump() + "\n");
 }
 

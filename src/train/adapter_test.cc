@@ -11,10 +11,10 @@
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/gradient.h"
+#include "train/learner.h"
 #include "train/new_adapter.h"
 #include "train/principal_factors.h"
 #include "train/test_adapters.h"
-#include "train/trainer.h"
 #include "train/training_file.h"
 
 namespace linnet {
@@ -201,17 +201,17 @@ TEST_P(AdapterTest, ANewOneChangesNothing) {
   EXPECT_LT(goldens::Error(after, before), 2e-6);
 }
 
-std::unique_ptr<Trainer> TrainerOf(const std::string& generation, const fs::path& adapter,
+std::unique_ptr<Learner> LearnerOf(const std::string& generation, const fs::path& adapter,
                                    ThreadPool& pool) {
   static World alone;
-  TrainerOptions options;
+  LearnerOptions options;
   options.learns = Adapter::Learns;
   options.packing.type = DType::kNF4;
   options.rows_per_pass = 2;
   Checkpoint checkpoint(Base(generation));
   const Config config = ConfigOf(checkpoint);
   const Adapter loaded(adapter, checkpoint);
-  return std::make_unique<Trainer>(std::move(checkpoint), config, options, pool, alone,
+  return std::make_unique<Learner>(std::move(checkpoint), config, options, pool, alone,
                                    std::span(&loaded, 1));
 }
 
@@ -221,7 +221,7 @@ TEST_P(AdapterTest, LearnsBesideNf4AndResumesBitForBit) {
   WriteAdapter(Base("7"), GetParam(), start);
   ThreadPool pool(2);
   const auto rows = Rows();
-  const auto whole = TrainerOf("7", start, pool);
+  const auto whole = LearnerOf("7", start, pool);
   const double first = whole->Step(rows, rows.size(), 5e-3).loss;
   for (int i = 0; i < 3; ++i) whole->Step(rows, rows.size(), 5e-3);
   SaveTraining(*whole, alone, half, {});
@@ -229,7 +229,7 @@ TEST_P(AdapterTest, LearnsBesideNf4AndResumesBitForBit) {
   for (int i = 0; i < 12; ++i) last = whole->Step(rows, rows.size(), 5e-3).loss;
   EXPECT_LT(last, 0.9 * first);
 
-  const auto resumed = TrainerOf("7", start, pool);
+  const auto resumed = LearnerOf("7", start, pool);
   LoadTraining(*resumed, alone, half);
   for (int i = 0; i < 12; ++i) resumed->Step(rows, rows.size(), 5e-3);
   const auto a = whole->network().values(), b = resumed->network().values();

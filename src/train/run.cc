@@ -106,9 +106,9 @@ T NoteOf(const Notes& notes, const char* key, T otherwise) {
 
 class Runner {
  public:
-  Runner(Trainer& trainer, const SampleSource& samples, World& world, const RunOptions& options,
+  Runner(Learner& learner, const SampleSource& samples, World& world, const RunOptions& options,
          const RunEvents& events, const Notes& notes)
-      : trainer_(trainer),
+      : learner_(learner),
         samples_(samples),
         world_(world),
         options_(options),
@@ -120,10 +120,10 @@ class Runner {
   RunEnd Run() {
     if (First()) RemoveUnfinished(options_.out);
     if (First())
-      metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", trainer_.steps());
+      metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", learner_.steps());
     const uint64_t steps = options_.schedule.steps;
-    uint64_t saved = trainer_.steps();
-    while (trainer_.steps() < steps) {
+    uint64_t saved = learner_.steps();
+    while (learner_.steps() < steps) {
       StepMetrics m = Step();
       const bool due = m.step % options_.every == 0 || m.step == steps;
       if (due) m.valid = Validate();
@@ -140,7 +140,7 @@ class Runner {
       if (interrupted) return RunEnd::kInterrupted;
       if (hopeless) return Finish(RunEnd::kNoBetter);
     }
-    if (saved < trainer_.steps()) Save();
+    if (saved < learner_.steps()) Save();
     return Finish(RunEnd::kDone);
   }
 
@@ -151,13 +151,13 @@ class Runner {
     const auto start = std::chrono::steady_clock::now();
     StepMetrics m;
     m.steps = options_.schedule.steps;
-    m.rate = options_.schedule.LearningRate(trainer_.steps());
-    const auto [first, last] = trainer_.Share(options_.batch_rows);
+    m.rate = options_.schedule.LearningRate(learner_.steps());
+    const auto [first, last] = learner_.Share(options_.batch_rows);
     rows_.resize(last - first);
-    const uint64_t base = trainer_.steps() * options_.batch_rows;
+    const uint64_t base = learner_.steps() * options_.batch_rows;
     for (size_t i = first; i < last; ++i) samples_.Read(base + i, rows_[i - first]);
-    m.report = trainer_.Step(rows_, options_.batch_rows, m.rate);
-    m.step = trainer_.steps();
+    m.report = learner_.Step(rows_, options_.batch_rows, m.rate);
+    m.step = learner_.steps();
     m.tokens = tokens_ += m.report.tokens;
     m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return m;
@@ -168,7 +168,7 @@ class Runner {
     std::optional<Validation> result;
     bool better = false;
     if (First()) {
-      result = events_.validate(trainer_.AsModel());
+      result = events_.validate(learner_.AsModel());
       better = result->bits_per_byte < best_;
       if (better) best_ = result->bits_per_byte;
       if (better) SaveResult("best.safetensors");
@@ -181,7 +181,7 @@ class Runner {
     Notes notes = {{"tokens", std::to_string(tokens_)},
                    {"since_best", std::to_string(since_best_)}};
     if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
-    SaveTraining(trainer_, world_, CheckpointPath(options_.out, trainer_.steps()), notes);
+    SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes);
     if (!First() || options_.keep == 0) return;
     const auto all = Checkpoints(options_.out);
     for (size_t i = 0; i + options_.keep < all.size(); ++i) {
@@ -197,11 +197,11 @@ class Runner {
 
   void SaveResult(const std::string& name) {
     const fs::path path = options_.out / name;
-    if (options_.save) return options_.save(trainer_.network(), path);
-    SaveModel(trainer_.network(), path, options_.model_type);
+    if (options_.save) return options_.save(learner_.network(), path);
+    SaveModel(learner_.network(), path, options_.model_type);
   }
 
-  Trainer& trainer_;
+  Learner& learner_;
   const SampleSource& samples_;
   World& world_;
   const RunOptions& options_;
@@ -221,9 +221,9 @@ std::optional<fs::path> NewestCheckpoint(const fs::path& run) {
   return CheckpointPath(run, steps.back());
 }
 
-RunEnd RunTraining(Trainer& trainer, const SampleSource& samples, World& world,
+RunEnd RunTraining(Learner& learner, const SampleSource& samples, World& world,
                    const RunOptions& options, const RunEvents& events, const Notes& notes) {
-  return Runner(trainer, samples, world, options, events, notes).Run();
+  return Runner(learner, samples, world, options, events, notes).Run();
 }
 
 }  // namespace linnet

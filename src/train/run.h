@@ -9,9 +9,9 @@
 #include <string>
 
 #include "linnet/model.h"
+#include "train/learner.h"
 #include "train/samples.h"
 #include "train/schedule.h"
-#include "train/trainer.h"
 #include "train/training_file.h"
 #include "train/world.h"
 
@@ -58,12 +58,12 @@ enum class RunEnd { kDone, kInterrupted, kNoBetter };
 // The newest checkpoint of a run, if it has one.
 std::optional<std::filesystem::path> NewestCheckpoint(const std::filesystem::path& run);
 
-// Goes on from trainer.steps() to the schedule's end. `notes` are what LoadTraining gave for the
+// Goes on from learner.steps() to the schedule's end. `notes` are what LoadTraining gave for the
 // checkpoint it goes on from; none for a new run. A run that is
 // stopped anywhere and goes on from its newest checkpoint ends with the same bytes. All ranks call
-// it; rank 0 writes and reports. Throws what Trainer::Step and the writers throw; what was saved
+// it; rank 0 writes and reports. Throws what Learner::Step and the writers throw; what was saved
 // before stays.
-RunEnd RunTraining(Trainer& trainer, const SampleSource& samples, World& world,
+RunEnd RunTraining(Learner& learner, const SampleSource& samples, World& world,
                    const RunOptions& options, const RunEvents& events, const Notes& notes);
 
 }  // namespace linnet

@@ -7,9 +7,9 @@
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/gradient.h"
+#include "train/learner.h"
 #include "train/new_adapter.h"
 #include "train/test_adapters.h"
-#include "train/trainer.h"
 #include "train/training_file.h"
 
 namespace linnet {
@@ -25,14 +25,14 @@ class StateTuningTest : public testing::TestWithParam<const char*> {
     WriteNewStates(Checkpoint(Base(GetParam())), start_);
   }
 
-  std::unique_ptr<Trainer> NewTrainer(TrainerOptions options, size_t threads) {
+  std::unique_ptr<Learner> NewLearner(LearnerOptions options, size_t threads) {
     static World alone;
     pools_.push_back(std::make_unique<ThreadPool>(threads));
     options.learns = Adapter::Learns;
     Checkpoint checkpoint(Base(GetParam()));
     const Config config = ConfigOf(checkpoint);
     const Adapter adapter(start_, checkpoint);
-    return std::make_unique<Trainer>(std::move(checkpoint), config, options, *pools_.back(), alone,
+    return std::make_unique<Learner>(std::move(checkpoint), config, options, *pools_.back(), alone,
                                      std::span(&adapter, 1));
   }
 
@@ -74,28 +74,28 @@ TEST_P(StateTuningTest, GradientIsTheSlope) {
   EXPECT_LT(best, 5e-3);
 }
 
-std::vector<float> After(Trainer& trainer, int steps) {
+std::vector<float> After(Learner& learner, int steps) {
   const auto rows = Rows();
-  for (int i = 0; i < steps; ++i) trainer.Step(rows, rows.size(), 0.05);
-  return {trainer.network().values().begin(), trainer.network().values().end()};
+  for (int i = 0; i < steps; ++i) learner.Step(rows, rows.size(), 0.05);
+  return {learner.network().values().begin(), learner.network().values().end()};
 }
 
 TEST_P(StateTuningTest, ThreadsPassesRecomputingAndResumingChangeNoBit) {
   static World alone;
   for (const DType precision : {DType::kF32, DType::kBF16}) {
-    TrainerOptions options;
+    LearnerOptions options;
     options.precision = precision;
-    const auto whole = NewTrainer(options, 1);
+    const auto whole = NewLearner(options, 1);
     const auto expected = After(*whole, 4);
     options.rows_per_pass = 1;
-    EXPECT_EQ(After(*NewTrainer(options, 3), 4), expected) << "row by row, on threads";
+    EXPECT_EQ(After(*NewLearner(options, 3), 4), expected) << "row by row, on threads";
     options.recompute = true;
     options.rows_per_pass = 2;
-    const auto half = NewTrainer(options, 2);
+    const auto half = NewLearner(options, 2);
     After(*half, 2);
     const fs::path saved = folder_ / "half.safetensors";
     SaveTraining(*half, alone, saved, {});
-    const auto resumed = NewTrainer(options, 1);
+    const auto resumed = NewLearner(options, 1);
     LoadTraining(*resumed, alone, saved);
     EXPECT_EQ(After(*resumed, 2), expected) << "recomputed, resumed";
   }
@@ -105,15 +105,15 @@ TEST_P(StateTuningTest, ThreadsPassesRecomputingAndResumingChangeNoBit) {
 // states that are carried on, from all that follow.
 TEST_P(StateTuningTest, GradientThroughChunksIsThatOfWholeRows) {
   Stir(start_);
-  TrainerOptions options;
+  LearnerOptions options;
   options.precision = DType::kF32;
   const auto gradient = [&](size_t chunk, size_t bptt) {
     options.chunk = chunk;
     options.bptt = bptt;
-    const auto trainer = NewTrainer(options, 2);
+    const auto learner = NewLearner(options, 2);
     const auto rows = Rows();
-    trainer->Step(rows, rows.size(), 1e-3);
-    const auto g = trainer->network().gradients();
+    learner->Step(rows, rows.size(), 1e-3);
+    const auto g = learner->network().gradients();
     return std::vector<float>(g.begin(), g.end());
   };
   const auto whole = gradient(0, 0);
@@ -149,15 +149,15 @@ double LossFrom(const Model& model, const State& start) {
 }
 
 TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
-  TrainerOptions options;
+  LearnerOptions options;
   options.precision = DType::kF32;
-  const auto trainer = NewTrainer(options, 2);
+  const auto learner = NewLearner(options, 2);
   const auto rows = Rows();
-  const double first = trainer->Step(rows, rows.size(), 0.05).loss;
-  for (int i = 0; i < 30; ++i) trainer->Step(rows, rows.size(), 0.05);
+  const double first = learner->Step(rows, rows.size(), 0.05).loss;
+  for (int i = 0; i < 30; ++i) learner->Step(rows, rows.size(), 0.05);
   const fs::path saved = folder_ / "state.pth";
-  SaveAdapter(trainer->network(), TensorFile::Open(start_), saved);
-  const double loss = trainer->Step(rows, rows.size(), 0.05).loss;
+  SaveAdapter(learner->network(), TensorFile::Open(start_), saved);
+  const double loss = learner->Step(rows, rows.size(), 0.05).loss;
   EXPECT_LT(loss, 0.9 * first);
 
   const Model model = Model::Open(Base(GetParam()));

@@ -74,14 +74,14 @@ void ReadParameter(const TensorFile& file, const Parameter& p) {
 
 }  // namespace
 
-void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
+void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
                   const Notes& notes) {
-  const Network& network = trainer.network();
+  const Network& network = learner.network();
   const bool first = world.rank() == 0;
   std::unique_ptr<TensorWriter> writer;
   if (first) {
     auto metadata = notes;
-    const Trainer::Memory& memory = trainer.memory();
+    const Learner::Memory& memory = learner.memory();
     metadata["kind"] = kTrainingKind;
     metadata["steps"] = std::to_string(memory.steps);
     metadata["updates"] = std::to_string(memory.updates);
@@ -98,12 +98,12 @@ void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& p
   const auto take = [&](std::span<const float> values) {
     writer->AppendFloats(SourceType::kF32, values);
   };
-  world.Gather(trainer.optimizer().first_moments(), trainer.parts(), take);
-  world.Gather(trainer.optimizer().second_moments(), trainer.parts(), take);
+  world.Gather(learner.optimizer().first_moments(), learner.parts(), take);
+  world.Gather(learner.optimizer().second_moments(), learner.parts(), take);
   if (first) writer->Finish();
 }
 
-Notes LoadTraining(Trainer& trainer, World& world, const std::filesystem::path& path) {
+Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& path) {
   const TensorFile file = TensorFile::Open(path);
   const auto kind = file.metadata().find("kind");
   if (kind == file.metadata().end() || kind->second != kTrainingKind) {
@@ -111,20 +111,20 @@ Notes LoadTraining(Trainer& trainer, World& world, const std::filesystem::path& 
         ErrorKind::kBadInput,
         path.string() + ": is no training checkpoint, expected one that `linnet train` wrote");
   }
-  Trainer::Memory memory{Number(file, "steps"), Number(file, "updates"), Norms(file)};
-  const Network& network = trainer.network();
+  Learner::Memory memory{Number(file, "steps"), Number(file, "updates"), Norms(file)};
+  const Network& network = learner.network();
   const TensorView& first = Find(file, kMoments[0], {network.values().size()});
   const TensorView& second = Find(file, kMoments[1], {network.values().size()});
   for (const Parameter& p : network.parameters()) Find(file, p.name, p.shape);
   for (const Parameter& p : network.parameters()) ReadParameter(file, p);
-  const size_t begin = trainer.parts()[world.rank()];
-  const size_t count = trainer.parts()[world.rank() + 1] - begin;
+  const size_t begin = learner.parts()[world.rank()];
+  const size_t count = learner.parts()[world.rank() + 1] - begin;
   const auto read = [&](const TensorView& t, std::span<float> to) {
     ReadRows(t.Slice(begin, count), 0, 1, to.data());
   };
-  read(first, trainer.optimizer().first_moments());
-  read(second, trainer.optimizer().second_moments());
-  trainer.Restore(std::move(memory));
+  read(first, learner.optimizer().first_moments());
+  read(second, learner.optimizer().second_moments());
+  learner.Restore(std::move(memory));
   return file.metadata();
 }
 

@@ -9,26 +9,26 @@
 #include <string>
 
 #include "io/tensor_file.h"
-#include "train/trainer.h"
+#include "train/learner.h"
 #include "train/world.h"
 
 namespace linnet {
 
-// What a run keeps in its checkpoints beside the trainer's own memory.
+// What a run keeps in its checkpoints beside the learner's own memory.
 using Notes = std::map<std::string, std::string>;
 
 inline constexpr char kTrainingKind[] = "linnet training";  // metadata "kind"
 
-// Saves all that learns as f32 under BlinkDL's names, the optimizer's moments and the trainer's
+// Saves all that learns as f32 under BlinkDL's names, the optimizer's moments and the learner's
 // memory; `notes` is kept as metadata beside them. Written whole or not at all, by rank 0; all
 // ranks call it. A run that learns everything can be opened as a model from this file. Throws
 // Error kIo.
-void SaveTraining(Trainer& trainer, World& world, const std::filesystem::path& path,
+void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
                   const Notes& notes);
 
-// The inverse, into a trainer of the same base and options, on any number of ranks; returns the
+// The inverse, into a learner of the same base and options, on any number of ranks; returns the
 // notes. Throws Error kIo or kBadInput if the file is broken or of another run.
-Notes LoadTraining(Trainer& trainer, World& world, const std::filesystem::path& path);
+Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& path);
 
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
 // names, .pth or safetensors by the ending; `type` of all tensors.

@@ -1,4 +1,4 @@
-#include "train/trainer.h"
+#include "train/learner.h"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ std::vector<size_t> PartsOf(size_t floats, size_t ranks) {
 
 }  // namespace
 
-Trainer::Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,
+Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
                  ThreadPool& pool, World& world, std::span<const Adapter> adapters)
     : options_(options), pool_(pool), world_(world) {
   BindOptions bind;
@@ -65,18 +65,18 @@ Trainer::Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptio
   optimizer_ = std::make_unique<AdamW>(*network_, parts_[rank], parts_[rank + 1], options.adam);
 }
 
-std::pair<size_t, size_t> Trainer::Share(size_t rows) const {
+std::pair<size_t, size_t> Learner::Share(size_t rows) const {
   return ShareOf(rows, world_.rank(), world_.size());
 }
 
-Model Trainer::AsModel() const { return ModelOf(network_); }
+Model Learner::AsModel() const { return ModelOf(network_); }
 
-void Trainer::Restore(Memory memory) {
+void Learner::Restore(Memory memory) {
   memory_ = std::move(memory);
   network_->Repack(pool_);
 }
 
-void Trainer::Check(std::span<const SampleRow> rows) const {
+void Learner::Check(std::span<const SampleRow> rows) const {
   const auto vocab = static_cast<int32_t>(network_->config().vocab);
   for (const SampleRow& row : rows) {
     for (const auto* ids : {&row.inputs, &row.targets}) {
@@ -92,7 +92,7 @@ void Trainer::Check(std::span<const SampleRow> rows) const {
   }
 }
 
-StepReport Trainer::Step(std::span<const SampleRow> rows, size_t batch_rows, double rate) {
+StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, double rate) {
   Check(rows);
   double own = 0;
   for (const SampleRow& row : rows) {
@@ -130,13 +130,13 @@ StepReport Trainer::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
   return report;
 }
 
-size_t Trainer::RowsPerPass(size_t rows) const {
+size_t Learner::RowsPerPass(size_t rows) const {
   const size_t limit = options_.rows_per_pass == 0 ? rows : options_.rows_per_pass;
   return std::min({rows, limit, passes_->most_rows()});
 }
 
 // Leaves the sum of the rows' gradients in the network; returns that of their losses.
-double Trainer::Accumulate(std::span<const SampleRow> rows, size_t first, double scale,
+double Learner::Accumulate(std::span<const SampleRow> rows, size_t first, double scale,
                            size_t depth) {
   const std::span<float> g = network_->gradients();
   if (rows.size() <= RowsPerPass(rows.size())) {
@@ -162,7 +162,7 @@ double Trainer::Accumulate(std::span<const SampleRow> rows, size_t first, double
   return left + right;
 }
 
-double Trainer::GradientNorm() {
+double Learner::GradientNorm() {
   const std::span<float> g = network_->gradients();
   const size_t rank = world_.rank();
   std::vector<double> blocks((g.size() + kAdamBlock - 1) / kAdamBlock);
@@ -177,7 +177,7 @@ double Trainer::GradientNorm() {
 }
 
 // What is wrong with the gradients, or nothing.
-std::string Trainer::Trouble(double norm) const {
+std::string Learner::Trouble(double norm) const {
   std::vector<double> past = memory_.norms;
   double usual = INFINITY;
   if (past.size() >= kUsualAtLeast) {

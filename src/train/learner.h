@@ -1,6 +1,6 @@
-// Trainer: a network, its optimizer, and one step of learning at a time.
-#ifndef LINNET_TRAIN_TRAINER_H_
-#define LINNET_TRAIN_TRAINER_H_
+// Learner: a network, its optimizer, and one step of learning at a time.
+#ifndef LINNET_TRAIN_LEARNER_H_
+#define LINNET_TRAIN_LEARNER_H_
 
 #include <cstdint>
 #include <functional>
@@ -22,7 +22,7 @@
 
 namespace linnet {
 
-struct TrainerOptions {
+struct LearnerOptions {
   DType precision = DType::kBF16;  // of products: kBF16, or kF32
   bool recompute = false;          // run layers again for their gradient instead of keeping them
   bool l2wrap = true;
@@ -49,11 +49,11 @@ struct StepReport {
 
 // One thread at a time. The result of a step depends on the rows and their order, and on chunk and
 // bptt, not on threads, rows_per_pass (which must halve the batch evenly) or ranks.
-class Trainer {
+class Learner {
  public:
   // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters,
-  // whose tensors may learn too. `pool` and `world` must outlive the trainer.
-  Trainer(Checkpoint checkpoint, const Config& config, const TrainerOptions& options,
+  // whose tensors may learn too. `pool` and `world` must outlive the learner.
+  Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
           ThreadPool& pool, World& world, std::span<const Adapter> adapters = {});
 
   // Rows of the batch that this rank runs: [first, last) of `rows`.
@@ -90,7 +90,7 @@ class Trainer {
   std::string Trouble(double norm) const;
   void Check(std::span<const SampleRow> rows) const;
 
-  TrainerOptions options_;
+  LearnerOptions options_;
   ThreadPool& pool_;
   World& world_;
   std::shared_ptr<Network> network_;
@@ -103,4 +103,4 @@ class Trainer {
 
 }  // namespace linnet
 
-#endif  // LINNET_TRAIN_TRAINER_H_
+#endif  // LINNET_TRAIN_LEARNER_H_

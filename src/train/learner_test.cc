@@ -1,5 +1,5 @@
 // Learning against the reference's own runs, and the laws of bits of a step.
-#include "train/trainer.h"
+#include "train/learner.h"
 
 #include <gtest/gtest.h>
 
@@ -28,12 +28,12 @@ std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
   return out;
 }
 
-std::unique_ptr<Trainer> NewTrainer(const std::string& model, const TrainerOptions& options,
+std::unique_ptr<Learner> NewLearner(const std::string& model, const LearnerOptions& options,
                                     ThreadPool& pool) {
   static World alone;
   Checkpoint checkpoint(Data(model));
   const Config config = ConfigOf(checkpoint);
-  return std::make_unique<Trainer>(std::move(checkpoint), config, options, pool, alone);
+  return std::make_unique<Learner>(std::move(checkpoint), config, options, pool, alone);
 }
 
 class TraceTest : public testing::TestWithParam<const char*> {
@@ -44,24 +44,24 @@ class TraceTest : public testing::TestWithParam<const char*> {
 };
 
 // training.md §1.8 to §1.11: a wrong epsilon, a missing ×2 or decay where none belongs all show.
-void ExpectTheReferences(const std::string& generation, const TrainerOptions& options) {
+void ExpectTheReferences(const std::string& generation, const LearnerOptions& options) {
   const std::string name = "golden/random-v" + generation;
   const auto golden = nlohmann::json::parse(std::ifstream(Data(name + ".train.json")));
   ThreadPool pool(2);
-  const auto trainer = NewTrainer(name + ".pth", options, pool);
+  const auto learner = NewLearner(name + ".pth", options, pool);
   const auto batches = golden["tokens"].get<std::vector<std::vector<std::vector<int32_t>>>>();
   const Schedule schedule{6e-4, 6e-5, 2, batches.size()};
   for (size_t step = 0; step < batches.size(); ++step) {
     const double rate = schedule.LearningRate(step);
     EXPECT_NEAR(rate, golden["lr"][step].get<double>(), 1e-15);
     const auto rows = RowsOf(batches[step]);
-    const StepReport report = trainer->Step(rows, rows.size(), rate);
+    const StepReport report = learner->Step(rows, rows.size(), rate);
     EXPECT_NEAR(report.loss, golden["loss"][step].get<double>(), 1e-5) << step;
     const double norm = golden["grad_norm"][step].get<double>();
     EXPECT_NEAR(report.grad_norm, norm, 1e-5 * norm) << step;
   }
   std::map<std::string, double> sums;
-  for (const Parameter& p : trainer->network().parameters()) {
+  for (const Parameter& p : learner->network().parameters()) {
     for (size_t i = 0; i < p.v.rows * p.v.cols; ++i) sums[p.name] += std::abs(double{p.v.data[i]});
   }
   for (const auto& [parameter, sum] : golden["sum_abs_after"].items()) {
@@ -97,12 +97,12 @@ std::vector<SampleRow> PackedRows(size_t count, size_t length) {
   return rows;
 }
 
-std::vector<float> After(const TrainerOptions& options, size_t threads, const std::string& model) {
+std::vector<float> After(const LearnerOptions& options, size_t threads, const std::string& model) {
   ThreadPool pool(threads);
-  const auto trainer = NewTrainer(model, options, pool);
+  const auto learner = NewLearner(model, options, pool);
   const auto rows = PackedRows(6, 40);
-  for (int step = 0; step < 2; ++step) trainer->Step(rows, rows.size(), 1e-3);
-  const auto values = trainer->network().values();
+  for (int step = 0; step < 2; ++step) learner->Step(rows, rows.size(), 1e-3);
+  const auto values = learner->network().values();
   return {values.begin(), values.end()};
 }
 
@@ -115,7 +115,7 @@ class StepBitsTest : public TraceTest {};
 TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
   const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
   for (const DType precision : {DType::kF32, DType::kBF16}) {
-    TrainerOptions options;
+    LearnerOptions options;
     options.precision = precision;
     options.dropout = 0.1f;
     const auto expected = After(options, 1, model);
@@ -135,7 +135,7 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
 TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
   const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
   for (const size_t bptt : {0, 1}) {
-    TrainerOptions options;
+    LearnerOptions options;
     options.dropout = 0.1f;
     options.chunk = 9;
     options.bptt = bptt;
@@ -153,29 +153,29 @@ TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
 INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 
-class TrainerTest : public TraceTest {};
+class LearnerTest : public TraceTest {};
 
-TEST_F(TrainerTest, WhatDoesNotLearnKeepsItsBits) {
+TEST_F(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   ThreadPool pool(1);
-  TrainerOptions options;
+  LearnerOptions options;
   options.learns = [](const std::string& name) { return name.starts_with("head."); };
-  const auto trainer = NewTrainer("golden/random-v7.pth", options, pool);
-  ASSERT_EQ(trainer->network().parameters().size(), 1u);
+  const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+  ASSERT_EQ(learner->network().parameters().size(), 1u);
   const auto rows = PackedRows(2, 20);
-  const double before = trainer->Step(rows, 2, 1e-2).loss;
-  for (int i = 0; i < 5; ++i) trainer->Step(rows, 2, 1e-2);
-  EXPECT_LT(trainer->Step(rows, 2, 1e-2).loss, before);
+  const double before = learner->Step(rows, 2, 1e-2).loss;
+  for (int i = 0; i < 5; ++i) learner->Step(rows, 2, 1e-2);
+  EXPECT_LT(learner->Step(rows, 2, 1e-2).loss, before);
 }
 
-TEST_F(TrainerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
+TEST_F(LearnerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
   ThreadPool pool(1);
-  const auto trainer = NewTrainer("golden/random-v7.pth", {}, pool);
-  const Parameter& p = trainer->network().parameters().back();
+  const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
+  const Parameter& p = learner->network().parameters().back();
   p.v.data[0] = NAN;
-  trainer->network().Repack(pool);
+  learner->network().Repack(pool);
   const auto rows = PackedRows(2, 20);
   try {
-    trainer->Step(rows, 2, 1e-3);
+    learner->Step(rows, 2, 1e-3);
     FAIL() << "a NaN passed";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("step 1"), std::string::npos) << e.what();
@@ -185,17 +185,17 @@ TEST_F(TrainerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
 
 // Where the loss nears zero gradients of all sizes come; clipping makes those above it harmless
 // only up to a point.
-TEST_F(TrainerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
+TEST_F(LearnerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
   ThreadPool pool(1);
   const auto step = [&](double usual, double clip, bool skip) {
-    TrainerOptions options;
+    LearnerOptions options;
     options.clip = clip;
     options.skip_spikes = skip;
-    const auto trainer = NewTrainer("golden/random-v7.pth", options, pool);
-    Trainer::Memory memory;
+    const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+    Learner::Memory memory;
     memory.norms.assign(40, usual);
-    trainer->Restore(memory);
-    return trainer->Step(PackedRows(1, 20), 1, 1e-3);
+    learner->Restore(memory);
+    return learner->Step(PackedRows(1, 20), 1, 1e-3);
   };
   const double norm = step(1e9, 1, false).grad_norm;
   EXPECT_THROW(step(norm / 30, norm / 2, false), Error);
@@ -207,12 +207,12 @@ TEST_F(TrainerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
   EXPECT_NE(skipped.trouble.find("usually"), std::string::npos) << skipped.trouble;
 }
 
-TEST_F(TrainerTest, IdsOutsideTheVocabularyAreRefused) {
+TEST_F(LearnerTest, IdsOutsideTheVocabularyAreRefused) {
   ThreadPool pool(1);
-  const auto trainer = NewTrainer("golden/random-v7.pth", {}, pool);
+  const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
   auto rows = PackedRows(1, 20);
   rows[0].targets[3] = 320;
-  EXPECT_THROW(trainer->Step(rows, 1, 1e-3), Error);
+  EXPECT_THROW(learner->Step(rows, 1, 1e-3), Error);
 }
 
 // The v7 schedule's numbers are held by the traces; here its ends.
