@@ -21,6 +21,7 @@
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/init.h"
+#include "train/new_model.h"
 #include "train/run.h"
 #include "train/training_file.h"
 
@@ -138,21 +139,6 @@ InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
   return sizes;
 }
 
-void WriteNewModel(const TrainFlags& o, size_t vocab, ThreadPool& pool, const fs::path& path) {
-  const auto parameters = NewParameters(NewConfig(SizesOf(o, vocab)));
-  std::vector<TensorSpec> specs;
-  specs.reserve(parameters.size());
-  for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
-  const auto writer = TensorWriter::Create(path, specs);
-  for (const NewParameter& p : parameters) {
-    ForValues(p, Filling::kReference, o.seed, pool, [&](std::span<const float> values) {
-      InterruptScope::Check();
-      writer->AppendFloats(SourceType::kF32, values);
-    });
-  }
-  writer->Finish();
-}
-
 // ---- The run ----
 
 std::function<Validation(const Model&)> ValidationOn(const TrainFlags& o,
@@ -212,7 +198,9 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
   fs::path base = o.base;
   if (base.empty()) {
     base = out / "init.safetensors";
-    if (first && !fs::exists(base)) WriteNewModel(o, tokenizer->size(), pool, base);
+    if (first && !fs::exists(base)) {
+      WriteNewModel(SizesOf(o, tokenizer->size()), o.seed, base, pool, InterruptScope::Check);
+    }
     world.FromFirst(0);  // the others wait for the file
   }
   Checkpoint checkpoint(base);

@@ -1,4 +1,4 @@
-// Config: what a checkpoint's tensors say of the model.
+// Config: what a checkpoint's tensors say of the model; InitSizes: what a new one is to be.
 #ifndef LINNET_CONFIG_H_
 #define LINNET_CONFIG_H_
 
@@ -26,6 +26,18 @@ struct Config {
   std::map<std::string, size_t> ranks;
   // Of the group norm after WKV. Training uses 1e-5 on values divided by 8.
   float ln_x_eps = 64e-5f;
+};
+
+// Which inner sizes the low-rank matrices of v7 get; v6 has one rule only.
+enum class RankRule : uint8_t { kReleased, kTrain };
+
+// A new model.
+struct InitSizes {
+  Generation generation = Generation::k7;
+  size_t layers = 0, width = 0;
+  size_t vocab = 65536, head_size = 64;
+  size_t ffn = 0;  // 0: the generation's own
+  RankRule ranks = RankRule::kReleased;
 };
 
 }  // namespace linnet

@@ -19,17 +19,6 @@ namespace linnet {
 // "4", "5.0", "5.1", "5.2", "6", "7".
 std::optional<Generation> ParseGeneration(std::string_view name);
 
-// Which inner sizes the low-rank matrices of v7 get; v6 has one rule only.
-enum class RankRule : uint8_t { kReleased, kTrain };
-
-struct InitSizes {
-  Generation generation = Generation::k7;
-  size_t layers = 0, width = 0;
-  size_t vocab = 65536, head_size = 64;
-  size_t ffn = 0;  // 0: the generation's own
-  RankRule ranks = RankRule::kReleased;
-};
-
 // The whole of a new model's sizes. Throws Error kBadInput naming the size that
 // does not fit.
 Config NewConfig(const InitSizes& sizes);

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "linnet/model.h"
+#include "linnet/trainer.h"
 #include "models/network.h"
 #include "train/adamw.h"
 #include "train/passes.h"
@@ -37,14 +38,6 @@ struct LearnerOptions {
   std::function<bool(const std::string& name)> learns{};
   Packing packing{};         // of what does not learn
   bool skip_spikes = false;  // go on without the update, instead of throwing
-};
-
-struct StepReport {
-  double loss = 0;  // mean cross entropy of the learnt tokens, before the update, without L2Wrap
-  double grad_norm = 0;   // before clipping
-  uint64_t tokens = 0;    // learnt
-  bool skipped = false;   // by skip_spikes
-  std::string trouble{};  // what was wrong then
 };
 
 // One thread at a time. The result of a step depends on the rows and their order, and on chunk and

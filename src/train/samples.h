@@ -5,18 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
+#include "linnet/trainer.h"
 #include "train/token_data.h"
 
 namespace linnet {
-
-// A row to learn from. `starts`: where documents, or parts of one, begin in it; the state is reset
-// there. The first is 0.
-struct SampleRow {
-  std::vector<int32_t> inputs, targets;  // [ctx]; a target of -1 is not learnt
-  std::vector<uint32_t> starts;
-};
 
 // Rows by number, the same ones on every machine; so a counter is all that a resumed run needs to
 // go on. Any number of threads may read at once. Keeps a reference to its TokenData.

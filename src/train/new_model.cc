@@ -1,0 +1,27 @@
+#include "train/new_model.h"
+
+#include <span>
+#include <vector>
+
+#include "io/tensor_writer.h"
+#include "models/init.h"
+
+namespace linnet {
+
+void WriteNewModel(const InitSizes& sizes, uint64_t seed, const std::filesystem::path& path,
+                   ThreadPool& pool, const std::function<void()>& check) {
+  const auto parameters = NewParameters(NewConfig(sizes));
+  std::vector<TensorSpec> specs;
+  specs.reserve(parameters.size());
+  for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
+  const auto writer = TensorWriter::Create(path, specs);
+  for (const NewParameter& p : parameters) {
+    ForValues(p, Filling::kReference, seed, pool, [&](std::span<const float> values) {
+      check();
+      writer->AppendFloats(SourceType::kF32, values);
+    });
+  }
+  writer->Finish();
+}
+
+}  // namespace linnet

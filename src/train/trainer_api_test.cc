@@ -1,0 +1,114 @@
+// The trainer of programs: it is the one of `linnet train`, and says what is wrong with a row.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "linnet/trainer.h"
+#include "train/test_adapters.h"
+
+namespace linnet {
+namespace {
+
+using test_adapters::Folder;
+
+std::vector<SampleRow> TwoRows() {
+  const auto rows = test_adapters::Rows();
+  return {rows[0], rows[1]};
+}
+
+std::vector<float> LogitsOf(const Model& model) {
+  Workspace workspace({.threads = 1, .exact = true});
+  State state = model.NewState();
+  std::vector<float> logits(model.config().vocab);
+  model.Forward(Turn{test_adapters::kTokens, &state, logits}, workspace);
+  return logits;
+}
+
+class TrainerTest : public testing::Test {
+ protected:
+  TrainerTest() : model_(folder_ / "model.safetensors") {
+    InitSizes sizes;
+    sizes.layers = 2;
+    sizes.width = 64;
+    sizes.vocab = 320;
+    WriteNewModel(sizes, 7, model_);
+  }
+
+  Folder folder_;
+  std::filesystem::path model_;
+};
+
+TEST_F(TrainerTest, LearnsAndLeavesAModelThatRuns) {
+  Trainer trainer = Trainer::Open(model_, {.threads = 2, .precision = DType::kF32});
+  const std::vector<SampleRow> rows = {RowOf(test_adapters::kTokens)};
+  const double first = trainer.Step(rows, 1e-2).loss;
+  StepReport last;
+  for (int i = 0; i < 30; ++i) last = trainer.Step(rows, 1e-2);
+  EXPECT_LT(last.loss, 0.2 * first);
+  EXPECT_EQ(last.tokens, test_adapters::kTokens.size() - 1);
+  EXPECT_EQ(trainer.steps(), 31u);
+  trainer.SaveModel(folder_ / "learnt.pth", DType::kF32);
+  EXPECT_EQ(LogitsOf(Model::Open(folder_ / "learnt.pth")), LogitsOf(trainer.AsModel()));
+  EXPECT_THROW(trainer.SaveModel(folder_ / "packed.pth", DType::kNF4), Error);
+}
+
+TEST_F(TrainerTest, RestoredGoesOnToTheSameBits) {
+  const TrainerOptions options{.dropout = 0.1f};
+  const auto step = [](Trainer& trainer, int times) {
+    for (int i = 0; i < times; ++i) trainer.Step(TwoRows(), 1e-3);
+  };
+  Trainer whole = Trainer::Open(model_, options);
+  step(whole, 4);
+  Trainer cut = Trainer::Open(model_, options);
+  step(cut, 2);
+  cut.Save(folder_ / "half.safetensors");
+  cut =
+      Trainer::Open(model_, {.threads = 1, .recompute = true, .rows_per_pass = 1, .dropout = 0.1f});
+  cut.Restore(folder_ / "half.safetensors");
+  EXPECT_EQ(cut.steps(), 2u);
+  step(cut, 2);
+  EXPECT_EQ(LogitsOf(cut.AsModel()), LogitsOf(whole.AsModel()));
+}
+
+TEST_F(TrainerTest, ChunksReachThroughTheWholeRow) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const auto norm = [](size_t chunk, size_t bptt) {
+    Trainer trainer = Trainer::Open(test_adapters::Base("7"),
+                                    {.precision = DType::kF32, .chunk = chunk, .bptt = bptt});
+    return trainer.Step(TwoRows(), 1e-3).grad_norm;
+  };
+  const double whole = norm(0, 0);
+  EXPECT_NEAR(norm(7, 0), whole, 1e-5 * whole);
+  EXPECT_GT(std::abs(norm(7, 1) - whole), 1e-4 * whole);
+}
+
+TEST_F(TrainerTest, WrongRowsAndOptionsAreRefused) {
+  Trainer trainer = Trainer::Open(model_);
+  const SampleRow good = RowOf(test_adapters::kTokens);
+  EXPECT_THROW(RowOf(std::span(test_adapters::kTokens).first(1)), Error);
+  EXPECT_THROW(trainer.Step({}, 1e-3), Error);
+  const auto refused = [&](auto spoil) {
+    SampleRow row = good;
+    spoil(row);
+    EXPECT_THROW(trainer.Step({&row, 1}, 1e-3), Error);
+  };
+  refused([](SampleRow& r) { r = {}; });
+  refused([](SampleRow& r) { r.targets.pop_back(); });
+  refused([](SampleRow& r) { r.starts.clear(); });
+  refused([](SampleRow& r) { r.starts = {1}; });
+  refused([](SampleRow& r) { r.starts = {0, 4, 4}; });
+  refused([](SampleRow& r) { r.starts = {0, 12}; });
+  refused([](SampleRow& r) { r.inputs[0] = 320; });
+  refused([](SampleRow& r) { r.inputs[0] = -1; });
+  EXPECT_EQ(trainer.steps(), 0u);
+  EXPECT_THROW(Trainer::Open(model_, {.precision = DType::kF16}), Error);
+  EXPECT_THROW(Trainer::Open(model_, {.dropout = 1}), Error);
+  EXPECT_THROW(Trainer::Open(folder_ / "none.pth"), Error);
+  TrainerOptions nothing;
+  nothing.learns = [](const std::string&) { return false; };
+  EXPECT_THROW(Trainer::Open(model_, nothing), Error);
+}
+
+}  // namespace
+}  // namespace linnet
