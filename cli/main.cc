@@ -27,8 +27,10 @@ int Fail(std::string_view message) {
 
 int Main(int argc, char** argv) {
   HandleInterrupts();
-  CLI::App app("Runs every generation of the RWKV language model straight from its checkpoint.",
-               "linnet");
+  CLI::App app(
+      "Runs, trains and measures RWKV language models of every generation, straight from their "
+      "checkpoints.",
+      "linnet");
   app.set_version_flag("--version", "linnet " LINNET_VERSION);
   app.require_subcommand(1);
   app.footer("`linnet COMMAND --help` shows its options and an example.");
