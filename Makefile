@@ -17,10 +17,10 @@ JOBS ?= $(shell nproc)
 # Set-up that is not Debian's: the World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat model test build bench microbench format lint install soak
+.PHONY: help chat model test build bench bench-training microbench format lint install soak
 
 help: ## this list (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE builds that World vocabulary in"
 
 chat: ## talk to the built-in model, or to MODEL=path (ARGS=… goes to linnet chat)
@@ -51,6 +51,10 @@ build: ## build/linnet, without tests
 bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or those rows of it
 	@$(MAKE) --no-print-directory build
 	@tools/bench-table --program build/linnet $(ROWS) $(ARGS)
+
+bench-training: ## ROWS=small: the table of training speeds, or those rows of it
+	@$(MAKE) --no-print-directory build
+	@tools/bench-training --program build/linnet $(ROWS) $(ARGS)
 
 microbench: ## build and run the benchmarks of single kernels
 	@tools/install-packages build bench

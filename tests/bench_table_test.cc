@@ -1,5 +1,5 @@
-// The table of speeds that `make bench` prints: a row for each choice, figures in every cell, no
-// model left behind.
+// The tables of speeds that `make bench` and `make bench-training` print: a row for each choice,
+// figures in every cell, no model left behind.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -57,6 +57,17 @@ TEST(BenchTable, NamesAWordThatNoRowHas) {
   const Outcome table = RunTable(scratch, {"v9"});
   EXPECT_EQ(table.exit_code, 1);
   EXPECT_NE(table.err.find("no row has 'v9'"), std::string::npos) << table.err;
+}
+
+TEST(BenchTraining, FillsTheRowThatIsNamed) {
+  const ScratchFolder scratch;
+  const Outcome table = RunProgram(
+      "tools/bench-training", {"tiny", "--program", LINNET_PROGRAM, "--scratch", scratch / "."});
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  const size_t row = table.out.find("| tiny | ");
+  ASSERT_NE(row, std::string::npos) << table.out;
+  EXPECT_GT(std::stod(table.out.substr(row + 9)), 0) << table.out;
+  EXPECT_TRUE(std::filesystem::is_empty(scratch / "."));
 }
 
 }  // namespace
