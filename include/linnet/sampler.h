@@ -3,6 +3,7 @@
 #define LINNET_SAMPLER_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -81,13 +82,18 @@ class Sampler {
  private:
   int32_t Draw(std::span<const float> logits);
   void ApplyPenalties(std::span<float> logits) const;
+  float& CountOf(int32_t token);
   double Uniform();
 
   SamplerOptions options_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::array<uint64_t, 4> random_;
-  float surprise_limit_ = 0;                 // Mirostat's mu, bits
-  std::unordered_map<int32_t, float> seen_;  // occurrences, or the scalar of kAi00
+  float surprise_limit_ = 0;  // Mirostat's mu, bits
+  // Tokens in the order they were first seen: occurrences, or the scalar of kAi00. A token decays
+  // them all, so they stand in a row.
+  std::vector<int32_t> seen_;
+  std::vector<float> counts_;
+  std::unordered_map<int32_t, size_t> place_;  // in those two
 };
 
 // Finds stop strings in a text that comes in parts. Holds back only what may

@@ -5,97 +5,142 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
+
+#include "kernels/odds.h"
+#include "kernels/rows.h"
 
 namespace linnet {
 namespace {
 
-constexpr float kNone = -std::numeric_limits<float>::infinity();
-constexpr size_t kLanes = 16;  // enough for every vector width; fixes the order of sums
+// Shares of a whole by key, the largest keys first.
+class Histogram {
+ public:
+  static constexpr uint32_t kBits = 8;
 
-// Without a branch, and its end a mask, so that loops of it become vector code.
-inline float ExpOrZero(float x) {
-  // x = n ln 2 + r, |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to a whole number,
-  // which stays in the low bits; ln 2 in two parts keeps r exact.
-  constexpr float kRound = 12582912.0f;
-  const float shifted = x * 1.44269504f + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  // e^r = 1 + r + r^2 p(r), minimax (Cephes expf).
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  const float y = p * r * r + r + 1.0f;
-  const uint32_t bits = std::bit_cast<uint32_t>(y) + (std::bit_cast<uint32_t>(shifted) << 23);
-  const uint32_t mask = 0u - static_cast<uint32_t>(x >= -87.0f);  // 0 for NaN too
-  return std::bit_cast<float>(bits & mask);
+  void Clear() { sums_.fill(0); }
+  // Four sums of a key take turns, so that none waits for the one before it. `i` counts the
+  // masses.
+  void Add(size_t i, uint32_t bucket, float mass) {
+    sums_[i % 4 << kBits | bucket] += static_cast<double>(mass);
+  }
+  double Sum(uint32_t bucket) const {
+    double sum = 0;
+    for (size_t copy = 0; copy < 4; ++copy) sum += sums_[copy << kBits | bucket];
+    return sum;
+  }
+
+ private:
+  std::array<double, 8 << kBits> sums_;
+};
+
+struct KeyRange {
+  uint32_t low, high;
+
+  // So many low bits that keys differ by less than a bucket more.
+  uint32_t shift() const {
+    const auto bits = static_cast<uint32_t>(std::bit_width(high - low));
+    return bits > Histogram::kBits ? bits - Histogram::kBits : 0;
+  }
+};
+
+// The bucket at which `target` is reached, from above; `above` grows by what lies higher. If none
+// is: the lowest with anything in it and false.
+bool Reach(const Histogram& sums, uint32_t highest, double target, double& above,
+           uint32_t& bucket) {
+  double higher = above;
+  for (uint32_t b = highest + 1; b-- > 0;) {
+    const double sum = sums.Sum(b);
+    if (sum == 0) continue;
+    bucket = b;
+    above = higher;
+    higher += sum;
+    if (higher >= target) return true;
+  }
+  return false;
 }
+
+struct Item {
+  uint32_t key;
+  float mass;
+};
+
+// Behind a call, since the address of what is a thread's own is looked up at every use.
+struct Selection {
+  Histogram sums;
+  std::vector<Item> items;
+
+  [[gnu::noinline]] static Selection& OfThisThread() {
+    thread_local Selection selection;
+    return selection;
+  }
+};
 
 // The largest key such that all of it and above weigh at least `target`; 0 if
-// all together do not. `above` becomes the weight of those above it. Radix
-// selection, 11 bits at a time: linear, with no sort, whatever the values.
+// all together do not; all keys lie in the range. `above` becomes the weight of those above it.
+// Radix selection, 8 bits at a time: linear, with no sort, whatever the values.
 template <class KeyOf, class MassOf>
-uint32_t SelectKey(std::span<const Candidate> all, const KeyOf& key_of, const MassOf& mass_of,
+uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf mass_of,
                    double target, double& above) {
-  struct Item {
-    uint32_t key;
-    float mass;
-  };
-  thread_local std::vector<Item> items;
-  thread_local std::array<double, 2048> sums;
-  items.resize(all.size());
-  for (size_t i = 0; i < all.size(); ++i) items[i] = {key_of(all[i]), mass_of(all[i])};
+  auto& [sums, items] = Selection::OfThisThread();
   above = 0;
-  uint32_t prefix = 0;
-  for (const uint32_t shift : {21u, 10u, 0u}) {
-    const uint32_t mask = shift == 0 ? 1023 : 2047;
-    sums.fill(0);
-    for (const Item& item : items) sums[item.key >> shift & mask] += static_cast<double>(item.mass);
-    uint32_t chosen = 0, lowest = 0;
-    bool found = false;
-    for (uint32_t bucket = mask + 1; bucket-- > 0 && !found;) {
-      if (sums[bucket] == 0) continue;
-      lowest = bucket;
-      if (above + sums[bucket] >= target) {
-        chosen = bucket;
-        found = true;
-      } else {
-        above += sums[bucket];
+  uint32_t shift = range.shift(), bucket = 0;
+  sums.Clear();
+  for (size_t i = 0; i < size; ++i) sums.Add(i, (key_of(i) - range.low) >> shift, mass_of(i));
+  if (!Reach(sums, (range.high - range.low) >> shift, target, above, bucket)) return 0;
+  items.clear();
+  while (shift > 0) {
+    const uint32_t low = range.low + (bucket << shift), width = 1u << shift;
+    if (items.empty()) {
+      for (size_t i = 0; i < size; ++i) {
+        if (key_of(i) - low < width) items.push_back({key_of(i), mass_of(i)});
       }
+    } else {
+      std::erase_if(items, [&](const Item& item) { return item.key - low >= width; });
     }
-    if (!found) {
-      if (shift == 21) return 0;
-      // The level before saw the target reached; only rounding says otherwise.
-      chosen = lowest;
-      above -= sums[lowest];
+    range = {low, std::min(range.high, low + (width - 1))};
+    shift = range.shift();
+    sums.Clear();
+    for (size_t i = 0; i < items.size(); ++i) {
+      sums.Add(i, (items[i].key - low) >> shift, items[i].mass);
     }
-    prefix |= chosen << shift;
-    std::erase_if(items, [&](const Item& item) { return (item.key >> shift & mask) != chosen; });
+    // The level before saw the target reached; only rounding says otherwise.
+    Reach(sums, (range.high - low) >> shift, target, above, bucket);
   }
-  return prefix;
+  return range.low + bucket;
 }
 
-uint32_t WeightKey(const Candidate& c) { return std::bit_cast<uint32_t>(c.weight); }
+uint32_t KeyOf(float weight) { return std::bit_cast<uint32_t>(weight); }
+
+KeyRange WeightKeys(const Candidates& c) {
+  const auto [least, most] = ExtremesOf(c.weight.data(), c.size);
+  return {KeyOf(least), KeyOf(most)};
+}
+
+// Of those whose index `stays`.
+template <class Stays>
+void Keep(const Stays& stays, Candidates& left) {
+  size_t kept = 0;
+  for (size_t i = 0; i < left.size; ++i) {
+    const bool stay = stays(i);
+    left.id[kept] = left.id[i];
+    left.weight[kept] = left.weight[i];
+    left.logit[kept] = left.logit[i];
+    kept += stay ? 1 : 0;
+  }
+  left.size = kept;
+}
+
+void CutBelow(float least, Candidates& left) {
+  left.size =
+      KeepAtLeast(least, left.size, {left.id.data(), left.weight.data(), left.logit.data()});
+}
 
 }  // namespace
 
-float NegativeExp(float x) { return ExpOrZero(x); }
-
 float Largest(std::span<const float> logits) {
-  std::array<float, kLanes> lanes;
-  lanes.fill(kNone);
-  size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      const float x = logits[i + lane];
-      lanes[lane] = x > lanes[lane] ? x : lanes[lane];
-    }
-  }
-  float largest = kNone;
-  for (; i < logits.size(); ++i) largest = logits[i] > largest ? logits[i] : largest;
-  return std::max(largest, *std::max_element(lanes.begin(), lanes.end()));
+  if (logits.empty()) return -std::numeric_limits<float>::infinity();
+  return MaxRow(logits.data(), logits.size());
 }
 
 int32_t ArgMax(std::span<const float> logits) {
@@ -104,85 +149,68 @@ int32_t ArgMax(std::span<const float> logits) {
 }
 
 double Weigh(std::span<const float> logits, float largest, float temperature, double floor,
-             std::vector<Candidate>& left) {
-  thread_local std::vector<float> scaled_buffer, weight_buffer;
-  const size_t count = logits.size(), padded = (count + kLanes - 1) / kLanes * kLanes;
-  scaled_buffer.resize(padded);
-  weight_buffer.resize(padded);
-  const float* in = logits.data();
-  float* __restrict scaled = scaled_buffer.data();
-  float* __restrict weights = weight_buffer.data();
-  for (size_t i = 0; i < count; ++i) scaled[i] = (in[i] - largest) / temperature;
-  std::fill(scaled + count, scaled + padded, kNone);
-  for (size_t i = 0; i < padded; ++i) weights[i] = ExpOrZero(scaled[i]);
-  std::array<double, kLanes> sums = {};
-  for (size_t i = 0; i < padded; i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      sums[lane] += static_cast<double>(weights[i + lane]);
-    }
+             Candidates& left) {
+  const size_t count = logits.size();
+  if (left.id.size() < count) {
+    left.id.resize(count);
+    left.weight.resize(count);
+    left.logit.resize(count);
   }
-  double sum = 0;
-  for (const double x : sums) sum += x;
+  BelowTopRow(logits.data(), count, largest, temperature, left.logit.data());
+  NegativeExpRow(left.logit.data(), count, left.weight.data());
+  std::iota(left.id.begin(), left.id.begin() + static_cast<ptrdiff_t>(count), 0);
+  left.size = count;
+  const double sum = SumInDouble(left.weight.data(), count);
   // A weight of 0 has no chance; the heaviest, 1, always stays.
-  const auto least =
-      static_cast<float>(std::clamp(floor * sum, double{std::numeric_limits<float>::min()}, 1.0));
-  uint32_t kept = 0;
-  for (size_t i = 0; i < count; ++i) kept += weights[i] >= least ? 1 : 0;
-  left.resize(kept + size_t{1});
-  kept = 0;
-  for (size_t i = 0; i < count; ++i) {  // no branch: which stay is not predictable
-    left[kept] = {static_cast<int32_t>(i), weights[i], scaled[i]};
-    kept += weights[i] >= least ? 1 : 0;
-  }
-  left.pop_back();
+  const double least = std::clamp(floor * sum, double{std::numeric_limits<float>::min()}, 1.0);
+  CutBelow(static_cast<float>(least), left);
   return sum;
 }
 
-void CutMass(double mass, std::vector<Candidate>& left) {
+void CutMass(double mass, Candidates& left) {
   double above = 0;
   const uint32_t key = SelectKey(
-      left, WeightKey, [](const Candidate& c) { return c.weight; }, mass, above);
-  std::erase_if(left, [&](const Candidate& c) { return WeightKey(c) < key; });
+      left.size, WeightKeys(left), [w = left.weight.data()](size_t i) { return KeyOf(w[i]); },
+      [w = left.weight.data()](size_t i) { return w[i]; }, mass, above);
+  CutBelow(std::bit_cast<float>(key), left);
 }
 
-void CutCount(size_t count, std::vector<Candidate>& left) {
-  if (left.size() <= count) return;
+void CutCount(size_t count, Candidates& left) {
+  if (left.size <= count) return;
   double above = 0;
   const uint32_t key = SelectKey(
-      left, WeightKey, [](const Candidate&) { return 1.0f; }, static_cast<double>(count), above);
+      left.size, WeightKeys(left), [w = left.weight.data()](size_t i) { return KeyOf(w[i]); },
+      [](size_t) { return 1.0f; }, static_cast<double>(count), above);
   size_t ties = count - static_cast<size_t>(above);
-  std::erase_if(left, [&](const Candidate& c) {
-    if (WeightKey(c) != key) return WeightKey(c) < key;
-    return ties == 0 || ties-- == 0;
-  });
+  CutBelow(std::bit_cast<float>(key), left);
+  Keep([&](size_t i) { return KeyOf(left.weight[i]) != key || (ties > 0 && ties-- > 0); }, left);
 }
 
-void CutShare(float floor, std::vector<Candidate>& left) {
-  float largest = 0;
-  for (const Candidate& c : left) largest = std::max(largest, c.weight);
-  std::erase_if(left, [&](const Candidate& c) { return c.weight < floor * largest; });
+void CutShare(float floor, Candidates& left) {
+  CutBelow(floor * MaxRow(left.weight.data(), left.size), left);
 }
 
-void CutTypical(double mass, std::vector<Candidate>& left) {
+void CutTypical(double mass, Candidates& left) {
   // With p = e^x / Z: -ln p - H = (ln Z - x) - (ln Z - E x) = E x - x.
   double sum = 0, mean = 0;
-  for (const Candidate& c : left) {
-    sum += static_cast<double>(c.weight);
-    mean += static_cast<double>(c.weight) * static_cast<double>(c.logit);
+  for (size_t i = 0; i < left.size; ++i) {
+    sum += static_cast<double>(left.weight[i]);
+    mean += static_cast<double>(left.weight[i]) * static_cast<double>(left.logit[i]);
   }
   mean /= sum;
-  const auto nearness = [&](const Candidate& c) {
-    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(c.logit)));
+  const auto nearness = [mean, logit = left.logit.data()](size_t i) {
+    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(logit[i])));
     return ~std::bit_cast<uint32_t>(distance);  // the nearest has the largest key
   };
   double above = 0;
   const uint32_t key = SelectKey(
-      left, nearness, [](const Candidate& c) { return c.weight; }, mass * sum, above);
-  std::erase_if(left, [&](const Candidate& c) { return nearness(c) < key; });
+      left.size, {0, ~0u}, nearness, [w = left.weight.data()](size_t i) { return w[i]; },
+      mass * sum, above);
+  Keep([&](size_t i) { return nearness(i) >= key; }, left);
 }
 
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
-                  std::vector<Candidate>& left) {
+                  Candidates& left) {
   const bool temperature_first = options.order == SamplingOrder::kOpenAI;
   const bool top_p = options.top_p > 0 && options.top_p < 1;
   // Whatever sums to 1 - p beyond the last that top-p keeps is spread over fewer
@@ -199,8 +227,32 @@ void Distribution(const SamplerOptions& options, std::span<const float> logits, 
     CutTypical(static_cast<double>(options.typical), left);
   }
   if (!temperature_first && options.temperature != 1.0f) {
-    for (Candidate& c : left) c.weight = ExpOrZero(c.logit / options.temperature);
+    BelowTopRow(left.logit.data(), left.size, 0, options.temperature, left.weight.data());
+    NegativeExpRow(left.weight.data(), left.size, left.weight.data());
   }
+}
+
+Drawn DrawAt(double share, const Candidates& from) {
+  constexpr size_t kBlock = 256;  // summed side by side; only one is gone through
+  thread_local std::vector<double> sums;
+  sums.clear();
+  for (size_t at = 0; at < from.size; at += kBlock) {
+    sums.push_back(SumInDouble(from.weight.data() + at, std::min(kBlock, from.size - at)));
+  }
+  const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
+  double rest = share * sum;
+  for (size_t block = 0; block < sums.size(); ++block) {
+    if (rest >= sums[block]) {
+      rest -= sums[block];
+      continue;
+    }
+    const size_t end = std::min((block + 1) * kBlock, from.size);
+    for (size_t i = block * kBlock; i < end; ++i) {
+      rest -= static_cast<double>(from.weight[i]);
+      if (rest < 0) return {i, sum};
+    }
+  }
+  return {from.size - 1, sum};  // where rounding leads past the end
 }
 
 }  // namespace linnet

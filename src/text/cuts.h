@@ -2,6 +2,7 @@
 #ifndef LINNET_TEXT_CUTS_H_
 #define LINNET_TEXT_CUTS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,15 +11,13 @@
 
 namespace linnet {
 
-struct Candidate {
-  int32_t id;
-  float weight;  // a share of the sum of all weights; the likeliest token's is 1 at first
-  float logit;   // how far below the largest, at the temperature of the cuts: 0 or less
+// Tokens side by side, ids ascending: the first `size` of each row.
+struct Candidates {
+  std::vector<int32_t> id;
+  std::vector<float> weight;  // a share of all weights; the likeliest token's is 1 at first
+  std::vector<float> logit;   // how far below the largest, at the temperature of the cuts
+  size_t size = 0;
 };
-
-// e^x for x <= 0 within 2e-7 of its value, 0 for x < -87 and NaN; the same bits
-// on every machine.
-float NegativeExp(float x);
 
 // The largest logit; -infinity if there is none. NaN does not count.
 float Largest(std::span<const float> logits);
@@ -29,23 +28,30 @@ int32_t ArgMax(std::span<const float> logits);
 // ascending, after division by `temperature`. `largest` is Largest(logits),
 // finite. Returns the sum of all weights, cut or not.
 double Weigh(std::span<const float> logits, float largest, float temperature, double floor,
-             std::vector<Candidate>& left);
+             Candidates& left);
 
 // Each keeps the order of ids and at least one candidate.
 // The fewest heaviest whose weights reach `mass`; ties of the last stay.
-void CutMass(double mass, std::vector<Candidate>& left);
+void CutMass(double mass, Candidates& left);
 // The heaviest `count`; of ties the lowest ids.
-void CutCount(size_t count, std::vector<Candidate>& left);
+void CutCount(size_t count, Candidates& left);
 // Those of at least `floor` times the largest weight.
-void CutShare(float floor, std::vector<Candidate>& left);
+void CutShare(float floor, Candidates& left);
 // Locally typical sampling (Meister et al., 2022): the fewest whose information
 // content is nearest the entropy and whose share reaches `mass`; ties stay.
-void CutTypical(double mass, std::vector<Candidate>& left);
+void CutTypical(double mass, Candidates& left);
 
 // The distribution that options other than penalties and bias make of logits
 // [V], with the temperature applied, not 0, and no mirostat.
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
-                  std::vector<Candidate>& left);
+                  Candidates& left);
+
+struct Drawn {
+  size_t at;   // among the candidates
+  double sum;  // of all weights
+};
+// The candidate over which `share`, in [0, 1), of the weights comes to lie.
+Drawn DrawAt(double share, const Candidates& from);
 
 }  // namespace linnet
 

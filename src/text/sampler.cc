@@ -73,6 +73,8 @@ Sampler::Sampler(const SamplerOptions& options, std::shared_ptr<const Tokenizer>
 
 void Sampler::Reset() {
   seen_.clear();
+  counts_.clear();
+  place_.clear();
   if (options_.mirostat) surprise_limit_ = 2 * options_.mirostat->tau;
 }
 
@@ -90,25 +92,38 @@ double Sampler::Uniform() {
   return static_cast<double>(result >> 11) * 0x1p-53;
 }
 
+float& Sampler::CountOf(int32_t token) {
+  const auto [at, fresh] = place_.emplace(token, counts_.size());
+  if (fresh) {
+    seen_.push_back(token);
+    counts_.push_back(0);
+  }
+  return counts_[at->second];
+}
+
 void Sampler::Accept(int32_t token) {
   if (options_.presence_penalty == 0 && options_.frequency_penalty == 0) return;
-  for (auto& [id, value] : seen_) value *= options_.penalty_decay;
+  for (float& count : counts_) {
+    const float decayed = count * options_.penalty_decay;
+    // Arithmetic on denormals is slow.
+    count = std::abs(decayed) >= std::numeric_limits<float>::min() ? decayed : 0.0f;
+  }
+  float& count = CountOf(token);
   if (options_.penalty == PenaltyKind::kAi00) {
-    float& value = seen_[token];
-    value = value == 0 ? options_.presence_penalty : value + options_.frequency_penalty;
+    count = count == 0 ? options_.presence_penalty : count + options_.frequency_penalty;
     return;
   }
   const bool counts = tokenizer_ == nullptr || !IsDigitOrBlank(tokenizer_->Bytes(token));
-  seen_[token] += counts ? 1.0f : 0.0f;  // seen in any case, for the presence penalty
+  count += counts ? 1.0f : 0.0f;  // seen in any case, for the presence penalty
 }
 
 void Sampler::ApplyPenalties(std::span<float> logits) const {
-  for (const auto& [id, value] : seen_) {
-    if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
-    logits[static_cast<size_t>(id)] -=
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    if (seen_[i] < 0 || static_cast<size_t>(seen_[i]) >= logits.size()) continue;
+    logits[static_cast<size_t>(seen_[i])] -=
         options_.penalty == PenaltyKind::kAi00
-            ? value
-            : options_.presence_penalty + value * options_.frequency_penalty;
+            ? counts_[i]
+            : options_.presence_penalty + counts_[i] * options_.frequency_penalty;
   }
 }
 
@@ -134,35 +149,27 @@ int32_t Sampler::Draw(std::span<const float> logits) {
   if (options_.temperature == 0 || one || std::isinf(largest)) {
     return ArgMax(logits);
   }
-  thread_local std::vector<Candidate> left;
+  thread_local Candidates left;
   if (options_.mirostat) {
     // Cut where the surprise -log2 p passes the limit, and keep one more.
     const double sum = Weigh(logits, largest, 1.0f, 0, left);
     const double floor = sum * std::exp2(-static_cast<double>(surprise_limit_));
-    const auto within = std::count_if(left.begin(), left.end(), [&](const Candidate& c) {
-      return static_cast<double>(c.weight) >= floor;
+    const auto end = left.weight.begin() + static_cast<ptrdiff_t>(left.size);
+    const auto within = std::count_if(left.weight.begin(), end, [&](float weight) {
+      return static_cast<double>(weight) >= floor;
     });
     CutCount(static_cast<size_t>(within) + 1, left);
   } else {
     Distribution(options_, logits, largest, left);
   }
-  double sum = 0;
-  for (const Candidate& c : left) sum += static_cast<double>(c.weight);
-  double rest = Uniform() * sum;
-  const Candidate* drawn = &left.back();
-  for (const Candidate& c : left) {
-    rest -= static_cast<double>(c.weight);
-    if (rest < 0) {
-      drawn = &c;
-      break;
-    }
-  }
+  const auto [drawn, sum] = DrawAt(Uniform(), left);
   if (options_.mirostat) {
     const auto [tau, rate] = *options_.mirostat;
-    const auto surprise = static_cast<float>(std::log2(sum / static_cast<double>(drawn->weight)));
+    const auto surprise =
+        static_cast<float>(std::log2(sum / static_cast<double>(left.weight[drawn])));
     surprise_limit_ = std::min(surprise_limit_ - rate * (surprise - tau), 4 * tau);
   }
-  return drawn->id;
+  return left.id[drawn];
 }
 
 }  // namespace linnet

@@ -10,6 +10,7 @@
 #include <random>
 #include <string>
 
+#include "kernels/isa.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -70,6 +71,55 @@ TEST(SamplerTest, OneSeedOneText) {
   std::vector<int32_t> third;
   for (int i = 0; i < 100; ++i) third.push_back(other.Sample(logits));
   EXPECT_NE(first, third);
+}
+
+// Logits by whole numbers alone, of a bell of a dozen steps.
+std::vector<float> PlainLogits(size_t size) {
+  std::vector<float> logits(size);
+  uint32_t state = 1;
+  for (float& x : logits) {
+    int sum = 0;
+    for (int i = 0; i < 4; ++i) {
+      state = state * 1664525 + 1013904223;
+      sum += static_cast<int>(state >> 24);
+    }
+    x = static_cast<float>(sum) / 64;
+  }
+  return logits;
+}
+
+// On any machine, and with any version: these ids were drawn once.
+TEST(SamplerTest, OneSeedOneTextAtEveryLevel) {
+  struct Case {
+    float temperature, top_p;
+    std::vector<int32_t> ids;
+  };
+  const std::vector<Case> cases = {
+      {1.0f,
+       0.3f,
+       {12775, 5015, 14412, 25054, 4811, 16959, 28955, 50091, 33894, 13114, 3751, 18516}},
+      {0.8f,
+       0.85f,
+       {11992, 4665, 13114, 23627, 4490, 16258, 27306, 50162, 32897, 12475, 3391, 17372}},
+      {1.3f,
+       0.0f,
+       {11414, 4368, 12608, 22767, 4285, 15707, 26277, 50114, 32259, 11834, 3223, 17223}},
+  };
+  const std::vector<float> logits = PlainLogits(50277);
+  for (const Case& c : cases) {
+    SamplerOptions options;
+    options.temperature = c.temperature;
+    options.top_p = c.top_p;
+    options.seed = 11;
+    for (const Isa isa : SupportedIsas()) {
+      ForceIsa(isa);
+      Sampler sampler(options);
+      std::vector<int32_t> ids;
+      for (size_t i = 0; i < c.ids.size(); ++i) ids.push_back(sampler.Sample(logits));
+      EXPECT_EQ(ids, c.ids) << Name(isa) << ", top-p " << c.top_p;
+    }
+    ForceIsa(SupportedIsas().back());
+  }
 }
 
 // The stream is part of the promise: with even odds over 2^16 ids the draw is
