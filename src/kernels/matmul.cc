@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "base/check.h"
 #include "kernels/blocks.h"
@@ -59,6 +60,18 @@ struct Range {
 struct Out {
   float* y;
   size_t stride;
+};
+
+// What products of many rows write meanwhile. Too large for the stacks that some systems and
+// programs give their threads.
+struct alignas(kLine) MatMulScratch {
+  std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
+  float sums[kPanelsTogether * kMaxRowBlock * kPanelRows];
+
+  static MatMulScratch& OfThisThread() {
+    thread_local const auto scratch = std::make_unique_for_overwrite<MatMulScratch>();
+    return *scratch;
+  }
 };
 
 struct Product {
@@ -194,16 +207,15 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
             Mat<float> y) noexcept {
   if (w.dtype == DType::kGgml) return GgmlMatMul(w, x, panel_begin, panel_end, y);
-  alignas(kLine) std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
-  alignas(kLine) float sums[kPanelsTogether * kMaxRowBlock * kPanelRows];
+  MatMulScratch& scratch = MatMulScratch::OfThisThread();
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);
   const Product p{kernels,
                   w,
                   x,
                   x.form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t),
                   PanelBytes(w.dtype, w.cols),
-                  sums,
-                  unpacked};
+                  scratch.sums,
+                  scratch.unpacked};
   const size_t whole = std::min(panel_end, w.rows / kPanelRows);
   const size_t row_block = RowBlock(kernels, x);
   for (size_t begin = 0; begin < x.rows; begin += row_block) {

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "linnet/error.h"
@@ -58,6 +60,53 @@ TEST_F(ModelTest, OverlappingThreadedCallsGiveTheSameBits) {
   for (auto& thread : threads) thread.join();
   for (const auto& out : got) EXPECT_EQ(out, expected);
 }
+
+// The sanitizers' frames are larger.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+// What musl gives a thread; other programs' threads may have no more.
+constexpr size_t kSmallStack = 128 << 10;
+
+void RunOnASmallStack(std::function<void()> body) {
+  const auto call = [](void* f) -> void* {
+    (*static_cast<std::function<void()>*>(f))();
+    return nullptr;
+  };
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, kSmallStack), 0);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, &attributes, call, &body), 0);
+  ASSERT_EQ(pthread_join(thread, nullptr), 0);
+  pthread_attr_destroy(&attributes);
+}
+
+TEST_F(ModelTest, RunsOnASmallStack) {
+  std::vector<int32_t> many(300);
+  for (size_t i = 0; i < many.size(); ++i) many[i] = static_cast<int32_t>(7 * i % 320);
+  for (const char* name : {"v4", "v5.2", "v6", "v7"}) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kNF4}) {
+      OpenOptions options;
+      options.quant = dtype;
+      const Model model = Model::Open(Data(fmt::format("golden/random-{}.pth", name)), options);
+      for (const bool exact : {false, true}) {
+        Workspace workspace({.threads = 1, .exact = exact});
+        std::vector<float> whole(model.config().vocab), parts(whole.size());
+        const auto run = [&](std::vector<float>& logits) {
+          State state = model.NewState();
+          model.Forward({many, &state, logits}, workspace);
+          model.Forward({kTokens, &state, logits}, workspace);
+          model.Forward({std::span(kTokens).first(1), &state, logits}, workspace);
+        };
+        run(whole);
+        RunOnASmallStack([&] { run(parts); });
+        EXPECT_EQ(whole, parts) << name;
+      }
+    }
+  }
+}
+
+#endif
 
 TEST_F(ModelTest, LastLogitsAreTheLastOfAllLogits) {
   const Model model = Model::Open(Data("golden/random-v6.pth"));
