@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -90,8 +91,11 @@ ordered_json Report(const Options& o) {
   const Divergence d =
       Compare(before, after, workspace, tokens, [&](size_t done) { progress.Update(done); });
   const double bits = std::numbers::ln2 * static_cast<double>(text.size());
+  const auto count = static_cast<double>(d.tokens);
   return {{"bits_per_byte_before", d.reference_nats / bits},
           {"bits_per_byte_after", d.other_nats / bits},
+          {"perplexity_before", std::exp(d.reference_nats / count)},
+          {"perplexity_after", std::exp(d.other_nats / count)},
           {"kl", d.kl},
           {"largest_kl", d.largest_kl},
           {"largest_logit_error", d.largest_logit_error},
@@ -101,9 +105,12 @@ ordered_json Report(const Options& o) {
 }
 
 void PrintReport(const Options& o, const ordered_json& r) {
-  Print(fmt::format("{}: {:.4f} bits per byte before, {:.4f} after ({} tokens)\n", o.report,
-                    r["bits_per_byte_before"].get<double>(), r["bits_per_byte_after"].get<double>(),
-                    r["tokens"].get<size_t>()));
+  Print(
+      fmt::format("{}: {:.4f} bits per byte before, {:.4f} after; perplexity {:.3f} before, {:.3f} "
+                  "after ({} tokens)\n",
+                  o.report, r["bits_per_byte_before"].get<double>(),
+                  r["bits_per_byte_after"].get<double>(), r["perplexity_before"].get<double>(),
+                  r["perplexity_after"].get<double>(), r["tokens"].get<size_t>()));
   Print(
       fmt::format("KL divergence {:.6f} nats per token, {:.4f} at most; largest logit error "
                   "{:.4f}; same likeliest token {:.2f} %\n",
@@ -156,7 +163,7 @@ void AddQuantize(CLI::App& app) {
       ->check(types);
   command
       ->add_option("--report", o->report,
-                   "Compare both models on this text: bits per byte, KL divergence")
+                   "Compare both models on this text: bits per byte, perplexity, KL divergence")
       ->type_name("TEXT");
 }
 

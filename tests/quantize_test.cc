@@ -1,4 +1,5 @@
 // linnet quantize as users run it; and a reader of packed files that knows docs/format.md alone.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -278,6 +279,16 @@ TEST(Quantize, ReportsNoDifferenceOnlyWhereThereIsNone) {
   EXPECT_EQ(same["bytes"], 53);
   EXPECT_GT(less["kl"], 0);
   EXPECT_GT(least["kl"], less["kl"]);
+  const auto perplexity = [&](const std::string& model) {
+    const Outcome outcome = RunLinnet({"perplexity", model, text, "--exact", "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out)["perplexity"].get<double>();
+  };
+  for (const char* end : {"before", "after"}) {  // of the nf4 that stands there
+    const double of_itself = perplexity(std::string(end) == "before" ? source : out);
+    EXPECT_NEAR(least[fmt::format("perplexity_{}", end)].get<double>() / of_itself, 1, 1e-6) << end;
+  }
+  EXPECT_NE(least["perplexity_before"], least["perplexity_after"]);
   const Outcome words = Quantize(source, out, "nf4", {"--report", text});
   EXPECT_NE(words.out.find("bits per byte before"), std::string::npos);
   EXPECT_NE(words.out.find("KL divergence"), std::string::npos);
