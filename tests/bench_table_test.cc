@@ -52,6 +52,19 @@ TEST(BenchTable, HoldsARowForEachChoice) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch / "."));
 }
 
+TEST(BenchTable, HoldsGenerateBesideDecoding) {
+  const ScratchFolder scratch;
+  const Outcome table = RunTable(scratch, {"tiny", "v7", "bf16", "--generate", "3"});
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_NE(table.out.find("| generate 3, tokens/s |"), std::string::npos) << table.out;
+  const size_t row = table.out.find("| v7 tiny | bf16 | ");
+  ASSERT_NE(row, std::string::npos) << table.out;
+  const std::string cells = table.out.substr(row);
+  EXPECT_EQ(std::count(cells.begin(), cells.end(), '|'), 13) << cells;
+  const size_t last = cells.rfind('|', cells.rfind('|') - 1);
+  EXPECT_GT(std::stod(cells.substr(last + 1)), 0) << cells;
+}
+
 TEST(BenchTable, NamesAWordThatNoRowHas) {
   const ScratchFolder scratch;
   const Outcome table = RunTable(scratch, {"v9"});
