@@ -161,7 +161,7 @@ void PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
   const std::byte* weights = p.Panel(panel);
   p.kernels.pairs({rows.size(), p.x.data + rows.begin * p.x.stride, p.x.stride, weights, p.w.cols,
                    y.Row(rows.begin) + panel * kPanelRows, y.stride, true, weights + kPrefetchBytes,
-                   p.panel_bytes, p.panel_bytes});
+                   p.panel_bytes, p.panel_bytes, p.w.finite});
 }
 
 }  // namespace
@@ -202,6 +202,16 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
     F32ToBF16Row(x.Row(row), x.cols, reinterpret_cast<uint16_t*>(out));
     std::memset(out + 2 * x.cols, 0, stride - 2 * x.cols);
   }
+}
+
+bool IsFiniteBF16(const std::byte* panel, size_t bytes) noexcept {
+  constexpr uint16_t kExponent = 0x7f80;  // all ones in infinities and NaNs alone
+  const auto* values = reinterpret_cast<const uint16_t*>(panel);
+  uint16_t found = 0;
+  for (size_t i = 0; i < bytes / 2; ++i) {
+    found = static_cast<uint16_t>(found | ((values[i] & kExponent) == kExponent ? 1 : 0));
+  }
+  return found == 0;
 }
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,

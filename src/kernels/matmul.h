@@ -2,7 +2,8 @@
 //
 // The law of bits rests here: for one instruction-set level and one mode, an output is the same
 // bits whether it is computed with one row or many, and whichever panels and rows a call covers,
-// because every kernel adds along k in one fixed order per output, in one accumulator.
+// because every kernel adds along k in one fixed order per output, in one accumulator. One row many
+// of whose inputs are zero may leave those out, where adding what they give changes no bit.
 #ifndef LINNET_KERNELS_MATMUL_H_
 #define LINNET_KERNELS_MATMUL_H_
 
@@ -55,6 +56,9 @@ size_t PanelBytes(DType dtype, size_t cols);
 // rounding to the format; missing rows become zeros.
 void PackPanel(DType dtype, const float* source, size_t stride, size_t rows, size_t cols,
                std::byte* panel) noexcept;
+
+// Whether a panel of bf16 holds no infinity and no NaN.
+bool IsFiniteBF16(const std::byte* panel, size_t bytes) noexcept;
 
 // The inverse: the values that the products see. Writes `rows` rows of `cols`.
 void UnpackPanel(DType dtype, const std::byte* panel, size_t rows, size_t cols, float* out,

@@ -260,6 +260,44 @@ TEST_P(MatMulTest, BitsOfExtremesDoNotDependOnTheCall) {
   }
 }
 
+// Zeros of inputs, few and many, alone and in groups, of bf16 only where the weights are finite.
+TEST_P(MatMulTest, BitsOfOneRowDoNotShowItsZeros) {
+  for (const Shape& s : {Shape{12, 128, 64}, Shape{12, 192, 130}, Shape{12, 256, 1024}}) {
+    for (const DType dtype : {DType::kBF16, DType::kI8, DType::kNF4}) {
+      for (const bool infinite : {false, true}) {
+        if (infinite && dtype != DType::kBF16) continue;
+        auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+        for (size_t row = 0; row < s.rows; ++row) {
+          // Row 0 has none, row 11 nothing but zeros; odd rows have them in runs of 16.
+          for (size_t i = 0; i < s.inputs; ++i) {
+            const size_t place = row % 2 == 0 ? i : i / 16;
+            const uint32_t mixed = static_cast<uint32_t>(place * 16 + row) * 2654435761u >> 16;
+            if (row == 11 || mixed % 100 < 10 * row) x[row * s.inputs + i] = 0;
+          }
+        }
+        if (infinite) values[s.inputs + 3] = std::numeric_limits<float>::infinity();
+        const Activation form = ActivationFor(dtype, false);
+        const Packed w(dtype, values, s.outputs, s.inputs);
+        const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
+        Weight weight = w.weight;
+        if (dtype == DType::kBF16) {
+          weight.finite = IsFiniteBF16(weight.data, PackedBytes(dtype, s.outputs, s.inputs));
+          EXPECT_EQ(weight.finite, !infinite);
+        }
+        Output whole(s.rows, s.outputs), single(s.rows, s.outputs);
+        MatMul(weight, a.view, 0, weight.panels(), whole.Rows(0, s.rows));
+        for (size_t row = 0; row < s.rows; ++row) {
+          MatMul(weight, a.Rows(row, 1), 0, weight.panels(), single.Rows(row, 1));
+        }
+        for (std::vector<float>* y : {&whole.values, &single.values}) {
+          for (float& value : *y) value = std::isnan(value) ? -12345.0f : value;
+        }
+        EXPECT_TRUE(BitEqual(whole.values, single.values)) << Name(dtype) << " " << s.inputs;
+      }
+    }
+  }
+}
+
 // A row prepared alone or among others, at any stride, is the same product.
 TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
   const Shape s{9, 100, 131};

@@ -24,6 +24,7 @@ struct Tile {
   const std::byte* prefetch;
   size_t prefetch_bytes;
   size_t panel_stride = 0;  // bytes to the next panel, for functions that take two
+  bool finite = false;      // whether all weights are known to be finite
 };
 using TileFunction = void (*)(const Tile& tile);
 

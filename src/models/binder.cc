@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "io/ggml_tensor.h"
@@ -181,8 +182,7 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   Parameter* learning = NewParameter(whole, out, in, transposed, slice);
   const bool trained = learning != nullptr && options_.trained;
   if (trained) dtype = *options_.trained;
-  p.w = {dtype, out, in, nullptr};
-  p.w.data = PackPanels(out, in, dtype, read, trained ? learning->v.data : nullptr);
+  p.w = PackPanels(out, in, dtype, read, trained ? learning->v.data : nullptr);
   Count(whole.name, p.w, PackedBytes(dtype, out, in));
   if (trained) {
     learning->dtype = dtype;
@@ -192,10 +192,10 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   return p;
 }
 
-const std::byte* Binder::PackPanels(size_t out, size_t in, DType dtype, const RowReader& read,
-                                    float* kept) {
+Weight Binder::PackPanels(size_t out, size_t in, DType dtype, const RowReader& read, float* kept) {
   std::byte* data = store_.Allocate(PackedBytes(dtype, out, in));
   const size_t bytes = PanelBytes(dtype, in);
+  std::atomic<bool> finite = dtype == DType::kBF16 && kept == nullptr;
   pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
     const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, out - begin);
     thread_local std::vector<float> scratch;
@@ -203,8 +203,11 @@ const std::byte* Binder::PackPanels(size_t out, size_t in, DType dtype, const Ro
     float* values = kept == nullptr ? scratch.data() : kept + begin * in;
     read(begin, count, values);
     PackPanel(dtype, values, in, count, in, data + panel * bytes);
+    if (finite && !IsFiniteBF16(data + panel * bytes, bytes)) finite = false;
   });
-  return data;
+  Weight w{dtype, out, in, data};
+  w.finite = finite;
+  return w;
 }
 
 void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
@@ -226,7 +229,7 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
         for (size_t i = begin + j; i < in; i += rank) rows[j * in + i] = 1;
       }
     };
-    delta.down.w = {dtype, rank, in, PackPanels(rank, in, dtype, picks, nullptr)};
+    delta.down.w = PackPanels(rank, in, dtype, picks, nullptr);
     Count("", delta.down.w, PackedBytes(dtype, rank, in));
   } else {
     delta.down = factor(change.down, false);

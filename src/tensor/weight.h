@@ -22,6 +22,8 @@ struct Weight {
   // of two by which their values are multiplied.
   GgmlBlock block = GgmlBlock::kQ8_0;
   float scale = 1.0f;
+  // Whether all values are known to be finite: then inputs that are zero may be left out.
+  bool finite = false;
 
   size_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
 };
