@@ -202,9 +202,8 @@ TEST_P(AdapterTest, ANewOneChangesNothing) {
 }
 
 std::unique_ptr<Learner> LearnerOf(const std::string& generation, const fs::path& adapter,
-                                   ThreadPool& pool) {
+                                   ThreadPool& pool, LearnerOptions options = {}) {
   static World alone;
-  LearnerOptions options;
   options.learns = Adapter::Learns;
   options.packing.type = DType::kNF4;
   options.rows_per_pass = 2;
@@ -246,6 +245,24 @@ TEST_P(AdapterTest, LearnsBesideNf4AndResumesBitForBit) {
   OpenOptions options;
   options.adapters = {{result, {}}};
   Model::Open(Base("7"), options);
+}
+
+TEST_P(AdapterTest, GradientThroughChunksIsThatOfWholeRows) {
+  const fs::path start = folder_ / "start.safetensors";
+  WriteAdapter(Base("7"), GetParam(), start);
+  Stir(start);
+  ThreadPool pool(2);
+  const auto gradient = [&](size_t chunk) {
+    LearnerOptions options;
+    options.precision = DType::kF32;
+    options.chunk = chunk;
+    const auto learner = LearnerOf("7", start, pool, options);
+    const auto rows = Rows();
+    learner->Step(rows, rows.size(), 1e-3);
+    const auto g = learner->network().gradients();
+    return std::vector<float>(g.begin(), g.end());
+  };
+  EXPECT_LT(goldens::Error(gradient(7), gradient(0)), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, AdapterTest,
