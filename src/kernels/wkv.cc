@@ -105,6 +105,13 @@ HWY_INLINE void Columns6(const Wkv6Rows& in, size_t tokens, size_t n, size_t at,
   }
 }
 
+// Rows of a head lie far apart, where no hardware looks ahead.
+constexpr size_t kAheadTokens = 4;
+
+HWY_INLINE void PrefetchRow(const float* row, size_t n) {
+  for (size_t i = 0; i < n; i += 16) __builtin_prefetch(row + i, 0, 3);
+}
+
 template <class D, size_t kVectors>
 HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at, float* state,
                          float* y, size_t y_stride) {
@@ -121,6 +128,12 @@ HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at,
   for (size_t t = 0; t < tokens; ++t) {
     const float *r = in.r.Row(t), *w = in.w.Row(t), *k = in.k.Row(t), *b = in.b.Row(t);
     const float* a_next = in.a.Row(t + 1 < tokens ? t + 1 : t);  // the last sweep's is not used
+    if (t + kAheadTokens < tokens) {
+      const size_t ahead = t + kAheadTokens;
+      for (const HeadRows* x : {&in.r, &in.w, &in.k, &in.v, &in.a, &in.b}) {
+        PrefetchRow(x->Row(ahead), n);
+      }
+    }
     hn::Vec<D> sa[kVectors], sum[kVectors], value[kVectors];
     HWY_UNROLL(8)
     for (size_t i = 0; i < kVectors; ++i) sa[i] = next[i];

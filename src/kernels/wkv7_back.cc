@@ -140,15 +140,48 @@ class Back7 {
     TransposeTo(c_.k, P, L, P, c_.right + L, 2 * L);
   }
 
+  // Rows of a head lie far apart, where no hardware looks ahead; so those that come next are
+  // fetched meanwhile, a few at a time: all at once would wait for memory as well. Here: lines of
+  // tokens [first, last) of chunk i, as far as there are any.
+  template <class F>
+  HWY_INLINE void ForTokens(size_t i, size_t first, size_t last, const F& visit) const {
+    const size_t begin = i * chunk_, end = std::min({begin + last, begin + chunk_, tokens_});
+    for (size_t t = begin + first; t < end; ++t) {
+      for (size_t at = 0; at < n_; at += 16) visit(t, at);
+    }
+  }
+
+  // What Load will read.
+  void FetchRows(size_t i, size_t first, size_t last) const {
+    ForTokens(i, first, last, [this](size_t t, size_t at) {
+      for (const HeadRows* x : {&in_.r, &in_.w, &in_.k, &in_.v, &in_.a, &in_.b, &dy_}) {
+        __builtin_prefetch(x->Row(t) + at, 0, 2);
+      }
+    });
+  }
+
+  // Where Collect will add.
+  void FetchGradients(size_t i, size_t first, size_t last) const {
+    ForTokens(i, first, last, [this](size_t t, size_t at) {
+      for (const HeadGradients* x : {&to_.r, &to_.w, &to_.k, &to_.v, &to_.a, &to_.b}) {
+        __builtin_prefetch(x->Row(t) + at, 1, 2);
+      }
+    });
+  }
+
   // Loads chunk i and finds its A and U.
   void Forward(size_t i) const {
     Load(i);
+    const size_t part = (chunk_ + 2) / 3;
+    FetchRows(i + 1, 0, part);
     float *A = SavedA(i), *U = SavedU(i);
     SmallProduct(L, 2 * L, {ProductTerm{c_.a, P, 1, c_.right, 2 * L, P}},
                  PutTriangles<false>{A, 2 * L, L});
+    FetchRows(i + 1, part, 2 * part);
     SmallProduct(
         L, P, {ProductTerm{A + L, 2 * L, 1, c_.v, P, L}, ProductTerm{c_.a, P, 1, SavedS(i), P, P}},
         PutSum{U, P});
+    FetchRows(i + 1, 2 * part, chunk_);
     SolveUnit<false>(A, 2 * L, L, P, U);
   }
 
@@ -164,42 +197,62 @@ class Back7 {
     const float *S = SavedS(i), *U = SavedU(i), *A = SavedA(i);
     const size_t W = 2 * L;
     SmallProduct(L, W, {ProductTerm{c_.r, P, 1, c_.right, W, P}}, PutTriangles<true>{c_.Q, W, L});
+    Ahead(i, 0);
     ScaleState(c_.G + L * P);  // D is D' now
     SmallProduct(L, P, {ProductTerm{c_.Q, 1, W, c_.dy, P, L}, ProductTerm{c_.b, P, 1, c_.D, P, P}},
                  PutSum{c_.Z, P});
+    Ahead(i, 1);
     SolveUnit<true>(A, W, L, P, c_.Z);
     SmallProduct(L, P,
                  {ProductTerm{c_.Q + L, 1, W, c_.dy, P, L}, ProductTerm{A + L, 1, W, c_.Z, P, L},
                   ProductTerm{c_.k, P, 1, c_.D, P, P}},
                  PutSum{c_.dv, P});
+    Ahead(i, 2);
     TransposeTo(U, P, L, P, c_.right_v, W);
     TransposeTo(c_.v, P, L, P, c_.right_v + L, W);
     float* dQ = c_.Q;
     SmallProduct(L, W, {ProductTerm{c_.Z, P, 1, c_.right_v, W, P}},
                  PutTriangles<false>{c_.dA, W, L});
+    Ahead(i, 3);
     SmallProduct(L, W, {ProductTerm{c_.dy, P, 1, c_.right_v, W, P}}, PutTriangles<true>{dQ, W, L});
+    Ahead(i, 4);
     TransposeTo(S, P, P, P, c_.S_t, P);
     TransposeTo(c_.D, P, P, P, c_.D_t, P);
     SmallProduct(L, P,
                  {ProductTerm{dQ + L, W, 1, c_.k, P, L}, ProductTerm{dQ, W, 1, c_.b, P, L},
                   ProductTerm{c_.dy, P, 1, c_.S_t, P, P}},
                  ScaledSum<false>{c_.dr, P, c_.G + P});
+    Ahead(i, 5);
     SmallProduct(L, P,
                  {ProductTerm{c_.dA, W, 1, c_.b, P, L}, ProductTerm{c_.dA + L, W, 1, c_.k, P, L},
                   ProductTerm{c_.Z, P, 1, c_.S_t, P, P}},
                  ScaledSum<false>{c_.da, P, c_.G});
+    Ahead(i, 6);
     SmallProduct(L, P, {ProductTerm{c_.v, P, 1, c_.D_t, P, P}}, PutSum{c_.dk, P});
+    Ahead(i, 7);
     SmallProduct(L, P, {ProductTerm{U, P, 1, c_.D_t, P, P}}, PutSum{c_.db, P});
+    Ahead(i, 8);
     FlowAtEnd();
     SmallProduct(L, P,
                  {ProductTerm{dQ + L, 1, W, c_.r, P, L}, ProductTerm{c_.dA + L, 1, W, c_.a, P, L}},
                  ScaledSum<true>{c_.dk, P, c_.inverse});
+    Ahead(i, 9);
     SmallProduct(L, P, {ProductTerm{dQ, 1, W, c_.r, P, L}, ProductTerm{c_.dA, 1, W, c_.a, P, L}},
                  ScaledSum<true>{c_.db, P, c_.inverse});
+    Ahead(i, 10);
     SmallProduct(P, P, {ProductTerm{c_.r, 1, P, c_.dy, P, L}, ProductTerm{c_.a, 1, P, c_.Z, P, L}},
                  AddSum{c_.D, P});
+    Ahead(i, 11);
     Collect(i);
   }
+
+  // After product `step` of the kProducts of Backward: gradients first, as they are wanted first.
+  void Ahead(size_t i, size_t step) const {
+    const size_t half = kProducts / 2, part = (chunk_ + half - 1) / half;
+    if (step < half) return FetchGradients(i, step * part, (step + 1) * part);
+    if (i > 0) FetchRows(i - 1, (step - half) * part, (step - half + 1) * part);
+  }
+  static constexpr size_t kProducts = 12;
 
   void ScaleState(const float* scale) const {
     const Lanes d;
