@@ -6,11 +6,26 @@
 namespace linnet {
 namespace {
 
-void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearParam& w, Var y) {
+// Inputs that a product of bf16 takes at a time: rows of a multiple need no zeros behind them.
+constexpr size_t kChunk = 32;
+
+// The gradient of y before its map, which may be null, in the form of products.
+Activations GradientFor(const Pass& p, Activation form, Var y, const Back& back) {
   y.Settle();
+  if (back != nullptr && form == Activation::kBF16 && y.cols() % kChunk == 0) {
+    const Activations dy = p.ReadyRows(form, y.rows(), y.cols());
+    back(&dy);
+    return dy;
+  }
+  if (back != nullptr) back(nullptr);
+  return Prepared(p, form, y.g);
+}
+
+void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearParam& w, Var y,
+                    const Back& back) {
   const Arena::Mark mark = p.arena.mark();
   const Activation form = BackwardForm(p, w.w.dtype);
-  const Activations dy = Prepared(p, form, y.g);
+  const Activations dy = GradientFor(p, form, y, back);
   if (x.tracked()) {
     const Weight turned = TransposedPanels(p, form, w.w);
     if (x.TakeBlank()) {
@@ -51,33 +66,41 @@ void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
     for (size_t t = begin; t < end; ++t) AddRow(y.v.Row(t), change.Row(t), y.cols(), y.v.Row(t));
   });
   p.arena.Rewind(p.tape == nullptr ? mark : kept);
-  p.OnBackward([&p, &delta, h, y, prepared] { LinearBackward(p, h, prepared, delta.up, y); });
+  p.OnBackward(
+      [&p, &delta, h, y, prepared] { LinearBackward(p, h, prepared, delta.up, y, nullptr); });
 }
 
 }  // namespace
 
-void LinearInto(Pass& p, Var x, const LinearParam& w, Var y, const Then& then) {
+void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Then& then, const Back& back) {
   LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && w.deltas.empty()));
   const Arena::Mark mark = p.arena.mark();
   const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
-  const bool at_once = then != nullptr && w.deltas.empty();
-  if (at_once) {
+  const bool alone = w.deltas.empty();
+  if (then != nullptr && alone) {
     Product(p, prepared, w.w, y.v, then);
   } else {
     Product(p, prepared, w.w, y.v);
   }
   // The gradient of a matrix reads the same rows again, the backward form permitting.
   if (p.tape == nullptr || w.g.empty()) p.arena.Rewind(mark);
-  p.OnBackward([&p, &w, x, y, prepared] { LinearBackward(p, x, prepared, w, y); });
+  p.OnBackward([&p, &w, x, y, prepared, back = alone ? back : Back()] {
+    LinearBackward(p, x, prepared, w, y, back);
+  });
+  if (alone) return;
   for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
-  if (then == nullptr || at_once) return;
+  if (then == nullptr) return;
   p.ForRows(y.rows(), 4 * y.rows() * y.cols(),
             [&](size_t begin, size_t end) { then(y.v.Rows(begin, end - begin), begin, 0); });
+  p.OnBackward([y, back] {
+    y.Settle();
+    back(nullptr);
+  });
 }
 
 Var Linear(Pass& p, Var x, const LinearParam& w) {
   const Var y = p.New(x.rows(), w.w.rows);
-  LinearInto(p, x, w, y, nullptr);
+  MappedLinear(p, x, w, y, nullptr, nullptr);
   return y;
 }
 

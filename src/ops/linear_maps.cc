@@ -1,6 +1,8 @@
-// Products and the maps that follow them, done to each block of a product while it is near.
+// Products and the maps that follow them, done to each block of a product while it is near; and
+// back, on the way to the form of the gradient's products.
+#include <algorithm>
+
 #include "kernels/back_rows.h"
-#include "kernels/convert.h"
 #include "kernels/rows.h"
 #include "ops/back_rows.h"
 #include "ops/ops.h"
@@ -9,51 +11,69 @@
 namespace linnet {
 namespace {
 
+// Values of a row that are looked at together, in the nearest cache.
+constexpr size_t kNear = 512;
+
 // A parameter's row as one of each row, if it learns.
 Var Shared(Var row, size_t rows) { return row.tracked() ? Broadcast(row, rows) : row; }
 
-void AddTo(float* sum, const float* dy, size_t n) {
-  if (sum != nullptr) AddRow(sum, dy, n, sum);
+// A product x and its map y, which share a gradient. For columns [column, column + count) of row t
+// takes that from y's to x's: in `to`, or in place if that is null. Adds it to `sum`, which may be
+// null.
+void SlopeBack(Slope slope, Var x, Var y, size_t t, size_t column, size_t count,
+               const Activations* to, float* sum) {
+  float near[kNear], dy[kNear];
+  for (size_t i = 0; i < count; i += kNear) {
+    const size_t at = column + i, n = std::min(kNear, count - i);
+    float* g = y.g.Row(t) + at;
+    float* dx = to == nullptr ? g : near;
+    if (slope == Slope::kGooseDecay) {
+      std::copy_n(g, n, dy);
+      std::fill_n(dx, n, 0.0f);
+      AddSlopeRow(slope, x.v.Row(t) + at, y.v.Row(t) + at, dy, n, dx);
+    } else {
+      if (dx != g) std::copy_n(g, n, dx);
+      MulSlopeRow(slope, y.v.Row(t) + at, n, dx);
+    }
+    if (to != nullptr) PutBF16(*to, t, at, dx, n);
+    if (sum != nullptr) AddRow(sum + i, dx, n, sum + i);
+  }
+}
+
+Back BackWithBias(Pass& p, Slope slope, Var x, Var y, Var bias) {
+  return [&p, slope, x, y, bias](const Activations* to) {
+    BackRows<1>(p, y.rows(), y.cols(), kLine, {Shared(bias, y.rows())},
+                [&](size_t t, size_t col, size_t n, const auto& sums) {
+                  SlopeBack(slope, x, y, t, col, n, to, sums[0]);
+                });
+  };
 }
 
 }  // namespace
 
 Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias) {
   const Var y = p.New(x.rows(), w.w.rows);
-  LinearInto(p, x, w, y, [&](Mat<float> block, size_t, size_t column) {
+  const auto map = [&](Mat<float> block, size_t, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       AddRow(block.Row(t), bias.v.data + column, block.cols, block.Row(t));
       SigmoidRow(block.Row(t), block.cols, block.Row(t));
     }
-  });
-  p.OnBackward([&p, bias, y] {
-    y.Settle();
-    BackRows<1>(p, y.rows(), y.cols(), kLine, {Shared(bias, y.rows())},
-                [&](size_t t, size_t col, size_t n, const auto& to) {
-                  MulSlopeRow(Slope::kSigmoid, y.v.Row(t) + col, n, y.g.Row(t) + col);
-                  AddTo(to[0], y.g.Row(t) + col, n);
-                });
-  });
+  };
+  MappedLinear(p, x, w, y, map, BackWithBias(p, Slope::kSigmoid, y, y, bias));
   return y;
 }
 
 Var LinearGooseDecay(Pass& p, Var x, const LinearParam& w, Var bias) {
-  const Var inner = p.New(x.rows(), w.w.rows), y = p.New(x.rows(), w.w.rows);
-  LinearInto(p, x, w, inner, [&](Mat<float> block, size_t row, size_t column) {
+  const Var inner = p.New(x.rows(), w.w.rows);
+  Var y = inner;
+  y.v.data = p.Scratch(y.rows() * y.cols());
+  const auto map = [&](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       AddRow(block.Row(t), bias.v.data + column, block.cols, block.Row(t));
       GooseDecayRow(block.Row(t), block.cols, y.v.Row(row + t) + column);
     }
-  });
-  p.OnBackward([&p, inner, bias, y] {
-    y.Settle();
-    BackRows<2>(p, y.rows(), y.cols(), kLine, {inner, Shared(bias, y.rows())},
-                [&](size_t t, size_t col, size_t n, const auto& to) {
-                  AddSlopeRow(Slope::kGooseDecay, inner.v.Row(t) + col, y.v.Row(t) + col,
-                              y.g.Row(t) + col, n, to[0]);
-                  AddTo(to[1], to[0], n);
-                });
-  });
+  };
+  MappedLinear(p, x, w, inner, map, BackWithBias(p, Slope::kGooseDecay, inner, y, bias));
   return y;
 }
 
@@ -66,22 +86,21 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
   }
   Var y = p.NewFor(form, x.rows(), w.w.rows);
   // With a tape the values stay beside: the slope is made of them.
-  if (p.tape != nullptr) y.v.data = p.arena.New<float>(y.rows() * y.cols());
-  LinearInto(p, x, w, y, [&](Mat<float> block, size_t row, size_t column) {
+  if (p.tape != nullptr) y.v.data = p.Scratch(y.rows() * y.cols());
+  const auto map = [&](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       ReluSquaredRow(block.Row(t), block.cols, block.Row(t));
-      auto* to = const_cast<std::byte*>(y.ready.data) + (row + t) * y.ready.stride;
-      F32ToBF16Row(block.Row(t), block.cols, reinterpret_cast<uint16_t*>(to) + column);
+      PutBF16(y.ready, row + t, column, block.Row(t), block.cols);
     }
-  });
-  p.OnBackward([&p, y] {
-    y.Settle();
+  };
+  const auto back = [&p, y](const Activations* to) {
     p.ForRows(y.rows(), 4 * y.rows() * y.cols(), [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) {
-        MulSlopeRow(Slope::kReluSquared, y.v.Row(t), y.cols(), y.g.Row(t));
+        SlopeBack(Slope::kReluSquared, y, y, t, 0, y.cols(), to, nullptr);
       }
     });
-  });
+  };
+  MappedLinear(p, x, w, y, map, back);
   return y;
 }
 

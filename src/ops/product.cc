@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/convert.h"
 #include "kernels/ggml_tiles.h"
 #include "kernels/isa.h"
 #include "kernels/panel_product.h"
@@ -129,6 +130,11 @@ Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers) {
 void PutReady(const Var& y, size_t t, const float* values) {
   PrepareActivations(y.ready.form, {values, 1, y.cols(), y.cols()},
                      const_cast<std::byte*>(y.ready.data) + t * y.ready.stride);
+}
+
+void PutBF16(const Activations& rows, size_t t, size_t column, const float* values, size_t count) {
+  auto* row = const_cast<std::byte*>(rows.data) + t * rows.stride;
+  F32ToBF16Row(values, count, reinterpret_cast<uint16_t*>(row) + column);
 }
 
 Weight PanelsOf(const Weight& w, size_t begin, size_t end) {

@@ -24,6 +24,9 @@ Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers);
 // Writes row t of y, made for products (Pass::NewFor), from its values.
 void PutReady(const Var& y, size_t t, const float* values);
 
+// Writes `count` values of row t from `column` on to rows of bf16.
+void PutBF16(const Activations& rows, size_t t, size_t column, const float* values, size_t count);
+
 // y = x W^T, overwriting y [x.rows, w.rows]; x is in a form that w's format supports.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
 
@@ -34,10 +37,13 @@ using Then = std::function<void(Mat<float> block, size_t row, size_t column)>;
 // write to: then only `then` sees them.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then);
 
-// Linear into y [x.rows, w.rows], a Var of the pass's, and `then`, which may be null: a map of
-// single values whose backward the caller records. Only in inference, and without adapters, may y
-// have no values.
-void LinearInto(Pass& p, Var x, const LinearParam& w, Var y, const Then& then);
+// What takes the gradient of a mapped product to that of the product: in place, or, if `to` has
+// rows of bf16 for it, into those.
+using Back = std::function<void(const Activations* to)>;
+
+// Linear into y [x.rows, w.rows], a Var of the pass's, and a map of single values with its
+// backward. Only in inference, and without adapters, may y have no values.
+void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Then& then, const Back& back);
 
 // Panels [begin, end) of a weight, as a weight.
 Weight PanelsOf(const Weight& w, size_t begin, size_t end);
