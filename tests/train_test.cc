@@ -130,8 +130,11 @@ TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
     if (!begun) fs::remove_all(cut);
     const Words words = begun ? Words{"train", "--out", cut, "--resume", "--threads", "1"}
                               : NewRun(cut, "400") + often;
-    kills += RunLinnet(words, {}, moment(random), SIGKILL).exit_code == -SIGKILL;
+    const int exit_code = RunLinnet(words, {}, moment(random), SIGKILL).exit_code;
+    kills += exit_code == -SIGKILL;
     halves += Unfinished(cut);
+    // Where others' load on the machine has gone, it gets to the end: then another one is killed.
+    if (exit_code == 0 && i + 1 < 20) fs::remove_all(cut);
   }
   EXPECT_GT(halves, 0) << "no cut fell into the writing of a checkpoint";
   EXPECT_GT(kills, 10) << "the run was over before it could be killed";
