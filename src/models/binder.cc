@@ -7,6 +7,7 @@
 #include <atomic>
 #include <utility>
 
+#include "base/huge_pages.h"
 #include "io/ggml_tensor.h"
 #include "kernels/matmul.h"
 #include "linnet/error.h"
@@ -165,7 +166,9 @@ LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool t
   LinearParam p;
   if (as_it_lies) {
     p.w = panels->Slice(slice);
-    Count(whole.name, p.w, PackedBytes(dtype, p.w.rows, p.w.cols));
+    const size_t bytes = PackedBytes(dtype, p.w.rows, p.w.cols);
+    Count(whole.name, p.w, bytes);
+    AskForHugePages({p.w.data, bytes});
   } else {
     p.w = {DType::kGgml,           blocks->rows(),  blocks->cols(),
            blocks->bytes().data(), blocks->block(), blocks->scale()};

@@ -1,0 +1,41 @@
+// Asking for huge pages changes no byte, whatever is asked for.
+#include "base/huge_pages.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+
+namespace linnet {
+namespace {
+
+TEST(HugePages, OfAnyRangeLeaveItsBytes) {
+  std::string name = (std::filesystem::temp_directory_path() / "linnet-XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(name.data());
+  std::string all;
+  for (int i = 0; i < 5'000'000; ++i) all += static_cast<char>(i * 7 + i / 251);
+  AtomicFile file(folder / "f");
+  file.Write(all);
+  file.Commit();
+  const MappedFile map(folder / "f");
+  const auto memory = std::as_bytes(std::span(all));
+  for (const auto bytes : {map.bytes(), memory}) {
+    AskForHugePages({});
+    AskForHugePages(bytes.first(1));
+    AskForHugePages(bytes.subspan(17, 4'000'001));
+    AskForHugePages(bytes);
+  }
+  EXPECT_TRUE(std::equal(memory.begin(), memory.end(), map.bytes().begin(), map.bytes().end()));
+  for (int i = 0; i < 5'000'000; ++i)
+    ASSERT_EQ(all[static_cast<size_t>(i)], static_cast<char>(i * 7 + i / 251));
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace linnet
