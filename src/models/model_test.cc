@@ -64,8 +64,9 @@ TEST_F(ModelTest, OverlappingThreadedCallsGiveTheSameBits) {
 // The sanitizers' frames are larger.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
-// What musl gives a thread; other programs' threads may have no more.
-constexpr size_t kSmallStack = 128 << 10;
+// What musl gives a thread; other programs' threads may have no more. Behind it lies enough that
+// nothing steps over.
+constexpr size_t kSmallStack = 128 << 10, kGuard = 1 << 20;
 
 void RunOnASmallStack(std::function<void()> body) {
   const auto call = [](void* f) -> void* {
@@ -75,6 +76,7 @@ void RunOnASmallStack(std::function<void()> body) {
   pthread_attr_t attributes;
   ASSERT_EQ(pthread_attr_init(&attributes), 0);
   ASSERT_EQ(pthread_attr_setstacksize(&attributes, kSmallStack), 0);
+  ASSERT_EQ(pthread_attr_setguardsize(&attributes, kGuard), 0);
   pthread_t thread;
   ASSERT_EQ(pthread_create(&thread, &attributes, call, &body), 0);
   ASSERT_EQ(pthread_join(thread, nullptr), 0);
