@@ -96,30 +96,37 @@ Extremes LeastAndMost(const float* x, size_t n) {
   return {hn::GetLane(hn::MinOfLanes(d, least)), hn::GetLane(hn::MaxOfLanes(d, most))};
 }
 
-size_t Keep(float least, size_t n, const OddsRows& rows) {
+// kFresh: token i is i.
+template <bool kFresh>
+HWY_INLINE size_t CloseRanks(float least, size_t n, int32_t* id, float* weight) {
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const size_t lanes = hn::Lanes(d);
   size_t kept = 0, i = 0;
   // What is stored beyond the kept lanes was read before: kept <= i.
   for (; i + lanes <= n; i += lanes) {
-    const auto weight = hn::LoadU(d, rows.weight + i), logit = hn::LoadU(d, rows.logit + i);
-    const auto id = hn::LoadU(di, rows.id + i);
-    const auto stay = hn::Ge(weight, hn::Set(d, least));
+    const auto weights = hn::LoadU(d, weight + i);
+    const auto ids = kFresh ? hn::Iota(di, static_cast<int32_t>(i)) : hn::LoadU(di, id + i);
+    const auto stay = hn::Ge(weights, hn::Set(d, least));
     const size_t count = hn::CountTrue(d, stay);
     if (count == 0) continue;
-    hn::StoreU(hn::Compress(weight, stay), d, rows.weight + kept);
-    hn::StoreU(hn::Compress(logit, stay), d, rows.logit + kept);
-    hn::StoreU(hn::Compress(id, hn::RebindMask(di, stay)), di, rows.id + kept);
+    hn::StoreU(hn::Compress(weights, stay), d, weight + kept);
+    hn::StoreU(hn::Compress(ids, hn::RebindMask(di, stay)), di, id + kept);
     kept += count;
   }
   for (; i < n; ++i) {
-    if (!(rows.weight[i] >= least)) continue;
-    rows.weight[kept] = rows.weight[i];
-    rows.logit[kept] = rows.logit[i];
-    rows.id[kept++] = rows.id[i];
+    if (!(weight[i] >= least)) continue;
+    weight[kept] = weight[i];
+    id[kept++] = kFresh ? static_cast<int32_t>(i) : id[i];
   }
   return kept;
+}
+
+size_t Keep(float least, size_t n, int32_t* id, float* weight) {
+  return CloseRanks<false>(least, n, id, weight);
+}
+size_t Find(float least, size_t n, int32_t* id, float* weight) {
+  return CloseRanks<true>(least, n, id, weight);
 }
 
 }  // namespace
@@ -133,6 +140,7 @@ HWY_EXPORT(Below);
 HWY_EXPORT(Sum);
 HWY_EXPORT(LeastAndMost);
 HWY_EXPORT(Keep);
+HWY_EXPORT(Find);
 
 void NegativeExpRow(const float* x, size_t n, float* y) noexcept {
   HWY_DYNAMIC_DISPATCH(ExpOfRow)(x, n, y);
@@ -144,8 +152,11 @@ double SumInDouble(const float* x, size_t n) noexcept { return HWY_DYNAMIC_DISPA
 Extremes ExtremesOf(const float* x, size_t n) noexcept {
   return HWY_DYNAMIC_DISPATCH(LeastAndMost)(x, n);
 }
-size_t KeepAtLeast(float least, size_t n, const OddsRows& rows) noexcept {
-  return HWY_DYNAMIC_DISPATCH(Keep)(least, n, rows);
+size_t KeepAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept {
+  return HWY_DYNAMIC_DISPATCH(Keep)(least, n, id, weight);
+}
+size_t FindAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept {
+  return HWY_DYNAMIC_DISPATCH(Find)(least, n, id, weight);
 }
 
 }  // namespace linnet

@@ -11,7 +11,7 @@ namespace linnet {
 // y = e^x for x <= 0 within 2e-7 of its value, 0 for x < -87 and NaN. y may be x.
 void NegativeExpRow(const float* x, size_t n, float* y) noexcept;
 
-// y = (x - top) / temperature.
+// y = (x - top) / temperature. y may be x.
 void BelowTopRow(const float* x, size_t n, float top, float temperature, float* y) noexcept;
 
 // In doubles: value i is added to sum i % 16, and those are added in order.
@@ -23,15 +23,11 @@ struct Extremes {
 };
 Extremes ExtremesOf(const float* x, size_t n) noexcept;
 
-// Tokens side by side in three rows, ids ascending.
-struct OddsRows {
-  int32_t* id;
-  float* weight;
-  float* logit;
-};
-// Closes the ranks of those with a weight of `least` or more; returns how many there are. What lies
-// beyond them is rubbish.
-size_t KeepAtLeast(float least, size_t n, const OddsRows& rows) noexcept;
+// Closes the ranks of the tokens with a weight of `least` or more; returns how many there are. What
+// lies beyond them is rubbish.
+size_t KeepAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept;
+// The same of tokens 0 to n - 1, whose ids are yet to be written.
+size_t FindAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept;
 
 }  // namespace linnet
 

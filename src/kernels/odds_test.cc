@@ -86,23 +86,27 @@ TEST_P(OddsTest, ExtremesAreThoseOfAllValues) {
 TEST_P(OddsTest, KeptTokensCloseRanks) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 1003u}) {
     for (const float least : {-kInfinity, -1.0f, 0.0f, 2.0f, kInfinity}) {
-      std::vector<float> weight = Normal(n), logit = Normal(n);
+      std::vector<float> weight = Normal(n);
       if (n > 9) weight[9] = NAN;
       if (n > 11) weight[11] = least;
       std::vector<int32_t> id(n), ids;
       std::iota(id.begin(), id.end(), 100);
-      std::vector<float> weights, logits;
+      std::vector<float> weights;
       for (size_t i = 0; i < n; ++i) {
         if (!(weight[i] >= least)) continue;
         ids.push_back(id[i]);
         weights.push_back(weight[i]);
-        logits.push_back(logit[i]);
       }
-      const size_t kept = KeepAtLeast(least, n, {id.data(), weight.data(), logit.data()});
-      id.resize(kept), weight.resize(kept), logit.resize(kept);
+      std::vector<float> fresh = weight;
+      std::vector<int32_t> found(n, -1);
+      const size_t kept = KeepAtLeast(least, n, id.data(), weight.data());
+      EXPECT_EQ(FindAtLeast(least, n, found.data(), fresh.data()), kept);
+      id.resize(kept), weight.resize(kept), fresh.resize(kept), found.resize(kept);
       EXPECT_EQ(id, ids) << n;
       EXPECT_EQ(weight, weights) << n;
-      EXPECT_EQ(logit, logits) << n;
+      EXPECT_EQ(fresh, weights) << n;
+      for (int32_t& token : found) token += 100;
+      EXPECT_EQ(found, ids) << n;
     }
   }
 }

@@ -125,15 +125,13 @@ void Keep(const Stays& stays, Candidates& left) {
     const bool stay = stays(i);
     left.id[kept] = left.id[i];
     left.weight[kept] = left.weight[i];
-    left.logit[kept] = left.logit[i];
     kept += stay ? 1 : 0;
   }
   left.size = kept;
 }
 
 void CutBelow(float least, Candidates& left) {
-  left.size =
-      KeepAtLeast(least, left.size, {left.id.data(), left.weight.data(), left.logit.data()});
+  left.size = KeepAtLeast(least, left.size, left.id.data(), left.weight.data());
 }
 
 }  // namespace
@@ -154,16 +152,16 @@ double Weigh(std::span<const float> logits, float largest, float temperature, do
   if (left.id.size() < count) {
     left.id.resize(count);
     left.weight.resize(count);
-    left.logit.resize(count);
   }
-  BelowTopRow(logits.data(), count, largest, temperature, left.logit.data());
-  NegativeExpRow(left.logit.data(), count, left.weight.data());
-  std::iota(left.id.begin(), left.id.begin() + static_cast<ptrdiff_t>(count), 0);
-  left.size = count;
+  left.logits = logits.data();
+  left.largest = largest;
+  left.temperature = temperature;
+  BelowTopRow(logits.data(), count, largest, temperature, left.weight.data());
+  NegativeExpRow(left.weight.data(), count, left.weight.data());
   const double sum = SumInDouble(left.weight.data(), count);
   // A weight of 0 has no chance; the heaviest, 1, always stays.
   const double least = std::clamp(floor * sum, double{std::numeric_limits<float>::min()}, 1.0);
-  CutBelow(static_cast<float>(least), left);
+  left.size = FindAtLeast(static_cast<float>(least), count, left.id.data(), left.weight.data());
   return sum;
 }
 
@@ -195,11 +193,11 @@ void CutTypical(double mass, Candidates& left) {
   double sum = 0, mean = 0;
   for (size_t i = 0; i < left.size; ++i) {
     sum += static_cast<double>(left.weight[i]);
-    mean += static_cast<double>(left.weight[i]) * static_cast<double>(left.logit[i]);
+    mean += static_cast<double>(left.weight[i]) * static_cast<double>(left.logit(i));
   }
   mean /= sum;
-  const auto nearness = [mean, logit = left.logit.data()](size_t i) {
-    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(logit[i])));
+  const auto nearness = [mean, &left](size_t i) {
+    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(left.logit(i))));
     return ~std::bit_cast<uint32_t>(distance);  // the nearest has the largest key
   };
   double above = 0;
@@ -227,7 +225,8 @@ void Distribution(const SamplerOptions& options, std::span<const float> logits, 
     CutTypical(static_cast<double>(options.typical), left);
   }
   if (!temperature_first && options.temperature != 1.0f) {
-    BelowTopRow(left.logit.data(), left.size, 0, options.temperature, left.weight.data());
+    for (size_t i = 0; i < left.size; ++i) left.weight[i] = left.logit(i);
+    BelowTopRow(left.weight.data(), left.size, 0, options.temperature, left.weight.data());
     NegativeExpRow(left.weight.data(), left.size, left.weight.data());
   }
 }

@@ -15,8 +15,15 @@ namespace linnet {
 struct Candidates {
   std::vector<int32_t> id;
   std::vector<float> weight;  // a share of all weights; the likeliest token's is 1 at first
-  std::vector<float> logit;   // how far below the largest, at the temperature of the cuts
   size_t size = 0;
+  // What they were weighed from, which must be there as long as it is asked for.
+  const float* logits = nullptr;
+  float largest = 0, temperature = 1;
+
+  // How far below the largest the i-th is, at the temperature of the cuts.
+  float logit(size_t i) const {
+    return (logits[static_cast<size_t>(id[i])] - largest) / temperature;
+  }
 };
 
 // The largest logit; -infinity if there is none. NaN does not count.
