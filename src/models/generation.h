@@ -41,9 +41,13 @@ inline ChannelMix456 BindChannelMix(Binder& b, const Config& c, const std::strin
           b.Matrix(ffn + "value.weight", c.width, c.ffn)};
 }
 
+// Its mixes [1, C] for the two products that read them.
+inline MixFor KeyMix(const ChannelMix456& w) { return MixFor(w.mix_k, w.key); }
+inline MixFor ReceptanceMix(const ChannelMix456& w) { return MixFor(w.mix_r, w.receptance); }
+
 // sigmoid(R x_r) * V relu(K x_k)²
 inline Var GatedChannelMix(Pass& p, const ChannelMix456& w, Var x_k, Var x_r) {
-  const Var k = ReluSquared(p, Linear(p, x_k, w.key));
+  const Var k = LinearReluSquared(p, x_k, w.key, w.value);
   const Var r = Sigmoid(p, Linear(p, x_r, w.receptance));
   return Mul(p, r, Linear(p, k, w.value));
 }

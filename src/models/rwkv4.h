@@ -23,7 +23,11 @@ struct Rwkv4 {
 // mix * x + (1 - mix) * x before, for several mixes: how v4 and v5 write a token shift.
 template <class... Mix>
 auto MixesKeeping(Pass& p, Var x, ShiftOf which, const Mix&... mix) {
-  return ShiftedLerps(p, x, which, OneMinus(p, mix)...);
+  const auto before = [&](MixFor m) {
+    m.mu = OneMinus(p, m.mu);
+    return m;
+  };
+  return ShiftedLerps(p, x, which, before(mix)...);
 }
 
 }  // namespace linnet

@@ -32,11 +32,12 @@ auto Rwkv5<kDialect>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
 template <Generation kDialect>
 Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const auto mix = [&](const auto&... keep) {
-    return MixesKeeping(p, x, ShiftOf::kTimeMix, w.mix_r, w.mix_k, w.mix_v, keep...);
+    return MixesKeeping(p, x, ShiftOf::kTimeMix, MixFor(w.mix_r, w.receptance),
+                        MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value), keep...);
   };
   std::array<Var, 4> mixes;  // of r, k, v and the gate
   if constexpr (kGate) {
-    mixes = mix(w.mix_g);
+    mixes = mix(MixFor(w.mix_g, w.gate));
   } else {
     std::ranges::copy(mix(), mixes.begin());
   }
@@ -53,7 +54,8 @@ Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Ca
 
 template <Generation kDialect>
 Var Rwkv5<kDialect>::ChannelMix(Pass& p, const Layer& w, Var x) {
-  const auto [x_k, x_r] = MixesKeeping(p, x, ShiftOf::kChannelMix, w.ffn.mix_k, w.ffn.mix_r);
+  const auto [x_k, x_r] =
+      MixesKeeping(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 

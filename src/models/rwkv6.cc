@@ -48,7 +48,8 @@ Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
 }
 
 Var Rwkv6::ChannelMix(Pass& p, const Layer& w, Var x) {
-  const auto [x_k, x_r] = ShiftedLerps(p, x, ShiftOf::kChannelMix, w.ffn.mix_k, w.ffn.mix_r);
+  const auto [x_k, x_r] =
+      ShiftedLerps(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 
