@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/scratch_folder.h"
+
 namespace linnet {
 
 // The words of a command line, and more of them.
@@ -29,18 +31,13 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
                   double interrupt_after = 0, int signal = SIGINT);
 
-// A folder that is removed with all it holds.
+// test::TemporaryFolder whose names are words of a command line.
 class ScratchFolder {
  public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
+  std::string operator/(const char* name) const { return (folder_ / name).string(); }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
 };
 
 void WriteFile(const std::filesystem::path& path, std::string_view bytes);

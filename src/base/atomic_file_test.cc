@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
 #include "base/mapped_file.h"
+#include "base/scratch_folder.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -18,12 +18,6 @@ namespace fs = std::filesystem;
 
 class AtomicFileTest : public testing::Test {
  protected:
-  AtomicFileTest() {
-    std::string name = (fs::temp_directory_path() / "linnet-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~AtomicFileTest() override { fs::remove_all(folder_); }
-
   static std::string Read(const fs::path& path) {
     const MappedFile map(path);
     return {reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()};
@@ -32,7 +26,8 @@ class AtomicFileTest : public testing::Test {
     return static_cast<size_t>(
         std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
-  fs::path folder_;
+  const test::TemporaryFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(AtomicFileTest, AppearsWholeOnCommit) {

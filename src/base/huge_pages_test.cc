@@ -4,20 +4,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <string>
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
+#include "base/scratch_folder.h"
 
 namespace linnet {
 namespace {
 
 TEST(HugePages, OfAnyRangeLeaveItsBytes) {
-  std::string name = (std::filesystem::temp_directory_path() / "linnet-XXXXXX").string();
-  const std::filesystem::path folder = mkdtemp(name.data());
+  const test::TemporaryFolder folder;
   std::string all;
   for (int i = 0; i < 5'000'000; ++i) all += static_cast<char>(i * 7 + i / 251);
   AtomicFile file(folder / "f");
@@ -34,7 +33,6 @@ TEST(HugePages, OfAnyRangeLeaveItsBytes) {
   EXPECT_TRUE(std::equal(memory.begin(), memory.end(), map.bytes().begin(), map.bytes().end()));
   for (int i = 0; i < 5'000'000; ++i)
     ASSERT_EQ(all[static_cast<size_t>(i)], static_cast<char>(i * 7 + i / 251));
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "linnet/error.h"
 
 namespace linnet::test {
@@ -144,25 +145,6 @@ std::string MessageOf(const F& f) {
   }
   return {};
 }
-
-// A folder of its own, removed with all in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "linnet-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path Write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace linnet::test
 

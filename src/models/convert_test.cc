@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -11,6 +10,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/scratch_folder.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
@@ -68,22 +68,6 @@ struct Fixture {
 
 void PrintTo(const Fixture& f, std::ostream* os) { *os << f.model << " as " << f.dialect; }
 
-class ScratchFile {
- public:
-  explicit ScratchFile(const std::string& ending)
-      : path_(fs::temp_directory_path() /
-              fmt::format("linnet-convert-{}-{}{}", getpid(), ++count_, ending)) {}
-  ~ScratchFile() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  static inline int count_ = 0;
-  fs::path path_;
-};
-
 void WriteAs(const Checkpoint& source, const Renaming& rename, const fs::path& path) {
   std::vector<TensorSpec> specs;
   std::vector<TensorView> views;
@@ -123,7 +107,7 @@ class DialectTest : public testing::TestWithParam<Fixture> {
 TEST_P(DialectTest, ReadsAsItsSourceAndConvertsBackToIt) {
   const Fixture& f = GetParam();
   const Checkpoint source(Data(f.model));
-  const ScratchFile renamed(".safetensors"), back(".pth");
+  const test::TemporaryFile renamed(".safetensors"), back(".pth");
   WriteAs(source, f.rename, renamed.path());
   const Checkpoint other(renamed.path());
   EXPECT_STREQ(Name(other.dialect()), f.dialect);
@@ -159,7 +143,7 @@ TEST_F(ConvertTest, FlaIsTheSameModelAsItsSource) {
   const Checkpoint source(Data("golden/random-v7.pth"));
   const Checkpoint fla(Data("golden/random-v7.fla.safetensors"));
   ExpectSame(fla, source);
-  const ScratchFile out(".safetensors");
+  const test::TemporaryFile out(".safetensors");
   const Converted done = ConvertCheckpoint(fla, out.path(), {.type = SourceType::kBF16});
   EXPECT_EQ(done.tensors, source.tensors().size());
   const Checkpoint converted(out.path());
@@ -171,7 +155,7 @@ TEST_F(ConvertTest, FlaIsTheSameModelAsItsSource) {
 TEST_F(ConvertTest, StackedMixesOfOlderFlaFilesAreTakenApart) {
   const Checkpoint source(Data("golden/random-v7.pth"));
   const TensorFile fla = TensorFile::Open(Data("golden/random-v7.fla.safetensors"));
-  const ScratchFile old(".safetensors");
+  const test::TemporaryFile old(".safetensors");
   for (const bool ones : {false, true}) {
     std::vector<TensorSpec> specs;
     std::vector<std::vector<float>> values;
@@ -202,7 +186,7 @@ TEST_F(ConvertTest, StackedMixesOfOlderFlaFilesAreTakenApart) {
 TEST_F(ConvertTest, HalvesOfWebRwkvGetTheReleasedShapesAndOrder) {
   const Checkpoint source(Data("golden/random-v6.pth"));
   const Checkpoint web(Data("golden/random-v6.webrwkv.st"));
-  const ScratchFile out(".pth");
+  const test::TemporaryFile out(".pth");
   ConvertCheckpoint(web, out.path(), {.type = SourceType::kF32});
   const Checkpoint converted(out.path());
   ASSERT_EQ(converted.tensors().size(), source.tensors().size());
@@ -219,7 +203,7 @@ TEST_F(ConvertTest, HalvesOfWebRwkvGetTheReleasedShapesAndOrder) {
 TEST_F(ConvertTest, TypesRoundEachValueOnce) {
   const Checkpoint source(Data("golden/random-v4.pth"));
   for (const SourceType type : {SourceType::kF16, SourceType::kBF16, SourceType::kF32}) {
-    const ScratchFile out(".safetensors");
+    const test::TemporaryFile out(".safetensors");
     ConvertCheckpoint(source, out.path(), {.type = type});
     const double step = type == SourceType::kBF16 ? 0x1p-8 : type == SourceType::kF16 ? 0x1p-11 : 0;
     const Checkpoint converted(out.path());
@@ -234,7 +218,7 @@ TEST_F(ConvertTest, TypesRoundEachValueOnce) {
 }
 
 TEST_F(ConvertTest, RefusesValuesBeyondHalvesAndLeavesNothing) {
-  const ScratchFile in(".safetensors"), out(".safetensors");
+  const test::TemporaryFile in(".safetensors"), out(".safetensors");
   const Checkpoint source(Data("golden/random-v4.pth"));
   std::vector<TensorSpec> specs;
   for (const TensorView& t : source.tensors()) specs.push_back({t.name, t.type, t.shape});
@@ -257,7 +241,7 @@ TEST_F(ConvertTest, RefusesValuesBeyondHalvesAndLeavesNothing) {
 }
 
 TEST_F(ConvertTest, TunedStatesConvertAndSavedOnesAreRefused) {
-  const ScratchFile out(".safetensors"), saved(".safetensors");
+  const test::TemporaryFile out(".safetensors"), saved(".safetensors");
   const Checkpoint tuned(Data("golden/random-v7.state.pth"));
   ConvertCheckpoint(tuned, out.path());
   ExpectSame(Checkpoint(out.path()), tuned);

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
@@ -34,21 +34,6 @@ using goldens::Data;
 namespace fs = std::filesystem;
 
 constexpr const char* kVersions[] = {"v4", "v5.0", "v5.1", "v5.2", "v6", "v7"};
-
-class Scratch {
- public:
-  Scratch() : path_(fs::temp_directory_path() / fmt::format("linnet-packed-{}", getpid())) {
-    fs::create_directories(path_);
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
 
 std::string BytesOf(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -95,7 +80,7 @@ class PackedTest : public testing::TestWithParam<std::tuple<const char*, DType>>
   }
   static std::string version() { return std::get<0>(GetParam()); }
   static DType type() { return std::get<1>(GetParam()); }
-  Scratch scratch_;
+  test::TemporaryFolder scratch_;
 };
 
 TEST_P(PackedTest, RunsAsItsSourceQuantizedAtLoadDoesBitForBit) {
@@ -197,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(All, PackedTest,
 // Rows, columns, slices and parts of views are those of the dense tensor.
 TEST(PackedViews, ReadAsDenseTensorsDo) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   const fs::path file = scratch / "model.safetensors", plain = scratch / "plain.safetensors";
   Quantize(Source("v6"), file, {.type = DType::kBF16});
   ConvertCheckpoint(Checkpoint(Source("v6")), plain, {.type = SourceType::kBF16, .progress = {}});
@@ -256,7 +241,7 @@ TEST(PackedTable, RowsAreWithinHalfAStepOfTheirBlock) {
 
 // A new model is the same whether it is written packed or quantized from a file.
 TEST(PackedInit, IsTheQuantizedModel) {
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   for (const Generation generation :
        {Generation::k4, Generation::k52, Generation::k6, Generation::k7}) {
     const Config config =
@@ -301,7 +286,7 @@ void WriteOne(const fs::path& path, const std::string& note, size_t bytes,
 }
 
 TEST(PackedRefusals, NameTheTensorInOneLine) {
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   const fs::path file = scratch / "bad.safetensors";
   const std::string huge = "1099511627775";
   const std::pair<std::string, size_t> bad[] = {
@@ -353,7 +338,7 @@ TEST(PackedRefusals, NameTheTensorInOneLine) {
 
 TEST(PackedRefusals, ShiftedPanelsAndFalseHashes) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   const fs::path good = scratch / "good.safetensors", bad = scratch / "bad.safetensors";
   Quantize(Source("v4"), good, {.type = DType::kBF16});
   std::string bytes = BytesOf(good);

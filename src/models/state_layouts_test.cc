@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <optional>
 #include <random>
 
+#include "base/scratch_folder.h"
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
 #include "kernels/each_isa.h"
@@ -29,22 +29,6 @@ constexpr StateLayout kLayouts[] = {StateLayout::kReference, StateLayout::kRwkvC
                                     StateLayout::kWebRwkv, StateLayout::kTimeState};
 constexpr Generation kAll[] = {Generation::k4,  Generation::k50, Generation::k51,
                                Generation::k52, Generation::k6,  Generation::k7};
-
-class ScratchFile {
- public:
-  explicit ScratchFile(const std::string& ending)
-      : path_(fs::temp_directory_path() /
-              fmt::format("linnet-layouts-{}-{}{}", getpid(), ++count_, ending)) {}
-  ~ScratchFile() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  static inline int count_ = 0;
-  fs::path path_;
-};
 
 StateShape Shape(Generation generation) {
   StateShape s{generation, 3, 12, 3, 4, "0123456789abcdef"};
@@ -68,7 +52,7 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
   for (const Generation generation : kAll) {
     const State state = RandomState(Shape(generation));
     for (const StateLayout layout : kLayouts) {
-      const ScratchFile file(layout == StateLayout::kTimeState ? ".pth" : ".st");
+      const test::TemporaryFile file(layout == StateLayout::kTimeState ? ".pth" : ".st");
       if (layout == StateLayout::kTimeState && generation == Generation::k4) {
         EXPECT_THROW(ExportState(state, layout, file.path()), Error);
         EXPECT_FALSE(fs::exists(file.path()));
@@ -99,7 +83,7 @@ TEST(StateLayouts, OtherSizesAreRefused) {
     other.layers = 2;
     for (const StateLayout layout : kLayouts) {
       if (layout == StateLayout::kTimeState && generation == Generation::k4) continue;
-      const ScratchFile file(".safetensors");
+      const test::TemporaryFile file(".safetensors");
       ExportState(state, layout, file.path());
       EXPECT_THROW(ImportState(file.path(), layout, other), Error)
           << Name(generation) << " " << static_cast<int>(layout);
@@ -129,7 +113,7 @@ class StateOrientation : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
-  const ScratchFile file(".bin");
+  const test::TemporaryFile file(".bin");
   ExportState(*state_, StateLayout::kRwkvCpp, file.path());
   std::vector<float> expected;
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
@@ -148,7 +132,7 @@ TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
 }
 
 TEST_P(StateOrientation, WebRwkvHasARowAKeyAndAColumnAValue) {
-  const ScratchFile file(".st");
+  const test::TemporaryFile file(".st");
   ExportState(*state_, StateLayout::kWebRwkv, file.path());
   const TensorFile written = TensorFile::Open(file.path());
   const TensorView& t = *written.Find("state");
@@ -181,7 +165,7 @@ TEST_P(StateOrientation, WebRwkvHasARowAKeyAndAColumnAValue) {
 
 TEST_P(StateOrientation, TimeStateHasValuesFirst) {
   if (parts() == 5) GTEST_SKIP() << "RWKV-4 has no tuned states";
-  const ScratchFile file(".pth");
+  const test::TemporaryFile file(".pth");
   ExportState(*state_, StateLayout::kTimeState, file.path());
   const TensorFile written = TensorFile::Open(file.path());
   EXPECT_EQ(written.tensors().size(), shape_.layers);
@@ -210,7 +194,7 @@ TEST(StateLayouts, ConvertedTunedStatesAreTheSameStates) {
     const auto tuned = TensorFile::Open(Data(fmt::format("golden/random-v{}.state.pth", v)));
     const StateShape shape =
         Model::Open(Data(fmt::format("golden/random-v{}.pth", v))).state_shape();
-    const ScratchFile file(".st");
+    const test::TemporaryFile file(".st");
     std::vector<TensorSpec> specs;
     for (const TensorView& t : tuned.tensors()) {
       specs.push_back({t.name, SourceType::kF32, t.Transposed().shape});

@@ -1,7 +1,6 @@
 #include "linnet/tokenizer.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "base/scratch_folder.h"
 #include "linnet/error.h"
 #include "text/builtin_vocabulary.h"
 #include "text/tokenizers.h"
@@ -28,20 +28,6 @@ std::string ErrorOf(const std::function<void()>& f) {
   }
   return "";
 }
-
-// A folder of this test's own, gone at its end.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "linnet-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct Line {
   std::string text;
@@ -131,7 +117,7 @@ TEST(BytesTokenizerTest, IdIsTheByte) {
 }
 
 TEST(TokenizerTest, ChoosesByVocabularySize) {
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   const std::filesystem::path home = scratch / "home";
   EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(320); }).find("--vocab"), std::string::npos);
   EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(50276, {}, home); }).find("--vocab"),
@@ -152,7 +138,7 @@ TEST(TokenizerTest, ChoosesByVocabularySize) {
 }
 
 TEST(TokenizerTest, WrongFilesAreNamed) {
-  const Scratch scratch;
+  const test::TemporaryFolder scratch;
   const auto message = [&](const std::string& content) {
     const std::filesystem::path path = scratch / "v.txt";
     std::ofstream(path) << content;

@@ -37,7 +37,7 @@ class AdapterTest : public testing::TestWithParam<AdapterKind> {
   void SetUp() override {
     if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   }
-  Folder folder_;
+  test::TemporaryFolder folder_;
 };
 
 struct Bound {
@@ -273,7 +273,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, AdapterTest,
 // PiSSA begins as the best copy of its rank: with one direction more, nothing is left.
 TEST(PrincipalFactors, AreTheLargestSingularValues) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const fs::path path = folder / "w.safetensors";
   // U S V^T with S = 8, 4, 2, 1 on signs that are orthogonal: Hadamard's columns.
   const size_t n = 8;

@@ -85,7 +85,7 @@ class MergeTest : public testing::Test {
     return "no error";
   }
 
-  Folder folder_;
+  test::TemporaryFolder folder_;
 };
 
 TEST_F(MergeTest, GivesTheLogitsOfTheAdapterBesideItsBase) {

@@ -36,7 +36,7 @@ class StateTuningTest : public testing::TestWithParam<const char*> {
                                      std::span(&adapter, 1));
   }
 
-  Folder folder_;
+  test::TemporaryFolder folder_;
   fs::path start_;
   std::vector<std::unique_ptr<ThreadPool>> pools_;
 };
@@ -189,7 +189,7 @@ INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6
 
 TEST(StateTuning, Rwkv4HasNone) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-  const Folder folder;
+  const test::TemporaryFolder folder;
   EXPECT_THROW(WriteNewStates(Checkpoint(Base("4")), folder / "state.safetensors"), Error);
   EXPECT_THROW(Adapter(goldens::Data("golden/random-v7.state.pth"), Checkpoint(Base("4"))), Error);
 }

@@ -2,13 +2,13 @@
 #ifndef LINNET_TRAIN_TEST_ADAPTERS_H_
 #define LINNET_TRAIN_TEST_ADAPTERS_H_
 
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
 #include "models/goldens.h"
@@ -17,19 +17,6 @@
 namespace linnet::test_adapters {
 
 namespace fs = std::filesystem;
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "linnet-adapter-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
 inline fs::path Base(const std::string& generation) {
   return goldens::Data("golden/random-v" + generation + ".pth");
 }

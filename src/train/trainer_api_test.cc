@@ -10,8 +10,6 @@
 namespace linnet {
 namespace {
 
-using test_adapters::Folder;
-
 std::vector<SampleRow> TwoRows() {
   const auto rows = test_adapters::Rows();
   return {rows[0], rows[1]};
@@ -35,7 +33,7 @@ class TrainerTest : public testing::Test {
     WriteNewModel(sizes, 7, model_);
   }
 
-  Folder folder_;
+  test::TemporaryFolder folder_;
   std::filesystem::path model_;
 };
 
