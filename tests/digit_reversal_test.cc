@@ -99,6 +99,9 @@ void PrintLosses(const std::string& run) {
 }
 
 TEST(DigitReversal, IsLearntFromNothing) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "learning shows nothing of memory, and takes a sanitizer a minute";
+#endif
   const Task task = TaskOf();
   const ScratchFolder scratch;
   const std::string start = scratch / "start.safetensors", run = scratch / "run";
