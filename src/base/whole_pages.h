@@ -1,0 +1,15 @@
+// AdviseWholePages: madvise(2) for a range that need not begin or end with a page.
+#ifndef LINNET_BASE_WHOLE_PAGES_H_
+#define LINNET_BASE_WHOLE_PAGES_H_
+
+#include <cstddef>
+#include <span>
+
+namespace linnet {
+
+// Advises about the pages that lie in the range as a whole. A system that knows better is no error.
+void AdviseWholePages(std::span<const std::byte> range, int advice) noexcept;
+
+}  // namespace linnet
+
+#endif  // LINNET_BASE_WHOLE_PAGES_H_
