@@ -183,7 +183,8 @@ TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
   std::vector<json> metrics;
   for (const double after : {1.5, 6.0, 30.0}) {  // a slow build has made no step at first
     run = scratch_ / ("run" + std::to_string(after)).c_str();
-    // On so little data the loss comes near zero, where a gradient of any size is a spike.
+    // On so little data the loss comes near zero, where usual gradients are tiny and one above
+    // --clip is a spike.
     stopped = RunLinnet(NewRun(run, "100000") + Words{"--skip-spikes"}, {}, after, SIGINT);
     ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
     metrics = Metrics(run);
