@@ -7,6 +7,7 @@
 #include <regex>
 #include <string>
 
+#include "base/sanitized.h"
 #include "linnet/model.h"
 #include "program.h"
 
@@ -198,9 +199,8 @@ TEST_F(BuiltInTest, TheShippedFileIsSmall) {
 
 // The row of models/README.md that begins with the file's name has its bits per byte on Alice.
 TEST_F(BuiltInTest, TheShippedFileForetellsAliceAsModelsReadmeSays) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "a figure shows nothing of memory, and takes a sanitizer a minute";
-#endif
+  if (kSanitized)
+    GTEST_SKIP() << "a figure shows nothing of memory, and takes a sanitizer a minute";
   if (!fs::exists("models/linnet.safetensors") || !fs::exists(kAlice)) {
     GTEST_SKIP() << "the model or ../shared/data is absent";
   }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "linnet/model.h"
 #include "program.h"
 #include "train/token_data.h"
@@ -99,9 +100,8 @@ void PrintLosses(const std::string& run) {
 }
 
 TEST(DigitReversal, IsLearntFromNothing) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "learning shows nothing of memory, and takes a sanitizer a minute";
-#endif
+  if (kSanitized)
+    GTEST_SKIP() << "learning shows nothing of memory, and takes a sanitizer a minute";
   const Task task = TaskOf();
   const ScratchFolder scratch;
   const std::string start = scratch / "start.safetensors", run = scratch / "run";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "program.h"
 
 namespace linnet {
@@ -133,9 +134,7 @@ TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
 
 // ZeRO-1: of two ranks each holds half of the moments.
 TEST_F(RanksTest, EachHoldsItsShareOfTheMoments) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "a sanitizer takes memory of its own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
   const auto wide = [&](const char* out) {
     return Words{"train",        "--data",    data_,      "--out",       scratch_ / out,
                  "--generation", "7",         "--layers", "2",           "--width",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "program.h"
 
 namespace linnet {
@@ -164,9 +165,7 @@ TEST_F(TrainCommandTest, ARunInChunksGoesOnWithThem) {
 }
 
 TEST_F(TrainCommandTest, ChunksHoldTheMemoryOfOneWhateverTheContext) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "a sanitizer takes memory of its own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
   const auto peak = [&](const char* out, const std::string& ctx, const Words& more) {
     const Outcome outcome = RunLinnet(NewRun(scratch_ / out, "1", ctx) + more);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/memory.h"
+#include "base/sanitized.h"
 #include "io/test_bytes.h"
 
 namespace linnet {
@@ -106,9 +107,7 @@ TEST(TensorFileTest, WhatCannotBeReadIsSaid) {
 
 // 64 MB are read and dropped in turn: what stays resident is a small part of them.
 TEST(TensorFileTest, DroppedTensorsLeaveMemory) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "a sanitizer's shadow is resident too";
-#endif
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's shadow is resident too";
   const size_t kTensors = 8, kBytes = size_t{8} << 20;
   const TemporaryFolder folder;
   std::vector<std::pair<std::string, std::string>> items, storages;

@@ -11,6 +11,7 @@
 #include "kernels/halves-inl.h"
 #include "kernels/repack.h"
 #include "kernels/tiles.h"
+#include "kernels/transpose_four-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -46,36 +47,6 @@ void TransposePairs(const uint32_t* from, uint32_t* to) {
 }
 
 #else
-
-// Blocks of 16 bytes of v to places `step` values apart.
-template <class DV>
-HWY_INLINE void ScatterBlocks(DV d, hn::Vec<DV> v, hn::TFromD<DV>* to, size_t step) {
-  if constexpr (hn::MaxLanes(d) * sizeof(*to) <= 16) {
-    hn::StoreU(v, d, to);
-  } else {
-    const hn::Half<DV> half;
-    constexpr size_t kBlocks = hn::MaxLanes(d) * sizeof(*to) / 32;
-    ScatterBlocks(half, hn::LowerHalf(half, v), to, step);
-    ScatterBlocks(half, hn::UpperHalf(half, v), to + kBlocks * step, step);
-  }
-}
-
-// Four rows of a vector.
-HWY_INLINE void TransposeFour(const float* from, size_t from_stride, float* to, size_t to_stride) {
-  const D d;
-  const hn::Repartition<double, D> dd;
-  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + from_stride);
-  const auto c = hn::LoadU(d, from + 2 * from_stride), e = hn::LoadU(d, from + 3 * from_stride);
-  const auto ab0 = hn::BitCast(dd, hn::InterleaveLower(d, a, b));
-  const auto ab2 = hn::BitCast(dd, hn::InterleaveUpper(d, a, b));
-  const auto ce0 = hn::BitCast(dd, hn::InterleaveLower(d, c, e));
-  const auto ce2 = hn::BitCast(dd, hn::InterleaveUpper(d, c, e));
-  const size_t step = 4 * to_stride;
-  ScatterBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab0, ce0)), to, step);
-  ScatterBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab0, ce0)), to + to_stride, step);
-  ScatterBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab2, ce2)), to + 2 * to_stride, step);
-  ScatterBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab2, ce2)), to + 3 * to_stride, step);
-}
 
 // to[c][r] = from[r][c] of 32-bit values; strides count values.
 void Transpose32(const float* from, size_t from_stride, size_t rows, size_t cols, float* to,
@@ -115,8 +86,8 @@ void TransposePairs(const uint32_t* from, uint32_t* to) {
     for (size_t k = 0; k < kRow; k += 2) {
       const auto a = load(from + k * kPanelRows + 2 * n);
       const auto b = load(from + (k + 1) * kPanelRows + 2 * n);
-      ScatterBlocks(d, hn::InterleaveLower(d, a, b), out + n * kRow + k, 2 * kRow);
-      ScatterBlocks(d, hn::InterleaveUpper(d, a, b), out + (n + 1) * kRow + k, 2 * kRow);
+      StoreBlocks(d, hn::InterleaveLower(d, a, b), out + n * kRow + k, 2 * kRow);
+      StoreBlocks(d, hn::InterleaveUpper(d, a, b), out + (n + 1) * kRow + k, 2 * kRow);
     }
   }
 }
@@ -262,15 +233,16 @@ void Sums(const float* a, const float* b, bool add, Mat<float> y) {
   const size_t whole = y.cols / kLanes * kLanes;
   for (size_t row = 0; row < y.rows; ++row) {
     float* out = y.Row(row);
-    const float *first = a + row * kPanelRows, *second = b + row * kPanelRows;
+    const float* first = a + row * kPanelRows;
+    const float* second = b == nullptr ? nullptr : b + row * kPanelRows;
     for (size_t i = 0; i < whole; i += kLanes) {
       auto sum = hn::Load(d, first + i);
-      if (b != nullptr) sum = hn::Add(sum, hn::Load(d, second + i));
+      if (second != nullptr) sum = hn::Add(sum, hn::Load(d, second + i));
       if (add) sum = hn::Add(hn::LoadU(d, out + i), sum);
       hn::StoreU(sum, d, out + i);
     }
     for (size_t i = whole; i < y.cols; ++i) {
-      const float sum = b == nullptr ? first[i] : first[i] + second[i];
+      const float sum = second == nullptr ? first[i] : first[i] + second[i];
       out[i] = add ? out[i] + sum : sum;
     }
   }

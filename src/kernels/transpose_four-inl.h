@@ -16,15 +16,16 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using TransposeD = hn::ScalableTag<float>;
 
-// Blocks of four lanes of v to rows `stride` floats apart.
+// Blocks of 16 bytes of v to places `stride` values apart.
 template <class DV>
-HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, float* to, size_t stride) {
-  if constexpr (hn::MaxLanes(d) <= 4) {
+HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, hn::TFromD<DV>* to, size_t stride) {
+  if constexpr (hn::MaxLanes(d) * sizeof(*to) <= 16) {
     hn::StoreU(v, d, to);
   } else {
     const hn::Half<DV> half;
+    constexpr size_t kBlocks = hn::MaxLanes(d) * sizeof(*to) / 32;
     StoreBlocks(half, hn::LowerHalf(half, v), to, stride);
-    StoreBlocks(half, hn::UpperHalf(half, v), to + stride * (hn::MaxLanes(d) / 8), stride);
+    StoreBlocks(half, hn::UpperHalf(half, v), to + kBlocks * stride, stride);
   }
 }
 
