@@ -23,8 +23,11 @@ Var Rwkv4::TimeMix(Pass& p, const Config&, const Layer& w, Var x, Carry&) {
   const auto [x_k, x_v, x_r] =
       MixesKeeping(p, x, ShiftOf::kTimeMix, MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value),
                    MixFor(w.mix_r, w.receptance));
+  Together products(p);
   const Var k = Linear(p, x_k, w.key), v = Linear(p, x_v, w.value);
-  const Var r = Sigmoid(p, Linear(p, x_r, w.receptance));
+  const Var gate = Linear(p, x_r, w.receptance);
+  products.Run();
+  const Var r = Sigmoid(p, gate);
   return Linear(p, Mul(p, r, Wkv4(p, w.decay, w.first, k, v)), w.output);
 }
 

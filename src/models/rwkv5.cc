@@ -41,14 +41,18 @@ Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Ca
   } else {
     std::ranges::copy(mix(), mixes.begin());
   }
+  Together products(p);
   const Var r = Linear(p, mixes[0], w.receptance);
   const Var k = Linear(p, mixes[1], w.key);
   const Var v = Linear(p, mixes[2], w.value);
+  Var gate;
+  if constexpr (kGate) gate = Linear(p, mixes[3], w.gate);
+  products.Run();
   Var decay = ExpNegExp(p, Broadcast(w.decay, x.rows()));
   if constexpr (!kPerChannel) decay = Repeat(p, decay, c.head_size);
   Var y = Wkv6(p, r, decay, k, v, w.first, c.heads, w.log_first);
   y = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
-  if constexpr (kGate) y = Mul(p, y, Silu(p, Linear(p, mixes[3], w.gate)));
+  if constexpr (kGate) y = Mul(p, y, Silu(p, gate));
   return Linear(p, y, w.output);
 }
 

@@ -34,13 +34,19 @@ Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const Var d = Shift(p, x, ShiftOf::kTimeMix);
   const Var z = Lerp(p, x, d, Broadcast(w.maa_x, T));
   const Var m = Tanh(p, Linear(p, z, w.maa_w1));  // [T, 5 * rank]
-  const auto mix = [&](size_t i) {
-    const Var shifted = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
-    return Lerp(p, x, d, AddBias(p, shifted, w.maa[i]));
-  };
-  const Var x_w = mix(0), k = Linear(p, mix(1), w.key), v = Linear(p, mix(2), w.value);
-  const Var r = Linear(p, mix(3), w.receptance), g = Silu(p, Linear(p, mix(4), w.gate));
-  const Var dynamic = Linear(p, Tanh(p, Linear(p, x_w, w.decay_w1)), w.decay_w2);
+  Together shifts(p);
+  std::array<Var, kMixes> shifted;
+  for (size_t i = 0; i < kMixes; ++i) {
+    shifted[i] = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
+  }
+  shifts.Run();
+  const auto mix = [&](size_t i) { return Lerp(p, x, d, AddBias(p, shifted[i], w.maa[i])); };
+  Together products(p);
+  const Var w1 = Linear(p, mix(0), w.decay_w1), k = Linear(p, mix(1), w.key);
+  const Var v = Linear(p, mix(2), w.value), r = Linear(p, mix(3), w.receptance);
+  const Var gate = Linear(p, mix(4), w.gate);
+  products.Run();
+  const Var g = Silu(p, gate), dynamic = Linear(p, Tanh(p, w1), w.decay_w2);
   const Var decay = ExpNegExp(p, AddBias(p, dynamic, w.decay));
   const Var y = Wkv6(p, r, decay, k, v, w.first, c.heads);
   const Var o = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);

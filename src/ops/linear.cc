@@ -2,6 +2,7 @@
 #include "kernels/rows.h"
 #include "ops/ops.h"
 #include "ops/product.h"
+#include "ops/together.h"
 
 namespace linnet {
 namespace {
@@ -77,6 +78,9 @@ void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Then& then,
   const Arena::Mark mark = p.arena.mark();
   const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
   const bool alone = w.deltas.empty();
+  if (alone && p.together != nullptr && p.together->Takes(x.rows())) {
+    return p.together->Add({prepared, w.w, y.v, then});
+  }
   if (then != nullptr && alone) {
     Product(p, prepared, w.w, y.v, then);
   } else {

@@ -53,7 +53,7 @@ Back BackWithBias(Pass& p, Slope slope, Var x, Var y, Var bias) {
 
 Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias) {
   const Var y = p.New(x.rows(), w.w.rows);
-  const auto map = [&](Mat<float> block, size_t, size_t column) {
+  const auto map = [bias](Mat<float> block, size_t, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       AddRow(block.Row(t), bias.v.data + column, block.cols, block.Row(t));
       SigmoidRow(block.Row(t), block.cols, block.Row(t));
@@ -67,7 +67,7 @@ Var LinearGooseDecay(Pass& p, Var x, const LinearParam& w, Var bias) {
   const Var inner = p.New(x.rows(), w.w.rows);
   Var y = inner;
   y.v.data = p.Scratch(y.rows() * y.cols());
-  const auto map = [&](Mat<float> block, size_t row, size_t column) {
+  const auto map = [bias, y](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       AddRow(block.Row(t), bias.v.data + column, block.cols, block.Row(t));
       GooseDecayRow(block.Row(t), block.cols, y.v.Row(row + t) + column);
@@ -82,12 +82,20 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
   const Activation form = FormFor(p, readers);
   // Other forms are made of whole rows.
   if (form != Activation::kBF16 || w.w.rows % 32 != 0 || !w.deltas.empty()) {
-    return ReluSquared(p, Linear(p, x, w));
+    if (p.tape != nullptr) return ReluSquared(p, Linear(p, x, w));
+    const Var y = p.New(x.rows(), w.w.rows);
+    const auto map = [](Mat<float> block, size_t, size_t) {
+      for (size_t t = 0; t < block.rows; ++t) {
+        ReluSquaredRow(block.Row(t), block.cols, block.Row(t));
+      }
+    };
+    MappedLinear(p, x, w, y, map, nullptr);
+    return y;
   }
   Var y = p.NewFor(form, x.rows(), w.w.rows);
   // With a tape the values stay beside: the slope is made of them.
   if (p.tape != nullptr) y.v.data = p.Scratch(y.rows() * y.cols());
-  const auto map = [&](Mat<float> block, size_t row, size_t column) {
+  const auto map = [y](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       ReluSquaredRow(block.Row(t), block.cols, block.Row(t));
       PutBF16(y.ready, row + t, column, block.Row(t), block.cols);

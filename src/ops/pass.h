@@ -104,6 +104,8 @@ class Tape {
   std::vector<std::function<void()>> steps_;
 };
 
+class Together;
+
 struct Pass {
   Arena& arena;
   ThreadPool& pool;
@@ -117,8 +119,9 @@ struct Pass {
   std::span<const Sequence> sequences{};
   // In training: keep only each layer's input and run the layer again for its gradient.
   bool recompute = false;
-  float dropout = 0;          // the share of a residual branch's values that are left out
-  uint64_t dropout_seed = 0;  // of this step
+  Together* together = nullptr;  // where products wait for one another
+  float dropout = 0;             // the share of a residual branch's values that are left out
+  uint64_t dropout_seed = 0;     // of this step
 
   // [rows, cols], uninitialized; with a tape, a blank gradient beside it.
   Var New(size_t rows, size_t cols);

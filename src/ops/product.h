@@ -37,6 +37,21 @@ using Then = std::function<void(Mat<float> block, size_t row, size_t column)>;
 // write to: then only `then` sees them.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then);
 
+// Rows up to which a product waits for its weights, and is shared out as memory wants it.
+inline constexpr size_t kFewRows = 8;
+
+// One of several products that do not read one another: `then`, which may be null, is called for
+// blocks of y, which then may have no values.
+struct OneProduct {
+  Activations x;
+  Weight w;
+  Mat<float> y;
+  Then then;
+};
+
+// All of them in one loop over their panels; at most kFewRows rows.
+void Products(const Pass& p, std::span<OneProduct> products);
+
 // What takes the gradient of a mapped product to that of the product: in place, or, if `to` has
 // rows of bf16 for it, into those.
 using Back = std::function<void(const Activations* to)>;

@@ -1,0 +1,34 @@
+// Together: products that do not read one another, in one loop.
+#ifndef LINNET_OPS_TOGETHER_H_
+#define LINNET_OPS_TOGETHER_H_
+
+#include <vector>
+
+#include "ops/product.h"
+
+namespace linnet {
+
+// From its making to Run(), Linear and its like wait if they are of a few rows, in inference, and
+// without adapters: then they run all at once, where threads meet and memory's stream breaks off
+// once instead of after each. What they give may be read after Run() only. One at a time of a pass.
+class Together {
+ public:
+  explicit Together(Pass& p);
+  ~Together();
+  Together(const Together&) = delete;
+  Together& operator=(const Together&) = delete;
+
+  // Whether products of so many rows wait.
+  bool Takes(size_t rows) const;
+  // `then` must not refer to what may be gone by then.
+  void Add(const OneProduct& product) { waiting_.push_back(product); }
+  void Run();
+
+ private:
+  Pass& p_;
+  std::vector<OneProduct> waiting_;
+};
+
+}  // namespace linnet
+
+#endif  // LINNET_OPS_TOGETHER_H_
