@@ -80,9 +80,10 @@ install: ## PREFIX=/usr/local DESTDIR=: the program, the library, its headers
 	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
 
-soak: ## RUNS=2000000: fuzz each parser that often, repeat the tests, run a million tokens, learn to reverse digits
+soak: ## RUNS=2000000: fuzz each parser that often, see its coverage, repeat the tests, run a million tokens, learn to reverse digits
 	@tools/install-packages build test check
 	@tools/check-fuzz $(RUNS)
+	@tools/check-coverage
 	@$(configure) -DLINNET_TESTS=ON
 	@cmake --build build --parallel $(JOBS)
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random

@@ -4,9 +4,12 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "io/ggml_tensor.h"
 #include "io/tensor_file.h"
 #include "linnet/error.h"
@@ -28,15 +31,23 @@ struct Info {
   uint64_t offset = 0;
 };
 
-// A file with one string key, a vocabulary of two tokens and tensors of `bytes` bytes in all.
-std::string Gguf(const std::vector<Info>& infos, size_t bytes, uint32_t version = 3) {
+// A key with a value of a type.
+std::string Key(const std::string& name, uint32_t type, const std::string& value) {
+  return Text(name) + Number(type) + value;
+}
+
+// A file with one string key, a vocabulary of two tokens, `keys` and tensors of `bytes` bytes in
+// all.
+std::string Gguf(const std::vector<Info>& infos, size_t bytes, uint32_t version = 3,
+                 const std::vector<std::string>& keys = {}) {
   std::string file =
-      "GGUF" + Number(version) + Number<uint64_t>(infos.size()) + Number<uint64_t>(3);
+      "GGUF" + Number(version) + Number<uint64_t>(infos.size()) + Number<uint64_t>(3 + keys.size());
   file += Text("general.architecture") + Number<uint32_t>(8) + Text("rwkv7");
   file += Text("tokenizer.ggml.tokens") + Number<uint32_t>(9) + Number<uint32_t>(8) +
           Number<uint64_t>(2) + Text("<s>") + Text("\\x00");
   file += Text("tokenizer.ggml.token_type") + Number<uint32_t>(9) + Number<uint32_t>(5) +
           Number<uint64_t>(2) + Number<int32_t>(3) + Number<int32_t>(1);
+  for (const std::string& key : keys) file += key;
   for (const Info& info : infos) {
     file += Text(info.name) + Number(static_cast<uint32_t>(info.dims.size()));
     for (const uint64_t n : info.dims) file += Number(n);
@@ -83,6 +94,42 @@ TEST(GgufTest, TensorsKeysAndVocabularyAreRead) {
   EXPECT_EQ(vocabulary.kinds, (std::vector<int32_t>{3, 1}));
 }
 
+TEST(GgufTest, EveryTypeOfValueIsReadAsItsText) {
+  const TensorFile file = Parse(
+      Gguf({{}}, 68, 3,
+           {Key("u8", 0, "\xff"), Key("i8", 1, "\xff"), Key("u16", 2, "\xff\xff"),
+            Key("i16", 3, "\xff\xff"), Key("u32", 4, "\xff\xff\xff\xff"),
+            Key("i32", 5, "\xff\xff\xff\xff"), Key("f32", 6, Number(0.5f)), Key("bool", 7, "\1"),
+            Key("u64", 10, Number(~uint64_t{0})), Key("i64", 11, Number(int64_t{-1})),
+            Key("f64", 12, Number(-0.25)), Key("general.alignment", 4, Number<uint32_t>(32))}));
+  const std::map<std::string, std::string> expected = {
+      {"u8", "255"},  {"i8", "-1"},          {"u16", "65535"},
+      {"i16", "-1"},  {"u32", "4294967295"}, {"i32", "-1"},
+      {"f32", "0.5"}, {"bool", "true"},      {"u64", "18446744073709551615"},
+      {"i64", "-1"},  {"f64", "-0.25"}};
+  for (const auto& [key, text] : expected) EXPECT_EQ(file.metadata().at(key), text) << key;
+}
+
+// By ggml's numbers: what lies beside the weights of some models.
+TEST(GgufTest, TensorsOfPlainNumbersAreRead) {
+  const std::pair<uint32_t, SourceType> types[] = {{0, SourceType::kF32},  {1, SourceType::kF16},
+                                                   {24, SourceType::kI8},  {25, SourceType::kI16},
+                                                   {26, SourceType::kI32}, {27, SourceType::kI64},
+                                                   {28, SourceType::kF64}, {30, SourceType::kBF16}};
+  for (const auto& [number, type] : types) {
+    const TensorFile file = Parse(Gguf({{"a", {4}, number}}, 32));
+    EXPECT_EQ(file.Find("a")->type, type) << number;
+  }
+}
+
+TEST(GgufTest, IsToldByItsFirstBytes) {
+  const test::TemporaryFolder folder;
+  EXPECT_TRUE(IsGguf(folder.Write("a", Gguf({{}}, 68))));
+  EXPECT_FALSE(IsGguf(folder.Write("b", "GGU")));
+  EXPECT_FALSE(IsGguf(folder.Write("c", "GGML, an older format")));
+  EXPECT_FALSE(IsGguf(folder / "none"));
+}
+
 // A block's own values, a transposed view of them and any cut are the same numbers.
 TEST(GgufTest, ViewsOfBlocksReadAsThoseOfFloats) {
   std::string bytes = Gguf({{"a", {64, 4}, 8}}, 8 * 34);
@@ -120,6 +167,12 @@ TEST(GgufTest, FilesThatCannotBeReadAreRefused) {
       {Gguf({{"a", {32, 2}, 8, ~uint64_t{31}}}, 68), "truncated"},
       {Gguf({{}, {"b", {32, 14}, 8}, {"c", {32, 14}, 8}}, 476), "claim more bytes"},
       {Gguf({{}, {}}, 68), "two tensors a.weight"},
+      {Gguf({{}}, 68, 3, {Key("general.alignment", 4, Number<uint32_t>(24))}), "is 24, expected"},
+      {Gguf({{}}, 68, 3, {Key("general.alignment", 4, Number<uint32_t>(1 << 30))}),
+       "expected a pow"},
+      {Gguf({{}}, 68, 3, {Key("general.alignment", 8, Text("x"))}), "expected a power of two"},
+      {Gguf({{}}, 68, 3, {Key("a", 13, "")}), "a value of type 13"},
+      {Gguf({{}}, 68, 3, {Key("a", 9, Number<uint32_t>(9) + Number<uint64_t>(1))}), "an array of"},
   };
   for (const Case& c : cases) {
     const auto message = MessageOf([&] { Parse(c.file); });

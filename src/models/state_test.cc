@@ -1,10 +1,17 @@
 #include "linnet/state.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <utility>
 
+#include "io/tensor_writer.h"
+#include "io/test_bytes.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "models/goldens.h"
@@ -83,8 +90,90 @@ TEST_P(StateTest, OfAnotherModelIsRefused) {
   EXPECT_THROW(State::Load(path_, shape), Error);
 }
 
+TEST_P(StateTest, LogitsBesideItComeBack) {
+  const Model model = Open(GetParam());
+  Workspace workspace;
+  const State state = Lived(model, workspace);
+  std::vector<float> logits = {1, 2, 3};
+  state.Save(path_);
+  State::Load(path_, model.state_shape(), &logits);
+  EXPECT_TRUE(logits.empty());
+  state.Save(path_, std::vector<float>{4, 5});
+  State::Load(path_, model.state_shape(), &logits);
+  EXPECT_EQ(logits, (std::vector<float>{4, 5}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Generations, StateTest,
                          testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7"));
+
+// Of a file named like a state's in which something does not hold.
+class BrokenStateTest : public testing::Test {
+ protected:
+  using Metadata = std::map<std::string, std::string>;
+  static constexpr size_t kWidth = 4, kHeadSize = 2;
+
+  // Loads a file of tensors of that shape. Returns what is said of it.
+  std::string Refusal(const Metadata& metadata,
+                      const std::vector<std::pair<std::string, std::vector<size_t>>>& tensors) {
+    std::vector<TensorSpec> specs;
+    size_t values = 0;
+    for (const auto& [name, shape] : tensors) {
+      specs.push_back({name, SourceType::kF32, shape});
+      values += std::accumulate(shape.begin(), shape.end(), size_t{1}, std::multiplies<>());
+    }
+    const auto path = folder_ / "broken.safetensors";
+    const auto writer = TensorWriter::Create(path, specs, metadata);
+    const std::vector<float> zeros(values);
+    writer->Append(std::as_bytes(std::span(zeros)));
+    writer->Finish();
+    return test::MessageOf(
+        [&] { metadata.empty() ? State::Load(path, model_) : State::Load(path); });
+  }
+
+  const test::TemporaryFolder folder_;
+  const Metadata good_ = {{"kind", "linnet state"}, {"generation", "7"}, {"layers", "1"},
+                          {"width", "4"},           {"heads", "2"},      {"head_size", "2"}};
+  StateShape model_ = {.generation = Generation::k7,
+                             .layers = 1,
+                             .width = kWidth,
+                             .heads = kWidth / kHeadSize,
+                             .head_size = kHeadSize,
+                             .model_hash = {}};
+};
+
+TEST_F(BrokenStateTest, MetadataThatIsMissingOrWrongIsNamed) {
+  for (const char* key : {"generation", "layers", "width", "heads", "head_size"}) {
+    for (const bool gone : {true, false}) {
+      Metadata metadata = good_;
+      if (gone) {
+        metadata.erase(key);
+      } else {
+        metadata[key] = "-7";
+      }
+      const std::string message = Refusal(metadata, {{"state.000", {4}}});
+      EXPECT_NE(message.find(fmt::format("metadata {} is missing or", key)), message.npos)
+          << message;
+    }
+  }
+}
+
+TEST_F(BrokenStateTest, TensorsThatAreMissingOrOfAnotherShapeAreNamed) {
+  const std::string missing = Refusal(good_, {{"state.000", {4}}});
+  EXPECT_NE(missing.find("state.001 is missing, expected [2, 2, 2]"), missing.npos) << missing;
+  const std::string other = Refusal(good_, {{"state.000", {4}}, {"state.001", {2, 4}}});
+  EXPECT_NE(other.find("state.001 is [2, 4], expected [2, 2, 2]"), other.npos) << other;
+}
+
+TEST_F(BrokenStateTest, ATunedStateOfOtherLayersIsRefused) {
+  const std::vector<size_t> shape = {2, 2, 2};
+  EXPECT_EQ(Refusal({}, {{"blocks.0.att.time_state", shape}}), "");
+  const std::string more =
+      Refusal({}, {{"blocks.0.att.time_state", shape}, {"blocks.1.att.time_state", shape}});
+  EXPECT_NE(more.find("holds more layers than the model's 1"), more.npos) << more;
+  model_.layers = 2;
+  const std::string fewer = Refusal({}, {{"blocks.0.att.time_state", shape}});
+  EXPECT_NE(fewer.find("blocks.1.att.time_state is missing"), fewer.npos) << fewer;
+}
 
 TEST(TunedState, OfAnotherSizeIsRefused) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";

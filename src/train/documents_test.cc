@@ -53,6 +53,17 @@ TEST(DocumentReaderTest, TextIsCutAtFormFeedsAndEndOfTextLines) {
             V({"a <|endoftext|>\n<|endoftext|>b"}));
 }
 
+// Past the point where what was read leaves memory.
+TEST(DocumentReaderTest, LongTextsAreReadWhole) {
+  const std::string line = std::string(999, 'x') + "\n", mark = "<|endoftext|>\n";
+  std::string text;
+  for (int i = 0; i < 70'000; ++i) text += line;
+  const auto documents = ReadAll("long.txt", text + mark + line + mark);
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(documents[0].size(), 70'000'000u - 1);
+  EXPECT_EQ(documents[1].size(), 999u);
+}
+
 TEST(DocumentReaderTest, LinesOfJsonAreDocumentsAndErrorsNameThem) {
   EXPECT_EQ(ReadAll("a.jsonl", "{\"text\":\"a\\n\"}\n\n \r\n{\"text\":\"b\"}"), V({"a\n", "b"}));
   const auto error = [](const char* name, const std::string& content) -> std::string {
