@@ -134,11 +134,11 @@ class BrokenStateTest : public testing::Test {
   const Metadata good_ = {{"kind", "linnet state"}, {"generation", "7"}, {"layers", "1"},
                           {"width", "4"},           {"heads", "2"},      {"head_size", "2"}};
   StateShape model_ = {.generation = Generation::k7,
-                             .layers = 1,
-                             .width = kWidth,
-                             .heads = kWidth / kHeadSize,
-                             .head_size = kHeadSize,
-                             .model_hash = {}};
+                       .layers = 1,
+                       .width = kWidth,
+                       .heads = kWidth / kHeadSize,
+                       .head_size = kHeadSize,
+                       .model_hash = {}};
 };
 
 TEST_F(BrokenStateTest, MetadataThatIsMissingOrWrongIsNamed) {
