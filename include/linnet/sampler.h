@@ -18,6 +18,8 @@
 
 namespace linnet {
 
+struct Candidates;
+
 enum class PenaltyKind : uint8_t {
   // ChatRWKV: a token seen loses presence + frequency × occurrences; presence
   // never decays, occurrences do.
@@ -80,7 +82,7 @@ class Sampler {
   const SamplerOptions& options() const { return options_; }
 
  private:
-  int32_t Draw(std::span<const float> logits);
+  int32_t Draw(std::span<const float> logits, Candidates& left);
   void ApplyPenalties(std::span<float> logits) const;
   float& CountOf(int32_t token);
   double Uniform();

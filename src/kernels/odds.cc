@@ -1,5 +1,7 @@
 #include "kernels/odds.h"
 
+#include <cstring>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/odds.cc"
 #include "kernels/targets.h"
@@ -26,10 +28,9 @@ struct NegativeExp {
     const V n = hn::Sub(shifted, round);
     const V r = hn::Add(hn::Sub(x, hn::Mul(n, hn::Set(d, 0.693359375f))),
                         hn::Mul(n, hn::Set(d, 2.12194440e-4f)));
-    // e^r = 1 + r + r^2 p(r), minimax (Cephes expf).
-    V p = hn::Set(d, 1.9875691500e-4f);
-    for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
-                          5.0000001201e-1f}) {
+    // e^r = 1 + r + r^2 p(r), minimax to 4e-9.
+    V p = hn::Set(d, 1.3814539416e-3f);
+    for (const float c : {8.3687454462e-3f, 4.1668388993e-2f, 1.6666521132e-1f, 4.9999994040e-1f}) {
       p = hn::Add(hn::Mul(p, r), hn::Set(d, c));
     }
     const V y = hn::Add(hn::Add(hn::Mul(hn::Mul(p, r), r), r), hn::Set(d, 1.0f));
@@ -54,34 +55,130 @@ struct UnitBelowTop {  // divided by 1, which changes nothing
   }
 };
 
-void ExpOfRow(const float* x, size_t n, float* y) { MapRow(x, n, y, NegativeExp()); }
+// Sixteen sums of doubles. Of every 64 values those of equal i % 16 are added in f32, which is
+// four times faster, and come to the sum of that number: so whatever the length of vectors.
+class Sums {
+ public:
+  static constexpr size_t kRun = 64;
 
-void Below(const float* x, size_t n, float top, float temperature, float* y) {
-  if (temperature == 1) return MapRow(x, n, y, UnitBelowTop{top});
-  MapRow(x, n, y, BelowTop{top, temperature});
-}
-
-double Sum(const float* x, size_t n) {
-  constexpr size_t kSums = 16;
-  const hn::ScalableTag<double> d;
-  const hn::Rebind<float, decltype(d)> df;
-  constexpr size_t kLanes = hn::MaxLanes(d), kVectors = kSums / kLanes;
-  hn::Vec<decltype(d)> sum[kVectors];
-  HWY_UNROLL(8)
-  for (size_t v = 0; v < kVectors; ++v) sum[v] = hn::Zero(d);
-  size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
+  Sums() {
+    HWY_UNROLL(8)
+    for (size_t v = 0; v < kVectors; ++v) sums_[v] = hn::Zero(D());
+  }
+  // f(df, x) of kRun values.
+  template <class F>
+  HWY_INLINE void Add(const float* x, const F& f) {
+    const hn::ScalableTag<float> df;
+    const auto at = [&](size_t i) HWY_ATTR { return f(df, hn::LoadU(df, x + i)); };
+    HWY_ALIGN float fours[kSums];
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < kSums; i += hn::MaxLanes(df)) {
+      hn::Store(
+          hn::Add(hn::Add(at(i), at(i + kSums)), hn::Add(at(i + 2 * kSums), at(i + 3 * kSums))), df,
+          fours + i);
+    }
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVectors; ++v) {
-      sum[v] = hn::Add(sum[v], hn::PromoteTo(d, hn::LoadU(df, x + i + v * kLanes)));
+      sums_[v] = hn::Add(sums_[v], hn::PromoteTo(D(), hn::Load(Floats(), fours + v * kLanes)));
     }
   }
-  HWY_ALIGN double sums[kSums];
-  for (size_t v = 0; v < kVectors; ++v) hn::Store(sum[v], d, sums + v * kLanes);
-  for (size_t lane = 0; i < n; ++i, ++lane) sums[lane] += static_cast<double>(x[i]);
-  double all = 0;
-  for (const double s : sums) all += s;
-  return all;
+  // With the last n < kRun values; f of 0 is 0.
+  template <class F>
+  HWY_INLINE double Close(const float* x, size_t n, const F& f) {
+    HWY_ALIGN float last[kRun] = {};
+    std::memcpy(last, x, n * sizeof(*x));
+    Add(last, f);
+    HWY_ALIGN double sums[kSums];
+    for (size_t v = 0; v < kVectors; ++v) hn::Store(sums_[v], D(), sums + v * kLanes);
+    double all = 0;
+    for (const double sum : sums) all += sum;
+    return all;
+  }
+
+ private:
+  using D = hn::ScalableTag<double>;
+  using Floats = hn::Rebind<float, D>;
+  static constexpr size_t kSums = 16, kLanes = hn::MaxLanes(D()), kVectors = kSums / kLanes;
+  hn::Vec<D> sums_[kVectors];
+};
+
+struct Same {
+  template <class D, class V>
+  HWY_INLINE V operator()(D, V x) const {
+    return x;
+  }
+};
+
+struct AtLeast {  // or 0
+  float least;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, least)), x);
+  }
+};
+
+template <class F>
+HWY_INLINE double SumOf(const float* x, size_t n, const F& f) {
+  Sums sums;
+  size_t i = 0;
+  for (; i + Sums::kRun <= n; i += Sums::kRun) sums.Add(x + i, f);
+  return sums.Close(x + i, n - i, f);
+}
+
+double Sum(const float* x, size_t n) { return SumOf(x, n, Same()); }
+
+void Blocks(const float* x, size_t n, float least, double* sums) {
+  for (size_t at = 0; at < n; at += kSumBlock) {
+    *sums++ = SumOf(x + at, HWY_MIN(kSumBlock, n - at), AtLeast{least});
+  }
+}
+
+template <class Below>
+struct Weight {
+  Below below;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    return NegativeExp()(d, below(d, x));
+  }
+};
+
+template <class F>
+HWY_INLINE double MapAndSum(const float* x, size_t n, float* y, const F& f) {
+  Sums sums;
+  size_t i = 0;
+  for (; i + Sums::kRun <= n; i += Sums::kRun) {
+    MapRow(x + i, Sums::kRun, y + i, f);
+    sums.Add(y + i, Same());
+  }
+  MapRow(x + i, n - i, y + i, f);
+  return sums.Close(y + i, n - i, Same());
+}
+
+double Weights(const float* x, size_t n, float top, float temperature, float* y) {
+  if (temperature == 1) return MapAndSum(x, n, y, Weight<UnitBelowTop>{{top}});
+  return MapAndSum(x, n, y, Weight<BelowTop>{{top, temperature}});
+}
+
+Split SplitAt(const float* x, size_t n, float low, float high, float* between) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const AtLeast above{high};
+  Sums sums;
+  size_t found = 0, i = 0;
+  // What is stored beyond the found ones lies within [n]: found <= i.
+  for (; i + Sums::kRun <= n; i += Sums::kRun) {
+    sums.Add(x + i, above);
+    for (size_t v = 0; v < Sums::kRun; v += lanes) {
+      const auto values = hn::LoadU(d, x + i + v);
+      const auto in = hn::And(hn::Ge(values, hn::Set(d, low)), hn::Lt(values, hn::Set(d, high)));
+      hn::StoreU(hn::Compress(values, in), d, between + found);
+      found += hn::CountTrue(d, in);
+    }
+  }
+  for (size_t at = i; at < n; ++at) {
+    if (x[at] >= low && x[at] < high) between[found++] = x[at];
+  }
+  return {sums.Close(x + i, n - i, above), found};
 }
 
 Extremes LeastAndMost(const float* x, size_t n) {
@@ -102,17 +199,25 @@ HWY_INLINE size_t CloseRanks(float least, size_t n, int32_t* id, float* weight) 
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const size_t lanes = hn::Lanes(d);
+  const auto floor = hn::Set(d, least);
   size_t kept = 0, i = 0;
-  // What is stored beyond the kept lanes was read before: kept <= i.
-  for (; i + lanes <= n; i += lanes) {
-    const auto weights = hn::LoadU(d, weight + i);
-    const auto ids = kFresh ? hn::Iota(di, static_cast<int32_t>(i)) : hn::LoadU(di, id + i);
-    const auto stay = hn::Ge(weights, hn::Set(d, least));
-    const size_t count = hn::CountTrue(d, stay);
-    if (count == 0) continue;
-    hn::StoreU(hn::Compress(weights, stay), d, weight + kept);
-    hn::StoreU(hn::Compress(ids, hn::RebindMask(di, stay)), di, id + kept);
-    kept += count;
+  // Runs are left out whole or gone through without a branch, which could not be foretold. What is
+  // stored beyond the kept lanes was read before: kept <= i.
+  for (const size_t run = 4 * lanes; i + run <= n; i += run) {
+    const float* at = weight + i;
+    const auto any =
+        hn::Or(hn::Or(hn::Ge(hn::LoadU(d, at), floor), hn::Ge(hn::LoadU(d, at + lanes), floor)),
+               hn::Or(hn::Ge(hn::LoadU(d, at + 2 * lanes), floor),
+                      hn::Ge(hn::LoadU(d, at + 3 * lanes), floor)));
+    if (hn::AllFalse(d, any)) continue;
+    for (size_t v = i; v < i + run; v += lanes) {
+      const auto weights = hn::LoadU(d, weight + v);
+      const auto ids = kFresh ? hn::Iota(di, static_cast<int32_t>(v)) : hn::LoadU(di, id + v);
+      const auto stay = hn::Ge(weights, floor);
+      hn::StoreU(hn::Compress(weights, stay), d, weight + kept);
+      hn::StoreU(hn::Compress(ids, hn::RebindMask(di, stay)), di, id + kept);
+      kept += hn::CountTrue(d, stay);
+    }
   }
   for (; i < n; ++i) {
     if (!(weight[i] >= least)) continue;
@@ -135,20 +240,24 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace linnet {
-HWY_EXPORT(ExpOfRow);
-HWY_EXPORT(Below);
+HWY_EXPORT(Weights);
 HWY_EXPORT(Sum);
+HWY_EXPORT(Blocks);
+HWY_EXPORT(SplitAt);
 HWY_EXPORT(LeastAndMost);
 HWY_EXPORT(Keep);
 HWY_EXPORT(Find);
 
-void NegativeExpRow(const float* x, size_t n, float* y) noexcept {
-  HWY_DYNAMIC_DISPATCH(ExpOfRow)(x, n, y);
+double WeighRow(const float* x, size_t n, float top, float temperature, float* y) noexcept {
+  return HWY_DYNAMIC_DISPATCH(Weights)(x, n, top, temperature, y);
 }
-void BelowTopRow(const float* x, size_t n, float top, float temperature, float* y) noexcept {
-  HWY_DYNAMIC_DISPATCH(Below)(x, n, top, temperature, y);
+double SumWeights(const float* x, size_t n) noexcept { return HWY_DYNAMIC_DISPATCH(Sum)(x, n); }
+void SumBlocks(const float* x, size_t n, float least, double* sums) noexcept {
+  HWY_DYNAMIC_DISPATCH(Blocks)(x, n, least, sums);
 }
-double SumInDouble(const float* x, size_t n) noexcept { return HWY_DYNAMIC_DISPATCH(Sum)(x, n); }
+Split SplitRow(const float* x, size_t n, float low, float high, float* between) noexcept {
+  return HWY_DYNAMIC_DISPATCH(SplitAt)(x, n, low, high, between);
+}
 Extremes ExtremesOf(const float* x, size_t n) noexcept {
   return HWY_DYNAMIC_DISPATCH(LeastAndMost)(x, n);
 }

@@ -8,14 +8,25 @@
 
 namespace linnet {
 
-// y = e^x for x <= 0 within 2e-7 of its value, 0 for x < -87 and NaN. y may be x.
-void NegativeExpRow(const float* x, size_t n, float* y) noexcept;
+// y = e^((x - top) / temperature), within 2e-7 of its value where that is -87 to 0; 0 below, and
+// for NaN. Returns SumWeights of y. y may be x.
+double WeighRow(const float* x, size_t n, float top, float temperature, float* y) noexcept;
 
-// y = (x - top) / temperature. y may be x.
-void BelowTopRow(const float* x, size_t n, float top, float temperature, float* y) noexcept;
+// Of weights, none below 0: i, i + 16, i + 32 and i + 48 of every 64 are added in f32, such results
+// in doubles to sum i % 16, and those in order.
+double SumWeights(const float* x, size_t n) noexcept;
+// SumWeights of every kSumBlock values, the last block shorter, with those under `least`, and NaN,
+// taken for 0: (n + kSumBlock - 1) / kSumBlock sums.
+inline constexpr size_t kSumBlock = 1024;
+void SumBlocks(const float* x, size_t n, float least, double* sums) noexcept;
 
-// In doubles: value i is added to sum i % 16, and those are added in order.
-double SumInDouble(const float* x, size_t n) noexcept;
+// Of the values from `high` on the sum as SumWeights adds them; of those from `low` to below
+// `high` the values themselves, in order, in `between` [n].
+struct Split {
+  double above;
+  size_t between;
+};
+Split SplitRow(const float* x, size_t n, float low, float high, float* between) noexcept;
 
 // n >= 1, none NaN.
 struct Extremes {

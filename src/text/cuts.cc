@@ -31,7 +31,7 @@ class Histogram {
   }
 
  private:
-  std::array<double, 8 << kBits> sums_;
+  std::array<double, 4 << kBits> sums_;
 };
 
 struct KeyRange {
@@ -69,6 +69,7 @@ struct Item {
 struct Selection {
   Histogram sums;
   std::vector<Item> items;
+  std::vector<float> between;
 
   [[gnu::noinline]] static Selection& OfThisThread() {
     thread_local Selection selection;
@@ -82,7 +83,9 @@ struct Selection {
 template <class KeyOf, class MassOf>
 uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf mass_of,
                    double target, double& above) {
-  auto& [sums, items] = Selection::OfThisThread();
+  Selection& own = Selection::OfThisThread();
+  Histogram& sums = own.sums;
+  std::vector<Item>& items = own.items;
   above = 0;
   uint32_t shift = range.shift(), bucket = 0;
   sums.Clear();
@@ -112,9 +115,80 @@ uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf
 
 uint32_t KeyOf(float weight) { return std::bit_cast<uint32_t>(weight); }
 
-KeyRange WeightKeys(const Candidates& c) {
-  const auto [least, most] = ExtremesOf(c.weight.data(), c.size);
+KeyRange WeightKeys(const float* weight, size_t size) {
+  const auto [least, most] = ExtremesOf(weight, size);
   return {KeyOf(least), KeyOf(most)};
+}
+
+// The largest weight such that all of it and above weigh at least `mass`; 0 if all do not.
+float SelectWeight(const float* weight, size_t size, double mass) {
+  double above = 0;
+  return std::bit_cast<float>(SelectKey(
+      size, WeightKeys(weight, size), [weight](size_t i) { return KeyOf(weight[i]); },
+      [weight](size_t i) { return weight[i]; }, mass, above));
+}
+
+// Of open ranks sixteen weights of every 256 are looked at: whole cache lines.
+constexpr size_t kSampleRun = 16, kStride = 256;
+
+// Whether an eighth of the tokens or more are still in, as far as a sample tells: then it pays to
+// leave ranks open. Of few tokens there is little to gain.
+bool ManyAreIn(const Candidates& left) {
+  if (left.size < 16 * kStride) return false;
+  uint32_t in = 0, seen = 0;
+  for (size_t at = 0; at + kSampleRun <= left.size; at += kStride, seen += kSampleRun) {
+    for (size_t i = 0; i < kSampleRun; ++i) in += left.weight[at + i] >= left.least ? 1u : 0u;
+  }
+  return in >= seen / 8;
+}
+
+struct Bracket {
+  float low, high;  // from, to below
+};
+
+// Between which weights, by a sample, those lighter come to weigh `mass`: within three deviations
+// of a sum of weights up to w, which is sqrt(w sum) at most.
+Bracket Guess(const Candidates& left, double mass) {
+  Histogram& sums = Selection::OfThisThread().sums;
+  sums.Clear();
+  const KeyRange range = {KeyOf(left.least), KeyOf(1.0f)};
+  const uint32_t shift = range.shift();
+  double under = 0;
+  size_t seen = 0;
+  for (size_t at = 0; at + kSampleRun <= left.size; at += kStride, seen += kSampleRun) {
+    for (size_t i = 0; i < kSampleRun; ++i) {
+      const float weight = left.weight[at + i];
+      if (weight < left.least) {
+        under += static_cast<double>(weight);
+      } else {
+        sums.Add(i, (KeyOf(weight) - range.low) >> shift, weight);
+      }
+    }
+  }
+  mass *= static_cast<double>(seen) / static_cast<double>(left.size);
+  Bracket bracket = {left.least, 2};
+  for (uint32_t bucket = 0; bucket <= (range.high - range.low) >> shift; ++bucket) {
+    under += sums.Sum(bucket);
+    const uint32_t next = range.low + ((bucket + 1) << shift);
+    const float end = next > range.high ? 2.0f : std::bit_cast<float>(next);
+    const double deviations = 3 * std::sqrt(static_cast<double>(end) * under);
+    if (under + deviations <= mass) bracket.low = end;
+    if (under - deviations >= mass) {
+      bracket.high = end;
+      break;
+    }
+  }
+  return bracket;
+}
+
+// SelectWeight of open ranks, with one look at each weight; 0 if the sample led it astray.
+float SelectNear(const Bracket& bracket, double mass, const Candidates& left) {
+  std::vector<float>& between = Selection::OfThisThread().between;
+  if (between.size() < left.size) between.resize(left.size);
+  const Split split =
+      SplitRow(left.weight.data(), left.size, bracket.low, bracket.high, between.data());
+  if (split.above >= mass || split.between == 0) return 0;
+  return SelectWeight(between.data(), split.between, mass - split.above);
 }
 
 // Of those whose index `stays`.
@@ -131,7 +205,18 @@ void Keep(const Stays& stays, Candidates& left) {
 }
 
 void CutBelow(float least, Candidates& left) {
+  if (left.open) {
+    left.least = std::max(left.least, least);
+    return;
+  }
   left.size = KeepAtLeast(least, left.size, left.id.data(), left.weight.data());
+}
+
+bool IsTypical(const SamplerOptions& options) { return options.typical > 0 && options.typical < 1; }
+
+// Whether the cuts judge odds of another temperature than those drawn from.
+bool HeatsLater(const SamplerOptions& options) {
+  return options.order != SamplingOrder::kOpenAI && options.temperature != 1.0f;
 }
 
 }  // namespace
@@ -146,39 +231,45 @@ int32_t ArgMax(std::span<const float> logits) {
   return static_cast<int32_t>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
 }
 
-double Weigh(std::span<const float> logits, float largest, float temperature, double floor,
-             Candidates& left) {
+void Weigh(std::span<const float> logits, float largest, float temperature, double floor,
+           Candidates& left) {
   const size_t count = logits.size();
-  if (left.id.size() < count) {
-    left.id.resize(count);
-    left.weight.resize(count);
-  }
+  if (left.weight.size() < count) left.weight.resize(count);
   left.logits = logits.data();
   left.largest = largest;
   left.temperature = temperature;
-  BelowTopRow(logits.data(), count, largest, temperature, left.weight.data());
-  NegativeExpRow(left.weight.data(), count, left.weight.data());
-  const double sum = SumInDouble(left.weight.data(), count);
+  left.sum = WeighRow(logits.data(), count, largest, temperature, left.weight.data());
   // A weight of 0 has no chance; the heaviest, 1, always stays.
-  const double least = std::clamp(floor * sum, double{std::numeric_limits<float>::min()}, 1.0);
-  left.size = FindAtLeast(static_cast<float>(least), count, left.id.data(), left.weight.data());
-  return sum;
+  left.least = static_cast<float>(
+      std::clamp(floor * left.sum, double{std::numeric_limits<float>::min()}, 1.0));
+  left.size = count;
+  left.open = true;
+}
+
+void CloseRanks(Candidates& left) {
+  if (!left.open) return;
+  if (left.id.size() < left.size) left.id.resize(left.size);
+  left.size = FindAtLeast(left.least, left.size, left.id.data(), left.weight.data());
+  left.open = false;
 }
 
 void CutMass(double mass, Candidates& left) {
-  double above = 0;
-  const uint32_t key = SelectKey(
-      left.size, WeightKeys(left), [w = left.weight.data()](size_t i) { return KeyOf(w[i]); },
-      [w = left.weight.data()](size_t i) { return w[i]; }, mass, above);
-  CutBelow(std::bit_cast<float>(key), left);
+  if (left.open && ManyAreIn(left)) {
+    const float least = SelectNear(Guess(left, left.sum - mass), mass, left);
+    if (least > 0) return CutBelow(least, left);
+  }
+  CloseRanks(left);
+  CutBelow(SelectWeight(left.weight.data(), left.size, mass), left);
 }
 
 void CutCount(size_t count, Candidates& left) {
+  CloseRanks(left);
   if (left.size <= count) return;
   double above = 0;
   const uint32_t key = SelectKey(
-      left.size, WeightKeys(left), [w = left.weight.data()](size_t i) { return KeyOf(w[i]); },
-      [](size_t) { return 1.0f; }, static_cast<double>(count), above);
+      left.size, WeightKeys(left.weight.data(), left.size),
+      [w = left.weight.data()](size_t i) { return KeyOf(w[i]); }, [](size_t) { return 1.0f; },
+      static_cast<double>(count), above);
   size_t ties = count - static_cast<size_t>(above);
   CutBelow(std::bit_cast<float>(key), left);
   Keep([&](size_t i) { return KeyOf(left.weight[i]) != key || (ties > 0 && ties-- > 0); }, left);
@@ -189,15 +280,20 @@ void CutShare(float floor, Candidates& left) {
 }
 
 void CutTypical(double mass, Candidates& left) {
+  CloseRanks(left);
+  // How far below the largest each is, at the temperature of the cuts.
+  const auto logit = [&left](size_t i) {
+    return (left.logits[static_cast<size_t>(left.id[i])] - left.largest) / left.temperature;
+  };
   // With p = e^x / Z: -ln p - H = (ln Z - x) - (ln Z - E x) = E x - x.
   double sum = 0, mean = 0;
   for (size_t i = 0; i < left.size; ++i) {
     sum += static_cast<double>(left.weight[i]);
-    mean += static_cast<double>(left.weight[i]) * static_cast<double>(left.logit(i));
+    mean += static_cast<double>(left.weight[i]) * static_cast<double>(logit(i));
   }
   mean /= sum;
-  const auto nearness = [mean, &left](size_t i) {
-    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(left.logit(i))));
+  const auto nearness = [mean, &logit](size_t i) {
+    const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(logit(i))));
     return ~std::bit_cast<uint32_t>(distance);  // the nearest has the largest key
   };
   double above = 0;
@@ -207,37 +303,39 @@ void CutTypical(double mass, Candidates& left) {
   Keep([&](size_t i) { return nearness(i) >= key; }, left);
 }
 
+bool AsksForLogits(const SamplerOptions& options) {
+  return IsTypical(options) || HeatsLater(options);
+}
+
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
                   Candidates& left) {
-  const bool temperature_first = options.order == SamplingOrder::kOpenAI;
   const bool top_p = options.top_p > 0 && options.top_p < 1;
   // Whatever sums to 1 - p beyond the last that top-p keeps is spread over fewer
   // than V tokens, none of them likelier: the last is above (1 - p) / V.
   const double floor =
       top_p ? (1 - static_cast<double>(options.top_p)) * 0.999 / static_cast<double>(logits.size())
             : 0;
-  const double sum =
-      Weigh(logits, largest, temperature_first ? options.temperature : 1.0f, floor, left);
-  if (top_p) CutMass(static_cast<double>(options.top_p) * sum, left);
-  if (options.top_k > 0) CutCount(static_cast<size_t>(options.top_k), left);
+  const bool later = HeatsLater(options);
+  Weigh(logits, largest, later ? 1.0f : options.temperature, floor, left);
+  if (top_p) CutMass(static_cast<double>(options.top_p) * left.sum, left);
   if (options.min_p > 0) CutShare(options.min_p, left);
-  if (options.typical > 0 && options.typical < 1) {
-    CutTypical(static_cast<double>(options.typical), left);
-  }
-  if (!temperature_first && options.temperature != 1.0f) {
-    for (size_t i = 0; i < left.size; ++i) left.weight[i] = left.logit(i);
-    BelowTopRow(left.weight.data(), left.size, 0, options.temperature, left.weight.data());
-    NegativeExpRow(left.weight.data(), left.size, left.weight.data());
+  if (options.top_k > 0) CutCount(static_cast<size_t>(options.top_k), left);
+  if (IsTypical(options)) CutTypical(static_cast<double>(options.typical), left);
+  if (later) {
+    CloseRanks(left);
+    for (size_t i = 0; i < left.size; ++i) {
+      left.weight[i] = left.logits[static_cast<size_t>(left.id[i])];
+    }
+    WeighRow(left.weight.data(), left.size, largest, options.temperature, left.weight.data());
   }
 }
 
 Drawn DrawAt(double share, const Candidates& from) {
-  constexpr size_t kBlock = 256;  // summed side by side; only one is gone through
+  // Summed side by side; only one block is gone through.
   thread_local std::vector<double> sums;
-  sums.clear();
-  for (size_t at = 0; at < from.size; at += kBlock) {
-    sums.push_back(SumInDouble(from.weight.data() + at, std::min(kBlock, from.size - at)));
-  }
+  sums.resize((from.size + kSumBlock - 1) / kSumBlock);
+  const float least = from.open ? from.least : 0;
+  SumBlocks(from.weight.data(), from.size, least, sums.data());
   const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
   double rest = share * sum;
   for (size_t block = 0; block < sums.size(); ++block) {
@@ -245,13 +343,16 @@ Drawn DrawAt(double share, const Candidates& from) {
       rest -= sums[block];
       continue;
     }
-    const size_t end = std::min((block + 1) * kBlock, from.size);
-    for (size_t i = block * kBlock; i < end; ++i) {
+    const size_t end = std::min((block + 1) * kSumBlock, from.size);
+    for (size_t i = block * kSumBlock; i < end; ++i) {
+      if (from.weight[i] < least) continue;
       rest -= static_cast<double>(from.weight[i]);
       if (rest < 0) return {i, sum};
     }
   }
-  return {from.size - 1, sum};  // where rounding leads past the end
+  size_t last = from.size - 1;  // where rounding leads past the end
+  while (last > 0 && from.weight[last] < least) --last;
+  return {last, sum};
 }
 
 }  // namespace linnet

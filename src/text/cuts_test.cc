@@ -85,6 +85,7 @@ void ExpectOracle(const SamplerOptions& options, const std::vector<float>& logit
                   const std::string& what) {
   Candidates left;
   Distribution(options, logits, Largest(logits), left);
+  CloseRanks(left);
   const auto expected = Oracle(options, logits);
   ASSERT_EQ(left.size, expected.size()) << what;
   double sum = 0;
@@ -142,6 +143,7 @@ TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
   const auto ids = [&] {
     Candidates left;
     Distribution(options, logits, Largest(logits), left);
+    CloseRanks(left);
     std::vector<int32_t> out;
     out.assign(left.id.begin(), left.id.begin() + static_cast<ptrdiff_t>(left.size));
     return out;
@@ -157,11 +159,98 @@ TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
 TEST(CutsTest, HalfIsReachedByExactlyHalf) {
   const std::vector<float> logits(64, 1.5f);
   Candidates left;
-  const double sum = Weigh(logits, 1.5f, 1, 0, left);
-  EXPECT_EQ(sum, 64);
+  Weigh(logits, 1.5f, 1, 0, left);
+  EXPECT_EQ(left.sum, 64);
   left.weight[0] = 64;  // of 127
   CutMass(64, left);
   EXPECT_EQ(left.size, 1u);
+}
+
+// Logits of a vocabulary wide enough to be judged by a sample, flat enough to leave most of it.
+std::vector<float> FlatLogits(size_t size, float spread, uint32_t seed) {
+  std::vector<float> logits = RandomLogits(size, spread, seed);
+  for (size_t i = 5; i < size; i += 1009) logits[i] = NAN;
+  for (size_t i = 6; i < size; i += 1013) logits[i] = -kInfinity;
+  return logits;
+}
+
+TEST(CutsTest, WideVocabulariesAgreeWithTheDefinition) {
+  uint32_t seed = 0;
+  for (const size_t size : {4095u, 4096u, 4111u, 65536u}) {
+    for (const float spread : {0.02f, 0.6f, 1.5f, 3.0f}) {
+      for (const float top_p : {0.02f, 0.3f, 0.85f, 0.999f}) {
+        SamplerOptions options;
+        options.top_p = top_p;
+        options.min_p = ++seed % 3 == 0 ? 0.2f : 0.0f;
+        options.top_k = seed % 5 == 0 ? 700 : 0;
+        options.temperature = seed % 2 == 0 ? 1.0f : 1.4f;
+        options.order = seed % 4 < 2 ? SamplingOrder::kRwkv : SamplingOrder::kOpenAI;
+        ExpectOracle(options, FlatLogits(size, spread, seed), std::to_string(seed));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST(CutsTest, TiesInWideVocabulariesStay) {
+  SamplerOptions options;
+  options.top_p = 0.85f;
+  ExpectOracle(options, std::vector<float>(65536, -3.25f), "all equal");
+  for (const float steps : {1.0f, 4.0f, 64.0f}) {
+    std::vector<float> logits = FlatLogits(65536, 1, 3);
+    for (float& x : logits) x = std::floor(x * steps) / steps;
+    ExpectOracle(options, logits, std::to_string(steps));
+  }
+}
+
+// Of every 256 the first sixteen are looked at to guess where the cut will be.
+TEST(CutsTest, AMisleadingSampleChangesNothing) {
+  SamplerOptions options;
+  options.top_p = 0.6f;
+  for (const float shift : {-1.5f, 0.0f, 0.5f, 1.5f}) {
+    std::vector<float> logits = FlatLogits(16384, 0.5f, 9);
+    for (size_t i = 0; i < logits.size(); ++i) logits[i] += i % 256 < 16 ? shift : 0.0f;
+    ExpectOracle(options, logits, std::to_string(shift));
+    Candidates left;
+    Distribution(options, logits, Largest(logits), left);
+    EXPECT_EQ(left.open, shift == 0) << shift;
+  }
+}
+
+TEST(CutsTest, RanksAreClosedWhereFewAreLeft) {
+  SamplerOptions options;
+  options.top_p = 0.85f;
+  Candidates left;
+  const std::vector<float> peaked = FlatLogits(65536, 8, 4);
+  Distribution(options, peaked, Largest(peaked), left);
+  EXPECT_FALSE(left.open);
+  const std::vector<float> few = FlatLogits(1000, 0.1f, 4);
+  Distribution(options, few, Largest(few), left);
+  EXPECT_FALSE(left.open);
+}
+
+TEST(CutsTest, OpenRanksAreDrawnFromAsClosedOnesAre) {
+  std::vector<float> logits = FlatLogits(65536, 0.6f, 5);
+  for (size_t i = 0; i < 2000; ++i) logits[i] = logits[logits.size() - 1 - i] = -9;
+  for (const float top_p : {0.3f, 0.85f, 0.0f}) {
+    SamplerOptions options;
+    options.top_p = top_p;
+    Candidates open, closed;
+    Distribution(options, logits, Largest(logits), open);
+    Distribution(options, logits, Largest(logits), closed);
+    CloseRanks(closed);
+    ASSERT_TRUE(open.open);
+    for (double share = 0; share < 1; share += 1.0 / 3001) {
+      const Drawn a = DrawAt(share, open), b = DrawAt(share, closed);
+      EXPECT_EQ(open.token(a.at), closed.token(b.at)) << share;
+      EXPECT_NEAR(a.sum / b.sum, 1, 1e-8);
+    }
+    const int32_t last = open.token(DrawAt(std::nextafter(1.0, 0.0), open).at);
+    EXPECT_EQ(last, closed.id[closed.size - 1]);
+    // Further than any share leads, but for rounding.
+    EXPECT_EQ(open.token(DrawAt(1.5, open).at), last);
+    EXPECT_EQ(closed.token(DrawAt(1.5, closed).at), last);
+  }
 }
 
 TEST(CutsTest, BannedAndBrokenLogitsAreNeverLeft) {
@@ -171,6 +260,7 @@ TEST(CutsTest, BannedAndBrokenLogitsAreNeverLeft) {
   ExpectOracle(options, logits, "");
   Candidates left;
   Distribution(options, logits, Largest(logits), left);
+  CloseRanks(left);
   EXPECT_EQ(left.size, 2u);
 }
 

@@ -128,18 +128,29 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
 }
 
 int32_t Sampler::Sample(std::span<const float> logits) {
-  thread_local std::vector<float> biased;
-  biased.assign(logits.begin(), logits.end());
-  if (!options_.mirostat) ApplyPenalties(biased);
-  for (const auto& [id, bias] : options_.logit_bias) {
-    if (static_cast<size_t>(id) < biased.size()) biased[static_cast<size_t>(id)] += bias;
+  // A thread's own, as what they take depends on the vocabulary alone.
+  thread_local Candidates left;
+  thread_local std::vector<float> kept;
+  if ((seen_.empty() || options_.mirostat) && options_.logit_bias.empty()) {
+    const int32_t token = Draw(logits, left);
+    Accept(token);
+    return token;
   }
-  const int32_t token = Draw(biased);
+  // Most often no copy has to outlast the weights, which then take its place.
+  std::vector<float>& biased = AsksForLogits(options_) ? kept : left.weight;
+  if (biased.size() < logits.size()) biased.resize(logits.size());
+  std::copy(logits.begin(), logits.end(), biased.begin());
+  const std::span<float> row = std::span(biased).first(logits.size());
+  if (!options_.mirostat) ApplyPenalties(row);
+  for (const auto& [id, bias] : options_.logit_bias) {
+    if (static_cast<size_t>(id) < row.size()) row[static_cast<size_t>(id)] += bias;
+  }
+  const int32_t token = Draw(row, left);
   Accept(token);
   return token;
 }
 
-int32_t Sampler::Draw(std::span<const float> logits) {
+int32_t Sampler::Draw(std::span<const float> logits, Candidates& left) {
   const float largest = Largest(logits);
   if (largest == -std::numeric_limits<float>::infinity()) {
     throw Error(ErrorKind::kBadInput,
@@ -149,11 +160,11 @@ int32_t Sampler::Draw(std::span<const float> logits) {
   if (options_.temperature == 0 || one || std::isinf(largest)) {
     return ArgMax(logits);
   }
-  thread_local Candidates left;
   if (options_.mirostat) {
     // Cut where the surprise -log2 p passes the limit, and keep one more.
-    const double sum = Weigh(logits, largest, 1.0f, 0, left);
-    const double floor = sum * std::exp2(-static_cast<double>(surprise_limit_));
+    Weigh(logits, largest, 1.0f, 0, left);
+    CloseRanks(left);
+    const double floor = left.sum * std::exp2(-static_cast<double>(surprise_limit_));
     const auto end = left.weight.begin() + static_cast<ptrdiff_t>(left.size);
     const auto within = std::count_if(left.weight.begin(), end, [&](float weight) {
       return static_cast<double>(weight) >= floor;
@@ -169,7 +180,7 @@ int32_t Sampler::Draw(std::span<const float> logits) {
         static_cast<float>(std::log2(sum / static_cast<double>(left.weight[drawn])));
     surprise_limit_ = std::min(surprise_limit_ - rate * (surprise - tau), 4 * tau);
   }
-  return left.id[drawn];
+  return left.token(drawn);
 }
 
 }  // namespace linnet

@@ -165,6 +165,32 @@ TEST(SamplerTest, BiasMovesAndBansTokens) {
   for (int i = 0; i < 200; ++i) EXPECT_NE(warm.Sample(std::vector<float>{50, 3, 1}), 0);
 }
 
+// The weights may take the place of the biased logits, or not.
+TEST(SamplerTest, BiasActsAsIfItStoodInTheLogits) {
+  for (const size_t size : {50u, 30000u}) {
+    for (int kind = 0; kind < 6; ++kind) {
+      SamplerOptions options = Plain();
+      options.top_p = 0.85f;
+      options.seed = 3;
+      if (kind == 1) options.temperature = 0.7f;
+      if (kind == 2) options.typical = 0.9f;
+      if (kind == 3) options.temperature = 1.3f, options.order = SamplingOrder::kOpenAI;
+      if (kind == 4) options.mirostat = Mirostat();
+      if (kind == 5) options.temperature = 0;
+      const std::vector<float> logits = RandomLogits(size, 1);
+      std::vector<float> moved = logits;
+      SamplerOptions biased = options;
+      for (size_t i = 0; i < size; i += 7) {
+        const float bias = static_cast<float>(i % 5) - 2;
+        biased.logit_bias[static_cast<int32_t>(i)] = bias;
+        moved[i] += bias;
+      }
+      Sampler a(options), b(biased);
+      for (int i = 0; i < 30; ++i) EXPECT_EQ(a.Sample(moved), b.Sample(logits)) << size << kind;
+    }
+  }
+}
+
 // How far the logit of `token` is lowered: the bias that just makes up for it.
 double Penalty(Sampler sampler, int32_t token) {
   SamplerOptions greedy = sampler.options();
