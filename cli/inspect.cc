@@ -68,6 +68,7 @@ void AddModel(const Checkpoint& c, Facts& facts) {
 
 // The inner size of a LoRA pair is lora_A's first; Bone's and DiSHA's is their first too.
 void AddAdapter(const Checkpoint& c, Facts& facts) {
+  RefuseForeignAdapter(c);
   facts.layers = CountLayers(c);
   for (const TensorView& t : c.tensors()) {
     for (const auto& [ending, name] :

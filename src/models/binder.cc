@@ -44,6 +44,7 @@ const TensorView& Binder::Find(const std::string& name, size_t elements,
                                const std::string& expected) {
   const std::string path = checkpoint_.file().path().string();
   const TensorView* t = checkpoint_.Find(name);
+  taken_.insert(name);
   for (const Adapter& adapter : options_.adapters) {
     if (const TensorView* other = adapter.Replacement(name)) t = other;
   }
@@ -311,9 +312,38 @@ Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   return table;
 }
 
+namespace {
+
+// The first layer's share of the first layer's values, which trainers write all the same.
+bool IsKnownUnused(Generation generation, const std::string& name) {
+  return generation == Generation::k7 &&
+         (name == "blocks.0.att.v0" || name == "blocks.0.att.v1" || name == "blocks.0.att.v2");
+}
+
+// Also under llama.cpp's name, which stays where the table of names has none for it.
+bool IsOfALayer(const std::string& name) {
+  return name.starts_with("blocks.") || name.starts_with("blk.");
+}
+
+}  // namespace
+
+void Binder::RefuseUnknown() const {
+  for (const TensorView& t : checkpoint_.tensors()) {
+    if (!IsOfALayer(t.name) || taken_.count(t.name) != 0) continue;
+    if (IsKnownUnused(config_.generation, t.name)) continue;
+    throw Error(
+        ErrorKind::kBadModel,
+        fmt::format("{}: {}, which RWKV-{} has no use for: the file is damaged, or of a "
+                    "relative that Linnet does not run",
+                    checkpoint_.file().path().string(), Describe(t), Name(config_.generation)));
+  }
+}
+
 std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size) {
   const std::string name = fmt::format("blocks.{}.att.time_state", layer);
-  const TensorView* t = nullptr;
+  // ChatRWKV has them merged into a model's file, under the names of the file of its own.
+  const bool own = config_.generation != Generation::k4 && Has("blocks.0.att.time_state");
+  const TensorView* t = own ? &FindShaped(name, {heads, head_size, head_size}) : nullptr;
   for (const Adapter& adapter : options_.adapters) {
     if (const TensorView* other = adapter.Replacement(name)) t = other;
   }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -102,10 +103,14 @@ class Binder {
   Table Rows(const std::string& name, size_t rows, size_t cols);
 
   // Layer `layer`'s part of the tuned state that sequences start from: a [key][value] matrix a
-  // head. None unless an adapter has one.
+  // head. None unless the file or an adapter has one.
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
+
+  // Once all is bound: throws for a tensor of a layer that nothing took, unless files are known to
+  // hold it for nothing. What it would do cannot be left out unsaid.
+  void RefuseUnknown() const;
 
  private:
   // Gives `count` rows from `begin` on.
@@ -132,6 +137,7 @@ class Binder {
   ParamStore& store_;
   ThreadPool& pool_;
   const BindOptions& options_;
+  std::set<std::string, std::less<>> taken_;  // names of the checkpoint's tensors
   size_t done_bytes_ = 0;
 };
 

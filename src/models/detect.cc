@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
+#include <string_view>
 
 #include "linnet/error.h"
 #include "models/packed.h"
@@ -47,9 +49,28 @@ void RefuseRelatives(const Checkpoint& c) {
   if (c.Has("ln3.weight") && !AnyContains(c, ".att.")) refuse("RWKV-8 (research)");
 }
 
+}  // namespace
+
+void RefuseForeignAdapter(const Checkpoint& c) {
+  for (const TensorView& t : c.tensors()) {
+    for (const char* own : {"blocks.", "emb.", "head.", "ln_out."}) {
+      if (t.name.rfind(own, 0) == 0) return;
+    }
+  }
+  const bool transformer = AnyContains(c, ".self_attn.") || AnyContains(c, ".mlp.");
+  Refuse(c, fmt::format("this is an adapter (LoRA and the like) of {}, with tensors such as {}; "
+                        "expected one of RWKV, such as blocks.0.att.key.lora_A",
+                        transformer ? "a Transformer (Llama, Qwen and the like)"
+                                    : "a model that is not RWKV under BlinkDL's names",
+                        c.tensors().front().name));
+}
+
+namespace {
+
 void RefuseOthers(const Checkpoint& c) {
   switch (KindOf(c)) {
     case FileKind::kAdapter:
+      RefuseForeignAdapter(c);
       Refuse(c,
              "this is an adapter (LoRA and the like), not a whole model; open the model it was "
              "trained on");
@@ -123,9 +144,26 @@ std::optional<Generation> GenerationOf(const Checkpoint& c) {
   return std::nullopt;
 }
 
+// The layer that a tensor is of; none if its name is not blocks.N.…
+std::optional<size_t> LayerOf(std::string_view name) {
+  constexpr std::string_view kPrefix = "blocks.";
+  if (name.substr(0, kPrefix.size()) != kPrefix) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  size_t layer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  return layer;
+}
+
+// A part of a sharded file, or a file that lost some tensors, must not run as a smaller model.
 size_t CountLayers(const Checkpoint& c) {
   size_t layers = 0;
   while (c.Has(fmt::format("blocks.{}.ln1.weight", layers))) ++layers;
+  for (const TensorView& t : c.tensors()) {
+    if (LayerOf(t.name).value_or(0) < layers || layers == 0) continue;
+    Refuse(c, fmt::format("{}, but blocks.{}.ln1.weight is missing: the file is incomplete",
+                          Describe(t), layers));
+  }
   return layers;
 }
 
@@ -233,6 +271,7 @@ FileKind KindOf(const Checkpoint& c) {
 }
 
 Config ConfigOf(const Checkpoint& c) {
+  if (KindOf(c) == FileKind::kAdapter) RefuseForeignAdapter(c);
   RefuseRelatives(c);
   RefuseInflated(c);
   const auto generation = GenerationOf(c);

@@ -22,8 +22,13 @@ FileKind KindOf(const Checkpoint& checkpoint);
 // Tells the generation from the tensors alone (inference.md §2.2) and the sizes
 // from their shapes. Throws Error kBadModel with what the file is instead:
 // relatives that are not built (v6a, v7a, v7b, v8, hybrids) by name, adapters,
-// states, optimizer states, other architectures.
+// states, optimizer states, other architectures; and a layer that is missing
+// below others.
 Config ConfigOf(const Checkpoint& checkpoint);
+
+// Throws Error kBadModel, saying what it is, for an adapter of which no tensor belongs to an RWKV
+// model, such as PEFT's of a Llama.
+void RefuseForeignAdapter(const Checkpoint& checkpoint);
 
 // "blocks.0.att.key.weight is bf16[2560, 2560]": for messages.
 std::string Describe(const TensorView& tensor);

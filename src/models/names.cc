@@ -72,6 +72,9 @@ Dialect DialectOf(const TensorFile& file) {
   return Dialect::kBlinkDL;
 }
 
+// A tuned state that was merged into a model.
+constexpr std::string_view kTimeState = "att.time_state";
+
 TensorView FromWebRwkv(TensorView t) {
   static const Renames kRenames = {
       {"att.time_mix_x", "att.time_maa_x"},   {"att.time_mix_w", "att.time_maa_w"},
@@ -80,7 +83,7 @@ TensorView FromWebRwkv(TensorView t) {
       {"att.time_mix_w1", "att.time_maa_w1"}, {"att.time_mix_w2", "att.time_maa_w2"},
       {"ffn.time_mix_k", "ffn.time_maa_k"},   {"ffn.time_mix_r", "ffn.time_maa_r"},
       {"att.time_first", "att.time_faaaa"}};
-  static constexpr std::array<std::string_view, 12> kTransposed = {"att.time_mix_w1",
+  static constexpr std::array<std::string_view, 13> kTransposed = {"att.time_mix_w1",
                                                                    "att.time_mix_w2",
                                                                    "att.time_decay_w1",
                                                                    "att.time_decay_w2",
@@ -91,7 +94,8 @@ TensorView FromWebRwkv(TensorView t) {
                                                                    "att.g1",
                                                                    "att.g2",
                                                                    "att.v1",
-                                                                   "att.v2"};
+                                                                   "att.v2",
+                                                                   kTimeState};
   if (t.shape.size() >= 2 && std::any_of(kTransposed.begin(), kTransposed.end(),
                                          [&](auto ending) { return EndsWith(t.name, ending); })) {
     t = t.Transposed();
@@ -102,6 +106,7 @@ TensorView FromWebRwkv(TensorView t) {
 
 // v5's converted files keep time_mix_*: only v6 has maa.
 TensorView FromWebRwkv5(TensorView t) {
+  if (EndsWith(t.name, kTimeState) && t.shape.size() >= 2) t = t.Transposed();
   RenameEnding(t.name, {{"att.time_first", "att.time_faaaa"}});
   return t;
 }

@@ -219,6 +219,7 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   }
   n.ln_out_ = b.Norm("ln_out", C);
   n.head_ = b.Matrix("head.weight", config.vocab, C);
+  b.RefuseUnknown();
   if (options.gradients && !n.head_.deltas.empty()) {
     throw Error(ErrorKind::kBadInput, options.adapters.front().file().path().string() +
                                           ": has an adapter of head.weight, which cannot be "

@@ -1,0 +1,244 @@
+// What is no model that Linnet runs is refused, in one line that says what it is.
+#include "models/detect.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/tensor_writer.h"
+#include "io/test_bytes.h"
+#include "linnet/model.h"
+#include "models/goldens.h"
+
+namespace linnet {
+namespace {
+
+using goldens::Data;
+using test::MessageOf;
+
+// Names and shapes of tensors whose values do not matter.
+using Shapes = std::map<std::string, std::vector<size_t>>;
+
+std::string FileOf(const Shapes& shapes) {
+  std::string header = "{";
+  size_t end = 0;
+  for (const auto& [name, shape] : shapes) {
+    size_t bytes = 4;
+    for (const size_t n : shape) bytes *= n;
+    header += fmt::format(R"({}"{}":{{"dtype":"F32","shape":[{}],"data_offsets":[{},{}]}})",
+                          end == 0 ? "" : ",", name, fmt::join(shape, ","), end, end + bytes);
+    end += bytes;
+  }
+  return test::Safetensors(header + "}", end);
+}
+
+std::string RefusalOf(const std::string& bytes) {
+  return MessageOf([&] { ConfigOf(Checkpoint(TensorFile::Parse(test::Bytes(bytes), "f.st"))); });
+}
+
+// A whole v7 or v6 of one layer, as far as telling it goes; relatives hold much of theirs.
+Shapes Plain(Generation generation) {
+  Shapes s = {{"emb.weight", {8, 4}},
+              {"head.weight", {8, 4}},
+              {"ln_out.weight", {4}},
+              {"blocks.0.ln1.weight", {4}},
+              {"blocks.0.att.key.weight", {4, 4}},
+              {"blocks.0.att.gate.weight", {4, 4}},
+              {"blocks.0.att.ln_x.weight", {4}},
+              {"blocks.0.ffn.key.weight", {8, 4}}};
+  const std::string att = "blocks.0.att.";
+  if (generation == Generation::k7) {
+    for (const char* letter : {"w1", "a1", "g1"}) s[att + letter] = {4, 2};
+    s[att + "r_k"] = {1, 4};
+    s[att + "k_k"] = {1, 1, 4};
+  } else {
+    s[att + "time_maa_x"] = {1, 1, 4};
+    s[att + "time_maa_w1"] = {4, 10};
+    s[att + "time_decay_w1"] = {4, 2};
+    s[att + "time_faaaa"] = {1, 4};
+  }
+  return s;
+}
+
+TEST(DetectTest, RelativesAreRefusedByName) {
+  for (const Generation generation : {Generation::k6, Generation::k7}) {
+    ASSERT_EQ(RefusalOf(FileOf(Plain(generation))), "") << "no model to begin with";
+  }
+  const std::pair<const char*, const char*> relatives[] = {
+      {"blocks.0.rosa.q.weight", "RWKV-8 ROSA"},
+      {"rosa_qkv.emb.weight", "RWKV-8 ROSA"},
+      {"blocks.0.qkv.ennk.weight", "RWKV-8 hybrid (rc00)"},
+      {"blocks.0.qkv.emm.weight", "RWKV-8 hybrid (rc00)"},
+      {"blocks.0.ffn.enn.weight", "RWKV-8 (rc00)"},
+      {"blocks.0.qkv.k_emb.weight", "RWKV-7b (DeepEmbed attention)"},
+      {"blocks.0.qkv.qq.weight", "RWKV-7b (DeepEmbed attention)"},
+      {"blocks.0.ffn.s_emb.weight", "RWKV-7a (DeepEmbed)"},
+      {"blocks.0.att.gate_w1", "RWKV-6a (experimental)"}};
+  for (const auto& [mark, name] : relatives) {
+    const bool v6 = std::string_view(name).find("6a") != std::string_view::npos;
+    Shapes shapes = Plain(v6 ? Generation::k6 : Generation::k7);
+    shapes[mark] = {4, 4};
+    // 7b holds 7a's tables too.
+    if (std::string_view(name).find("7b") != std::string_view::npos) {
+      shapes["blocks.0.ffn.s_emb.weight"] = {8, 4};
+    }
+    const std::string message = RefusalOf(FileOf(shapes));
+    EXPECT_EQ(message.find(fmt::format("f.st: this is {}, a relative of RWKV", name)), 0u)
+        << mark << ": " << message;
+  }
+}
+
+TEST(DetectTest, HybridsAndOtherArchitecturesAreRefusedByName) {
+  const Shapes embedding = {{"emb.weight", {8, 4}}};
+  const std::pair<std::vector<std::string>, const char*> others[] = {
+      {{"model.layers.0.self_attn.r_k", "model.layers.0.mlp.up_proj.weight"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.self_attn.time_maa_x"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.self_attn.w0"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.self_attn.q_proj.weight"}, "a Transformer (Llama, Qwen and the like)"},
+      {{"ln3.weight", "blocks.0.ffn.key.weight"}, "RWKV-8 (research)"},
+      {{"transformer.h.0.attn.c_attn.weight"}, "a Transformer (GPT)"},
+      {{"h.0.attn.c_attn.weight"}, "a Transformer (GPT)"},
+      {{"gpt_neox.layers.0.attention.query_key_value.weight"}, "a Transformer (GPT)"},
+      {{"state.exp_avg_sq"}, "an optimizer's state"},
+      {{"something.weight"}, "expected an RWKV model"}};
+  for (const auto& [names, what] : others) {
+    Shapes shapes = embedding;
+    for (const std::string& name : names) shapes[name] = {4};
+    const std::string message = RefusalOf(FileOf(shapes));
+    EXPECT_EQ(message.rfind("f.st: ", 0), 0u) << message;
+    EXPECT_NE(message.find(what), std::string::npos) << names[0] << ": " << message;
+  }
+}
+
+TEST(DetectTest, AnAdapterOfAnotherArchitectureIsRefusedByName) {
+  const Shapes llama = {{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", {2, 4}},
+                        {"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", {4, 2}}};
+  const std::string message = RefusalOf(FileOf(llama));
+  EXPECT_NE(message.find("an adapter (LoRA and the like) of a Transformer"), std::string::npos)
+      << message;
+  EXPECT_NE(message.find("layers.0.self_attn.q_proj.lora_A"), std::string::npos) << message;
+  const std::string own = RefusalOf(FileOf({{"blocks.0.att.key.lora_A", {2, 4}}}));
+  EXPECT_NE(own.find("open the model it was trained on"), std::string::npos) << own;
+}
+
+TEST(DetectTest, HybridsInGgufAreRefusedByName) {
+  const auto text = [](const std::string& s) { return test::Little(s.size(), 8) + s; };
+  for (const char* name : {"rwkv6qwen2", "arwkv7"}) {
+    std::string file = "GGUF" + test::Little(3, 4) + test::Little(1, 8) + test::Little(1, 8);
+    file += text("general.architecture") + test::Little(8, 4) + text(name);
+    file += text("output_norm.weight") + test::Little(1, 4) + test::Little(32, 8);
+    file += test::Little(0, 4) + test::Little(0, 8);
+    file.resize((file.size() + 31) / 32 * 32 + 128);
+    const std::string message = RefusalOf(file);
+    EXPECT_NE(message.find(name), std::string::npos) << message;
+    EXPECT_NE(message.find("a hybrid of RWKV and a Transformer"), std::string::npos) << message;
+  }
+}
+
+TEST(DetectTest, ALayerThatIsMissingBelowOthersIsNamed) {
+  for (const char* rest : {"ln1.weight", "ffn.value.weight"}) {
+    Shapes shapes = Plain(Generation::k7);
+    shapes[std::string("blocks.2.") + rest] = {4};
+    const std::string message = RefusalOf(FileOf(shapes));
+    EXPECT_EQ(message, fmt::format("f.st: blocks.2.{} is f32[4], but blocks.1.ln1.weight is "
+                                   "missing: the file is incomplete",
+                                   rest));
+  }
+}
+
+// Tests of whole models: copies with tensors left out, put in or renamed.
+class ChangedModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  }
+
+  void Read(const char* name) {
+    const TensorFile file = TensorFile::Open(Data(name));
+    for (const TensorView& t : file.tensors()) tensors_[t.name] = {t.shape, linnet::ReadAll(t)};
+  }
+  std::filesystem::path Write() const {
+    const auto path = folder_ / "model.safetensors";
+    std::vector<TensorSpec> specs;
+    for (const auto& [name, t] : tensors_) specs.push_back({name, SourceType::kF32, t.shape});
+    const auto writer = TensorWriter::Create(path, specs);
+    for (const auto& [name, t] : tensors_) writer->AppendFloats(SourceType::kF32, t.values);
+    writer->Finish();
+    return path;
+  }
+  std::string Refusal() const {
+    return MessageOf([path = Write()] { Model::Open(path); });
+  }
+
+  struct Tensor {
+    std::vector<size_t> shape;
+    std::vector<float> values;
+  };
+  std::map<std::string, Tensor> tensors_;
+  test::TemporaryFolder folder_;
+};
+
+TEST_F(ChangedModelTest, AGapBetweenLayersIsRefused) {
+  for (const char* name : {"golden/random-v4.pth", "golden/random-v7.pth"}) {
+    tensors_.clear();
+    Read(name);
+    ASSERT_EQ(Refusal(), "");
+    std::erase_if(tensors_, [](const auto& t) { return t.first.rfind("blocks.1.", 0) == 0; });
+    const std::string message = Refusal();
+    EXPECT_NE(message.find("model.safetensors: blocks.2."), std::string::npos) << message;
+    EXPECT_NE(message.find("blocks.1.ln1.weight is missing"), std::string::npos) << message;
+  }
+}
+
+TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7"}) {
+    for (const char* name : {"blocks.1.attn.q_proj.weight", "blocks.2.att.key.lora_A"}) {
+      tensors_.clear();
+      Read(fmt::format("golden/random-v{}.pth", generation).c_str());
+      tensors_[name] = {{2, 3}, std::vector<float>(6)};
+      const std::string message = Refusal();
+      EXPECT_NE(message.find(fmt::format("model.safetensors: {} is f32[2, 3]", name)),
+                std::string::npos)
+          << message;
+      EXPECT_NE(message.find(fmt::format("RWKV-{} has no use for", generation)), std::string::npos)
+          << message;
+    }
+  }
+}
+
+TEST_F(ChangedModelTest, TheFirstLayersUnusedPartsMayBeThereOrNot) {
+  Read("golden/random-v7.pth");
+  const Tensor w0 = tensors_["blocks.0.att.w0"];
+  for (const char* name : {"v0", "v1", "v2"}) tensors_[fmt::format("blocks.0.att.{}", name)] = w0;
+  EXPECT_EQ(Refusal(), "");
+  for (const char* name : {"v0", "v1", "v2"}) tensors_.erase(fmt::format("blocks.0.att.{}", name));
+  EXPECT_EQ(Refusal(), "");
+}
+
+// ChatRWKV takes it from there.
+TEST_F(ChangedModelTest, ATunedStateInTheModelsFileIsWhereItStarts) {
+  for (const char* version : {"5.2", "6", "7"}) {
+    tensors_.clear();
+    Read(fmt::format("golden/random-v{}.pth", version).c_str());
+    Read(fmt::format("golden/random-v{}.state.pth", version).c_str());
+    const auto golden =
+        TensorFile::Open(Data(fmt::format("golden/random-v{}.state.golden.safetensors", version)));
+    const auto tokens = goldens::Ids(golden, "tokens");
+    const Model model = Model::Open(Write());
+    Workspace workspace({.threads = 2, .exact = true});
+    State state = model.NewState();
+    std::vector<float> logits(tokens.size() * model.config().vocab);
+    model.Forward({tokens, &state, logits}, workspace);
+    EXPECT_LE(goldens::Error(logits, ReadAll(*golden.Find("logits"))), 2e-4) << version;
+    tensors_.erase("blocks.1.att.time_state");
+    EXPECT_NE(Refusal().find("blocks.1.att.time_state is missing"), std::string::npos) << version;
+  }
+}
+
+}  // namespace
+}  // namespace linnet
