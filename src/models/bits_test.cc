@@ -68,14 +68,8 @@ Outcome RunAs(const Model& model, const Way& way, bool exact) {
   return out;
 }
 
-class BitsTest : public testing::TestWithParam<std::tuple<const char*, DType>> {
- protected:
-  void TearDown() override { ForceIsa(SupportedIsas().back()); }
-};
-
-TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const auto [name, dtype] = GetParam();
+// On every instruction-set level, exact and by default.
+void ExpectTheSameBits(const std::string& file, const OpenOptions& options) {
   const std::vector<Way> ways = {{.chunk = 1},
                                  {.chunk = 1, .threads = 2},
                                  {.chunk = 2},
@@ -86,9 +80,7 @@ TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
                                  {.max_rows = 4}};
   for (const Isa isa : SupportedIsas()) {
     ForceIsa(isa);
-    OpenOptions options;
-    options.quant = dtype;
-    const Model model = Model::Open(goldens::Data("golden/random-") += std::string(name), options);
+    const Model model = Model::Open(goldens::Data(file), options);
     for (const bool exact : {true, false}) {
       const Outcome whole = RunAs(model, {}, exact);
       for (size_t i = 0; i < ways.size(); ++i) {
@@ -97,6 +89,22 @@ TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
       }
     }
   }
+  ForceIsa(SupportedIsas().back());
+}
+
+std::string LettersOf(std::string name) {
+  std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
+  return name;
+}
+
+class BitsTest : public testing::TestWithParam<std::tuple<const char*, DType>> {};
+
+TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const auto [name, dtype] = GetParam();
+  OpenOptions options;
+  options.quant = dtype;
+  ExpectTheSameBits("golden/random-" + std::string(name), options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialects, BitsTest,
@@ -105,13 +113,23 @@ INSTANTIATE_TEST_SUITE_P(Dialects, BitsTest,
                                           testing::Values(DType::kF32, DType::kF16, DType::kBF16,
                                                           DType::kI8, DType::kNF4)),
                          [](const auto& test) {
-                           std::string name =
-                               std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param));
-                           std::erase_if(name, [](char c) {
-                             return !std::isalnum(static_cast<unsigned char>(c));
-                           });
-                           return name;
+                           return LettersOf(std::string(std::get<0>(test.param)) +
+                                            Name(std::get<1>(test.param)));
                          });
+
+// ggml's blocks run as they lie, by kernels of their own.
+class GgmlBitsTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(GgmlBitsTest, DoNotDependOnChunksBatchOrThreads) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  ExpectTheSameBits(std::string("gguf/") + GetParam(), {});
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GgmlBitsTest,
+                         testing::Values("v6-Q8_0.gguf", "v7-Q4_0.gguf", "v6-Q4_K_S.gguf",
+                                         "v7-Q6_K.gguf", "tiny-v4-Q5_0.ggmf.bin",
+                                         "tiny-v7-Q5_1.ggmf.bin"),
+                         [](const auto& test) { return LettersOf(test.param); });
 
 }  // namespace
 }  // namespace linnet
