@@ -4,32 +4,75 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
 namespace linnet {
 namespace {
 
+namespace fs = std::filesystem;
+
 // A file that holds one number; `absent` if it is missing or says "max".
-uint64_t ReadNumber(const std::string& path, uint64_t absent) {
+uint64_t ReadNumber(const fs::path& path, uint64_t absent) {
   std::ifstream file(path);
   uint64_t value = 0;
   return file >> value ? value : absent;
 }
 
-uint64_t CgroupLeft() {
-  const std::string root = "/sys/fs/cgroup/";
-  uint64_t limit = ReadNumber(root + "memory.max", UINT64_MAX);
-  uint64_t used = ReadNumber(root + "memory.current", 0);
-  if (limit == UINT64_MAX) {
-    limit = ReadNumber(root + "memory/memory.limit_in_bytes", UINT64_MAX);
-    used = ReadNumber(root + "memory/memory.usage_in_bytes", 0);
+// The number behind `key` in a file of lines "key number"; 0 if there is none.
+uint64_t ReadKey(const fs::path& path, const std::string& key) {
+  std::ifstream file(path);
+  std::string word;
+  uint64_t value = 0;
+  while (file >> word >> value) {
+    if (word == key) return value;
   }
-  if (limit >= uint64_t{1} << 62) return UINT64_MAX;
+  return 0;
+}
+
+// Names of the files of one version.
+struct CgroupFiles {
+  const char *limit, *used, *cache;  // `cache` is a key of memory.stat
+};
+
+uint64_t LeftIn(const fs::path& group, const CgroupFiles& files) {
+  const uint64_t limit = ReadNumber(group / files.limit, UINT64_MAX);
+  if (limit >= uint64_t{1} << 62) return UINT64_MAX;  // version 1 has no word for "none"
+  const uint64_t all = ReadNumber(group / files.used, 0);
+  // Pages of files that were read are counted, and go when room is wanted.
+  const uint64_t used = all - std::min(all, ReadKey(group / "memory.stat", files.cache));
   return limit > used ? limit - used : 0;
 }
 
+// Of the group at `path` below `root` and of all above it.
+uint64_t LeastLeft(const fs::path& root, const std::string& path, const CgroupFiles& files) {
+  uint64_t left = LeftIn(root, files);
+  fs::path group = root;
+  for (const fs::path& name : fs::path(path).relative_path()) {
+    if (name == "..") break;  // a group that is not to be seen from here
+    left = std::min(left, LeftIn(group /= name, files));
+  }
+  return left;
+}
+
 }  // namespace
+
+uint64_t CgroupMemoryLeft(const fs::path& root, const fs::path& membership) {
+  constexpr CgroupFiles kFirst = {"memory.limit_in_bytes", "memory.usage_in_bytes",
+                                  "total_inactive_file"};
+  constexpr CgroupFiles kSecond = {"memory.max", "memory.current", "inactive_file"};
+  // Lines "number:controllers:path"; version 2 has no controllers there.
+  std::string first = "/", second = "/", line;
+  for (std::ifstream file(membership); std::getline(file, line);) {
+    const size_t begin = line.find(':'), end = line.find(':', begin + 1);
+    if (end == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(begin + 1, end - begin - 1) + ",";
+    if (controllers == ",,") second = line.substr(end + 1);
+    if (controllers.find(",memory,") != std::string::npos) first = line.substr(end + 1);
+  }
+  return std::min(LeastLeft(root, second, kSecond), LeastLeft(root / "memory", first, kFirst));
+}
 
 uint64_t AvailableMemory() {
   std::ifstream file("/proc/meminfo");
@@ -39,7 +82,7 @@ uint64_t AvailableMemory() {
     std::getline(file, unit);
     if (key == "MemAvailable:") available = kib * 1024;
   }
-  return std::min(available, CgroupLeft());
+  return std::min(available, CgroupMemoryLeft("/sys/fs/cgroup", "/proc/self/cgroup"));
 }
 
 uint64_t ResidentMemory() {
