@@ -102,9 +102,12 @@ class Chat {
         } else if (!Command(text)) {
           return;
         }
+      } catch (const OutputError&) {
+        throw;
       } catch (const Error& error) {
         Note(error.what());
       }
+      if (InterruptScope::Ended()) throw Interruption();
     }
     if (lines_.interactive()) Note("");
   }

@@ -5,9 +5,14 @@
 #include <CLI/CLI.hpp>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
+#include <memory>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "linnet/error.h"
 
 namespace linnet::cli {
 
@@ -52,8 +57,9 @@ void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
-// makes Interrupted() true, and a second Ctrl-C in a row ends the program. For commands that have
-// something to finish or clean up. One at a time.
+// makes Interrupted() true, and a second Ctrl-C in a row ends the program. SIGTERM and SIGHUP do
+// the same, but nobody is there to go on with: Ended() stays true, and a second one changes
+// nothing. For commands that have something to finish or clean up. One at a time.
 class InterruptScope {
  public:
   InterruptScope();
@@ -62,17 +68,35 @@ class InterruptScope {
   InterruptScope& operator=(const InterruptScope&) = delete;
 
   static bool Interrupted();
+  static bool Ended();
   static void Clear();  // a new question, a new chance to stop
   static void Check();  // throws Interruption, which main turns into exit code 130
 };
 
 struct Interruption {};
 
-// Installs the Ctrl-C behaviour above; main calls it once.
+// Installs the behaviour above; main calls it once.
 void HandleInterrupts();
 
-// Results go to stdout through these, so that a full disk is an error: both throw Error kIo. What
-// was printed is flushed at the end; flush sooner where someone watches.
+// The file of `option` is to be written, and its ending says what it becomes: wrong usage unless
+// it is one of these. Where .safetensors is one, .st is too.
+void CheckEnding(const char* option, const std::string& path,
+                 std::initializer_list<std::string_view> endings);
+
+// Throws Error kIo if a file that is to be written after long work could not be.
+void CheckWritable(const std::string& path);
+
+// Wrong usage, naming `option`, if it is none.
+std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);
+
+// Nothing more can be said, so that no command goes on.
+class OutputError : public Error {
+ public:
+  OutputError() : Error(ErrorKind::kIo, "stdout: cannot be written to") {}
+};
+
+// Results go to stdout through these, so that a full disk is an error: both throw OutputError.
+// What was printed is flushed at the end; flush sooner where someone watches.
 void Print(std::string_view text);
 void FlushOutput();
 

@@ -25,15 +25,6 @@ struct Options {
   std::string in, out, type;
 };
 
-void CheckEnding(const std::string& out) {
-  const std::string ending = std::filesystem::path(out).extension();
-  for (const char* known : {".safetensors", ".st", ".pth", ".gguf"}) {
-    if (ending == known) return;
-  }
-  throw CLI::ValidationError("OUT",
-                             fmt::format("'{}' must end in .safetensors, .pth or .gguf", out));
-}
-
 bool IsGgufName(const std::string& out) {
   return std::filesystem::path(out).extension() == ".gguf";
 }
@@ -67,7 +58,7 @@ std::vector<std::byte> StoredFor(const Options& o, const Checkpoint& in) {
 }
 
 void RunConvert(const Options& o) {
-  CheckEnding(o.out);
+  CheckEnding("OUT", o.out, {".safetensors", ".pth", ".gguf"});
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
   }

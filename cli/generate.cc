@@ -90,6 +90,7 @@ void Run(Options o) {
   if (o.prompt && !o.prompt_file.empty()) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
   }
+  if (!o.save_state.empty()) CheckWritable(o.save_state);
   // A model this small strays with a wider choice.
   if (o.model.empty() && o.sampling.given.count("top-p") == 0) o.sampling.options.top_p = 0.6f;
   SettleSampling(o.sampling);

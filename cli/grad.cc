@@ -36,9 +36,10 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 }
 
 void RunGrad(const Options& o) {
+  CheckWritable(o.out);
   Checkpoint checkpoint(o.model);
   const Config config = ConfigOf(checkpoint);
-  const auto tokens = ParseIds(o.tokens, config.vocab);
+  const auto tokens = ParseIds(o.tokens, config.vocab, "--tokens", o.model);
   ThreadPool pool(o.common.threads);
   BindOptions options;
   options.gradients = true;

@@ -102,10 +102,10 @@ void RunInit(Options& o) {
   o.sizes.generation = *ParseGeneration(o.generation);
   o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
   const Config config = NewConfig(o.sizes);
-  if ((o.dtype == "int8" || o.dtype == "nf4") &&
-      std::filesystem::path(o.out).extension() == ".pth") {
-    throw CLI::ValidationError(
-        "OUT", fmt::format("'{}' must end in .safetensors for --dtype {}", o.out, o.dtype));
+  if (o.dtype == "int8" || o.dtype == "nf4") {
+    CheckEnding("OUT", o.out, {".safetensors"});
+  } else {
+    CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   }
   Report(o, config, Write(o, config));
 }

@@ -24,7 +24,7 @@ struct Options {
 
 std::vector<int32_t> TokensOf(const Options& o, const Model& model) {
   auto ids = o.tokens.empty() ? TokenizerFor(o.common, model)->Encode(o.text)
-                              : ParseIds(o.tokens, model.config().vocab);
+                              : ParseIds(o.tokens, model.config().vocab, "--tokens", o.model);
   if (ids.empty()) throw Error(ErrorKind::kBadInput, "no tokens, expected at least one");
   return ids;
 }
@@ -89,6 +89,7 @@ void RunLogits(const Options& o) {
   if (o.tokens.empty() == o.text.empty()) {
     throw CLI::ValidationError("logits", "give either --tokens or --text");
   }
+  CheckWritable(o.out);
   const Model model = OpenModel(o.common, o.model);
   const auto tokens = TokensOf(o, model);
   State state = o.state.empty() ? model.NewState() : State::Load(o.state, model.state_shape());
@@ -114,7 +115,8 @@ void AddLogits(CLI::App& app) {
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
-  command->add_flag("--fast", o->fast, "Round activations as the other commands do by default");
+  command->add_flag("--fast", o->fast, "Round activations as the other commands do by default")
+      ->excludes(command->get_option("--exact"));
   command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
 }
 

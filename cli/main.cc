@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/cli.h"
 #include "linnet/error.h"
@@ -23,6 +26,60 @@ std::string OneLine(std::string_view text) {
 int Fail(std::string_view message) {
   fmt::print(stderr, "linnet: {}\n", OneLine(message));
   return kFailed;
+}
+
+// How many letters must be put in, left out or changed.
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t before = row[0]++;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t changed = before + (a[i] == b[j] ? 0 : 1);
+      before = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// The parser only misses a command where there is a word that is none.
+void CheckCommand(const CLI::App& app, std::span<char* const> words) {
+  if (words.empty() || words[0][0] == '-') return;
+  const std::string_view word = words[0];
+  const CLI::App* nearest = nullptr;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::string& name = command->get_name();
+    if (name == word) {
+      if (command->get_require_subcommand_min() > 0) CheckCommand(*command, words.subspan(1));
+      return;
+    }
+    if (nearest == nullptr || Distance(word, name) < Distance(word, nearest->get_name())) {
+      nearest = command;
+    }
+  }
+  std::string hint;
+  if (nearest != nullptr && 2 * Distance(word, nearest->get_name()) <= word.size()) {
+    hint = fmt::format("; did you mean {}?", nearest->get_name());
+  }
+  throw CLI::ArgumentMismatch(fmt::format("'{}' is no command{}", OneLine(word), hint));
+}
+
+// A minus sign before a count would make it a very large one.
+void RefuseNegativeCounts(CLI::App& app) {
+  const CLI::Validator positive(
+      [](const std::string& word) {
+        return word[0] == '-' ? fmt::format("'{}' is negative, expected 0 or more", word)
+                              : std::string();
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    const std::string type = option->get_type_name();
+    if (type.rfind("UINT", 0) == 0 || type == "N") option->check(positive);
+  }
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    RefuseNegativeCounts(*command);
+  }
 }
 
 int Main(int argc, char** argv) {
@@ -51,7 +108,9 @@ int Main(int argc, char** argv) {
   AddMerge(app);
   AddVocab(app);
   AddData(app);
+  RefuseNegativeCounts(app);
   try {
+    CheckCommand(app, std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
     app.parse(argc, argv);
     FlushOutput();
     return kDone;

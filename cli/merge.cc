@@ -96,6 +96,7 @@ double Apart(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 void RunMerge(const Options& o) {
+  CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   const Merged merged = Write(o);
   const auto applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
   const double moved = Apart(applied, LogitsOf(o, o.base, {}));

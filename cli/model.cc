@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -96,28 +97,39 @@ std::filesystem::path HomeFolder() {
   return home != nullptr ? home : "";
 }
 
-std::vector<int32_t> ParseIds(std::string_view text, size_t vocab) {
-  constexpr std::string_view kBetween = ", \t\r\n";
+std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,
+                              const std::string& model) {
+  constexpr std::string_view kBlanks = " \t\r\n", kBetween = ", \t\r\n";
   std::vector<int32_t> ids;
-  for (;;) {
-    const size_t begin = text.find_first_not_of(kBetween);
-    if (begin == std::string_view::npos) return ids;
-    text.remove_prefix(begin);
+  const auto skip = [&](std::string_view what) {
+    text.remove_prefix(std::min(text.size(), text.find_first_not_of(what)));
+  };
+  skip(kBlanks);
+  while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find_first_of(kBetween));
     int64_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size()) {
-      throw Error(
-          ErrorKind::kBadInput,
-          fmt::format("found '{}', expected ids with commas between them", word.substr(0, 40)));
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("{}: found '{}'{}, expected ids with commas between them", source,
+                              word.substr(0, 40), word.empty() ? " between two commas" : ""));
     }
     if (id < 0 || static_cast<uint64_t>(id) >= vocab) {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("id {} is outside the vocabulary, 0 to {}", id, vocab - 1));
+                  fmt::format("{}: id {} is outside the vocabulary{}, expected 0 to {}", source, id,
+                              model.empty() ? "" : " of " + model, vocab - 1));
     }
     ids.push_back(static_cast<int32_t>(id));
     text.remove_prefix(word.size());
+    skip(kBlanks);
+    if (text.empty() || text[0] != ',') continue;
+    text.remove_prefix(1);
+    skip(kBlanks);
+    if (text.empty()) {
+      throw Error(ErrorKind::kBadInput, source + ": ends in a comma, expected an id behind it");
+    }
   }
+  return ids;
 }
 
 std::string ReadText(const std::string& path) {

@@ -35,9 +35,11 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const
 // The user's folder as the environment names it; empty if it does not.
 std::filesystem::path HomeFolder();
 
-// "1, 2,3": ids with commas or blanks between them. Throws Error kBadInput
-// naming what it found, or an id of `vocab` or more.
-std::vector<int32_t> ParseIds(std::string_view text, size_t vocab);
+// "1, 2,3": ids with a comma or blanks between them. Throws Error kBadInput that begins with
+// `source`, where the text is from, for anything else and for an id of `vocab` or more, which is
+// `model`'s number of tokens if that is not empty.
+std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,
+                              const std::string& model = "");
 
 // A whole file. Throws Error kIo, also if it is empty.
 std::string ReadText(const std::string& path);

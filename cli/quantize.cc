@@ -38,20 +38,10 @@ Packing PackingOf(const Options& o) {
   if (!o.head.empty()) packing.head = ParseDType(o.head);
   if (!o.low_rank.empty()) packing.factors = ParseDType(o.low_rank);
   if (o.keep.empty()) return packing;
-  try {
-    const auto keep = std::make_shared<std::regex>(o.keep);
-    packing.keep = [keep](const std::string& name) { return std::regex_search(name, *keep); };
-  } catch (const std::regex_error& error) {
-    throw CLI::ValidationError(
-        "--keep", fmt::format("'{}' is no regular expression: {}", o.keep, error.what()));
-  }
+  packing.keep = [keep = ParseRegex("--keep", o.keep)](const std::string& name) {
+    return std::regex_search(name, *keep);
+  };
   return packing;
-}
-
-void CheckEnding(const std::string& out) {
-  const std::string ending = std::filesystem::path(out).extension();
-  if (ending == ".safetensors" || ending == ".st") return;
-  throw CLI::ValidationError("OUT", fmt::format("'{}' must end in .safetensors", out));
 }
 
 Quantized Write(const Options& o) {
@@ -76,12 +66,11 @@ Quantized Write(const Options& o) {
 }
 
 // Both models run with f32 activations, so that only the weights differ.
-ordered_json Report(const Options& o) {
+ordered_json Report(const Options& o, const std::string& text) {
   CommonOptions common = o.common;
   common.quant.clear();
   common.exact = true;
   const Model before = OpenModel(common, o.in), after = OpenModel(common, o.out);
-  const std::string text = ReadText(o.report);
   const auto tokens = TokenizerFor(common, before)->Encode(text);
   if (tokens.empty()) {
     throw Error(ErrorKind::kBadInput, o.report + ": holds no token to score");
@@ -119,7 +108,8 @@ void PrintReport(const Options& o, const ordered_json& r) {
 }
 
 void RunQuantize(const Options& o) {
-  CheckEnding(o.out);
+  CheckEnding("OUT", o.out, {".safetensors"});
+  const std::string text = o.report.empty() ? "" : ReadText(o.report);
   const Quantized written = Write(o);
   const auto bytes = std::filesystem::file_size(o.out);
   fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
@@ -131,7 +121,7 @@ void RunQuantize(const Options& o) {
                          {"parameters", written.parameters},
                          {"bytes", bytes}};
   if (!o.report.empty()) {
-    result["report"] = Report(o);
+    result["report"] = Report(o, text);
     if (!o.common.json) PrintReport(o, result["report"]);
   }
   if (!o.common.json) return;

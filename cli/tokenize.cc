@@ -17,6 +17,7 @@
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
 #include "models/names.h"
+#include "text/json_line.h"
 
 namespace linnet::cli {
 namespace {
@@ -76,8 +77,7 @@ std::vector<int32_t> IdsOf(const json& line, const Tokenizer& tokenizer) {
 }
 
 std::string ConvertLine(const std::string& line, const Tokenizer& tokenizer, bool decode) {
-  const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw Error(ErrorKind::kBadInput, "not a JSON object");
+  const json object = ParseJsonLine(line);
   const char* const key = decode ? "ids" : "text";
   const auto value = object.find(key);
   if (value == object.end() || !(decode ? value->is_array() : value->is_string())) {
@@ -107,13 +107,7 @@ void RunLines(const Options& options, const Tokenizer& tokenizer) {
 void RunWhole(const Options& options, const Tokenizer& tokenizer) {
   const std::string input = ReadInput();
   if (options.decode) {
-    std::vector<int32_t> ids;
-    try {
-      ids = ParseIds(input, tokenizer.size());
-    } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("stdin: {}", error.what()));
-    }
-    const std::string text = DecodeText(tokenizer, ids);
+    const std::string text = DecodeText(tokenizer, ParseIds(input, tokenizer.size(), "stdin"));
     Print(options.common.json ? json{{"text", text}}.dump() + "\n" : text);
     return;
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -65,6 +66,8 @@ void RecallOptions(CLI::App& command, const fs::path& run) {
   for (const auto& [name, values] : json["options"].items()) {
     CLI::Option* option = command.get_option_no_throw(name);
     if (option == nullptr || option->count() > 0 || !IsKept(*option)) continue;
+    const auto others = option->get_excludes();  // --steps, where this call says --tokens
+    if (std::any_of(others.begin(), others.end(), [](auto* o) { return o->count() > 0; })) continue;
     for (const auto& value : values) {
       if (value.is_string()) option->add_result(value.get<std::string>());
     }
@@ -115,7 +118,7 @@ LearnerOptions LearnerOptionsOf(const TrainFlags& o, const CommonOptions& common
   t.bptt = o.bptt;
   t.skip_spikes = o.skip_spikes;
   if (!o.freeze.empty() || o.tune != "full") {
-    const auto frozen = std::make_shared<std::regex>(o.freeze.empty() ? "(?!)" : o.freeze);
+    const auto frozen = ParseRegex("--freeze", o.freeze.empty() ? "(?!)" : o.freeze);
     t.learns = [frozen, head = o.tune == "head", part = TunesAdapter(o)](const std::string& name) {
       if (head && !IsHead(name)) return false;
       if (part && !Adapter::Learns(name)) return false;
@@ -272,10 +275,12 @@ void AddRunOptions(CLI::App& c, TrainFlags& o) {
                "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  c.add_option("--steps", o.steps, "Steps in all");
-  c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
-  c.add_option("--epochs", o.epochs, "Times through the data, instead of either")
-      ->capture_default_str();
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all");
+  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
+  CLI::Option* epochs =
+      c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
+  epochs->capture_default_str()->excludes(steps)->excludes(tokens);
+  tokens->excludes(steps);
   c.add_option("--sampling", o.sampling,
                "stream (the reference's order; of new models) or documents (whole ones, the state "
                "reset between them; of fine-tuning)")

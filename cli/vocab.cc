@@ -28,6 +28,13 @@ struct Options {
 };
 
 void RunTrain(const Options& o) {
+  const auto [least, most] = VocabularyTrainer::Sizes();
+  if (o.size < least || o.size > most) {
+    throw CLI::ValidationError(
+        "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
+                              least, most));
+  }
+  CheckWritable(o.out);
   const InterruptScope interrupt;
   VocabularyTrainer trainer;
   ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {

@@ -131,6 +131,26 @@ TEST_F(ChatTest, TroubleIsOneLineAndTheTalkGoesOn) {
   EXPECT_GT(outcome.out.size(), 1u);
 }
 
+TEST_F(ChatTest, RepliesThatCannotBeWrittenEndIt) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no device that is always full";
+  for (const char* form : {"", "--json"}) {
+    const Outcome outcome =
+        RunProgram("/bin/sh",
+                   {"-c", "exec \"$0\" chat \"$1\" --max-tokens 5 $2 > /dev/full", LINNET_PROGRAM,
+                    kModel, form},
+                   "hello\nhello\n");
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("stdout: cannot be written to"), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(ChatTest, WhatEndsProgramsEndsATalkInAReply) {
+  const Outcome outcome =
+      RunLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
+                "Tell me everything.\nAnd more.\n", 2, SIGTERM);
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+}
+
 TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
   EXPECT_EQ(Chat("", {"--template", "nobody"}).exit_code, 2);
   EXPECT_EQ(Chat("", {"--think", "loudly"}).exit_code, 2);

@@ -75,6 +75,30 @@ TEST(CommandLine, WrongUsageExitsTwoAndPrintsNothing) {
   }
 }
 
+TEST(CommandLine, AWordThatIsNoCommandIsNamedWithTheNearest) {
+  const auto err = [](const Words& words) { return RunLinnet(words).err; };
+  const std::string nonsense = err({"nonsense"});
+  EXPECT_NE(nonsense.find("'nonsense' is no command"), std::string::npos) << nonsense;
+  EXPECT_EQ(nonsense.find("did you mean"), std::string::npos) << nonsense;
+  EXPECT_NE(err({"generat", "--prompt", "a"}).find("did you mean generate?"), std::string::npos);
+  EXPECT_NE(err({"vocab", "trian", "a.txt"}).find("'trian' is no command; did you mean train?"),
+            std::string::npos);
+  EXPECT_EQ(RunLinnet({"vocab", "train", "--help"}).exit_code, 0);
+}
+
+TEST(CommandLine, CountsBelowNothingAreWrongUsage) {
+  const std::vector<Words> wrong = {
+      {"quantize", "a.pth", "b.safetensors", "--type", "int8", "--layers", "-5"},
+      {"quantize", "a.pth", "b.safetensors", "--type", "int8", "--layers=-5"},
+      {"init", "--generation", "7", "--layers", "-1", "--width", "64", "b.safetensors"},
+      {"train", "--data", "d", "--out", "r", "--steps", "-1"}};
+  for (const Words& words : wrong) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 2) << testing::PrintToString(words);
+    EXPECT_NE(outcome.err.find("is negative"), std::string::npos) << outcome.err;
+  }
+}
+
 TEST(CommandLine, BadInputExitsOneWithOneLineThatNamesTheFile) {
   for (const char* name : {"/no/such/file", "no\nsuch\nfile"}) {
     const Outcome outcome = RunLinnet({"tokenize", "--vocab", name}, "a");
@@ -113,6 +137,34 @@ TEST(Tokenize, WritesOneLineForEachLineRead) {
   EXPECT_EQ(text.out,
             "{\"text\":\"ab\xEF\xBF\xBD"
             "a\"}\n");
+}
+
+TEST(Tokenize, SaysWhatIsWrongWithALineOfJson) {
+  const ScratchFolder scratch;
+  const std::string vocab = scratch / "vocab.txt";
+  WriteFile(vocab, Vocabulary());
+  const Outcome half = RunLinnet({"tokenize", "--vocab", vocab, "--jsonl"},
+                                 "{\"text\":\"a\"}\n{\"text\":\"b\\ud83d\"}\n");
+  EXPECT_EQ(half.exit_code, 1);
+  EXPECT_EQ(half.out, "{\"ids\":[98]}\n");
+  EXPECT_NE(half.err.find("stdin:2: "), std::string::npos) << half.err;
+  EXPECT_NE(half.err.find("surrogate U+D800..U+DBFF must be followed"), std::string::npos)
+      << half.err;
+}
+
+TEST(Tokenize, TakesNoEmptyIds) {
+  const ScratchFolder scratch;
+  const std::string vocab = scratch / "vocab.txt";
+  WriteFile(vocab, Vocabulary());
+  for (const char* ids : {"98,,99", "98,", ",98", "98, ,99", ","}) {
+    const Outcome outcome = RunLinnet({"tokenize", "--vocab", vocab, "--decode"}, ids);
+    EXPECT_EQ(outcome.exit_code, 1) << ids;
+    EXPECT_NE(outcome.err.find("stdin: "), std::string::npos) << outcome.err;
+  }
+  for (const char* ids : {"98,99\n", "98 99", " 98 , 99 \n"}) {
+    EXPECT_EQ(RunLinnet({"tokenize", "--vocab", vocab, "--decode"}, ids).out, "ab") << ids;
+  }
+  EXPECT_EQ(RunLinnet({"tokenize", "--vocab", vocab, "--decode"}, "\n").out, "");
 }
 
 TEST(Tokenize, NamesTheLineThatIsWrong) {

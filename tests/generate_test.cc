@@ -194,6 +194,43 @@ TEST_F(GenerateTest, BadInputExitsOneWithOneLine) {
   EXPECT_EQ(Generate("v5.2", {"--prompt", "a", "--logit-bias", "256:1"}).exit_code, 1);
 }
 
+// Not after the text is written.
+TEST_F(GenerateTest, AStateThatCannotBeSavedIsSaidFirst) {
+  const Outcome outcome =
+      Generate("v5.2", {"--prompt", "a", "--max-tokens", "3", "--save-state", "/nonexistent/x"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_NE(outcome.err.find("/nonexistent/x"), std::string::npos) << outcome.err;
+}
+
+TEST_F(GenerateTest, LogitsNameTheFileAndWhatIsWrong) {
+  const ScratchFolder scratch;
+  const std::string model = ModelPath("v5.2"), out = scratch / "l.safetensors";
+  const auto logits = [&](const Arguments& more) {
+    return RunLinnet(Arguments{"logits", model, "--out", out} + more);
+  };
+  const Outcome outside = logits({"--tokens", "1,999999"});
+  EXPECT_EQ(outside.exit_code, 1);
+  EXPECT_NE(outside.err.find("id 999999 is outside the vocabulary of " + model), std::string::npos)
+      << outside.err;
+  for (const char* ids : {"1,,3", "1,", ",1"}) {
+    const Outcome gap = logits({"--tokens", ids});
+    EXPECT_EQ(gap.exit_code, 1) << ids;
+    EXPECT_NE(gap.err.find("--tokens: "), std::string::npos) << gap.err;
+  }
+  EXPECT_EQ(logits({"--tokens", "1", "--fast", "--exact"}).exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  EXPECT_EQ(logits({"--tokens", "1, 2 3", "--fast"}).exit_code, 0);
+  const std::string other = scratch / "other.safetensors";
+  ASSERT_EQ(RunLinnet({"init", "--generation", "4", "--layers", "1", "--width", "64", "--vocab",
+                       "320", other})
+                .exit_code,
+            0);
+  const Outcome unknown = RunLinnet({"generate", other, "--prompt", "a"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_NE(unknown.err.find(other + ": no tokenizer is known"), std::string::npos) << unknown.err;
+}
+
 TEST_F(GenerateTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
   const Outcome outcome =
       Generate("v5.2", {"--prompt", "a", "--max-tokens", "3", "--logit-bias", "255:1000"});

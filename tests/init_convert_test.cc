@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "io/tensor_file.h"
@@ -19,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using namespace std::chrono_literals;
 
 constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
 
@@ -109,14 +112,36 @@ TEST(Init, BadSizesAreOneLineAndNoFile) {
   EXPECT_EQ(RunLinnet({"init", file}).exit_code, 2);
 }
 
+// Ctrl-C, and what `timeout`, a shutdown and a lost terminal send.
 TEST(Init, AnInterruptLeavesNothing) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const ScratchFolder scratch;
+    const std::string folder = scratch / "out";
+    fs::create_directory(folder);
+    const auto begun = [&] {
+      for (int i = 0; i < 1000 && fs::is_empty(folder); ++i) std::this_thread::sleep_for(10ms);
+    };
+    const Outcome outcome = SignalLinnet({"init", "--generation", "7", "--layers", "32", "--width",
+                                          "4096", "--random", folder + "/model.safetensors"},
+                                         begun, signal);
+    EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+    EXPECT_TRUE(fs::is_empty(folder)) << signal;
+  }
+}
+
+// A file of another format under a name that promises this one helps nobody.
+TEST(Init, AnEndingThatIsNoneIsWrongUsage) {
   const ScratchFolder scratch;
-  fs::create_directory(scratch / "out");
-  const Outcome outcome = RunLinnet({"init", "--generation", "7", "--layers", "32", "--width",
-                                     "4096", "--random", scratch / "out/model.safetensors"},
-                                    {}, 0.4);
-  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
-  EXPECT_TRUE(fs::is_empty(scratch / "out"));
+  for (const char* name : {"i.gguf", "i.txt", "i"}) {
+    const Outcome outcome = RunLinnet(Init("4", scratch / name));
+    EXPECT_EQ(outcome.exit_code, 2) << name;
+    EXPECT_NE(outcome.err.find("must end in .safetensors or .pth"), std::string::npos)
+        << outcome.err;
+    EXPECT_FALSE(fs::exists(scratch / name));
+  }
+  EXPECT_EQ(RunLinnet(Init("4", scratch / "i.st")).exit_code, 0);
+  EXPECT_EQ(RunLinnet(Init("4", scratch / "i.pth", {"--dtype", "nf4"})).exit_code, 2);
+  EXPECT_EQ(RunLinnet({"merge", scratch / "i.st", "lora.pth", scratch / "m.txt"}).exit_code, 2);
 }
 
 TEST(Convert, GoesThroughEveryContainerUnchanged) {

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace linnet {
 namespace {
@@ -21,15 +22,9 @@ void Redirect(const std::string& path, int flags, int fd) {
   if (file < 0 || dup2(file, fd) < 0) _exit(126);
 }
 
-}  // namespace
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
-                   std::string_view input, double interrupt_after, int signal) {
+// `moment`, if there is one, returns when the signal is due.
+Outcome Run(std::string program, const std::vector<std::string>& arguments, std::string_view input,
+            const std::function<void()>& moment, int signal) {
   const ScratchFolder scratch;
   const std::string in = scratch / "in", out = scratch / "out", err = scratch / "err";
   WriteFile(in, input);
@@ -48,8 +43,8 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
     execv(program.c_str(), argv.data());
     _exit(127);
   }
-  if (interrupt_after > 0) {
-    std::this_thread::sleep_for(std::chrono::duration<double>(interrupt_after));
+  if (moment) {
+    moment();
     kill(child, signal);
   }
   int status = 0;
@@ -59,9 +54,30 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
           static_cast<size_t>(usage.ru_maxrss) * 1024};
 }
 
+}  // namespace
+
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
+                   std::string_view input, double interrupt_after, int signal) {
+  const auto wait = [=] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(interrupt_after));
+  };
+  return Run(std::move(program), arguments, input,
+             interrupt_after > 0 ? std::function<void()>(wait) : nullptr, signal);
+}
+
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,
                   double interrupt_after, int signal) {
   return RunProgram(LINNET_PROGRAM, arguments, input, interrupt_after, signal);
+}
+
+Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
+                     int signal) {
+  return Run(LINNET_PROGRAM, arguments, {}, moment, signal);
 }
 
 void WriteFile(const std::filesystem::path& path, std::string_view bytes) {

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,10 @@ Outcome RunProgram(std::string program, const std::vector<std::string>& argument
 // Runs the `linnet` of this build.
 Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
                   double interrupt_after = 0, int signal = SIGINT);
+
+// As RunLinnet, but sends `signal` when `moment` returns, which runs beside it.
+Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
+                     int signal);
 
 // test::TemporaryFolder whose names are words of a command line.
 class ScratchFolder {

@@ -304,6 +304,11 @@ TEST(Quantize, RefusesAndLeavesNothing) {
   EXPECT_EQ(Quantize(source, scratch / "p.pth", "int8").exit_code, 2);
   EXPECT_EQ(Quantize(source, out, "int3").exit_code, 2);
   EXPECT_EQ(Quantize(source, out, "int8", {"--keep", "("}).exit_code, 2);
+  EXPECT_EQ(Quantize(source, out, "int8", {"--layers", "-5"}).exit_code, 2);
+  // Said before the file is written.
+  const Outcome report = Quantize(source, out, "int8", {"--report", "missing.txt"});
+  EXPECT_EQ(report.exit_code, 1);
+  EXPECT_NE(report.err.find("missing.txt"), std::string::npos) << report.err;
   const Outcome outcome = Quantize(junk, out, "int8");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_NE(outcome.err.find("junk.safetensors"), std::string::npos);

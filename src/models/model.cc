@@ -107,7 +107,8 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
     }
     for (const int32_t id : turn.tokens) {
       if (id < 0 || static_cast<size_t>(id) >= vocab) {
-        fail(fmt::format("token {} is outside the vocabulary, expected 0 to {}", id, vocab - 1));
+        fail(fmt::format("token {} is outside the vocabulary of {}, expected 0 to {}", id,
+                         network_->checkpoint().file().path().string(), vocab - 1));
       }
     }
     const size_t n = turn.logits.size();

@@ -116,9 +116,10 @@ std::shared_ptr<const Tokenizer> Tokenizer::ForVocabulary(size_t vocab,
   if (vocab >= kNeoxSmallest && vocab <= kNeoxLargest) return FindNeox(model, home);
   throw Error(
       ErrorKind::kBadInput,
-      fmt::format("no tokenizer is known for a vocabulary of {} (known: 256 bytes, {} to {} "
+      fmt::format("{}no tokenizer is known for a vocabulary of {} (known: 256 bytes, {} to {} "
                   "GPT-NeoX 20B, {} World); give its file with --vocab",
-                  vocab, kNeoxSmallest, kNeoxLargest, kWorldVocabulary));
+                  model.empty() ? "" : model.string() + ": ", vocab, kNeoxSmallest, kNeoxLargest,
+                  kWorldVocabulary));
 }
 
 }  // namespace linnet

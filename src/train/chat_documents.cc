@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "linnet/error.h"
+#include "text/json_line.h"
 #include "train/documents.h"
 
 namespace linnet {
@@ -131,8 +132,7 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
 }  // namespace
 
 Document DocumentOf(std::string_view json_line, const ChatTemplate& chat) {
-  const json object = json::parse(json_line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) Fail("not a JSON object");
+  const json object = ParseJsonLine(json_line);
   if (object.contains("text")) return {DocumentPart{.owned = TextOf(object, "text")}};
   if (const char* turns = FirstOf(object, {"messages", "conversations", "conversation"})) {
     return Conversation(MessagesOf(object[turns]), chat);

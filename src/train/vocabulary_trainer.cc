@@ -273,12 +273,16 @@ void VocabularyTrainer::Add(std::string_view text) {
   }
 }
 
+std::pair<size_t, size_t> VocabularyTrainer::Sizes() {
+  return {1 + kBytes + std::size(kNeeded), size_t{kMaxTokenId} + 1};
+}
+
 std::vector<VocabularyEntry> VocabularyTrainer::Train(
     size_t size, const std::function<void(size_t, size_t)>& progress) const {
-  const size_t smallest = 1 + kBytes + std::size(kNeeded);
-  if (size < smallest || size > size_t{kMaxTokenId} + 1) {
-    throw Error(ErrorKind::kBadInput, fmt::format("a vocabulary of {} tokens: expected {} to {}",
-                                                  size, smallest, kMaxTokenId + 1));
+  const auto [least, most] = Sizes();
+  if (size < least || size > most) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("a vocabulary of {} tokens, expected {} to {}", size, least, most));
   }
   std::vector<Piece> pieces;
   pieces.reserve(counts_.size());

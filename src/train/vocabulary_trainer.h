@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "text/vocabulary_file.h"
@@ -27,6 +28,9 @@ size_t FirstPiece(std::string_view text);
 class VocabularyTrainer {
  public:
   void Add(std::string_view text);
+
+  // The least and the most tokens that Train can be asked for.
+  static std::pair<size_t, size_t> Sizes();
 
   // Entries with ids 1 to size - 1: all bytes, a few that chats need, and the best; by their length
   // and bytes from id 257 on. May be fewer, if the text has too few different pieces. `progress` is
