@@ -20,6 +20,9 @@ namespace {
 
 constexpr size_t kTileRows = 16, kTileBytes = 1024;
 constexpr size_t kNear = 4;  // blocks that go through all rows together
+// Up to so many groups of rows wait for memory, and int8 for half as many blocks: then weights are
+// read in smaller runs between products. nf4 has so few bytes that it loses by that.
+constexpr size_t kFewGroups = 2;
 
 // Some blocks of a panel as the unit wants them.
 struct Chunk {
@@ -159,7 +162,7 @@ LINNET_TARGET void AddBlocks(const Part& p, Prefetcher& ahead) {
       if constexpr (kBlock > 0) {
         if (start && kBlock <= p.blocks) StoreDot<kBlock - 1>(fresh[kBlock - 1]);
       }
-      if (start) ahead.Next();
+      if (start && kBlock < p.blocks) ahead.Next();
       if (add && kBlock < p.blocks) {
         AddDot<kRows>(ready[kBlock], _mm512_load_ps(p.chunk.scales[kBlock] + (v - 1) * 16),
                       scales + kBlock * sizeof(Int8Block), tile.x_stride, sum);
@@ -192,8 +195,10 @@ LINNET_TARGET void ManyRows(const Tile& tile) {
   const size_t share = tile.prefetch_bytes / (4 * groups * blocks) / 64 * 64;
   Prefetcher ahead{tile.prefetch, std::max<size_t>(share, 64)};
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
-  for (size_t block = 0; block < blocks; block += kNear) {
-    const size_t count = std::min(kNear, blocks - block);
+  const bool waits = kFormat == DType::kI8 && groups <= kFewGroups;
+  const size_t near = waits ? kNear / 2 : kNear;
+  for (size_t block = 0; block < blocks; block += near) {
+    const size_t count = std::min(near, blocks - block);
     Fill<kFormat>(tile.panel + block * BlockBytes(kFormat), count, chunk);
     __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read
     size_t configured = 0;
