@@ -85,7 +85,9 @@ class Grid {
     const size_t threads = x.rows * w.rows * w.cols < kSerialMacs ? 1 : p.pool.threads();
     size_t blocks = (x.rows + near - 1) / near;
     if (blocks > threads) blocks = (blocks + threads - 1) / threads * threads;
-    rows_ = ((x.rows + blocks - 1) / blocks + 31) / 32 * 32;
+    // Whole tiles: rounded further, the last block is so short that a thread waits for the other.
+    const size_t tile = x.form == Activation::kF32 ? 6 : 32;
+    rows_ = ((x.rows + blocks - 1) / blocks + tile - 1) / tile * tile;
     blocks_ = (x.rows + rows_ - 1) / rows_;
     groups_ = std::min(panels_, (2 * threads - 1) / blocks_ + 1);
   }
@@ -124,11 +126,13 @@ void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool a
 }
 
 // Whether rows are so many that they should stay near while panels pass, and not the other way
-// round: each core would read all rows for every few panels. Of longer rows too few fit into L2.
-bool IsBlocked(const Activations& x) {
+// round: each core would read all rows for every few panels. Of longer rows too few fit into L2 for
+// the tile unit; vectors are slow enough.
+bool IsBlocked(const Activations& x, const Weight& w) {
   constexpr size_t kManyRows = 96, kLongRow = 6 << 10;
-  return x.form == Activation::kBF16 && CurrentIsa() == Isa::kAmx && x.rows >= kManyRows &&
-         x.stride <= kLongRow + 64;
+  if (x.rows < kManyRows) return false;
+  if (x.form == Activation::kF32) return w.dtype == DType::kF32;
+  return x.form == Activation::kBF16 && CurrentIsa() == Isa::kAmx && x.stride <= kLongRow + 64;
 }
 
 // Rows of blocks are decoded two by two, as pairs of inputs want them.
@@ -231,7 +235,7 @@ void Products(const Pass& p, std::span<OneProduct> products) {
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
-  if (IsBlocked(x)) return BlockedProduct(p, x, w, false, y, nullptr);
+  if (IsBlocked(x, w)) return BlockedProduct(p, x, w, false, y, nullptr);
   if (x.rows <= kFewRows) {
     OneProduct one{x, w, y, nullptr};
     return Products(p, {&one, 1});
@@ -243,7 +247,7 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y)
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then) {
-  if (IsBlocked(x)) return BlockedProduct(p, x, w, false, y, &then);
+  if (IsBlocked(x, w)) return BlockedProduct(p, x, w, false, y, &then);
   const Arena::Mark mark = p.arena.mark();
   if (x.rows <= kFewRows) {
     OneProduct one{x, w, y, then};
