@@ -132,6 +132,13 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
   return ids;
 }
 
+void CheckText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (file.peek() == std::ifstream::traits_type::eof()) {
+    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
+  }
+}
+
 std::string ReadText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

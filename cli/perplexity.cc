@@ -32,6 +32,7 @@ void RunPerplexity(const Options& o) {
   if (o.files.size() == first) {
     throw CLI::ValidationError("FILE", "is missing: give a text to score with " + o.files[0]);
   }
+  for (size_t i = first; i < o.files.size(); ++i) CheckText(o.files[i]);
   const Model model = OpenModel(o.common, named ? o.files[0] : "");
   if (!named && !o.common.json) fmt::print(stderr, "scoring with the built-in model\n");
   const auto tokenizer = TokenizerFor(o.common, model);

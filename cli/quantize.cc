@@ -66,11 +66,12 @@ Quantized Write(const Options& o) {
 }
 
 // Both models run with f32 activations, so that only the weights differ.
-ordered_json Report(const Options& o, const std::string& text) {
+ordered_json Report(const Options& o) {
   CommonOptions common = o.common;
   common.quant.clear();
   common.exact = true;
   const Model before = OpenModel(common, o.in), after = OpenModel(common, o.out);
+  const std::string text = ReadText(o.report);
   const auto tokens = TokenizerFor(common, before)->Encode(text);
   if (tokens.empty()) {
     throw Error(ErrorKind::kBadInput, o.report + ": holds no token to score");
@@ -109,7 +110,7 @@ void PrintReport(const Options& o, const ordered_json& r) {
 
 void RunQuantize(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors"});
-  const std::string text = o.report.empty() ? "" : ReadText(o.report);
+  if (!o.report.empty()) CheckText(o.report);
   const Quantized written = Write(o);
   const auto bytes = std::filesystem::file_size(o.out);
   fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
@@ -121,7 +122,7 @@ void RunQuantize(const Options& o) {
                          {"parameters", written.parameters},
                          {"bytes", bytes}};
   if (!o.report.empty()) {
-    result["report"] = Report(o, text);
+    result["report"] = Report(o);
     if (!o.common.json) PrintReport(o, result["report"]);
   }
   if (!o.common.json) return;

@@ -81,10 +81,15 @@ void RecallOptions(CLI::App& command, const fs::path& run) {
 void ReadRates(const TrainFlags& o, Schedule& schedule) {
   if (o.rates.empty()) return;
   const size_t colon = o.rates.find(':');
+  const auto number = [](const std::string& text) {
+    size_t read = 0;
+    const double value = std::stod(text, &read);
+    if (read != text.size()) throw std::invalid_argument(text);
+    return value;
+  };
   try {
-    schedule.first = std::stod(o.rates.substr(0, colon));
-    schedule.last =
-        colon == std::string::npos ? schedule.first : std::stod(o.rates.substr(colon + 1));
+    schedule.first = number(o.rates.substr(0, colon));
+    schedule.last = colon == std::string::npos ? schedule.first : number(o.rates.substr(colon + 1));
   } catch (const std::logic_error&) {
     throw CLI::ValidationError("--lr",
                                fmt::format("'{}' is not A or A:B, such as 6e-4:6e-5", o.rates));
@@ -171,6 +176,10 @@ void CheckFlags(const TrainFlags& o) {
   if (o.bptt != 0 && o.chunk == 0) {
     throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
   }
+  for (const std::string& file : o.valid) CheckText(file);
+  if (!o.freeze.empty()) ParseRegex("--freeze", o.freeze);
+  Schedule schedule;
+  ReadRates(o, schedule);
 }
 
 std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const CommonOptions& common) {

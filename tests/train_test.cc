@@ -178,6 +178,13 @@ TEST_F(TrainCommandTest, ARunInChunksGoesOnWithThem) {
   EXPECT_FALSE(ReadFile(whole + "/model.pth") == ReadFile(plain + "/model.pth"));
 }
 
+TEST_F(TrainCommandTest, AResumedRunMayBeMeasuredInAnotherUnit) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "4"));
+  Expect({"train", "--out", run, "--resume", "--tokens", "768"});  // of 4 rows of 32 a step
+  EXPECT_EQ(Metrics(run).size(), 6u);
+}
+
 TEST_F(TrainCommandTest, ChunksHoldTheMemoryOfOneWhateverTheContext) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
   const auto peak = [&](const char* out, const std::string& ctx, const Words& more) {
@@ -246,9 +253,20 @@ TEST_F(TrainCommandTest, WrongUsageAndBadDataGetOneLine) {
   const Outcome cut = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--bptt", "1"});
   EXPECT_EQ(cut.exit_code, 2);
   EXPECT_NE(cut.err.find("--chunk"), std::string::npos) << cut.err;
+  const Outcome valid = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--valid", "missing.txt"});
+  EXPECT_EQ(valid.exit_code, 1);
+  EXPECT_NE(valid.err.find("missing.txt"), std::string::npos) << valid.err;
   const Outcome freeze = RunLinnet(NewRun(scratch_ / "run", "10") + Words{"--freeze", "["});
   EXPECT_EQ(freeze.exit_code, 2) << freeze.err;
   EXPECT_NE(freeze.err.find("--freeze: '['"), std::string::npos) << freeze.err;
+  for (const char* rates : {"6e-4x", "6e-4:", "6e-4:6e-5 or so"}) {
+    EXPECT_EQ(RunLinnet({"train", "--data", data_, "--out", scratch_ / "run", "--generation", "7",
+                         "--layers", "1", "--width", "64", "--vocab", vocab_, "--lr", rates})
+                  .exit_code,
+              2)
+        << rates;
+  }
+  EXPECT_FALSE(fs::exists(scratch_ / "run")) << "work began before all was checked";
   for (const Words& twice : {Words{"--tokens", "1000"}, Words{"--epochs", "2"}}) {
     const Outcome both = RunLinnet(NewRun(scratch_ / "run", "10") + twice);
     EXPECT_EQ(both.exit_code, 2) << both.err;
