@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "base/check.h"
 #include "kernels/rows.h"
 #include "ops/ops.h"
@@ -58,7 +60,9 @@ Var Scaled(Pass& p, Var x, float c) {
 // y += scale up (down x). It keeps no rows as wide as y: their gradient is y's own.
 void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
   const Arena::Mark mark = p.arena.mark();
+  Together* const waiting = std::exchange(p.together, nullptr);  // down x is read at once
   const Var h = Scaled(p, Linear(p, x, delta.down), delta.scale);
+  p.together = waiting;
   const Activations prepared = Prepared(p, ActivationFor(delta.up.w.dtype, p.exact), h.v);
   const Arena::Mark kept = p.arena.mark();
   const Mat<float> change{p.Scratch(y.rows() * y.cols()), y.rows(), y.cols(), y.cols()};
