@@ -24,7 +24,8 @@ class TogetherTest : public EachIsa {
 
   const LinearParam& NewMatrix(DType dtype, size_t outputs) {
     const auto values = Normal(outputs * kInputs);
-    Matrix& m = matrices_.emplace_back(Buffer(PackedBytes(dtype, outputs, kInputs)));
+    Matrix& m = matrices_.emplace_back();
+    m.packed = Buffer(PackedBytes(dtype, outputs, kInputs));
     for (size_t row = 0; row < outputs; row += kPanelRows) {
       PackPanel(dtype, values.data() + row * kInputs, kInputs, std::min(kPanelRows, outputs - row),
                 kInputs, m.packed.data() + row / kPanelRows * PanelBytes(dtype, kInputs));
