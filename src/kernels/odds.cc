@@ -1,6 +1,6 @@
 #include "kernels/odds.h"
 
-#include <cstring>
+#include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/odds.cc"
@@ -86,7 +86,7 @@ class Sums {
   template <class F>
   HWY_INLINE double Close(const float* x, size_t n, const F& f) {
     HWY_ALIGN float last[kRun] = {};
-    std::memcpy(last, x, n * sizeof(*x));
+    std::copy_n(x, n, last);
     Add(last, f);
     HWY_ALIGN double sums[kSums];
     for (size_t v = 0; v < kVectors; ++v) hn::Store(sums_[v], D(), sums + v * kLanes);
