@@ -33,7 +33,8 @@ inline std::string IsaName(const testing::TestParamInfo<Isa>& info) { return Nam
 // Bits, not values: -0 is not 0, and NaN is NaN.
 template <class T>
 bool BitEqual(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+  if (a.size() != b.size()) return false;
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 }  // namespace linnet
