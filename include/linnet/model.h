@@ -32,10 +32,10 @@ struct AdapterFile {
 struct OpenOptions {
   // The group norm's epsilon after WKV, for models trained otherwise than the
   // released ones.
-  std::optional<float> ln_x_eps;
+  std::optional<float> ln_x_eps{};
   // Packs the matrices of the first `quant_layers` layers, and the head, in this
   // format instead of the file's own.
-  std::optional<DType> quant;
+  std::optional<DType> quant{};
   size_t quant_layers = SIZE_MAX;
   // Their matrices act beside the model's, which keep their formats. The model's hash stays.
   std::vector<AdapterFile> adapters{};

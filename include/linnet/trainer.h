@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,6 +52,11 @@ struct TrainerOptions {
   // Which parameters learn, by BlinkDL's names; all if not set.
   std::function<bool(const std::string& name)> learns{};
   bool skip_spikes = false;  // go on without the update, instead of throwing
+  // A file of WriteNewAdapter's or WriteNewStates' (linnet/adapter.h), or one that was trained
+  // before: it learns, and the model stays as it is. Empty: the model learns.
+  std::filesystem::path adapter{};
+  // The format of matrices that do not learn, instead of the file's own.
+  std::optional<DType> quant{};
 };
 
 struct StepReport {
@@ -62,14 +68,14 @@ struct StepReport {
 };
 
 // RWKV-LM's recipe: AdamW (0.9, 0.99, 1e-18) with its parameter groups, a step at a time; the
-// schedule and the data are the caller's. Holds the model four times in f32: values, gradients, two
-// moments. One thread at a time. Values depend on the rows, their order and the rates, on
+// schedule and the data are the caller's. Holds what learns four times in f32: values, gradients,
+// two moments. One thread at a time. Values depend on the rows, their order and the rates, on
 // precision, chunk and bptt; not on threads, recompute, or on rows_per_pass if it halves the rows
 // evenly.
 class Trainer {
  public:
   // Of any checkpoint that Model::Open reads. Throws what that throws, and Error kBadInput if
-  // nothing is left to learn or an option is out of its range.
+  // nothing is left to learn, the adapter is not the model's, or an option is out of its range.
   static Trainer Open(const std::filesystem::path& model, const TrainerOptions& options = {});
   ~Trainer();
   Trainer(Trainer&&) noexcept;
@@ -94,8 +100,12 @@ class Trainer {
   void Restore(const std::filesystem::path& path);
 
   // The whole model under BlinkDL's names, .pth or safetensors by the ending, in kBF16, kF16 or
-  // kF32. Throws Error: kIo, kBadInput for another type.
+  // kF32. Throws Error: kIo, kBadInput for another type or if an adapter learns, whose place is
+  // beside the model (`linnet merge` joins them).
   void SaveModel(const std::filesystem::path& path, DType type = DType::kBF16) const;
+  // The adapter or states that learn, f32, for OpenOptions::adapters; states .pth or safetensors by
+  // the ending, adapters safetensors. Throws Error: kIo, kBadInput if the model itself learns.
+  void SaveAdapter(const std::filesystem::path& path) const;
 
   class Impl;
 

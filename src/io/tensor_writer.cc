@@ -33,6 +33,13 @@ void AppendAs(TensorWriter& writer, std::span<const float> values, const F& roun
 std::unique_ptr<TensorWriter> TensorWriter::Create(
     const std::filesystem::path& path, std::vector<TensorSpec> specs,
     const std::map<std::string, std::string>& metadata) {
+  // What says its kind says more that reading it needs.
+  if (path.extension() == ".pth" && metadata.contains("kind")) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: .pth has no room for what a {} says of itself, expected a name "
+                            "that ends in .safetensors",
+                            path.string(), metadata.at("kind")));
+  }
   if (path.extension() == ".pth") return NewTorchWriter(path, std::move(specs));
   return NewSafetensorsWriter(path, std::move(specs), metadata);
 }

@@ -30,7 +30,8 @@ class TensorWriter {
   // The container follows the ending: `.pth` is a torch.save zip (opens in
   // PyTorch with weights_only=True as a dict of tensors), anything else safetensors.
   // `metadata` is kept by safetensors only. Throws Error kBadInput for a name
-  // twice or not UTF-8, and for a type that the container does not have.
+  // twice or not UTF-8, for a type that the container does not have, and for
+  // .pth with metadata that reading needs, which says its "kind".
   static std::unique_ptr<TensorWriter> Create(
       const std::filesystem::path& path, std::vector<TensorSpec> specs,
       const std::map<std::string, std::string>& metadata = {});

@@ -9,19 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "linnet/adapter.h"
 #include "models/names.h"
 
 namespace linnet {
-
-enum class AdapterKind : uint8_t {
-  kLora,   // W + s B A (arXiv:2106.09685)
-  kPissa,  // W + B A - B0 A0, which begins as W (arXiv:2404.02948)
-  kDisha,  // W[o, m rank + j] + D[j, o]: DiSHA, or MiSS (arXiv:2409.15371)
-  kBone,   // blocks W[a, b] + W[a, b] G[b] + G[b]: Bone, or Bat
-  kDora,   // (W + s B A) with columns of length M (arXiv:2402.09353)
-};
-const char* Name(AdapterKind kind);  // "lora", "pissa", "disha", "bone", "dora"
-std::optional<AdapterKind> ParseAdapterKind(std::string_view name);
 
 inline constexpr char kAdapterKind[] = "linnet adapter";  // metadata "kind"
 inline constexpr char kBaseHashKey[] = "base_hash";

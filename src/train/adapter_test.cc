@@ -29,6 +29,7 @@ void WriteAdapter(const fs::path& base, AdapterKind kind, const fs::path& path, 
   options.kind = kind;
   options.rank = rank;
   options.alpha = 6;
+  options.targets = [](const std::string&) { return true; };
   WriteNewAdapter(Checkpoint(base), options, pool, path);
 }
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <regex>
 #include <vector>
 
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
+#include "models/adapter.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/init.h"
@@ -19,16 +21,20 @@ namespace {
 
 std::vector<const TensorView*> Targets(const Checkpoint& base, const NewAdapterOptions& o) {
   std::vector<const TensorView*> targets;
+  const std::regex usual(kDefaultTargets);
+  const auto meant = [&](const std::string& name) {
+    return o.targets ? o.targets(name) : std::regex_search(name, usual);
+  };
   for (const TensorView& t : base.tensors()) {
     const bool matrix =
         t.name.starts_with("blocks.") && t.name.ends_with(".weight") && t.shape.size() == 2;
-    if (matrix && (!o.targets || o.targets(t.name))) targets.push_back(&t);
+    if (matrix && meant(t.name)) targets.push_back(&t);
   }
   const std::string path = base.file().path().string();
   if (targets.empty()) {
     throw Error(ErrorKind::kBadInput,
                 path +
-                    ": no matrix of a layer is meant by --targets, expected names such as "
+                    ": no matrix of a layer is among the targets, expected names such as "
                     "blocks.0.att.key.weight");
   }
   for (const TensorView* t : targets) {
@@ -88,6 +94,11 @@ void WriteFactors(const TensorView& matrix, const NewAdapterOptions& o, ThreadPo
 
 void WriteNewAdapter(const Checkpoint& base, const NewAdapterOptions& o, ThreadPool& pool,
                      const std::filesystem::path& path) {
+  if (o.kind == AdapterKind::kBone || o.kind == AdapterKind::kDora) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("adapter {}: is only read, expected lora, pissa or disha for a new one",
+                            Name(o.kind)));
+  }
   const auto targets = Targets(base, o);
   std::vector<TensorSpec> specs;
   for (const TensorView* t : targets) {
@@ -111,7 +122,7 @@ void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path) {
   const Config c = ConfigOf(base);
   if (c.generation == Generation::k4) {
     throw Error(ErrorKind::kBadInput, base.file().path().string() +
-                                          ": is RWKV-4, expected RWKV-5, 6 or 7 for --tune state");
+                                          ": is RWKV-4, expected RWKV-5, 6 or 7 for a tuned state");
   }
   std::vector<TensorSpec> specs;
   for (size_t layer = 0; layer < c.layers; ++layer) {
@@ -123,6 +134,16 @@ void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path) {
   const std::vector<float> zeros(c.heads * c.head_size * c.head_size);
   for (size_t layer = 0; layer < c.layers; ++layer) writer->AppendFloats(SourceType::kF32, zeros);
   writer->Finish();
+}
+
+void WriteNewAdapter(const std::filesystem::path& base, const NewAdapterOptions& o,
+                     const std::filesystem::path& path) {
+  ThreadPool pool(AvailableCores());
+  WriteNewAdapter(Checkpoint(base), o, pool, path);
+}
+
+void WriteNewStates(const std::filesystem::path& base, const std::filesystem::path& path) {
+  WriteNewStates(Checkpoint(base), path);
 }
 
 }  // namespace linnet

@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "linnet/trainer.h"
+#include "models/adapter.h"
 #include "models/detect.h"
 #include "train/learner.h"
 #include "train/new_model.h"
@@ -26,6 +27,14 @@ void CheckOptions(const TrainerOptions& o) {
   }
 }
 
+// What learns, given that a part beside the model does or does not.
+std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
+  if (o.adapter.empty()) return o.learns;
+  return [chosen = o.learns](const std::string& name) {
+    return Adapter::Learns(name) && (!chosen || chosen(name));
+  };
+}
+
 LearnerOptions LearnerOptionsOf(const TrainerOptions& o) {
   LearnerOptions to;
   to.precision = o.precision;
@@ -38,7 +47,8 @@ LearnerOptions LearnerOptionsOf(const TrainerOptions& o) {
   to.rows_per_pass = o.rows_per_pass;
   to.chunk = o.chunk;
   to.bptt = o.bptt;
-  to.learns = o.learns;
+  to.learns = LearnsOf(o);
+  to.packing.type = o.quant;
   to.skip_spikes = o.skip_spikes;
   return to;
 }
@@ -77,7 +87,7 @@ SourceType SourceTypeOf(DType type) {
 }  // namespace
 
 void WriteNewModel(const InitSizes& sizes, uint64_t seed, const std::filesystem::path& path) {
-  ThreadPool pool(0);
+  ThreadPool pool(AvailableCores());
   WriteNewModel(sizes, seed, path, pool, [] {});
 }
 
@@ -92,16 +102,21 @@ SampleRow RowOf(std::span<const int32_t> tokens) {
 
 class Trainer::Impl {
  public:
-  Impl(Checkpoint checkpoint, const Config& config, const TrainerOptions& options)
-      : pool_(options.threads),
-        learner_(std::move(checkpoint), config, LearnerOptionsOf(options), pool_, alone_) {}
+  Impl(Checkpoint checkpoint, std::optional<Adapter> adapter, const Config& config,
+       const TrainerOptions& options)
+      : pool_(options.threads == 0 ? AvailableCores() : options.threads),
+        adapter_(std::move(adapter)),
+        learner_(std::move(checkpoint), config, LearnerOptionsOf(options), pool_, alone_,
+                 adapter_ ? std::span(&*adapter_, 1) : std::span<const Adapter>()) {}
 
   Learner& learner() { return learner_; }
   World& world() { return alone_; }
+  const std::optional<Adapter>& adapter() const { return adapter_; }
 
  private:
   ThreadPool pool_;
   World alone_;
+  std::optional<Adapter> adapter_;
   Learner learner_;
 };
 
@@ -114,7 +129,10 @@ Trainer Trainer::Open(const std::filesystem::path& model, const TrainerOptions& 
   CheckOptions(options);
   Checkpoint checkpoint(model);
   const Config config = ConfigOf(checkpoint);
-  return Trainer(std::make_unique<Impl>(std::move(checkpoint), config, options));
+  std::optional<Adapter> adapter;
+  if (!options.adapter.empty()) adapter.emplace(options.adapter, checkpoint);
+  return Trainer(
+      std::make_unique<Impl>(std::move(checkpoint), std::move(adapter), config, options));
 }
 
 StepReport Trainer::Step(std::span<const SampleRow> rows, double rate) {
@@ -136,7 +154,19 @@ void Trainer::Restore(const std::filesystem::path& path) {
 }
 
 void Trainer::SaveModel(const std::filesystem::path& path, DType type) const {
+  if (impl_->adapter()) {
+    throw Error(ErrorKind::kBadInput, path.string() +
+                                          ": the model stays as it is while an adapter learns; "
+                                          "save that, and join them with `linnet merge`");
+  }
   linnet::SaveModel(impl_->learner().network(), path, SourceTypeOf(type));
+}
+
+void Trainer::SaveAdapter(const std::filesystem::path& path) const {
+  if (!impl_->adapter()) {
+    throw Error(ErrorKind::kBadInput, path.string() + ": the model itself learns; save the model");
+  }
+  linnet::SaveAdapter(impl_->learner().network(), impl_->adapter()->file(), path);
 }
 
 }  // namespace linnet

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "linnet/adapter.h"
 #include "linnet/trainer.h"
 #include "train/test_adapters.h"
 
@@ -79,6 +80,51 @@ TEST_F(TrainerTest, ChunksReachThroughTheWholeRow) {
   const double whole = norm(0, 0);
   EXPECT_NEAR(norm(7, 0), whole, 1e-5 * whole);
   EXPECT_GT(std::abs(norm(7, 1) - whole), 1e-4 * whole);
+}
+
+TEST_F(TrainerTest, AnAdapterLearnsBesideThePackedModel) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  // A new model's zeros would leave PiSSA nothing to begin with.
+  const std::filesystem::path base = test_adapters::Base("7");
+  const std::filesystem::path start = folder_ / "start.safetensors";
+  for (const AdapterKind kind : {AdapterKind::kLora, AdapterKind::kPissa, AdapterKind::kDisha}) {
+    WriteNewAdapter(base, {.kind = kind, .rank = 4}, start);
+    Trainer trainer =
+        Trainer::Open(base, {.precision = DType::kF32, .adapter = start, .quant = DType::kNF4});
+    const auto before = LogitsOf(Model::Open(base, {.quant = DType::kNF4}));
+    const std::vector<SampleRow> rows = {RowOf(test_adapters::kTokens)};
+    const double first = trainer.Step(rows, 3e-2).loss;
+    double last = first;
+    for (int i = 0; i < 30; ++i) last = trainer.Step(rows, 3e-2).loss;
+    EXPECT_LT(last, 0.7 * first) << Name(kind);
+    const std::filesystem::path learnt = folder_ / "learnt.safetensors";
+    trainer.SaveAdapter(learnt);
+    const Model model = Model::Open(base, {.quant = DType::kNF4, .adapters = {{.path = learnt}}});
+    EXPECT_EQ(LogitsOf(model), LogitsOf(trainer.AsModel())) << Name(kind);
+    EXPECT_NE(LogitsOf(model), before);
+    EXPECT_EQ(LogitsOf(Model::Open(base, {.quant = DType::kNF4})), before);
+    EXPECT_THROW(trainer.SaveModel(folder_ / "whole.pth"), Error);
+  }
+  EXPECT_THROW(WriteNewAdapter(base, {.kind = AdapterKind::kBone}, start), Error);
+  EXPECT_THROW(WriteNewAdapter(base, {.rank = 1000}, start), Error);
+  EXPECT_THROW(WriteNewAdapter(base, {}, folder_ / "start.pth"), Error);
+  EXPECT_THROW(Trainer::Open(base).SaveAdapter(folder_ / "none.safetensors"), Error);
+}
+
+TEST_F(TrainerTest, StatesLearnAndGoOnToTheSameBits) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const std::filesystem::path base = test_adapters::Base("7"), start = folder_ / "start.pth";
+  WriteNewStates(base, start);
+  const TrainerOptions options{.adapter = start};
+  Trainer whole = Trainer::Open(base, options), cut = Trainer::Open(base, options);
+  const double first = whole.Step(TwoRows(), 1).loss;
+  cut.Step(TwoRows(), 1);
+  EXPECT_LT(whole.Step(TwoRows(), 1).loss, first);
+  cut.Save(folder_ / "half.safetensors");
+  cut = Trainer::Open(base, options);
+  cut.Restore(folder_ / "half.safetensors");
+  cut.Step(TwoRows(), 1);
+  EXPECT_EQ(LogitsOf(cut.AsModel()), LogitsOf(whole.AsModel()));
 }
 
 TEST_F(TrainerTest, WrongRowsAndOptionsAreRefused) {
