@@ -312,31 +312,11 @@ Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   return table;
 }
 
-namespace {
-
-// The first layer's share of the first layer's values, which trainers write all the same.
-bool IsKnownUnused(Generation generation, const std::string& name) {
-  return generation == Generation::k7 &&
-         (name == "blocks.0.att.v0" || name == "blocks.0.att.v1" || name == "blocks.0.att.v2");
-}
-
-// Also under llama.cpp's name, which stays where the table of names has none for it.
-bool IsOfALayer(const std::string& name) {
-  return name.starts_with("blocks.") || name.starts_with("blk.");
-}
-
-}  // namespace
-
 void Binder::RefuseUnknown() const {
-  for (const TensorView& t : checkpoint_.tensors()) {
-    if (!IsOfALayer(t.name) || taken_.count(t.name) != 0) continue;
-    if (IsKnownUnused(config_.generation, t.name)) continue;
-    throw Error(
-        ErrorKind::kBadModel,
-        fmt::format("{}: {}, which RWKV-{} has no use for: the file is damaged, or of a "
-                    "relative that Linnet does not run",
-                    checkpoint_.file().path().string(), Describe(t), Name(config_.generation)));
-  }
+  RefuseUnused(checkpoint_, config_.generation, taken_,
+               fmt::format(", which RWKV-{} has no use for: the file is damaged, or of a relative "
+                           "that Linnet does not run",
+                           Name(config_.generation)));
 }
 
 std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size) {

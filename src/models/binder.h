@@ -108,8 +108,8 @@ class Binder {
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
 
-  // Once all is bound: throws for a tensor of a layer that nothing took, unless files are known to
-  // hold it for nothing. What it would do cannot be left out unsaid.
+  // Once all is bound: throws for a tensor that nothing took, unless files are known to hold it for
+  // nothing.
   void RefuseUnknown() const;
 
  private:

@@ -40,6 +40,9 @@ void RefuseRelatives(const Checkpoint& c) {
   }
   if (c.Has("blocks.0.ffn.s_emb.weight")) refuse("RWKV-7a (DeepEmbed)");
   if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
+  if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
+    refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
+  }
   if (AnyContains(c, "model.layers.") && AnyContains(c, "self_attn.")) {
     if (AnyContains(c, "self_attn.r_k") || AnyContains(c, "time_maa") || AnyContains(c, ".w0")) {
       refuse("a hybrid of RWKV and a Transformer (QRWKV, ARWKV)");
@@ -218,6 +221,32 @@ void ReadRanks(const Checkpoint& c, Config& config) {
 }
 
 }  // namespace
+
+namespace {
+
+// The first layer's share of the first layer's values, which trainers write all the same, and what
+// our own training checkpoints hold beside a model.
+bool IsKnownUnused(Generation generation, const std::string& name) {
+  const bool first = name == "blocks.0.att.v0" || name == "blocks.0.att.v1" ||  //
+                     name == "blocks.0.att.v2";
+  return (first && generation == Generation::k7) || name.starts_with("training.");
+}
+
+// Also under llama.cpp's name, which stays where the table of names has none for it.
+bool IsOfALayer(const std::string& name) {
+  return name.starts_with("blocks.") || name.starts_with("blk.");
+}
+
+}  // namespace
+
+void RefuseUnused(const Checkpoint& c, Generation generation,
+                  const std::set<std::string, std::less<>>& used, const std::string& trouble) {
+  for (const TensorView& t : c.tensors()) {
+    if (used.count(t.name) != 0 || IsKnownUnused(generation, t.name)) continue;
+    if (!IsFloat(t.type) && !IsOfALayer(t.name)) continue;
+    Refuse(c, Describe(t) + trouble);
+  }
+}
 
 const char* Name(Generation generation) {
   switch (generation) {

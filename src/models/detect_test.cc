@@ -78,7 +78,9 @@ TEST(DetectTest, RelativesAreRefusedByName) {
       {"blocks.0.qkv.k_emb.weight", "RWKV-7b (DeepEmbed attention)"},
       {"blocks.0.qkv.qq.weight", "RWKV-7b (DeepEmbed attention)"},
       {"blocks.0.ffn.s_emb.weight", "RWKV-7a (DeepEmbed)"},
-      {"blocks.0.att.gate_w1", "RWKV-6a (experimental)"}};
+      {"blocks.0.att.gate_w1", "RWKV-6a (experimental)"},
+      {"head_q.weight",
+       "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"}};
   for (const auto& [mark, name] : relatives) {
     const bool v6 = std::string_view(name).find("6a") != std::string_view::npos;
     Shapes shapes = Plain(v6 ? Generation::k6 : Generation::k7);
@@ -209,6 +211,43 @@ TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
           << message;
     }
   }
+}
+
+// RWKV-LM's --head_qk of RWKV-4 adds to the logits what it copies from the context.
+TEST_F(ChangedModelTest, HeadQkIsRefusedByName) {
+  Read("golden/random-v4.pth");
+  for (const char* name : {"head_q.weight", "head_k.weight"}) {
+    tensors_[name] = {{2, 128}, std::vector<float>(256)};
+  }
+  tensors_["copy_mask"] = {{4, 4}, std::vector<float>(16)};
+  const std::string message = Refusal();
+  EXPECT_NE(message.find("model.safetensors: this is a model with head QK"), std::string::npos)
+      << message;
+}
+
+TEST_F(ChangedModelTest, FloatsOutsideTheLayersThatNothingTakesAreRefused) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7"}) {
+    for (const char* name : {"copy_mask", "head.bias", "value_head.weight", "pos_emb"}) {
+      tensors_.clear();
+      Read(fmt::format("golden/random-v{}.pth", generation).c_str());
+      tensors_[name] = {{2, 3}, std::vector<float>(6)};
+      const std::string message = Refusal();
+      EXPECT_NE(message.find(fmt::format("model.safetensors: {} is f32[2, 3], which RWKV-{} has no "
+                                         "use for",
+                                         name, generation)),
+                std::string::npos)
+          << message;
+    }
+  }
+}
+
+// A training checkpoint of ours is a model too.
+TEST_F(ChangedModelTest, AnOptimizersShareMayStandBesideTheModel) {
+  Read("golden/random-v7.pth");
+  for (const char* name : {"training.first_moments", "training.second_moments"}) {
+    tensors_[name] = {{3}, std::vector<float>(3)};
+  }
+  EXPECT_EQ(Refusal(), "");
 }
 
 TEST_F(ChangedModelTest, TheFirstLayersUnusedPartsMayBeThereOrNot) {
