@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +39,7 @@ class Planner {
   Planner(const Checkpoint& in, const Config& config, GgufType type)
       : in_(in), config_(config), type_(type), v7_(config.generation == Generation::k7) {}
 
+  // What to write, in this order. Throws if that is not all that the model is made of.
   std::vector<Item> Run() {
     Config config = config_;
     config.ranks.try_emplace("v", 1);  // of a single layer, which has none
@@ -45,11 +48,14 @@ class Planner {
       for (const size_t n : p.shape) elements *= n;
       Add(p.name, elements);
     }
+    RefuseUnused(in_, config_.generation, used_,
+                 ", which a GGUF file has no place for; write .safetensors or .pth");
     return std::move(items_);
   }
 
  private:
-  const TensorView& Find(const std::string& name) const {
+  const TensorView& Find(const std::string& name) {
+    used_.insert(name);
     const TensorView* t = in_.Find(name);
     if (t != nullptr) return *t;
     throw Error(ErrorKind::kBadModel,
@@ -128,6 +134,7 @@ class Planner {
   GgufType type_;
   bool v7_;
   std::vector<Item> items_;
+  std::set<std::string, std::less<>> used_;  // names of the model's tensors
 };
 
 std::vector<GgufKey> KeysOf(const Config& c, const std::string& name, GgufType type) {

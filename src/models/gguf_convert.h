@@ -19,7 +19,8 @@ std::optional<GgufType> ParseGgufType(std::string_view name);
 // matrix whose rows are not whole blocks of 32 becomes f16 in a Q8_0 file. Nothing is rescaled.
 // Without tokens the file says so, and llama.cpp takes and gives ids only. Holds a few megabytes,
 // whatever the file's size. `options.type` is not used. Throws Error: kBadModel for what is not a
-// whole model of those generations and for values that f16 cannot hold, kIo.
+// whole model of those generations, for tensors that GGUF has no place for, such as a tuned state,
+// and for values that f16 cannot hold; kIo.
 Converted ConvertToGguf(const Checkpoint& in, const std::filesystem::path& out, GgufType type,
                         const GgufVocabulary& vocabulary, const ConvertOptions& options = {});
 

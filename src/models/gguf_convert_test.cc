@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "io/ggml_tensor.h"
+#include "io/tensor_writer.h"
+#include "io/test_bytes.h"
 #include "linnet/error.h"
 #include "models/goldens.h"
 #include "models/hash.h"
@@ -67,6 +70,31 @@ TEST_P(GgufConvertTest, Q8IsWithinHalfAStepOfTheLargestOfABlock) {
     }
   }
   EXPECT_GT(blocks, 1000u);
+}
+
+// All that a model's file holds is written, or nothing is.
+TEST_P(GgufConvertTest, WhatHasNoPlaceInTheFileIsRefused) {
+  const test::TemporaryFolder folder;
+  const auto more = folder / "more.safetensors";
+  const TensorFile model = TensorFile::Open(Data(GetParam()));
+  for (const char* name : {"blocks.0.att.time_state", "blocks.1.att.key.lora_A", "head.bias"}) {
+    std::vector<TensorSpec> specs;
+    for (const TensorView& t : model.tensors()) {
+      specs.push_back({t.name, SourceType::kF32, t.shape});
+    }
+    specs.push_back({name, SourceType::kF32, {2, 64, 64}});
+    const auto writer = TensorWriter::Create(more, specs);
+    for (const TensorView& t : model.tensors()) {
+      writer->AppendFloats(SourceType::kF32, linnet::ReadAll(t));
+    }
+    writer->AppendFloats(SourceType::kF32, std::vector<float>(2 * 64 * 64));
+    writer->Finish();
+    EXPECT_EQ(test::MessageOf([&] { ConvertToGguf(Checkpoint(more), path_, GgufType::kF32, {}); }),
+              more.string() + ": " + name +
+                  " is f32[2, 64, 64], which a GGUF file has no place for; write .safetensors or "
+                  ".pth");
+    EXPECT_FALSE(std::filesystem::exists(path_));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GgufConvertTest,
