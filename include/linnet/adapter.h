@@ -45,8 +45,8 @@ struct NewAdapterOptions {
 void WriteNewAdapter(const std::filesystem::path& base, const NewAdapterOptions& options,
                      const std::filesystem::path& path);
 
-// Writes tuned initial states of zeros, which State's own are too. Throws the same, and Error
-// kBadInput for RWKV-4, which has none.
+// Writes tuned initial states: those that the model's own file holds, else zeros. Throws the same,
+// and Error kBadInput for RWKV-4, which has none.
 void WriteNewStates(const std::filesystem::path& base, const std::filesystem::path& path);
 
 }  // namespace linnet

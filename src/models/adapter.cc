@@ -88,6 +88,11 @@ bool Adapter::Learns(const std::string& name) {
   return suffix != nullptr && suffix->part != Part::kFirstDown && suffix->part != Part::kFirstUp;
 }
 
+bool Adapter::Holds(const TensorView& tensor) const {
+  const TensorView* own = file_.Find(tensor.name);
+  return own != nullptr && own->data == tensor.data && own->encoding == tensor.encoding;
+}
+
 const MatrixChange* Adapter::Find(const std::string& matrix) const {
   const auto it = changes_.find(matrix);
   return it == changes_.end() ? nullptr : &it->second;

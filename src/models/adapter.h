@@ -56,6 +56,9 @@ class Adapter {
   // Whether it holds a tuned initial state, blocks.N.att.time_state.
   bool has_state() const { return states_ > 0; }
 
+  // Whether this is one of its own file's tensors, or a view of one whole.
+  bool Holds(const TensorView& tensor) const;
+
   // One of its tensors that changes with learning: all but what a PiSSA file keeps of its start.
   static bool Learns(const std::string& name);
 

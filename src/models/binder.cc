@@ -84,7 +84,11 @@ void Binder::Done(const TensorView& t) {
 }
 
 bool Binder::Learns(const TensorView& t) const {
-  return options_.gradients && (!options_.learns || options_.learns(t.name));
+  const auto& adapters = options_.adapters;
+  // A model that holds a tuned state has tensors of the names that an adapter's have.
+  const bool may = adapters.empty() || std::any_of(adapters.begin(), adapters.end(),
+                                                   [&](const Adapter& a) { return a.Holds(t); });
+  return options_.gradients && may && (!options_.learns || options_.learns(t.name));
 }
 
 Parameter* Binder::NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,

@@ -66,13 +66,13 @@ class ParamStore {
 
 struct BindOptions {
   bool gradients = false;  // parameters get a gradient of zeros and are listed in the store
-  // Which of them; all if not set.
+  // Which of them; all if not set. Beside adapters, of which none but theirs learn.
   std::function<bool(const std::string& name)> learns{};
   // With gradients: those parameters' values become f32 that may be changed, and their matrices
   // are packed from these as f32 or bf16.
   std::optional<DType> trained{};
   Packing packing{};
-  std::span<const Adapter> adapters{};     // applied in this order; their tensors may learn too
+  std::span<const Adapter> adapters{};     // applied in this order
   std::function<void(double)> progress{};  // the share done, 0 to 1
 };
 

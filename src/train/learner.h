@@ -44,8 +44,8 @@ struct LearnerOptions {
 // bptt, not on threads, rows_per_pass (which must halve the batch evenly) or ranks.
 class Learner {
  public:
-  // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters,
-  // whose tensors may learn too. `pool` and `world` must outlive the learner.
+  // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters;
+  // if there are any, then only their tensors learn. `pool` and `world` must outlive the learner.
   Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
           ThreadPool& pool, World& world, std::span<const Adapter> adapters = {});
 

@@ -129,10 +129,23 @@ void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path) {
     specs.push_back({fmt::format("blocks.{}.att.time_state", layer),
                      SourceType::kF32,
                      {c.heads, c.head_size, c.head_size}});
+    const TensorView* own = base.Find(specs.back().name);
+    if ((own != nullptr) == base.Has(specs.front().name) &&
+        (own == nullptr || own->shape == specs.back().shape)) {
+      continue;
+    }
+    throw Error(ErrorKind::kBadModel,
+                fmt::format("{}: {}, expected [{}, {}, {}] in every layer or none",
+                            base.file().path().string(),
+                            own == nullptr ? specs.back().name + " is missing" : Describe(*own),
+                            c.heads, c.head_size, c.head_size));
   }
   const auto writer = TensorWriter::Create(path, specs);
   const std::vector<float> zeros(c.heads * c.head_size * c.head_size);
-  for (size_t layer = 0; layer < c.layers; ++layer) writer->AppendFloats(SourceType::kF32, zeros);
+  for (const TensorSpec& spec : specs) {
+    const TensorView* own = base.Find(spec.name);
+    writer->AppendFloats(SourceType::kF32, own == nullptr ? zeros : ReadAll(*own));
+  }
   writer->Finish();
 }
 

@@ -148,6 +148,14 @@ double LossFrom(const Model& model, const State& start) {
   return nats / tokens;
 }
 
+double LossOf(const fs::path& path, std::vector<AdapterFile> adapters) {
+  OpenOptions options;
+  options.quant = DType::kF32;
+  options.adapters = std::move(adapters);
+  const Model model = Model::Open(path, options);
+  return LossFrom(model, model.NewState());
+}
+
 TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
   LearnerOptions options;
   options.precision = DType::kF32;
@@ -169,6 +177,57 @@ TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
   EXPECT_EQ(TensorFile::Open(saved).tensors().size(), model.config().layers);
 }
 
+// The base with the reference's tuned state in its own file, as ChatRWKV takes it.
+fs::path BaseWithState(const std::string& generation, const fs::path& path) {
+  std::vector<Values> all;
+  for (const fs::path& part :
+       {Base(generation), goldens::Data("golden/random-v" + generation + ".state.pth")}) {
+    const TensorFile file = TensorFile::Open(part);
+    for (const TensorView& v : file.tensors()) all.push_back({v.name, v.shape, ReadAll(v)});
+  }
+  WriteValues(path, all);
+  return path;
+}
+
+TEST_P(StateTuningTest, NewStatesAreThoseOfTheBase) {
+  const fs::path base = BaseWithState(GetParam(), folder_ / "base.safetensors");
+  WriteNewStates(Checkpoint(base), start_);
+  const TensorFile start = TensorFile::Open(start_);
+  EXPECT_EQ(start.tensors().size(), 3u);
+  for (const TensorView& t : start.tensors()) {
+    EXPECT_EQ(ReadAll(t), ReadAll(*Checkpoint(base).Find(t.name))) << t.name;
+  }
+  // So the model says the same with them.
+  EXPECT_EQ(LossOf(base, {{start_, {}}}), LossOf(base, {}));
+}
+
+TEST_P(StateTuningTest, AStateInTheBaseStaysAsItIsBesideAnAdapter) {
+  const fs::path base = BaseWithState(GetParam(), folder_ / "base.safetensors");
+  ThreadPool pool(2);
+  World alone;
+  NewAdapterOptions factors;
+  factors.rank = 4;
+  WriteNewAdapter(Checkpoint(base), factors, pool, start_);
+  LearnerOptions options;
+  options.precision = DType::kF32;
+  options.packing.type = DType::kF32;
+  options.learns = Adapter::Learns;
+  Checkpoint checkpoint(base);
+  const Config config = ConfigOf(checkpoint);
+  const Adapter adapter(start_, checkpoint);
+  Learner learner(std::move(checkpoint), config, options, pool, alone, {&adapter, 1});
+  for (const Parameter& p : learner.network().parameters()) {
+    EXPECT_NE(TensorFile::Open(start_).Find(p.name), nullptr) << p.name;
+  }
+  const auto rows = Rows();
+  for (int i = 0; i < 10; ++i) learner.Step(rows, rows.size(), 0.02);
+  const fs::path saved = folder_ / "adapter.safetensors";
+  SaveAdapter(learner.network(), adapter.file(), saved);
+  const double loss = learner.Step(rows, rows.size(), 0.02).loss;
+  EXPECT_NEAR(LossOf(base, {{saved, {}}}), loss, 1e-5);
+  EXPECT_LT(loss, LossOf(base, {}) - 0.1);
+}
+
 // ChatRWKV's orientation, by the reference's own file and logits.
 TEST_P(StateTuningTest, ReadsTheReferencesStates) {
   const std::string name = std::string("golden/random-v") + GetParam() + ".state";
@@ -183,6 +242,47 @@ TEST_P(StateTuningTest, ReadsTheReferencesStates) {
   Workspace workspace({.threads = 1, .exact = true});
   model.Forward({tokens, &state, logits}, workspace);
   EXPECT_LT(goldens::Error(logits, ReadAll(*golden.Find("logits"))), 5e-4);
+}
+
+// web-rwkv's files have a state's matrices transposed, as it converts them.
+TEST(StateTuning, NewStatesHaveOneOrientation) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const test::TemporaryFolder folder;
+  std::vector<Values> all;
+  const TensorFile web = TensorFile::Open(goldens::Data("golden/random-v6.webrwkv.st"));
+  const TensorFile states = TensorFile::Open(goldens::Data("golden/random-v6.state.pth"));
+  for (const TensorView& v : web.tensors()) all.push_back({v.name, v.shape, ReadAll(v)});
+  for (const TensorView& v : states.tensors()) {
+    all.push_back({v.name, v.shape, ReadAll(v.Transposed())});
+  }
+  const fs::path base = folder / "base.st", start = folder / "start.safetensors";
+  WriteValues(base, all);
+  WriteNewStates(Checkpoint(base), start);
+  for (const TensorView& v : states.tensors()) {
+    EXPECT_EQ(ReadAll(*TensorFile::Open(start).Find(v.name)), ReadAll(v)) << v.name;
+  }
+}
+
+TEST(StateTuning, HalfAStateInTheBaseIsRefused) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const test::TemporaryFolder folder;
+  const fs::path start = folder / "start.safetensors";
+  for (const auto& [name, what] :
+       {std::pair{"blocks.0.att.time_state", "blocks.1.att.time_state is missing"},
+        std::pair{"blocks.1.att.time_state", "blocks.1.att.time_state is f32"}}) {
+    std::vector<Values> all;
+    const TensorFile file = TensorFile::Open(Base("7"));
+    for (const TensorView& v : file.tensors()) all.push_back({v.name, v.shape, ReadAll(v)});
+    all.push_back({name, {2, 64, 64}, std::vector<float>(2 * 64 * 64)});
+    const fs::path base = folder / "base.safetensors";
+    WriteValues(base, all);
+    try {
+      WriteNewStates(Checkpoint(base), start);
+      ADD_FAILURE() << name;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(what), std::string::npos) << e.what();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6", "7"));
