@@ -15,6 +15,7 @@
 #include "linnet/error.h"
 #include "models/adapter.h"
 #include "models/convert.h"
+#include "models/detect.h"
 
 namespace linnet::cli {
 namespace {
@@ -28,27 +29,21 @@ struct Options {
 struct Merged {
   std::string kind;
   size_t matrices = 0, replaced = 0;
+  size_t states = 0;  // layers that got a tuned state, which the model had or not
 };
 
 Merged Write(const Options& o) {
   const Checkpoint base(o.base);
   const Adapter adapter(o.adapter, base, o.scale);
   Merged merged;
+  if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all or none
   for (const TensorView& t : base.tensors()) {
-    merged.replaced += adapter.Replacement(t.name) != nullptr;
+    const bool state = t.name.ends_with(".att.time_state");
+    merged.replaced += adapter.Replacement(t.name) != nullptr && !state;
     const MatrixChange* change = adapter.Find(t.name);
     if (change == nullptr) continue;
     ++merged.matrices;
     merged.kind = Name(change->kind);
-  }
-  if (merged.matrices + merged.replaced == 0) {
-    throw Error(ErrorKind::kBadInput, o.adapter +
-                                          ": holds a tuned state alone, which has no place "
-                                          "in a model; give it with --state");
-  }
-  if (adapter.has_state()) {
-    fmt::print(stderr, "{}: its tuned state is not merged; give the file with --state\n",
-               o.adapter);
   }
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   constexpr uint64_t kSteps = 1000;
@@ -109,17 +104,18 @@ void RunMerge(const Options& o) {
                                         {"adapter", merged.kind},
                                         {"matrices", merged.matrices},
                                         {"replaced", merged.replaced},
+                                        {"states", merged.states},
                                         {"logits_moved", moved},
                                         {"logits_error", error}}
                      .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
                  "\n");
   }
-  Print(
-      fmt::format("{}: {} matrices changed{}, {} tensors replaced\n"
-                  "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
-                  "within {:.2e} of the adapter beside its base\n",
-                  o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind,
-                  merged.replaced, moved, error));
+  Print(fmt::format(
+      "{}: {} matrices changed{}, {} tensors replaced{}\n"
+      "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
+      "within {:.2e} of the adapter beside its base\n",
+      o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind, merged.replaced,
+      merged.states == 0 ? "" : ", its tuned state taken in", moved, error));
 }
 
 }  // namespace
@@ -133,7 +129,8 @@ void AddMerge(CLI::App& app) {
       "for; `linnet quantize` makes them small again.",
       o->common, [o] { RunMerge(*o); });
   command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
-  command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone or DoRA")->required();
+  command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
+      ->required();
   command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
   command->add_option("--scale", o->scale,
                       "Times what the adapter does; of a LoRA file without alpha, alpha / rank");

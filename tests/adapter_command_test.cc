@@ -47,11 +47,12 @@ class AdapterCommandTest : public ::testing::Test {
            more;
   }
 
-  double BitsPerByte(const Words& more) const {
+  double BitsPerByteOf(const std::string& model, const Words& more) const {
     const std::string out =
-        Expect(Words{"perplexity", kModel, scratch_ / "short.txt", "--json"} + more);
+        Expect(Words{"perplexity", model, scratch_ / "short.txt", "--json"} + more);
     return json::parse(out)["bits_per_byte"].get<double>();
   }
+  double BitsPerByte(const Words& more) const { return BitsPerByteOf(kModel, more); }
 
   ScratchFolder scratch_;
 };
@@ -101,9 +102,20 @@ TEST_F(AdapterCommandTest, ATunedStateIsTrainedAndUsed) {
   EXPECT_LT(after, before - 0.02);
   EXPECT_NEAR(BitsPerByte({"--lora", state}), after, 1e-12);
   EXPECT_EQ(json::parse(Expect({"inspect", state, "--json"}))["kind"], "time_state");
-  const Outcome merged = RunLinnet({"merge", kModel, state, scratch_ / "m.pth"});
-  EXPECT_EQ(merged.exit_code, 1);
-  EXPECT_NE(merged.err.find("--state"), std::string::npos) << merged.err;
+  // Merged, into a model without a state and then into one with another.
+  const std::string merged = scratch_ / "merged.pth", again = scratch_ / "again.safetensors";
+  const json report = json::parse(Expect({"merge", kModel, state, merged, "--json"}));
+  EXPECT_EQ(report["states"], 12);
+  EXPECT_EQ(report["replaced"], 0);
+  EXPECT_LT(report["logits_error"].get<double>(), 1e-6);
+  EXPECT_NEAR(BitsPerByteOf(merged, {}), after, 1e-6);
+  const std::string start = run + "/start.safetensors";  // of zeros
+  const Outcome outcome = RunLinnet({"merge", merged, start, again});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("0 tensors replaced, its tuned state taken in"), std::string::npos)
+      << outcome.out;
+  EXPECT_EQ(outcome.err.find("not merged"), std::string::npos) << outcome.err;
+  EXPECT_NEAR(BitsPerByteOf(again, {}), before, 1e-6);
 }
 
 TEST_F(AdapterCommandTest, WrongUsageAndBadFilesGetOneLine) {

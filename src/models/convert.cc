@@ -36,9 +36,10 @@ void RefuseOthers(const Checkpoint& in) {
 
 class Copier {
  public:
-  Copier(const Checkpoint& in, const ConvertOptions& options, TensorWriter& out)
+  Copier(const Checkpoint& in, std::span<const ReleasedTensor> items, const ConvertOptions& options,
+         TensorWriter& out)
       : in_(in), options_(options), out_(out) {
-    for (const TensorView& t : in.tensors()) total_ += t.elements() * ElementBytes(t.type);
+    for (const auto& item : items) total_ += item.view->elements() * ElementBytes(item.view->type);
   }
 
   void Copy(const TensorView& own) {
@@ -131,10 +132,25 @@ std::optional<SourceType> ParseFloatType(std::string_view name) {
   return std::nullopt;
 }
 
+namespace {
+
+// What to write: the model's tensors, and of an adapter the tuned state if the model has none.
+std::vector<ReleasedTensor> ItemsOf(const Checkpoint& in, const Adapter* adapter) {
+  auto items = InReleasedOrder(in);
+  if (adapter == nullptr) return items;
+  for (const TensorView& t : adapter->file().tensors()) {
+    // Whatever else takes a tensor's place was found in the model.
+    if (adapter->Replacement(t.name) != nullptr && !in.Has(t.name)) items.push_back({&t, t.shape});
+  }
+  return items;
+}
+
+}  // namespace
+
 Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                             const ConvertOptions& options) {
   RefuseOthers(in);
-  const auto items = InReleasedOrder(in);
+  const auto items = ItemsOf(in, options.adapter);
   std::vector<TensorSpec> specs;
   Converted converted;
   for (const ReleasedTensor& item : items) {
@@ -149,7 +165,7 @@ Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& o
     specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
   }
   const auto writer = TensorWriter::Create(out, specs, {{"format", "pt"}});
-  Copier copier(in, options, *writer);
+  Copier copier(in, items, options, *writer);
   for (const ReleasedTensor& item : items) copier.Copy(*item.view);
   writer->Append(vocabulary);
   writer->Finish();

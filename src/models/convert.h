@@ -40,7 +40,7 @@ struct ConvertOptions {
   // Safetensors only: a .pth is what the released ones are.
   std::span<const std::byte> vocabulary{};
   // Writes what this adapter makes of the model, onto the values that quantized matrices stand for.
-  // Its tuned state, if it has one, has no place in a model.
+  // Its tuned state, if it has one, becomes the model's own, last in the file if that had none.
   const Adapter* adapter = nullptr;
   // Bytes read and bytes in all; may throw, and then nothing is written.
   std::function<void(uint64_t, uint64_t)> progress{};

@@ -114,6 +114,33 @@ TEST_F(MergeTest, TakesQuantizedMatricesForTheValuesTheyStandFor) {
   }
 }
 
+// An engine that takes a state from a model's file has it there under its file's own names.
+TEST_F(MergeTest, ATunedStateBecomesTheModelsOwn) {
+  for (const char* generation : {"5.2", "6", "7"}) {
+    const fs::path base = Base(generation);
+    const fs::path state =
+        goldens::Data(std::string("golden/random-v") + generation + ".state.pth");
+    const auto applied = LogitsOf(base, {{state, {}}}, DType::kF32);
+    EXPECT_GT(goldens::Error(LogitsOf(base), applied), 1e-3) << "it does nothing";
+    for (const char* name : {"state.safetensors", "state.pth"}) {
+      const fs::path once = folder_ / name;
+      fs::rename(Merge(base, state), folder_ / "once.safetensors");
+      ConvertCheckpoint(Checkpoint(folder_ / "once.safetensors"), once);
+      EXPECT_LT(goldens::Error(LogitsOf(once), applied), 1e-5) << generation;
+      // Another state in the place of that one.
+      fs::rename(Edited(state,
+                        [](Values& v) {
+                          for (float& x : v.values) x *= 0.5f;
+                          return true;
+                        }),
+                 folder_ / "half.safetensors");
+      const auto halved = LogitsOf(base, {{folder_ / "half.safetensors", {}}}, DType::kF32);
+      EXPECT_GT(goldens::Error(halved, applied), 1e-3);
+      EXPECT_LT(goldens::Error(LogitsOf(Merge(once, folder_ / "half.safetensors")), halved), 1e-5);
+    }
+  }
+}
+
 TEST_F(MergeTest, ScaleMultipliesWhatTheAdapterDoes) {
   const fs::path base = Base("6"), adapter = NewAdapter(base, AdapterKind::kLora, 2);
   const auto twice = LogitsOf(base, {{adapter, 2.0f}}, DType::kF32);
