@@ -144,11 +144,20 @@ TEST_F(ChatTest, RepliesThatCannotBeWrittenEndIt) {
   }
 }
 
+// Whoever runs a program may have closed its stderr, or filled the disk it goes to.
+TEST_F(ChatTest, TroubleThatCannotBeSaidIsStillAnExitCode) {
+  for (const char* where : {"2>&-", "2>/dev/full", "0<&- 1>&- 2>&-"}) {
+    const std::string line = std::string("exec \"$0\" inspect /no/such/file ") + where;
+    EXPECT_EQ(RunProgram("/bin/sh", {"-c", line, LINNET_PROGRAM}).exit_code, 1) << where;
+  }
+}
+
 TEST_F(ChatTest, WhatEndsProgramsEndsATalkInAReply) {
   const Outcome outcome =
       RunLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
                 "Tell me everything.\nAnd more.\n", 2, SIGTERM);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_NE(outcome.out, "") << "it had not begun";
 }
 
 TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {

@@ -75,14 +75,19 @@ uint64_t CgroupMemoryLeft(const fs::path& root, const fs::path& membership) {
 }
 
 uint64_t AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
+  return AvailableMemory("/proc/meminfo", "/sys/fs/cgroup", "/proc/self/cgroup");
+}
+
+uint64_t AvailableMemory(const fs::path& meminfo, const fs::path& root,
+                         const fs::path& membership) {
+  std::ifstream file(meminfo);
   std::string key, unit;
   uint64_t kib = 0, available = UINT64_MAX;
   while (file >> key >> kib) {
     std::getline(file, unit);
     if (key == "MemAvailable:") available = kib * 1024;
   }
-  return std::min(available, CgroupMemoryLeft("/sys/fs/cgroup", "/proc/self/cgroup"));
+  return std::min(available, CgroupMemoryLeft(root, membership));
 }
 
 uint64_t ResidentMemory() {

@@ -75,14 +75,19 @@ TEST(CgroupMemoryTest, NothingThereIsNoLimit) {
   EXPECT_EQ(CgroupMemoryLeft("/nowhere", "/nowhere"), UINT64_MAX);
 }
 
-TEST(MemoryTest, WhatIsAvailableIsNoMoreThanTheCgroupLeaves) {
-  const uint64_t available = AvailableMemory();
-  EXPECT_GT(available, 0u);
-  const uint64_t left = CgroupMemoryLeft("/sys/fs/cgroup", "/proc/self/cgroup");
-  // Others may take memory in between.
-  if (left != UINT64_MAX) {
-    EXPECT_LE(available, left + (uint64_t{1} << 30));
-  }
+TEST(MemoryTest, TheLeastOfMachineAndCgroupIsAvailable) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "root");
+  const auto meminfo = folder.Write("meminfo", "MemTotal: 9 kB\nMemAvailable:       4 kB\n");
+  const auto membership = folder.Write("cgroup", "0::/\n");
+  const auto with = [&](const char* limit) {
+    folder.Write("root/memory.max", limit);
+    return AvailableMemory(meminfo, folder / "root", membership);
+  };
+  EXPECT_EQ(with("max\n"), 4096u);
+  EXPECT_EQ(with("5000\n"), 4096u);
+  EXPECT_EQ(with("1000\n"), 1000u);
+  EXPECT_GT(AvailableMemory(), uint64_t{1} << 20);
 }
 
 }  // namespace
