@@ -43,7 +43,7 @@ struct Options {
   Sampling sampling;
 };
 
-void Note(std::string_view text) { fmt::print(stderr, "{}\n", text); }
+void Note(std::string_view text) { Say(fmt::format("{}\n", text)); }
 
 // Known from the file's name, as nothing in the file tells: models that think.
 bool NamedG1(const std::filesystem::path& path) {
@@ -155,7 +155,7 @@ class Chat {
     const std::string argument(AfterFirstWord(line));
     if (name == "/quit" || name == "/exit") return false;
     if (name == "/help") {
-      std::fputs(kHelp, stderr);
+      Say(kHelp);
     } else if (name == "/reset") {
       conversation_.Reset();
       Note("(a new talk)");

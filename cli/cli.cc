@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -19,21 +21,28 @@ namespace {
 volatile sig_atomic_t g_scopes = 0;
 volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
+volatile time_t g_ended_at = 0;  // seconds
+bool g_terminal[3];              // which standard streams are
 
 void OnInterrupt(int) {
   if (g_scopes == 0 || g_interrupted != 0) _exit(kInterrupted);
   g_interrupted = 1;
 }
 
-// Of SIGTERM and SIGHUP one may follow the other, and neither means that waiting is over.
+// Of SIGTERM and SIGHUP one may follow the other at once, which does not mean that waiting is over.
 void OnEnd(int signal) {
-  if (g_scopes == 0) _exit(kInterrupted);
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (g_scopes == 0 || (g_ended != 0 && now.tv_sec >= g_ended_at + 2)) _exit(kInterrupted);
+  if (g_ended == 0) g_ended_at = now.tv_sec;
   g_ended = 1;
   g_interrupted = 1;
-  if (signal != SIGHUP || isatty(STDERR_FILENO) == 0) return;
+  if (signal != SIGHUP) return;
   // The terminal is gone; what is said on the way out must not fail for that.
   const int nowhere = open("/dev/null", O_WRONLY);
-  if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (nowhere >= 0 && g_terminal[stream]) dup2(nowhere, stream);
+  }
 }
 
 void Handle(int signal, void (*handler)(int)) {
@@ -95,7 +104,16 @@ void InterruptScope::Check() {
   if (Interrupted()) throw Interruption();
 }
 
+void OpenStreams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The wrong way round, so that using it is an error as before. The lowest free number is taken.
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
+  }
+}
+
 void HandleInterrupts() {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
   Handle(SIGINT, OnInterrupt);
   Handle(SIGTERM, OnEnd);
   struct sigaction before = {};
@@ -105,18 +123,22 @@ void HandleInterrupts() {
 
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
+  constexpr std::string_view kFormats[] = {".safetensors", ".pth",  ".gguf", ".bin",
+                                           ".pt",          ".ckpt", ".onnx", ".json",
+                                           ".txt",         ".npz",  ".zip",  ".state"};
   const std::string ending = std::filesystem::path(path).extension();
-  const std::string known = fmt::format("{}", fmt::join(endings, " or "));
-  for (const std::string_view each : endings) {
-    if (ending == each || (ending == ".st" && each == ".safetensors")) return;
-  }
-  throw CLI::ValidationError(option, fmt::format("'{}' must end in {}", path, known));
+  const auto has = [&](const auto& list) {
+    return std::find(std::begin(list), std::end(list), ending) != std::end(list);
+  };
+  if (has(endings) || !has(kFormats)) return;
+  throw CLI::ValidationError(option,
+                             fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
 }
 
 void CheckWritable(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_other(status) || std::filesystem::is_character_file(status)) return;
+  if (std::filesystem::is_other(status)) return;
   AtomicFile(std::filesystem::path(path));  // goes without a trace
 }
 
@@ -127,6 +149,11 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
     throw CLI::ValidationError(
         option, fmt::format("'{}' is no regular expression: {}", text, error.what()));
   }
+}
+
+void Say(std::string_view text) noexcept {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
 void Print(std::string_view text) {

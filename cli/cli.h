@@ -58,8 +58,9 @@ void AddData(CLI::App& app);
 
 // Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. SIGTERM and SIGHUP do
-// the same, but nobody is there to go on with: Ended() stays true, and a second one changes
-// nothing. For commands that have something to finish or clean up. One at a time.
+// the same, but nobody is there to go on with: Ended() stays true, and a second one ends the
+// program if it comes two seconds later or more. For commands that have something to finish or
+// clean up. One at a time.
 class InterruptScope {
  public:
   InterruptScope();
@@ -77,9 +78,11 @@ struct Interruption {};
 
 // Installs the behaviour above; main calls it once.
 void HandleInterrupts();
+// A standard stream that is closed becomes /dev/null, before a file to be written takes its place.
+void OpenStreams();
 
-// The file of `option` is to be written, and its ending says what it becomes: wrong usage unless
-// it is one of these. Where .safetensors is one, .st is too.
+// The file of `option` is to be written, and its ending says what it becomes: wrong usage if that
+// promises a format other than these. A name that promises nothing becomes the first.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
 
@@ -94,6 +97,9 @@ class OutputError : public Error {
  public:
   OutputError() : Error(ErrorKind::kIo, "stdout: cannot be written to") {}
 };
+
+// Says something on stderr. That it cannot be said there stops nothing.
+void Say(std::string_view text) noexcept;
 
 // Results go to stdout through these, so that a full disk is an error: both throw OutputError.
 // What was printed is flushed at the end; flush sooner where someone watches.

@@ -36,10 +36,10 @@ GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
     const auto tokenizer =
         o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
-    fmt::print(stderr, "{}: written without its vocabulary, which is not World's\n", o.out);
+    Say(fmt::format("{}: written without its vocabulary, which is not World's\n", o.out));
   } catch (const Error& error) {
     if (!o.common.vocab.empty()) throw;
-    fmt::print(stderr, "{}: written without a vocabulary: {}\n", o.out, error.what());
+    Say(fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what()));
   }
   return {};
 }
@@ -49,7 +49,7 @@ std::vector<std::byte> StoredFor(const Options& o, const Checkpoint& in) {
   if (IsGgufName(o.out)) return {};
   if (std::filesystem::path(o.out).extension() == ".pth") {
     if (!o.common.vocab.empty() || !in.stored_vocabulary().empty()) {
-      fmt::print(stderr, "{}: written without its vocabulary; .safetensors keeps it\n", o.out);
+      Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n", o.out));
     }
     return {};
   }
@@ -78,9 +78,9 @@ void RunConvert(const Options& o) {
                                         VocabularyFor(o, in), options)
                         : ConvertCheckpoint(in, o.out, options);
   const auto bytes = std::filesystem::file_size(o.out);
-  fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
-             converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
-             Name(in.dialect()));
+  Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
+                  converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
+                  Name(in.dialect())));
   if (!o.common.json) return;
   const nlohmann::ordered_json result = {{"path", o.out},
                                          {"tensors", converted.tensors},

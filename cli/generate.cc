@@ -81,7 +81,7 @@ Written WriteText(const Options& o, Session& session) {
   }
   const Written written = session.Write(options, watcher);
   const bool on_terminal = isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
-  if (on_terminal && !o.common.json) std::fputs("\n", stderr);
+  if (on_terminal && !o.common.json) Say("\n");
   return written;
 }
 

@@ -79,9 +79,9 @@ Total Write(const Options& o, const Config& config) {
 }
 
 void Report(const Options& o, const Config& c, const Total& total) {
-  fmt::print(stderr, "{}: RWKV-{}, {} layers, width {}, {} parameters, {:.3f} GB\n", o.out,
-             Name(c.generation), c.layers, c.width, total.parameters,
-             static_cast<double>(total.bytes) / 1e9);
+  Say(fmt::format("{}: RWKV-{}, {} layers, width {}, {} parameters, {:.3f} GB\n", o.out,
+                  Name(c.generation), c.layers, c.width, total.parameters,
+                  static_cast<double>(total.bytes) / 1e9));
   if (!o.common.json) return;
   nlohmann::ordered_json result = {{"path", o.out},
                                    {"generation", Name(c.generation)},

@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <span>
 #include <string>
@@ -24,7 +26,7 @@ std::string OneLine(std::string_view text) {
 }
 
 int Fail(std::string_view message) {
-  fmt::print(stderr, "linnet: {}\n", OneLine(message));
+  Say(fmt::format("linnet: {}\n", OneLine(message)));
   return kFailed;
 }
 
@@ -65,24 +67,34 @@ void CheckCommand(const CLI::App& app, std::span<char* const> words) {
   throw CLI::ArgumentMismatch(fmt::format("'{}' is no command{}", OneLine(word), hint));
 }
 
-// A minus sign before a count would make it a very large one.
-void RefuseNegativeCounts(CLI::App& app) {
+// A minus sign before a count would make it a very large one, and nothing takes infinities or what
+// is no number.
+void RefuseOddNumbers(CLI::App& app) {
   const CLI::Validator positive(
       [](const std::string& word) {
         return word[0] == '-' ? fmt::format("'{}' is negative, expected 0 or more", word)
                               : std::string();
       },
       "");
+  const CLI::Validator finite(
+      [](const std::string& word) {
+        return std::isfinite(std::strtod(word.c_str(), nullptr))
+                   ? std::string()
+                   : fmt::format("'{}' is not finite, expected a number", word);
+      },
+      "");
   for (CLI::Option* option : app.get_options()) {
     const std::string type = option->get_type_name();
     if (type.rfind("UINT", 0) == 0 || type == "N") option->check(positive);
+    if (type.rfind("FLOAT", 0) == 0) option->check(finite);
   }
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    RefuseNegativeCounts(*command);
+    RefuseOddNumbers(*command);
   }
 }
 
 int Main(int argc, char** argv) {
+  OpenStreams();
   HandleInterrupts();
   CLI::App app(
       "Runs, trains and measures RWKV language models of every generation, straight from their "
@@ -108,7 +120,7 @@ int Main(int argc, char** argv) {
   AddMerge(app);
   AddVocab(app);
   AddData(app);
-  RefuseNegativeCounts(app);
+  RefuseOddNumbers(app);
   try {
     CheckCommand(app, std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
     app.parse(argc, argv);

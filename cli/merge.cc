@@ -93,6 +93,7 @@ double Apart(const std::vector<float>& a, const std::vector<float>& b) {
 void RunMerge(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   const Merged merged = Write(o);
+  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   const auto applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
   const double moved = Apart(applied, LogitsOf(o, o.base, {}));
   const double error = Apart(applied, LogitsOf(o, o.out, {}));

@@ -112,7 +112,7 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
     if (error != std::errc() || end != word.data() + word.size()) {
       throw Error(ErrorKind::kBadInput,
                   fmt::format("{}: found '{}'{}, expected ids with commas between them", source,
-                              word.substr(0, 40), word.empty() ? " between two commas" : ""));
+                              word.substr(0, 40), word.empty() ? " before a comma" : ""));
     }
     if (id < 0 || static_cast<uint64_t>(id) >= vocab) {
       throw Error(ErrorKind::kBadInput,
@@ -133,6 +133,9 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
 }
 
 void CheckText(const std::string& path) {
+  // What a pipe gives now it will not give again.
+  std::error_code error;
+  if (std::filesystem::is_fifo(path, error)) return;
   std::ifstream file(path, std::ios::binary);
   if (file.peek() == std::ifstream::traits_type::eof()) {
     throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");

@@ -44,7 +44,7 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
 // A whole file. Throws Error kIo, also if it is empty.
 std::string ReadText(const std::string& path);
 
-// Throws what ReadText would, of a file that is to be read after long work.
+// Throws what ReadText would, of a file that is to be read after long work; a pipe passes.
 void CheckText(const std::string& path);
 
 }  // namespace linnet::cli

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "cli/cli.h"
+
 namespace linnet::cli {
 namespace {
 
@@ -23,7 +25,7 @@ Progress::Progress(std::string doing, uint64_t total)
       next_(Clock::now() + (terminal_ ? Clock::duration(kFirst) : Clock::duration(kLine))) {}
 
 Progress::~Progress() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
+  if (drawn_) Say("\r\x1b[K");
 }
 
 void Progress::Update(uint64_t done) {
@@ -32,16 +34,15 @@ void Progress::Update(uint64_t done) {
   const double share = static_cast<double>(std::min(done, total_)) / static_cast<double>(total_);
   if (!terminal_) {
     next_ = now + kLine;
-    fmt::print(stderr, "{}: {:.0f} %\n", doing_, 100 * share);
+    Say(fmt::format("{}: {:.0f} %\n", doing_, 100 * share));
     return;
   }
   next_ = now + kRedraw;
   drawn_ = true;
   constexpr int kWidth = 32;
   const auto filled = static_cast<size_t>(share * kWidth);
-  fmt::print(stderr, "\r{} [{:.<{}}] {:3.0f} %\x1b[K", doing_, std::string(filled, '#'), kWidth,
-             100 * share);
-  std::fflush(stderr);
+  Say(fmt::format("\r{} [{:.<{}}] {:3.0f} %\x1b[K", doing_, std::string(filled, '#'), kWidth,
+                  100 * share));
 }
 
 }  // namespace linnet::cli

@@ -112,10 +112,11 @@ void RunQuantize(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors"});
   if (!o.report.empty()) CheckText(o.report);
   const Quantized written = Write(o);
+  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   const auto bytes = std::filesystem::file_size(o.out);
-  fmt::print(stderr, "{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
-             written.tensors, written.parameters, static_cast<double>(bytes) / 1e9,
-             8 * static_cast<double>(bytes) / static_cast<double>(written.parameters));
+  Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
+                  written.tensors, written.parameters, static_cast<double>(bytes) / 1e9,
+                  8 * static_cast<double>(bytes) / static_cast<double>(written.parameters)));
   ordered_json result = {{"path", o.out},
                          {"type", o.type},
                          {"tensors", written.tensors},

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "cli/cli.h"
 #include "linnet/error.h"
 
 #if defined(LINNET_WITH_MPI)
@@ -151,8 +152,7 @@ std::unique_ptr<World> JoinWorld() {
 
 void AbandonWorld(const World& world, const char* why) {
   if (world.size() == 1) return;
-  fmt::print(stderr, "linnet: rank {}: {}\n", world.rank(), why);
-  std::fflush(stderr);
+  Say(fmt::format("linnet: rank {}: {}\n", world.rank(), why));
   MPI_Abort(MPI_COMM_WORLD, 1);
 }
 

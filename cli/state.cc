@@ -212,8 +212,8 @@ void Diff(const Options& o) {
 void Report(const CommonOptions& common, const std::string& out, const StateShape& s,
             const std::string& layout) {
   const auto bytes = std::filesystem::file_size(out);
-  fmt::print(stderr, "{}: RWKV-{}, {} layers, width {}, {} bytes\n", out, Name(s.generation),
-             s.layers, s.width, bytes);
+  Say(fmt::format("{}: RWKV-{}, {} layers, width {}, {} bytes\n", out, Name(s.generation), s.layers,
+                  s.width, bytes));
   if (!common.json) return;
   PrintLine({{"path", out},
              {"layout", layout},

@@ -84,7 +84,9 @@ void ReadRates(const TrainFlags& o, Schedule& schedule) {
   const auto number = [](const std::string& text) {
     size_t read = 0;
     const double value = std::stod(text, &read);
-    if (read != text.size()) throw std::invalid_argument(text);
+    if (read != text.size() || !std::isfinite(value) || value < 0) {
+      throw std::invalid_argument(text);
+    }
     return value;
   };
   try {
@@ -100,7 +102,7 @@ uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples) {
   const uint64_t rows = o.batch * o.accumulate;
   if (o.steps != 0) return o.steps;
   if (o.tokens != 0) return std::max<uint64_t>(1, o.tokens / (rows * o.ctx));
-  const double all = o.epochs * static_cast<double>(samples.rows_per_epoch());
+  const double all = std::min(o.epochs * static_cast<double>(samples.rows_per_epoch()), 1e18);
   return std::max<uint64_t>(1, static_cast<uint64_t>(all / static_cast<double>(rows) + 0.5));
 }
 
@@ -149,15 +151,25 @@ InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
 
 // ---- The run ----
 
+// Of --valid, which may be pipes.
+std::vector<std::string> TextsOf(const TrainFlags& o) {
+  std::vector<std::string> texts;
+  for (const std::string& file : o.valid) {
+    texts.push_back(ReadText(file));
+  }
+  return texts;
+}
+
 std::function<Validation(const Model&)> ValidationOn(const TrainFlags& o,
+                                                     const std::vector<std::string>& texts,
                                                      const CommonOptions& common,
                                                      std::shared_ptr<const Tokenizer> tokenizer) {
   if (o.valid.empty()) return nullptr;
-  return [&o, &common, tokenizer](const Model& model) {
+  return [&texts, &common, tokenizer](const Model& model) {
     Workspace workspace = NewWorkspace(common);
     TextScore score;
-    for (const std::string& file : o.valid) {
-      score += ScoreText(model, *tokenizer, workspace, ReadText(file));
+    for (const std::string& text : texts) {
+      score += ScoreText(model, *tokenizer, workspace, text);
     }
     return Validation{score.nats_per_token(), score.bits_per_byte()};
   };
@@ -176,8 +188,8 @@ void CheckFlags(const TrainFlags& o) {
   if (o.bptt != 0 && o.chunk == 0) {
     throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
   }
-  for (const std::string& file : o.valid) CheckText(file);
   if (!o.freeze.empty()) ParseRegex("--freeze", o.freeze);
+  ParseRegex("--targets", o.targets);
   Schedule schedule;
   ReadRates(o, schedule);
 }
@@ -194,6 +206,8 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
   const fs::path out = o.out;
   if (o.resume) RecallOptions(command, out);
   CheckFlags(o);
+  const bool first = world.rank() == 0;
+  const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
   const auto newest = NewestCheckpoint(out);
   if (!o.resume && newest) {
     throw Error(ErrorKind::kBadInput,
@@ -205,7 +219,6 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
-  const bool first = world.rank() == 0;
   const auto tokenizer = VocabularyFor(o, common);
   fs::path base = o.base;
   if (base.empty()) {
@@ -244,7 +257,7 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   progress.Plan();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
-                         InterruptScope::Interrupted, ValidationOn(o, common, tokenizer)};
+                         InterruptScope::Interrupted, ValidationOn(o, valid, common, tokenizer)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
   if (end == RunEnd::kInterrupted) throw Interruption();
@@ -288,7 +301,7 @@ void AddRunOptions(CLI::App& c, TrainFlags& o) {
   CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
-  epochs->capture_default_str()->excludes(steps)->excludes(tokens);
+  epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
   tokens->excludes(steps);
   c.add_option("--sampling", o.sampling,
                "stream (the reference's order; of new models) or documents (whole ones, the state "

@@ -23,15 +23,9 @@ NewAdapterOptions OptionsOf(const TrainFlags& o) {
   options.rank = o.rank;
   options.alpha = o.alpha;
   options.seed = o.seed;
-  try {
-    const auto targets = std::make_shared<std::regex>(o.targets);
-    options.targets = [targets](const std::string& name) {
-      return std::regex_search(name, *targets);
-    };
-  } catch (const std::regex_error& error) {
-    throw CLI::ValidationError(
-        "--targets", fmt::format("'{}' is no regular expression: {}", o.targets, error.what()));
-  }
+  options.targets = [targets = ParseRegex("--targets", o.targets)](const std::string& name) {
+    return std::regex_search(name, *targets);
+  };
   return options;
 }
 

@@ -91,19 +91,19 @@ void TrainProgress::Plan() {
   if (world_.rank() != 0) return;
   const std::string what =
       flags_.chunk == 0 ? fmt::format("{} rows", rows) : fmt::format("{} tokens", flags_.chunk);
-  fmt::print(stderr,
-             "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
-             "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
-             "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
-             "memory: {:.2f} GB{}, {:.2f} of it for a pass of {}; {:.2f} GB are available\n",
-             Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
-             Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_,
-             flags_.ctx, sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
-             steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
-             GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), what, GB(left));
-  fmt::print(stderr, "time: about {} for {} steps on this machine\n",
-             Duration(seconds * (steps - static_cast<double>(learner_.steps()))),
-             run_.schedule.steps - learner_.steps());
+  Say(fmt::format(
+      "model: RWKV-{}, {} layers, width {}, vocabulary {}; {} values learn, in {}\n"
+      "data: {} tokens in {} documents, {} rows of {} an epoch, by {}\n"
+      "steps: {} of {} tokens, {} tokens in all, {:.2f} epochs\n"
+      "memory: {:.2f} GB{}, {:.2f} of it for a pass of {}; {:.2f} GB are available\n",
+      Name(c.generation), c.layers, c.width, c.vocab, Count(learning), flags_.precision,
+      Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_, flags_.ctx,
+      sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
+      steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
+      GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), what, GB(left)));
+  Say(fmt::format("time: about {} for {} steps on this machine\n",
+                  Duration(seconds * (steps - static_cast<double>(learner_.steps()))),
+                  run_.schedule.steps - learner_.steps()));
 }
 
 std::string TrainProgress::Line(const StepMetrics& m) const {
@@ -126,20 +126,19 @@ void TrainProgress::Show(const StepMetrics& m) {
   if (m.valid) valid_ = m.valid;
   last_ = m;
   if (m.report.skipped)
-    fmt::print(stderr, "{}skipped {}\n", terminal_ ? "\r\x1b[K" : "", m.report.trouble);
+    Say(fmt::format("{}skipped {}\n", terminal_ ? "\r\x1b[K" : "", m.report.trouble));
   const auto now = Clock::now();
   if (!m.valid && now < next_ && m.step != m.steps) return;
   next_ = now + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLine));
   if (!terminal_) {
-    fmt::print(stderr, "{}\n", Line(m));
+    Say(fmt::format("{}\n", Line(m)));
     return;
   }
   constexpr size_t kWidth = 20;
   const auto filled =
       static_cast<size_t>(static_cast<double>(kWidth * m.step) / static_cast<double>(m.steps));
-  fmt::print(stderr, "\r[{:.<{}}] {}\x1b[K{}", std::string(filled, '#'), kWidth, Line(m),
-             m.valid ? "\n" : "");
-  std::fflush(stderr);
+  Say(fmt::format("\r[{:.<{}}] {}\x1b[K{}", std::string(filled, '#'), kWidth, Line(m),
+                  m.valid ? "\n" : ""));
 }
 
 void TrainProgress::End(RunEnd end) {
@@ -152,10 +151,10 @@ void TrainProgress::End(RunEnd end) {
   const char* how = end == RunEnd::kDone          ? "done"
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
-  fmt::print(stderr, "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how,
-             learner_.steps(),
-             end == RunEnd::kInterrupted ? "go on with --resume"
-                                         : "the result is " + (run_.out / run_.result).string());
+  Say(fmt::format(
+      "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how, learner_.steps(),
+      end == RunEnd::kInterrupted ? "go on with --resume"
+                                  : "the result is " + (run_.out / run_.result).string()));
   if (!common_.json) return;
   nlohmann::ordered_json result = {{"steps", learner_.steps()},
                                    {"tokens", last_.tokens},

@@ -39,14 +39,19 @@ void RunTrain(const Options& o) {
   VocabularyTrainer trainer;
   ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
     for (const DocumentPart& part : document) {
-      ForBlocks(part, [&](std::string_view block) { trainer.Add(block); });
+      ForBlocks(part, [&](std::string_view block) {
+        InterruptScope::Check();
+        trainer.Add(block);
+      });
     }
   });
   std::vector<VocabularyEntry> entries;
   {
     Progress progress("choosing", 1000);
-    entries =
-        trainer.Train(o.size, [&](size_t done, size_t all) { progress.Update(done * 1000 / all); });
+    entries = trainer.Train(o.size, [&](size_t done, size_t all) {
+      InterruptScope::Check();
+      progress.Update(done * 1000 / all);
+    });
   }
   const auto tokenizer = NewWorldTokenizer(entries);
   uint64_t tokens = 0, bytes = 0, used = 0;
@@ -66,8 +71,8 @@ void RunTrain(const Options& o) {
   file.Commit();
   const size_t size = entries.size() + 1;
   if (size < o.size) {
-    fmt::print(stderr, "{}: only {} of {} tokens; the text has no more that it would use\n", o.out,
-               size, o.size);
+    Say(fmt::format("{}: only {} of {} tokens; the text has no more that it would use\n", o.out,
+                    size, o.size));
   }
   const double share = tokens == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(tokens);
   if (o.common.json) {

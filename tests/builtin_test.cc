@@ -189,6 +189,19 @@ TEST_F(BuiltInTest, PerplexityTakesTheFirstFileForAModelByItsContentAlone) {
   EXPECT_EQ(RunLinnet({"perplexity", other}).exit_code, 2);
 }
 
+TEST_F(BuiltInTest, PerplexityScoresAllOfAPipe) {
+  const ScratchFolder scratch;
+  const std::string text = scratch / "text.txt";
+  std::string tale;
+  for (int i = 0; i < 300; ++i) tale += "Once upon a time there was a linnet.\n";
+  WriteFile(text, tale);
+  const Outcome outcome =
+      RunProgram("/bin/bash",
+                 {"-c", "\"$0\" perplexity <(cat \"$1\") <(echo so) --json", LINNET_PROGRAM, text});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out)["bytes"], tale.size() + 3);
+}
+
 // ---- The one in the repository ----
 
 TEST_F(BuiltInTest, TheShippedFileIsSmall) {

@@ -130,16 +130,19 @@ TEST(Init, AnInterruptLeavesNothing) {
 }
 
 // A file of another format under a name that promises this one helps nobody.
-TEST(Init, AnEndingThatIsNoneIsWrongUsage) {
+TEST(Init, AnEndingOfAnotherFormatIsWrongUsage) {
   const ScratchFolder scratch;
-  for (const char* name : {"i.gguf", "i.txt", "i"}) {
+  for (const char* name : {"i.gguf", "i.txt", "i.pt"}) {
     const Outcome outcome = RunLinnet(Init("4", scratch / name));
     EXPECT_EQ(outcome.exit_code, 2) << name;
     EXPECT_NE(outcome.err.find("must end in .safetensors or .pth"), std::string::npos)
         << outcome.err;
     EXPECT_FALSE(fs::exists(scratch / name));
   }
-  EXPECT_EQ(RunLinnet(Init("4", scratch / "i.st")).exit_code, 0);
+  for (const char* name : {"i.st", "i", "rwkv-v4.20"}) {  // promise nothing else
+    EXPECT_EQ(RunLinnet(Init("4", scratch / name)).exit_code, 0);
+    EXPECT_EQ(RunLinnet({"inspect", scratch / name}).exit_code, 0) << name;
+  }
   EXPECT_EQ(RunLinnet(Init("4", scratch / "i.pth", {"--dtype", "nf4"})).exit_code, 2);
   EXPECT_EQ(RunLinnet({"merge", scratch / "i.st", "lora.pth", scratch / "m.txt"}).exit_code, 2);
 }

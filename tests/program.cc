@@ -1,12 +1,15 @@
 #include "program.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -22,6 +25,16 @@ void Redirect(const std::string& path, int flags, int fd) {
   if (file < 0 || dup2(file, fd) < 0) _exit(126);
 }
 
+int CodeOf(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status); }
+
+// As exec wants them; they live as long as the strings.
+std::vector<char*> Pointers(std::string& program, std::vector<std::string>& words) {
+  std::vector<char*> argv = {program.data()};
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  return argv;
+}
+
 // `moment`, if there is one, returns when the signal is due.
 Outcome Run(std::string program, const std::vector<std::string>& arguments, std::string_view input,
             const std::function<void()>& moment, int signal) {
@@ -30,9 +43,7 @@ Outcome Run(std::string program, const std::vector<std::string>& arguments, std:
   WriteFile(in, input);
 
   std::vector<std::string> words = arguments;
-  std::vector<char*> argv = {program.data()};
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = Pointers(program, words);
 
   const pid_t child = fork();
   if (child < 0) throw std::runtime_error("fork failed");
@@ -50,7 +61,7 @@ Outcome Run(std::string program, const std::vector<std::string>& arguments, std:
   int status = 0;
   rusage usage{};
   if (wait4(child, &status, 0, &usage) != child) throw std::runtime_error("wait4 failed");
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), ReadFile(out), ReadFile(err),
+  return {CodeOf(status), ReadFile(out), ReadFile(err),
           static_cast<size_t>(usage.ru_maxrss) * 1024};
 }
 
@@ -78,6 +89,33 @@ Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view in
 Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
                      int signal) {
   return Run(LINNET_PROGRAM, arguments, {}, moment, signal);
+}
+
+int CloseTerminalOf(const std::vector<std::string>& arguments,
+                    const std::function<void()>& moment) {
+  std::string program = LINNET_PROGRAM;
+  std::vector<std::string> words = arguments;
+  const std::vector<char*> argv = Pointers(program, words);
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) throw std::runtime_error("forkpty failed");
+  if (child == 0) {
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  std::atomic<bool> over{false};
+  std::thread reader([&] {  // what nobody reads would make it wait
+    char text[4096];
+    pollfd ready = {terminal, POLLIN, 0};
+    while (!over && (poll(&ready, 1, 10) == 0 || read(terminal, text, sizeof(text)) > 0)) continue;
+  });
+  moment();
+  over = true;
+  reader.join();
+  close(terminal);
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
+  return CodeOf(status);
 }
 
 void WriteFile(const std::filesystem::path& path, std::string_view bytes) {

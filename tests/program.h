@@ -36,6 +36,10 @@ Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view in
 Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
                      int signal);
 
+// Runs `linnet` in a terminal of its own, which is closed when `moment` returns; its exit code, or
+// minus the signal's number.
+int CloseTerminalOf(const std::vector<std::string>& arguments, const std::function<void()>& moment);
+
 // test::TemporaryFolder whose names are words of a command line.
 class ScratchFolder {
  public:

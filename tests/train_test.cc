@@ -197,26 +197,58 @@ TEST_F(TrainCommandTest, ChunksHoldTheMemoryOfOneWhateverTheContext) {
   EXPECT_LT(peak("b", "16384", {"--chunk", "256"}), chunks + (16 << 20));
 }
 
-// Also what `timeout`, a shutdown and a lost terminal send.
+// Returns when a run has learnt something.
+void WaitFor(const std::string& run) {
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (std::chrono::steady_clock::now() < patience && ReadFile(run + "/metrics.jsonl").empty())
+    std::this_thread::sleep_for(10ms);
+}
+
+void ExpectAllSaved(const std::string& run, const std::string& why) {
+  const auto metrics = Metrics(run);
+  ASSERT_FALSE(metrics.empty()) << why;
+  EXPECT_EQ(NewestStep(run), metrics.back()["step"].get<uint64_t>()) << why;
+  EXPECT_EQ(Unfinished(run), 0);
+}
+
+// Also what `timeout` and a shutdown send.
 TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string run = scratch_ / ("run" + std::to_string(signal)).c_str();
-    const auto begun = [&] {
-      const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-      while (std::chrono::steady_clock::now() < patience &&
-             ReadFile(run + "/metrics.jsonl").empty())
-        std::this_thread::sleep_for(10ms);
-    };
     // On so little data the loss comes near zero, where usual gradients are tiny and one above
     // --clip is a spike.
-    const Outcome stopped =
-        SignalLinnet(NewRun(run, "100000") + Words{"--skip-spikes"}, begun, signal);
+    const Outcome stopped = SignalLinnet(
+        NewRun(run, "100000") + Words{"--skip-spikes"}, [&] { WaitFor(run); }, signal);
     ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
-    const auto metrics = Metrics(run);
-    ASSERT_FALSE(metrics.empty()) << stopped.err;
-    EXPECT_EQ(NewestStep(run), metrics.back()["step"].get<uint64_t>()) << stopped.err;
-    EXPECT_EQ(Unfinished(run), 0);
+    ExpectAllSaved(run, stopped.err);
   }
+}
+
+// Nothing can be written to it by then.
+TEST_F(TrainCommandTest, ALostTerminalSavesAndEnds) {
+  const std::string run = scratch_ / "run";
+  EXPECT_EQ(CloseTerminalOf(NewRun(run, "100000") + Words{"--skip-spikes"}, [&] { WaitFor(run); }),
+            130);
+  ExpectAllSaved(run, "");
+}
+
+TEST_F(TrainCommandTest, NumbersThatAreNoneAreWrongUsage) {
+  const std::string run = scratch_ / "run";
+  for (const Words& odd : {Words{"--lr", "nan"},
+                           {"--lr", "1e-3:inf"},
+                           {"--lr", "-1e-3"},
+                           {"--dropout", "nan"},
+                           {"--clip", "inf"},
+                           {"--targets", "["}}) {
+    EXPECT_EQ(RunLinnet(NewRun(run, "1") + odd).exit_code, 2) << odd[0] << ' ' << odd[1];
+  }
+  Words epochs = NewRun(run, "1");
+  std::replace(epochs.begin(), epochs.end(), std::string("--steps"), std::string("--epochs"));
+  for (const char* odd : {"-1", "0", "nan", "inf"}) {
+    *(std::find(epochs.begin(), epochs.end(), "--epochs") + 1) = odd;
+    EXPECT_EQ(RunLinnet(epochs).exit_code, 2) << odd;
+  }
+  EXPECT_FALSE(fs::exists(run));
 }
 
 TEST_F(TrainCommandTest, PlotsRunsAsOnePageThatNeedsNothingElse) {

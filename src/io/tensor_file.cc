@@ -152,6 +152,7 @@ const TensorView* TensorFile::Find(std::string_view name) const {
 bool IsCheckpoint(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return true;
+  if (fs::is_fifo(path, error)) return false;  // a look would take its first bytes away
   try {
     if (IsIndex(path)) return !ReadIndex(path).empty();
     const MappedFile map(path);

@@ -131,7 +131,9 @@ class Runner {
         metrics_->Add(m);
         if (events_.on_step) events_.on_step(m);
       }
-      const bool interrupted = world_.FromFirst(events_.interrupted && events_.interrupted()) != 0;
+      // Whichever rank was told to end, all do.
+      const bool told = events_.interrupted && events_.interrupted();
+      const bool interrupted = world_.Sum(told ? 1 : 0) != 0;
       const bool hopeless = options_.patience > 0 && since_best_ >= options_.patience;
       if (due || interrupted) {
         Save();
