@@ -91,7 +91,9 @@ class Copier {
 
 std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
   std::vector<ReleasedTensor> items;
-  for (const TensorView& t : in.tensors()) items.push_back({&t, t.shape});
+  for (const TensorView& t : in.tensors()) {
+    if (!t.name.starts_with(kTrainingPrefix)) items.push_back({&t, t.shape});
+  }
   if (KindOf(in) != FileKind::kModel) return items;
   Config config = ConfigOf(in);
   if (in.dialect() == Dialect::kBlinkDL && !in.packed()) return items;

@@ -21,7 +21,7 @@ struct ReleasedTensor {
   std::vector<size_t> shape;
 };
 
-// All tensors: BlinkDL's naming keeps its order and shapes; others get the
+// All tensors but an optimizer's: BlinkDL's naming keeps its order and shapes; others get the
 // released ones, what those do not know last.
 std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in);
 

@@ -220,16 +220,12 @@ void ReadRanks(const Checkpoint& c, Config& config) {
   if (config.layers > 1) config.ranks["v"] = Rank(c, "blocks.1.att.v1", C);
 }
 
-}  // namespace
-
-namespace {
-
 // The first layer's share of the first layer's values, which trainers write all the same, and what
 // our own training checkpoints hold beside a model.
 bool IsKnownUnused(Generation generation, const std::string& name) {
   const bool first = name == "blocks.0.att.v0" || name == "blocks.0.att.v1" ||  //
                      name == "blocks.0.att.v2";
-  return (first && generation == Generation::k7) || name.starts_with("training.");
+  return (first && generation == Generation::k7) || name.starts_with(kTrainingPrefix);
 }
 
 // Also under llama.cpp's name, which stays where the table of names has none for it.

@@ -29,6 +29,8 @@ const char* Name(Dialect dialect);
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
 // a World-format text as DeflateText writes it.
 inline constexpr char kVocabularyTensor[] = "vocabulary";
+// What a training checkpoint holds beside its model.
+inline constexpr char kTrainingPrefix[] = "training.";
 inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
 
 // Owns the mapped file; the tensors are views into it. Immutable.

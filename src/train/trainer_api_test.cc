@@ -6,6 +6,7 @@
 
 #include "linnet/adapter.h"
 #include "linnet/trainer.h"
+#include "models/convert.h"
 #include "train/test_adapters.h"
 
 namespace linnet {
@@ -68,6 +69,17 @@ TEST_F(TrainerTest, RestoredGoesOnToTheSameBits) {
   EXPECT_EQ(cut.steps(), 2u);
   step(cut, 2);
   EXPECT_EQ(LogitsOf(cut.AsModel()), LogitsOf(whole.AsModel()));
+}
+
+TEST_F(TrainerTest, WhatIsSavedIsAModelWhichConvertsWithoutTheMoments) {
+  Trainer trainer = Trainer::Open(model_);
+  trainer.Step(TwoRows(), 1e-3);
+  const auto saved = folder_ / "saved.safetensors", alone = folder_ / "alone.pth";
+  trainer.Save(saved);
+  ConvertCheckpoint(Checkpoint(saved), alone);
+  EXPECT_EQ(Checkpoint(alone).tensors().size(), Checkpoint(model_).tensors().size());
+  EXPECT_EQ(Checkpoint(saved).tensors().size(), Checkpoint(model_).tensors().size() + 2);
+  EXPECT_EQ(LogitsOf(Model::Open(alone)), LogitsOf(Model::Open(saved)));
 }
 
 TEST_F(TrainerTest, ChunksReachThroughTheWholeRow) {
