@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 
@@ -21,8 +25,9 @@ namespace {
 volatile sig_atomic_t g_scopes = 0;
 volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
-volatile time_t g_ended_at = 0;  // seconds
-bool g_terminal[3];              // which standard streams are
+std::atomic<int64_t> g_ended_at{0};  // milliseconds
+static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
+bool g_terminal[3];  // which standard streams are
 
 void OnInterrupt(int) {
   if (g_scopes == 0 || g_interrupted != 0) _exit(kInterrupted);
@@ -31,24 +36,35 @@ void OnInterrupt(int) {
 
 // Of SIGTERM and SIGHUP one may follow the other at once, which does not mean that waiting is over.
 void OnEnd(int signal) {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  if (g_scopes == 0 || (g_ended != 0 && now.tv_sec >= g_ended_at + 2)) _exit(kInterrupted);
-  if (g_ended == 0) g_ended_at = now.tv_sec;
+  const int error = errno;  // of whatever it interrupts
+  timespec clock = {};
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  const int64_t now = int64_t{clock.tv_sec} * 1000 + clock.tv_nsec / 1000000;
+  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) _exit(kInterrupted);
+  if (g_ended == 0) g_ended_at = now;
   g_ended = 1;
   g_interrupted = 1;
-  if (signal != SIGHUP) return;
   // The terminal is gone; what is said on the way out must not fail for that.
-  const int nowhere = open("/dev/null", O_WRONLY);
+  const int nowhere = signal == SIGHUP ? open("/dev/null", O_WRONLY) : -1;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     if (nowhere >= 0 && g_terminal[stream]) dup2(nowhere, stream);
   }
+  errno = error;
 }
 
 void Handle(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
   sigaction(signal, &action, nullptr);
+}
+
+// Whoever read stdout has had enough, as `head` has, which is no trouble to speak of.
+void FailToWrite() {
+  if (errno == EPIPE) {
+    Handle(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+  }
+  throw OutputError();
 }
 
 }  // namespace
@@ -113,6 +129,7 @@ void OpenStreams() {
 }
 
 void HandleInterrupts() {
+  Handle(SIGPIPE, SIG_IGN);  // a reader of stderr that has gone stops nothing
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
   Handle(SIGINT, OnInterrupt);
   Handle(SIGTERM, OnEnd);
@@ -127,10 +144,12 @@ void CheckEnding(const char* option, const std::string& path,
                                            ".pt",          ".ckpt", ".onnx", ".json",
                                            ".txt",         ".npz",  ".zip",  ".state"};
   const std::string ending = std::filesystem::path(path).extension();
-  const auto has = [&](const auto& list) {
-    return std::find(std::begin(list), std::end(list), ending) != std::end(list);
+  std::string small = ending;  // .PTH promises a .pth, which it would not become
+  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto has = [](const auto& list, const std::string& one) {
+    return std::find(std::begin(list), std::end(list), one) != std::end(list);
   };
-  if (has(endings) || !has(kFormats)) return;
+  if (has(endings, ending) || !has(kFormats, small)) return;
   throw CLI::ValidationError(option,
                              fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
 }
@@ -157,13 +176,11 @@ void Say(std::string_view text) noexcept {
 }
 
 void Print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
-    throw OutputError();
-  }
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) FailToWrite();
 }
 
 void FlushOutput() {
-  if (std::fflush(stdout) != 0) throw OutputError();
+  if (std::fflush(stdout) != 0) FailToWrite();
 }
 
 }  // namespace linnet::cli

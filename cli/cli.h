@@ -102,6 +102,7 @@ class OutputError : public Error {
 void Say(std::string_view text) noexcept;
 
 // Results go to stdout through these, so that a full disk is an error: both throw OutputError.
+// A pipe that nobody reads any more ends the program as it ends others, by SIGPIPE.
 // What was printed is flushed at the end; flush sooner where someone watches.
 void Print(std::string_view text);
 void FlushOutput();

@@ -29,17 +29,17 @@ bool IsGgufName(const std::string& out) {
   return std::filesystem::path(out).extension() == ".gguf";
 }
 
-// The vocabulary that goes into a GGUF file; none, with a word about it, if it is not to be had.
-GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in) {
+// The vocabulary that goes into a GGUF file; none if it is not to be had, and `missing` says why.
+GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in, std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
   try {
     const auto tokenizer =
         o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
-    Say(fmt::format("{}: written without its vocabulary, which is not World's\n", o.out));
+    missing = fmt::format("{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {
     if (!o.common.vocab.empty()) throw;
-    Say(fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what()));
+    missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what());
   }
   return {};
 }
@@ -73,11 +73,13 @@ void RunConvert(const Options& o) {
     InterruptScope::Check();
     progress.Update(done);
   };
+  std::string missing;
   const Converted converted =
       IsGgufName(o.out) ? ConvertToGguf(in, o.out, ParseGgufType(o.type).value_or(GgufType::kF16),
-                                        VocabularyFor(o, in), options)
+                                        VocabularyFor(o, in, missing), options)
                         : ConvertCheckpoint(in, o.out, options);
   const auto bytes = std::filesystem::file_size(o.out);
+  Say(missing);
   Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
                   converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
                   Name(in.dialect())));

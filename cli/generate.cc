@@ -1,4 +1,5 @@
 // linnet generate: writes on from a prompt, taken as it is.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -90,7 +91,15 @@ void Run(Options o) {
   if (o.prompt && !o.prompt_file.empty()) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
   }
-  if (!o.save_state.empty()) CheckWritable(o.save_state);
+  if (!o.save_state.empty()) {
+    CheckWritable(o.save_state);
+    if (std::filesystem::path(o.save_state).extension() == ".pth") {
+      throw CLI::ValidationError(
+          "--save-state", fmt::format("'{}': a state is safetensors, expected a name such as "
+                                      "chat.state",
+                                      o.save_state));
+    }
+  }
   // A model this small strays with a wider choice.
   if (o.model.empty() && o.sampling.given.count("top-p") == 0) o.sampling.options.top_p = 0.6f;
   SettleSampling(o.sampling);

@@ -121,6 +121,7 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
   }
   facts.vocabulary = c.Vocabulary().size();
   for (const TensorView& t : c.tensors()) {
+    if (t.name.starts_with(kTrainingPrefix)) continue;
     facts.parameters += t.elements();
     facts.dtypes[TypeName(t)] += t.elements();
   }

@@ -67,8 +67,8 @@ void CheckCommand(const CLI::App& app, std::span<char* const> words) {
   throw CLI::ArgumentMismatch(fmt::format("'{}' is no command{}", OneLine(word), hint));
 }
 
-// A minus sign before a count would make it a very large one, and nothing takes infinities or what
-// is no number.
+// A minus sign before a count would make it a very large one, and no number here may be infinite,
+// also as a float, or none.
 void RefuseOddNumbers(CLI::App& app) {
   const CLI::Validator positive(
       [](const std::string& word) {
@@ -78,7 +78,7 @@ void RefuseOddNumbers(CLI::App& app) {
       "");
   const CLI::Validator finite(
       [](const std::string& word) {
-        return std::isfinite(std::strtod(word.c_str(), nullptr))
+        return std::isfinite(std::strtof(word.c_str(), nullptr))
                    ? std::string()
                    : fmt::format("'{}' is not finite, expected a number", word);
       },

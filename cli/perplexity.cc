@@ -34,7 +34,7 @@ void RunPerplexity(const Options& o) {
   }
   for (size_t i = first; i < o.files.size(); ++i) CheckText(o.files[i]);
   const Model model = OpenModel(o.common, named ? o.files[0] : "");
-  if (!named && !o.common.json) Say(fmt::format("scoring with the built-in model\n"));
+  if (!named && !o.common.json) Say("scoring with the built-in model\n");
   const auto tokenizer = TokenizerFor(o.common, model);
   Workspace workspace = NewWorkspace(o.common);
   std::optional<State> start;

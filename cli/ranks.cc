@@ -150,10 +150,10 @@ std::unique_ptr<World> JoinWorld() {
   return std::make_unique<MpiWorld>();
 }
 
-void AbandonWorld(const World& world, const char* why) {
+void AbandonWorld(const World& world, const char* why, int exit_code) {
   if (world.size() == 1) return;
   Say(fmt::format("linnet: rank {}: {}\n", world.rank(), why));
-  MPI_Abort(MPI_COMM_WORLD, 1);
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
 }
 
 }  // namespace linnet::cli
@@ -171,7 +171,7 @@ std::unique_ptr<World> JoinWorld() {
   return std::make_unique<World>();
 }
 
-void AbandonWorld(const World&, const char*) {}
+void AbandonWorld(const World&, const char*, int) {}
 
 }  // namespace linnet::cli
 

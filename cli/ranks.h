@@ -13,7 +13,7 @@ namespace linnet::cli {
 std::unique_ptr<World> JoinWorld();
 
 // Ends all ranks, which would wait for this one forever. Returns only where there is one.
-void AbandonWorld(const World& world, const char* why);
+void AbandonWorld(const World& world, const char* why, int exit_code);
 
 }  // namespace linnet::cli
 

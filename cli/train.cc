@@ -201,7 +201,7 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
   return TokenizerOf(Checkpoint(o.base), HomeFolder());
 }
 
-void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
+RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   const fs::path out = o.out;
   if (o.resume) RecallOptions(command, out);
@@ -260,18 +260,23 @@ void Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World&
                          InterruptScope::Interrupted, ValidationOn(o, valid, common, tokenizer)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
-  if (end == RunEnd::kInterrupted) throw Interruption();
+  return end;
 }
 
 // One rank's trouble is everybody's: they would wait for it.
 void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
   const auto world = JoinWorld();
+  RunEnd end = RunEnd::kDone;
   try {
-    Train(command, o, common, *world);
+    end = Train(command, o, common, *world);
   } catch (const std::exception& error) {
-    AbandonWorld(*world, error.what());
+    AbandonWorld(*world, error.what(), kFailed);
+    throw;
+  } catch (const Interruption&) {  // before the ranks could agree on it
+    AbandonWorld(*world, "interrupted", kInterrupted);
     throw;
   }
+  if (end == RunEnd::kInterrupted) throw Interruption();
 }
 
 void AddRunOptions(CLI::App& c, TrainFlags& o) {

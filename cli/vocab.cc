@@ -59,6 +59,7 @@ void RunTrain(const Options& o) {
   ForDocuments(o.inputs, o.chat, "measuring", [&](const Document& document) {
     for (const DocumentPart& part : document) {
       EncodeAll(*tokenizer, part, [&](const std::vector<int32_t>& ids) {
+        InterruptScope::Check();
         tokens += ids.size();
         for (const int32_t id : ids) seen[static_cast<size_t>(id)] = true;
       });

@@ -146,10 +146,16 @@ TEST_F(ChatTest, RepliesThatCannotBeWrittenEndIt) {
 
 // Whoever runs a program may have closed its stderr, or filled the disk it goes to.
 TEST_F(ChatTest, TroubleThatCannotBeSaidIsStillAnExitCode) {
-  for (const char* where : {"2>&-", "2>/dev/full", "0<&- 1>&- 2>&-"}) {
-    const std::string line = std::string("exec \"$0\" inspect /no/such/file ") + where;
-    EXPECT_EQ(RunProgram("/bin/sh", {"-c", line, LINNET_PROGRAM}).exit_code, 1) << where;
+  const auto code = [](const std::string& line) {
+    return RunProgram("/bin/bash", {"-c", line, LINNET_PROGRAM}).exit_code;
+  };
+  for (const std::string where : {"2>&-", "2>/dev/full", "0<&- 1>&- 2>&-"}) {
+    EXPECT_EQ(code("exec \"$0\" inspect /no/such/file " + where), 1) << where;
   }
+  // Into pipes that nobody reads any more.
+  EXPECT_EQ(code("{ sleep 0.3; exec \"$0\" inspect /no/such/file; } 2> >(true)"), 1);
+  EXPECT_EQ(code("{ sleep 0.3; exec \"$0\" inspect " + std::string(kModel) + "; } > >(true)"),
+            -SIGPIPE);
 }
 
 TEST_F(ChatTest, WhatEndsProgramsEndsATalkInAReply) {

@@ -151,6 +151,7 @@ TEST_F(GenerateTest, TheSavedStateStandsRightBehindTheText) {
 TEST_F(GenerateTest, AStateOfAnotherModelIsRefused) {
   const ScratchFolder scratch;
   const std::string file = scratch / "state.safetensors";
+  EXPECT_EQ(RunLinnet({"generate", "--prompt", "a", "--save-state", "a.pth"}).exit_code, 2);
   Generate("v5.2", {"--prompt", "a", "--max-tokens", "0", "--save-state", file});
   for (const char* other : {"v4", "v7"}) {
     const Outcome outcome = Generate(other, {"--prompt", "a", "--state", file});

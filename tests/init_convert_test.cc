@@ -132,7 +132,7 @@ TEST(Init, AnInterruptLeavesNothing) {
 // A file of another format under a name that promises this one helps nobody.
 TEST(Init, AnEndingOfAnotherFormatIsWrongUsage) {
   const ScratchFolder scratch;
-  for (const char* name : {"i.gguf", "i.txt", "i.pt"}) {
+  for (const char* name : {"i.gguf", "i.txt", "i.pt", "i.PTH"}) {
     const Outcome outcome = RunLinnet(Init("4", scratch / name));
     EXPECT_EQ(outcome.exit_code, 2) << name;
     EXPECT_NE(outcome.err.find("must end in .safetensors or .pth"), std::string::npos)
@@ -174,7 +174,8 @@ TEST(Convert, WhatCannotBeWrittenIsSaid) {
   ASSERT_EQ(RunLinnet(Init("4", model)).exit_code, 0);
   const Outcome gguf = RunLinnet({"convert", model, scratch / "a.gguf"});
   EXPECT_EQ(gguf.exit_code, 1);
-  EXPECT_NE(gguf.err.find("a.gguf"), std::string::npos);
+  EXPECT_NE(gguf.err.find("RWKV-4"), std::string::npos) << gguf.err;
+  EXPECT_EQ(std::count(gguf.err.begin(), gguf.err.end(), '\n'), 1) << gguf.err;
   EXPECT_EQ(RunLinnet({"convert", model, scratch / "a.txt"}).exit_code, 2);
   WriteFile(scratch / "page.pth", "<!DOCTYPE html><html></html>");
   const Outcome page = RunLinnet({"convert", scratch / "page.pth", scratch / "b.pth"});

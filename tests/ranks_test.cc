@@ -1,6 +1,8 @@
 // linnet train over MPI: the same bits on any number of ranks, and what happens when one is lost.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -151,6 +153,26 @@ TEST_F(RanksTest, EachHoldsItsShareOfTheMoments) {
   for (const double resident : json::parse(two.out)["peak_resident_mb"]) {
     EXPECT_LT(resident, one - 70);
   }
+}
+
+// `timeout` and a batch system may reach any one of them.
+TEST_F(RanksTest, WhatEndsOneRankSavesAndEndsAll) {
+  const std::string out = scratch_ / "run", metrics = out + "/metrics.jsonl";
+  std::string words;
+  for (std::string word : Train(out, {"--skip-spikes"})) {
+    if (word == "16" || word == "4") word = "100000";  // steps, and steps between checkpoints
+    words += " '" + word + "'";
+  }
+  const std::string command = "if [ $OMPI_COMM_WORLD_RANK = 0 ]; then exec " LINNET_PROGRAM +
+                              words + "; fi; " LINNET_PROGRAM + words + " & until [ -s '" +
+                              metrics + "' ]; do sleep 0.1; done; kill -TERM $!; wait $!";
+  const Outcome ended = RunProgram(kMpirun, Launch(2) + Words{"sh", "-c", command});
+  EXPECT_EQ(ended.exit_code, 130) << ended.err;
+  const std::string lines = ReadFile(metrics);
+  const auto steps = std::count(lines.begin(), lines.end(), '\n');
+  ASSERT_GT(steps, 0) << ended.err;
+  const auto saved = out + fmt::format("/checkpoint-{:08}.safetensors", steps);
+  EXPECT_EQ(RunLinnet({"inspect", saved}).exit_code, 0) << ended.err;
 }
 
 TEST_F(RanksTest, ALostRankEndsTheRunAndLeavesTheLastCheckpoint) {

@@ -232,6 +232,24 @@ TEST_F(TrainCommandTest, ALostTerminalSavesAndEnds) {
   ExpectAllSaved(run, "");
 }
 
+// A step of this size takes minutes, at whose end it would look.
+TEST_F(TrainCommandTest, ASecondSigtermEndsWhatDoesNotLook) {
+  const std::string run = scratch_ / "run";
+  const Words large = {"train", "--data",   data_,  "--out",        run,    "--generation",
+                       "7",     "--layers", "8",    "--width",      "1024", "--ctx",
+                       "512",   "--batch",  "1",    "--accumulate", "400",  "--steps",
+                       "1",     "--vocab",  vocab_, "--threads",    "1",    "--force"};
+  const char* kScript =
+      "\"$0\" \"$@\" & until [ -e \"$RUN/run.json\" ]; do sleep 0.1; done; sleep 0.5; "
+      "kill -TERM $!; sleep 2.1; kill -TERM $!; wait $!";
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome =
+      RunProgram("/usr/bin/env", Words{"RUN=" + run, "sh", "-c", kScript, LINNET_PROGRAM} + large);
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 60s);
+  EXPECT_TRUE(Metrics(run).empty());
+}
+
 TEST_F(TrainCommandTest, NumbersThatAreNoneAreWrongUsage) {
   const std::string run = scratch_ / "run";
   for (const Words& odd : {Words{"--lr", "nan"},

@@ -11,8 +11,6 @@
 #include <string>
 #include <string_view>
 
-#include "linnet/error.h"
-
 namespace linnet {
 
 enum class AdapterKind : uint8_t {
@@ -40,8 +38,8 @@ struct NewAdapterOptions {
 // RWKV-PEFT's names. LoRA: A uniform as PyTorch's Linear begins, B zero; PiSSA: the largest `rank`
 // singular values of each matrix (randomized, 4 rounds), shared between A and B, and once more as
 // the first ones; DiSHA: D zero. Depends on base, options and seed alone. Throws what Model::Open
-// throws of `base`, and Error: kBadInput for another kind, if no matrix is a target or the rank is
-// larger than one; kIo.
+// throws of `base`, and Error: kBadInput for another kind, if no matrix is a target, the rank is
+// larger than one, or `path` is a .pth, which has no place for what an adapter says of itself; kIo.
 void WriteNewAdapter(const std::filesystem::path& base, const NewAdapterOptions& options,
                      const std::filesystem::path& path);
 

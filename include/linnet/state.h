@@ -74,7 +74,8 @@ class State {
 
   // safetensors: `state.000` … in the reference's order, and the shape as
   // metadata; with `logits` [V], those after the last token, a reader can go on
-  // without a further token. Written whole or not at all. Throws Error kIo.
+  // without a further token. Written whole or not at all. Throws Error
+  // kIo, or kBadInput for a .pth.
   void Save(const std::filesystem::path& path, std::span<const float> logits = {}) const;
 
   // Reads a file of Save's, or a tuned initial state (`blocks.N.att.time_state`,

@@ -49,11 +49,12 @@ struct TrainerOptions {
   double weight_decay = 0.1;  // of matrices, embedding and head
   float dropout = 0;          // share of values left out after each mix
   uint64_t seed = 1;          // of dropout
-  // Which parameters learn, by BlinkDL's names; all if not set.
+  // Which parameters learn, by BlinkDL's names, or by the adapter's if one learns
+  // ("blocks.0.att.key.lora_A"); all if not set.
   std::function<bool(const std::string& name)> learns{};
   bool skip_spikes = false;  // go on without the update, instead of throwing
-  // A file of WriteNewAdapter's or WriteNewStates' (linnet/adapter.h), or one that was trained
-  // before: it learns, and the model stays as it is. Empty: the model learns.
+  // A file of WriteNewAdapter's or WriteNewStates' (linnet/adapter.h), or what became of one: it
+  // learns, and the model stays as it is. Empty: the model learns.
   std::filesystem::path adapter{};
   // The format of matrices that do not learn, instead of the file's own.
   std::optional<DType> quant{};
@@ -92,8 +93,9 @@ class Trainer {
   // not run. May outlive the trainer.
   Model AsModel() const;
 
-  // What Restore needs to go on bit for bit: values, moments and counters, as a safetensors file
-  // that `linnet train` and Model::Open read too. Written whole or not at all. Throws Error kIo.
+  // What Restore needs to go on bit for bit: values that learn, moments and counters, as a
+  // safetensors file; if the model learns, Model::Open reads it too. Written whole or not at all.
+  // Throws Error kIo, or kBadInput for a .pth.
   void Save(const std::filesystem::path& path);
   // Into a trainer of the same model and options. Throws Error kIo, or kBadInput if the file is
   // broken or of another model.

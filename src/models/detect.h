@@ -25,7 +25,7 @@ FileKind KindOf(const Checkpoint& checkpoint);
 
 // Tells the generation from the tensors alone (inference.md §2.2) and the sizes
 // from their shapes. Throws Error kBadModel with what the file is instead:
-// relatives that are not built (v6a, v7a, v7b, v8, hybrids) by name, adapters,
+// relatives that are not built (v6a, v7a, v7b, v8, hybrids, head QK) by name, adapters,
 // states, optimizer states, other architectures; and a layer that is missing
 // below others.
 Config ConfigOf(const Checkpoint& checkpoint);

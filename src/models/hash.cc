@@ -64,7 +64,9 @@ std::string HashOf(const Checkpoint& checkpoint) {
                                                   Quoted(known->second)));
   }
   std::vector<const TensorView*> sorted;
-  for (const TensorView& t : checkpoint.tensors()) sorted.push_back(&t);
+  for (const TensorView& t : checkpoint.tensors()) {
+    if (!t.name.starts_with(kTrainingPrefix)) sorted.push_back(&t);
+  }
   std::sort(sorted.begin(), sorted.end(),
             [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
   Fnv hash;

@@ -10,7 +10,7 @@
 
 namespace linnet {
 
-// r, k, v, o, g of the time mix, k and v of the channel mix (RWKV-PEFT's choice).
+// Those that linnet/adapter.h names.
 inline constexpr char kDefaultTargets[] =
     R"(att\.(receptance|key|value|output|gate)\.|ffn\.(key|value)\.)";
 

@@ -35,6 +35,18 @@ std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
   };
 }
 
+// Adapters of other programs may lie in two files, or rewrite their matrices.
+void CheckOwn(const Adapter& adapter) {
+  const TensorFile& file = adapter.file();
+  const auto kind = file.metadata().find("kind");
+  const bool states = std::ranges::all_of(
+      file.tensors(), [](const TensorView& t) { return t.name.ends_with(".att.time_state"); });
+  if (states || (kind != file.metadata().end() && kind->second == kAdapterKind)) return;
+  throw Error(ErrorKind::kBadInput, file.path().string() +
+                                        ": is another program's adapter, expected one that "
+                                        "WriteNewAdapter began; merge it, and begin a new one");
+}
+
 LearnerOptions LearnerOptionsOf(const TrainerOptions& o) {
   LearnerOptions to;
   to.precision = o.precision;
@@ -130,7 +142,10 @@ Trainer Trainer::Open(const std::filesystem::path& model, const TrainerOptions& 
   Checkpoint checkpoint(model);
   const Config config = ConfigOf(checkpoint);
   std::optional<Adapter> adapter;
-  if (!options.adapter.empty()) adapter.emplace(options.adapter, checkpoint);
+  if (!options.adapter.empty()) {
+    adapter.emplace(options.adapter, checkpoint);
+    CheckOwn(*adapter);
+  }
   return Trainer(
       std::make_unique<Impl>(std::move(checkpoint), std::move(adapter), config, options));
 }

@@ -16,6 +16,7 @@
 namespace linnet {
 namespace {
 
+// Both begin with kTrainingPrefix.
 constexpr const char* kMoments[] = {"training.first_moments", "training.second_moments"};
 
 // One a tensor: the slices of a parameter stand behind one another.

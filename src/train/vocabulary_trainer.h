@@ -34,8 +34,8 @@ class VocabularyTrainer {
 
   // Entries with ids 1 to size - 1: all bytes, a few that chats need, and the best; by their length
   // and bytes from id 257 on. May be fewer, if the text has too few different pieces. `progress` is
-  // told of steps done and of all, and may throw. Throws Error kBadInput if `size` is too small or past
-  // kMaxTokenId + 1.
+  // told of steps done and of all, and may throw. Throws Error kBadInput if `size` is too small or
+  // past kMaxTokenId + 1.
   std::vector<VocabularyEntry> Train(
       size_t size, const std::function<void(size_t, size_t)>& progress = {}) const;
 
