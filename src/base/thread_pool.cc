@@ -100,8 +100,9 @@ void ThreadPool::Work() {
   while (true) {
     const auto woken = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
     if (!SpinUntil(woken)) epoch_.wait(seen, std::memory_order_acquire);
-    if (stop_.load(std::memory_order_acquire)) return;
+    // In this order: an end that comes in between is in the epoch that is waited on next.
     seen = epoch_.load(std::memory_order_acquire);
+    if (stop_.load(std::memory_order_acquire)) return;
     Drain(seen);
   }
 }
