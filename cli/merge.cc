@@ -38,7 +38,7 @@ Merged Write(const Options& o) {
   Merged merged;
   if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all or none
   for (const TensorView& t : base.tensors()) {
-    const bool state = t.name.ends_with(".att.time_state");
+    const bool state = IsTimeState(t.name);
     merged.replaced += adapter.Replacement(t.name) != nullptr && !state;
     const MatrixChange* change = adapter.Find(t.name);
     if (change == nullptr) continue;

@@ -12,7 +12,8 @@ namespace linnet::cli {
 // and this build has no MPI.
 std::unique_ptr<World> JoinWorld();
 
-// Ends all ranks, which would wait for this one forever. Returns only where there is one.
+// Ends all ranks, which would wait for this one forever, with this exit code; says why. Returns
+// only where there is one.
 void AbandonWorld(const World& world, const char* why, int exit_code);
 
 }  // namespace linnet::cli

@@ -47,7 +47,7 @@ StateShape ShapeOf(const std::string& model) {
 // A tuned state names no generation: S alone is the same in all that have one.
 StateShape TunedShape(const Checkpoint& c) {
   StateShape s;
-  while (c.Has(fmt::format("blocks.{}.att.time_state", s.layers))) ++s.layers;
+  while (c.Has(TimeStateName(s.layers))) ++s.layers;
   const TensorView* t = c.Find("blocks.0.att.time_state");
   if (t == nullptr || t->shape.size() != 3 || t->elements() == 0) {
     throw Error(ErrorKind::kBadState, c.file().path().string() +

@@ -17,7 +17,6 @@
 namespace linnet {
 namespace {
 
-constexpr std::string_view kTimeState = ".att.time_state";
 constexpr const char* kFirstFactors = "init_pissa.pth";
 
 enum class Part : uint8_t { kDown, kUp, kFirstDown, kFirstUp, kDisha, kBone, kMagnitude };
@@ -83,7 +82,7 @@ std::optional<AdapterKind> ParseAdapterKind(std::string_view name) {
 }
 
 bool Adapter::Learns(const std::string& name) {
-  if (name.ends_with(kTimeState)) return true;
+  if (IsTimeState(name)) return true;
   const Suffix* suffix = SuffixOf(name);
   return suffix != nullptr && suffix->part != Part::kFirstDown && suffix->part != Part::kFirstUp;
 }
@@ -134,7 +133,7 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
   const std::string path = base.file().path().string();
   const Suffix* suffix = SuffixOf(t.name);
   if (suffix == nullptr) {
-    if (t.name.ends_with(kTimeState)) {
+    if (IsTimeState(t.name)) {
       ++states_;
     } else {
       const TensorView* own = base.Find(t.name);
@@ -300,7 +299,7 @@ void Adapter::CheckStates(const Checkpoint& base) const {
   }
   const std::vector<size_t> expected = {c.heads, c.head_size, c.head_size};
   for (size_t layer = 0; layer < c.layers; ++layer) {
-    const std::string name = fmt::format("blocks.{}{}", layer, kTimeState);
+    const std::string name = TimeStateName(layer);
     const TensorView* t = Replacement(name);
     if (t == nullptr || !Has(*t, expected)) {
       throw Bad(file_, fmt::format("{}, expected [{}] as {} has it",

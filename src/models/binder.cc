@@ -324,7 +324,7 @@ void Binder::RefuseUnknown() const {
 }
 
 std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size) {
-  const std::string name = fmt::format("blocks.{}.att.time_state", layer);
+  const std::string name = TimeStateName(layer);
   // ChatRWKV has them merged into a model's file, under the names of the file of its own.
   const bool own = config_.generation != Generation::k4 && Has("blocks.0.att.time_state");
   const TensorView* t = own ? &FindShaped(name, {heads, head_size, head_size}) : nullptr;

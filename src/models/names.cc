@@ -1,5 +1,7 @@
 #include "models/names.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -72,8 +74,7 @@ Dialect DialectOf(const TensorFile& file) {
   return Dialect::kBlinkDL;
 }
 
-// A tuned state that was merged into a model.
-constexpr std::string_view kTimeState = "att.time_state";
+constexpr std::string_view kTimeState = ".att.time_state";
 
 TensorView FromWebRwkv(TensorView t) {
   static const Renames kRenames = {
@@ -106,7 +107,7 @@ TensorView FromWebRwkv(TensorView t) {
 
 // v5's converted files keep time_mix_*: only v6 has maa.
 TensorView FromWebRwkv5(TensorView t) {
-  if (EndsWith(t.name, kTimeState) && t.shape.size() >= 2) t = t.Transposed();
+  if (IsTimeState(t.name) && t.shape.size() >= 2) t = t.Transposed();
   RenameEnding(t.name, {{"att.time_first", "att.time_faaaa"}});
   return t;
 }
@@ -226,6 +227,9 @@ const char* Name(Dialect dialect) {
   }
   return "?";
 }
+
+std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}{}", layer, kTimeState); }
+bool IsTimeState(std::string_view name) { return EndsWith(name, kTimeState); }
 
 Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
 

@@ -29,9 +29,13 @@ const char* Name(Dialect dialect);
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
 // a World-format text as DeflateText writes it.
 inline constexpr char kVocabularyTensor[] = "vocabulary";
+inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
 // What a training checkpoint holds beside its model.
 inline constexpr char kTrainingPrefix[] = "training.";
-inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
+
+// A layer's tuned initial state, in files of them and in models: blocks.N.att.time_state.
+std::string TimeStateName(size_t layer);
+bool IsTimeState(std::string_view name);
 
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {

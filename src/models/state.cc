@@ -11,6 +11,7 @@
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "models/detect.h"
+#include "models/names.h"
 #include "models/state_file.h"
 
 namespace linnet {
@@ -113,7 +114,7 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
   State state(model);
   const std::vector<size_t> expected = {model.heads, model.head_size, model.head_size};
   for (size_t layer = 0; layer < model.layers; ++layer) {
-    const std::string name = fmt::format("blocks.{}.att.time_state", layer);
+    const std::string name = TimeStateName(layer);
     const TensorView* t = file.Find(name);
     if (t == nullptr) {
       throw fail(fmt::format("{} is missing, expected a state of {}", name, Describe(model)));
@@ -124,7 +125,7 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
     float* wkv = state.values().data() + layer * model.layer_floats() + model.width;
     TransposeHeads(ReadAll(*t).data(), model.heads, model.head_size, wkv);
   }
-  if (file.Find(fmt::format("blocks.{}.att.time_state", model.layers)) != nullptr) {
+  if (file.Find(TimeStateName(model.layers)) != nullptr) {
     throw fail(fmt::format("holds more layers than the model's {}", model.layers));
   }
   return state;

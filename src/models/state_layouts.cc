@@ -15,6 +15,7 @@
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "models/detect.h"
+#include "models/names.h"
 
 namespace linnet {
 namespace {
@@ -131,8 +132,6 @@ void ExportWebRwkv(const State& state, const fs::path& path) {
   }
   writer->Finish();
 }
-
-std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}.att.time_state", layer); }
 
 // Tuned states; `keys_first` as web-rwkv's converter transposes them.
 State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) {

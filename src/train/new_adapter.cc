@@ -126,9 +126,7 @@ void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path) {
   }
   std::vector<TensorSpec> specs;
   for (size_t layer = 0; layer < c.layers; ++layer) {
-    specs.push_back({fmt::format("blocks.{}.att.time_state", layer),
-                     SourceType::kF32,
-                     {c.heads, c.head_size, c.head_size}});
+    specs.push_back({TimeStateName(layer), SourceType::kF32, {c.heads, c.head_size, c.head_size}});
     const TensorView* own = base.Find(specs.back().name);
     if ((own != nullptr) == base.Has(specs.front().name) &&
         (own == nullptr || own->shape == specs.back().shape)) {

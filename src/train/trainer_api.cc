@@ -39,8 +39,8 @@ std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
 void CheckOwn(const Adapter& adapter) {
   const TensorFile& file = adapter.file();
   const auto kind = file.metadata().find("kind");
-  const bool states = std::ranges::all_of(
-      file.tensors(), [](const TensorView& t) { return t.name.ends_with(".att.time_state"); });
+  const bool states =
+      std::ranges::all_of(file.tensors(), [](const TensorView& t) { return IsTimeState(t.name); });
   if (states || (kind != file.metadata().end() && kind->second == kAdapterKind)) return;
   throw Error(ErrorKind::kBadInput, file.path().string() +
                                         ": is another program's adapter, expected one that "
