@@ -82,9 +82,10 @@ void AtomicFile::WriteThrough(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::Commit() {
+void AtomicFile::Commit(const std::function<void(const fs::path&)>& check) {
   WriteThrough(buffer_);
   buffer_.clear();
+  if (check) check(temporary_.empty() ? path_ : temporary_);
   if (!temporary_.empty()) {
     if (fsync(fd_) != 0) throw Failed(path_, "cannot sync");
     if (std::rename(temporary_.c_str(), path_.c_str()) != 0)

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,9 @@ class AtomicFile {
   void Write(std::span<const std::byte> bytes);
   void Write(std::string_view text) { Write(std::as_bytes(std::span(text))); }
   uint64_t offset() const { return offset_; }
-  void Commit();
+  // `check` may read the whole file under the name it is given, the temporary
+  // one; if it throws, the file does not appear.
+  void Commit(const std::function<void(const std::filesystem::path&)>& check = {});
 
  private:
   void WriteThrough(std::span<const std::byte> bytes);

@@ -57,6 +57,36 @@ TEST_F(AtomicFileTest, WithoutCommitWhatStoodThereStays) {
   EXPECT_EQ(Files(), 1u);
 }
 
+TEST_F(AtomicFileTest, WhatIsCheckedAndRefusedDoesNotAppear) {
+  const auto path = folder_ / "f";
+  AtomicFile old(path);
+  old.Write("old");
+  old.Commit();
+  std::string seen;
+  const auto look = [&](const fs::path& written) {
+    EXPECT_NE(written, path);
+    seen = Read(written);
+  };
+  {
+    AtomicFile file(path);
+    file.Write("new");
+    EXPECT_THROW(file.Commit([&](const fs::path& written) {
+      look(written);
+      throw Error(ErrorKind::kBadInput, "no");
+    }),
+                 Error);
+  }
+  EXPECT_EQ(seen, "new");
+  EXPECT_EQ(Read(path), "old");
+  EXPECT_EQ(Files(), 1u);
+  AtomicFile file(path);
+  file.Write("newer");
+  file.Commit(look);
+  EXPECT_EQ(seen, "newer");
+  EXPECT_EQ(Read(path), "newer");
+  EXPECT_EQ(Files(), 1u);
+}
+
 TEST_F(AtomicFileTest, TwoWritersOfOneNameDoNotMix) {
   const auto path = folder_ / "f";
   AtomicFile a(path), b(path);

@@ -46,7 +46,7 @@ class SafetensorsWriter final : public StreamWriter {
   void Begin(size_t) override {}
   void Write(std::span<const std::byte> part) override { file_.Write(part); }
   void End() override {}
-  void Close() override { file_.Commit(); }
+  void Close(const Check& check) override { file_.Commit(check); }
 
   AtomicFile file_;
 };

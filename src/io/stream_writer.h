@@ -18,7 +18,8 @@ namespace linnet {
 class StreamWriter : public TensorWriter {
  public:
   void Append(std::span<const std::byte> bytes) final;
-  void Finish() final;
+  using TensorWriter::Finish;
+  void Finish(const Check& check) final;
 
  protected:
   // Throws Error kBadInput on names and shapes that cannot be written.
@@ -31,7 +32,7 @@ class StreamWriter : public TensorWriter {
   virtual void Begin(size_t tensor) = 0;
   virtual void Write(std::span<const std::byte> bytes) = 0;
   virtual void End() = 0;  // of one tensor
-  virtual void Close() = 0;
+  virtual void Close(const Check& check) = 0;
 
   void EndFull();
 

@@ -149,6 +149,15 @@ const TensorView* TensorFile::Find(std::string_view name) const {
   return it == index_.end() ? nullptr : &tensors_[it->second];
 }
 
+std::vector<fs::path> FilesOf(const fs::path& path) {
+  std::error_code error;
+  std::vector<fs::path> files = {fs::is_directory(path, error) ? ModelIn(path) : path};
+  if (!IsIndex(files[0])) return files;
+  const fs::path folder = files[0].parent_path();
+  for (const auto& [shard, names] : ReadIndex(files[0])) files.push_back(folder / shard);
+  return files;
+}
+
 bool IsCheckpoint(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return true;

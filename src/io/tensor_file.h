@@ -61,6 +61,10 @@ class TensorFile {
   std::map<std::string, size_t, std::less<>> index_;
 };
 
+// The files that TensorFile::Open reads for this path: itself, or a folder's, or an index and its
+// shards, whether they are there or not. Throws what Open throws of folders and indexes.
+std::vector<std::filesystem::path> FilesOf(const std::filesystem::path& path);
+
 // Whether TensorFile::Open would begin to read this path: a file whose first bytes announce a
 // container, a shard index, a folder. False for all else, and for what cannot be read.
 bool IsCheckpoint(const std::filesystem::path& path);

@@ -101,10 +101,10 @@ void StreamWriter::EndFull() {
   }
 }
 
-void StreamWriter::Finish() {
+void StreamWriter::Finish(const Check& check) {
   EndFull();
   LINNET_CHECK(current_ == specs_.size());
-  Close();
+  Close(check);
 }
 
 }  // namespace linnet

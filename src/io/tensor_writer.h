@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -37,8 +38,11 @@ class TensorWriter {
       const std::map<std::string, std::string>& metadata = {});
   virtual ~TensorWriter() = default;
   virtual void Append(std::span<const std::byte> bytes) = 0;
-  // Everything announced must have been appended.
-  virtual void Finish() = 0;
+  // Everything announced must have been appended. `check` as AtomicFile::Commit
+  // has it: what it refuses does not appear under `path`.
+  using Check = std::function<void(const std::filesystem::path& written)>;
+  virtual void Finish(const Check& check) = 0;
+  void Finish() { Finish({}); }
 
   // Appends values rounded to `type`, the float type of the tensor now being written.
   void AppendFloats(SourceType type, std::span<const float> values);

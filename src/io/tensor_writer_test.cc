@@ -93,6 +93,24 @@ TEST_P(TensorWriterTest, FloatsAreRoundedToTheTensorsType) {
   }
 }
 
+TEST_P(TensorWriterTest, WhatIsCheckedCanBeReadAndDoesNotAppearIfRefused) {
+  const std::vector<TensorSpec> specs = {{"t", SourceType::kF32, {2}}};
+  const std::vector<float> values = {3, 4};
+  const auto write = [&](bool refuse) {
+    const auto writer = TensorWriter::Create(path(), specs);
+    writer->AppendFloats(SourceType::kF32, values);
+    writer->Finish([&](const std::filesystem::path& written) {
+      EXPECT_FALSE(std::filesystem::exists(path()));
+      EXPECT_EQ(ReadAll(*TensorFile::Open(written).Find("t")), values);
+      if (refuse) throw Error(ErrorKind::kBadInput, "no");
+    });
+  };
+  EXPECT_THROW(write(true), Error);
+  EXPECT_TRUE(std::filesystem::is_empty(path().parent_path()));
+  write(false);
+  EXPECT_EQ(ReadAll(*TensorFile::Open(path()).Find("t")), values);
+}
+
 TEST_P(TensorWriterTest, WithoutFinishNothingAppears) {
   folder_.Write(path().filename(), "what stood here");
   {

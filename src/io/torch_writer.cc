@@ -113,9 +113,9 @@ class TorchWriter final : public StreamWriter {
   }
   void Write(std::span<const std::byte> part) override { zip_.Write(part); }
   void End() override { zip_.End(); }
-  void Close() override {
+  void Close(const Check& check) override {
     zip_.Add("archive/version", "3\n");
-    zip_.Finish();
+    zip_.Finish(check);
   }
 
   ZipWriter zip_;

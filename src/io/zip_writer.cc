@@ -119,11 +119,11 @@ void ZipWriter::WriteEnd(uint64_t directory, uint64_t size) {
   file_.Write(end.bytes());
 }
 
-void ZipWriter::Finish() {
+void ZipWriter::Finish(const std::function<void(const std::filesystem::path&)>& check) {
   const uint64_t directory = file_.offset();
   for (const auto& entry : entries_) WriteCentral(entry);
   WriteEnd(directory, file_.offset() - directory);
-  file_.Commit();
+  file_.Commit(check);
 }
 
 }  // namespace linnet

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,7 +29,8 @@ class ZipWriter {
   void End();
   void Add(std::string name, std::string_view text);
 
-  void Finish();  // the directory; then the file appears
+  // The directory; then the file appears, unless `check` throws (AtomicFile::Commit).
+  void Finish(const std::function<void(const std::filesystem::path&)>& check = {});
 
  private:
   struct Entry {

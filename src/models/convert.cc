@@ -170,7 +170,7 @@ Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& o
   Copier copier(in, items, options, *writer);
   for (const ReleasedTensor& item : items) copier.Copy(*item.view);
   writer->Append(vocabulary);
-  writer->Finish();
+  writer->Finish(options.check);
   return converted;
 }
 

@@ -44,6 +44,9 @@ struct ConvertOptions {
   const Adapter* adapter = nullptr;
   // Bytes read and bytes in all; may throw, and then nothing is written.
   std::function<void(uint64_t, uint64_t)> progress{};
+  // May read what was written, under a temporary name, before it appears as `out`; may throw, and
+  // then it never does.
+  std::function<void(const std::filesystem::path& written)> check{};
 };
 
 struct Converted {
