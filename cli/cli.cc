@@ -17,6 +17,7 @@
 
 #include "base/atomic_file.h"
 #include "base/thread_pool.h"
+#include "io/tensor_file.h"
 #include "kernels/isa.h"
 
 namespace linnet::cli {
@@ -159,6 +160,25 @@ void CheckWritable(const std::string& path) {
   const auto status = std::filesystem::status(path, error);
   if (std::filesystem::is_other(status)) return;
   AtomicFile(std::filesystem::path(path));  // goes without a trace
+}
+
+void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(out, error)) return;
+  for (const std::string& input : inputs) {
+    std::vector<std::filesystem::path> files = {input};
+    try {
+      files = FilesOf(input);
+    } catch (const Error&) {  // who reads it says what is wrong
+    }
+    for (const auto& file : files) {
+      if (!std::filesystem::equivalent(file, out, error)) continue;
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("{}: would take the place of {}, which is read; write to another name", out,
+                      input));
+    }
+  }
 }
 
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text) {

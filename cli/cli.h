@@ -89,6 +89,10 @@ void CheckEnding(const char* option, const std::string& path,
 // Throws Error kIo if a file that is to be written after long work could not be.
 void CheckWritable(const std::string& path);
 
+// Throws Error kBadInput if writing the file `out` would take one of `inputs` away: it is the same
+// file, under whatever name or link, or a part of it. Empty names count for nothing.
+void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs);
+
 // Wrong usage, naming `option`, if it is none.
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);
 

@@ -48,6 +48,9 @@ void Build(const Options& o) {
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
+  std::vector<std::string> read = o.inputs;
+  read.insert(read.end(), {o.build.vocab, o.build_model});
+  for (const auto& file : TokenFilesOf(o.out)) CheckKeeps(file.string(), read);
   const InterruptScope interrupt;
   DataBuilder builder(o.out, *tokenizer);
   ForDocuments(o.inputs, o.chat, "tokenizing", [&](Document& document) {

@@ -92,6 +92,7 @@ void Run(Options o) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
   }
   if (!o.save_state.empty()) {
+    CheckKeeps(o.save_state, {o.model, o.prompt_file, o.common.vocab});
     CheckWritable(o.save_state);
     if (std::filesystem::path(o.save_state).extension() == ".pth") {
       throw CLI::ValidationError(

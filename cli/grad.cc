@@ -36,6 +36,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 }
 
 void RunGrad(const Options& o) {
+  CheckKeeps(o.out, {o.model});
   CheckWritable(o.out);
   Checkpoint checkpoint(o.model);
   const Config config = ConfigOf(checkpoint);

@@ -89,6 +89,7 @@ void RunLogits(const Options& o) {
   if (o.tokens.empty() == o.text.empty()) {
     throw CLI::ValidationError("logits", "give either --tokens or --text");
   }
+  CheckKeeps(o.out, {o.model, o.state});
   CheckWritable(o.out);
   const Model model = OpenModel(o.common, o.model);
   const auto tokens = TokensOf(o, model);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,46 +27,14 @@ struct Options {
   std::optional<float> scale;
 };
 
-struct Merged {
-  std::string kind;
-  size_t matrices = 0, replaced = 0;
-  size_t states = 0;  // layers that got a tuned state, which the model had or not
-};
-
-Merged Write(const Options& o) {
-  const Checkpoint base(o.base);
-  const Adapter adapter(o.adapter, base, o.scale);
-  Merged merged;
-  if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all or none
-  for (const TensorView& t : base.tensors()) {
-    const bool state = IsTimeState(t.name);
-    merged.replaced += adapter.Replacement(t.name) != nullptr && !state;
-    const MatrixChange* change = adapter.Find(t.name);
-    if (change == nullptr) continue;
-    ++merged.matrices;
-    merged.kind = Name(change->kind);
-  }
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
-  constexpr uint64_t kSteps = 1000;
-  Progress progress("Writing " + o.out, kSteps);
-  ConvertOptions options;
-  options.adapter = &adapter;
-  if (!o.type.empty()) options.type = ParseFloatType(o.type);
-  options.progress = [&](uint64_t done, uint64_t total) {
-    InterruptScope::Check();
-    progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
-  };
-  ConvertCheckpoint(base, o.out, options);
-  return merged;
-}
-
 // After each of a few tokens spread over the vocabulary; exact values and activations.
-std::vector<float> LogitsOf(const Options& o, const std::string& path,
+std::vector<float> LogitsOf(const Options& o, const std::filesystem::path& path,
                             std::vector<AdapterFile> adapters) {
   OpenOptions options;
   options.force = o.common.force;
   options.adapters = std::move(adapters);
   const Model model = Model::Open(path, options);
+  InterruptScope::Check();
   const size_t vocab = model.config().vocab;
   std::vector<int32_t> tokens;
   for (size_t t = 0; t < 32; ++t) {
@@ -77,10 +46,16 @@ std::vector<float> LogitsOf(const Options& o, const std::string& path,
   common.exact = true;
   Workspace workspace = NewWorkspace(common);
   model.Forward({tokens, &state, logits}, workspace);
+  InterruptScope::Check();
   return logits;
 }
 
-// The largest difference, over the largest logit.
+void CheckNumbers(const std::vector<float>& logits, const std::string& file, const char* advice) {
+  if (std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); })) return;
+  throw Error(ErrorKind::kBadInput, fmt::format("{}: the logits {}", file, advice));
+}
+
+// The largest difference, over the largest logit; of numbers.
 double Apart(const std::vector<float>& a, const std::vector<float>& b) {
   double largest = 0, apart = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -90,24 +65,73 @@ double Apart(const std::vector<float>& a, const std::vector<float>& b) {
   return largest > 0 ? apart / largest : apart;
 }
 
+struct Merged {
+  std::string kind;
+  size_t matrices = 0, replaced = 0;
+  size_t states = 0;            // layers that got a tuned state, which the model had or not
+  double moved = 0, error = 0;  // by the adapter, and by merging it
+};
+
+Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
+  Merged merged;
+  if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all or none
+  for (const TensorView& t : base.tensors()) {
+    const bool state = IsTimeState(t.name);
+    merged.replaced += adapter.Replacement(t.name) != nullptr && !state;
+    const MatrixChange* change = adapter.Find(t.name);
+    if (change == nullptr) continue;
+    ++merged.matrices;
+    merged.kind = Name(change->kind);
+  }
+  return merged;
+}
+
+// OUT appears when its logits have been compared.
+Merged Write(const Options& o) {
+  const Checkpoint base(o.base);
+  const Adapter adapter(o.adapter, base, o.scale);
+  Merged merged = CountOf(base, adapter);
+  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const auto before = LogitsOf(o, o.base, {}),
+             applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
+  CheckNumbers(before, o.base, "of this model are not all numbers; it is damaged");
+  CheckNumbers(applied, o.adapter,
+               "of the model with it are not all numbers, so nothing was written; is --scale "
+               "right?");
+  merged.moved = Apart(applied, before);
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("Writing " + o.out, kSteps);
+  ConvertOptions options;
+  options.adapter = &adapter;
+  if (!o.type.empty()) options.type = ParseFloatType(o.type);
+  options.progress = [&](uint64_t done, uint64_t total) {
+    InterruptScope::Check();
+    progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
+  };
+  options.check = [&](const std::filesystem::path& written) {
+    const auto after = LogitsOf(o, written, {});
+    CheckNumbers(after, o.out,
+                 "of the merged model are not all numbers, so it was not written; see --type and "
+                 "--scale");
+    merged.error = Apart(applied, after);
+  };
+  ConvertCheckpoint(base, o.out, options);
+  return merged;
+}
+
 void RunMerge(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
+  CheckKeeps(o.out, {o.base, o.adapter});
   const Merged merged = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
-  const auto applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
-  const double moved = Apart(applied, LogitsOf(o, o.base, {}));
-  const double error = Apart(applied, LogitsOf(o, o.out, {}));
-  if (!std::isfinite(moved + error)) {
-    throw Error(ErrorKind::kBadInput, o.out + ": its logits are not numbers; is --scale right?");
-  }
   if (o.common.json) {
     return Print(nlohmann::ordered_json{{"path", o.out},
                                         {"adapter", merged.kind},
                                         {"matrices", merged.matrices},
                                         {"replaced", merged.replaced},
                                         {"states", merged.states},
-                                        {"logits_moved", moved},
-                                        {"logits_error", error}}
+                                        {"logits_moved", merged.moved},
+                                        {"logits_error", merged.error}}
                      .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
                  "\n");
   }
@@ -116,7 +140,7 @@ void RunMerge(const Options& o) {
       "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
       "within {:.2e} of the adapter beside its base\n",
       o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind, merged.replaced,
-      merged.states == 0 ? "" : ", its tuned state taken in", moved, error));
+      merged.states == 0 ? "" : ", its tuned state taken in", merged.moved, merged.error));
 }
 
 }  // namespace

@@ -148,6 +148,7 @@ void RunPlot(const Options& o) {
   Replace(page, "@CHART@", linnet_chart_js);
   const fs::path out =
       !o.out.empty() ? fs::path(o.out) : MetricsOf(o.runs[0]).parent_path() / "plot.html";
+  for (const std::string& run : o.runs) CheckKeeps(out, {MetricsOf(run)});
   AtomicFile file(out);
   file.Write(page);
   file.Commit();

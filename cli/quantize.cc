@@ -110,6 +110,7 @@ void PrintReport(const Options& o, const ordered_json& r) {
 
 void RunQuantize(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors"});
+  CheckKeeps(o.out, {o.in, o.common.vocab, o.report});
   if (!o.report.empty()) CheckText(o.report);
   const Quantized written = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written

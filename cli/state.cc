@@ -226,6 +226,7 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
 }
 
 void Export(const Options& o) {
+  CheckKeeps(o.out, {o.file, o.model});
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
   // Of a tuned state only S is known, which has one orientation in one layout alone.
@@ -238,6 +239,7 @@ void Export(const Options& o) {
 }
 
 void Import(const Options& o) {
+  CheckKeeps(o.out, {o.file, o.model});
   const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
   state.Save(o.out);
   Report(o.from, o.out, state.shape(), o.layout);

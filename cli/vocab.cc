@@ -34,6 +34,7 @@ void RunTrain(const Options& o) {
         "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
                               least, most));
   }
+  CheckKeeps(o.out, o.inputs);
   CheckWritable(o.out);
   const InterruptScope interrupt;
   VocabularyTrainer trainer;

@@ -193,6 +193,11 @@ void TokenData::Drop() const noexcept {
   if (mask_) MappedFile::Drop(mask_->bytes());
 }
 
+std::vector<fs::path> TokenFilesOf(const fs::path& name) {
+  const fs::path bare = WithoutEnding(name);
+  return {Ended(bare, ".bin"), Ended(bare, ".idx"), Ended(bare, ".mask")};
+}
+
 TokenDataWriter::TokenDataWriter(const fs::path& name, size_t vocab)
     : name_(WithoutEnding(name)),
       type_(vocab <= 65536 ? TokenType::kU16 : TokenType::kI32),

@@ -80,6 +80,9 @@ class TokenData {
   std::optional<TokenIndex> index_;
 };
 
+// The files that data of this name, given with one of their endings or without, are written to.
+std::vector<std::filesystem::path> TokenFilesOf(const std::filesystem::path& name);
+
 // Writes such files: nothing stands under their names before Commit, and what stood there before
 // is replaced. About 12 bytes of memory a document.
 class TokenDataWriter {

@@ -1,0 +1,151 @@
+// No command writes its result over what it reads, under whatever name it is given.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+
+class InputsStayTest : public ::testing::Test {
+ protected:
+  InputsStayTest() {
+    std::string text;
+    for (int i = 0; i < 40; ++i) text += "The owl said that the hare would come.\n";
+    WriteFile(story_, text);
+    Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "256",
+            "--random", model_});
+    Expect({"data", "build", story_, "--model", model_, "--out", scratch_ / "data"});
+  }
+
+  static void Expect(const Words& words) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+
+  // Refused in one line, and the file is the one it was.
+  static void ExpectRefused(const Words& words, const std::string& file) {
+    const std::string before = ReadFile(file);
+    const auto written = fs::last_write_time(file);
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 1) << testing::PrintToString(words);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find("would take the place of"), std::string::npos)
+        << testing::PrintToString(words) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_TRUE(ReadFile(file) == before) << testing::PrintToString(words);
+    EXPECT_EQ(fs::last_write_time(file), written);
+  }
+
+  // Another way to say the same file.
+  std::string Link(const std::string& file, const char* name) const {
+    fs::create_symlink(file, scratch_ / name);
+    return scratch_ / name;
+  }
+
+  ScratchFolder scratch_;
+  const std::string story_ = scratch_ / "story.txt", model_ = scratch_ / "model.safetensors";
+};
+
+class MergeKeepsTest : public InputsStayTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(MergeKeepsTest, ItsBaseAndItsAdapter) {
+  const std::string run = scratch_ / "run";
+  Expect({"train", "--base", model_, "--data", scratch_ / "data", "--out", run, "--tune",
+          GetParam(), "--ctx", "16", "--batch", "2", "--steps", "2", "--lr", "1e-2"});
+  std::string adapter = scratch_ / "adapter.safetensors";
+  if (fs::exists(run + "/state.pth")) adapter = scratch_ / "state.pth";
+  fs::rename(run + "/" + fs::path(adapter).filename().string(), adapter);
+  const std::string out = scratch_ / "out.pth";
+  ExpectRefused({"merge", model_, adapter, model_}, model_);
+  ExpectRefused({"merge", model_, adapter, adapter}, adapter);
+  ExpectRefused({"merge", model_, adapter, scratch_ / "./model.safetensors"}, model_);
+  ExpectRefused({"merge", model_, adapter, Link(model_, "link.safetensors")}, model_);
+  ExpectRefused({"merge", Link(model_, "other.safetensors"), adapter, model_}, model_);
+  ExpectRefused({"merge", model_, adapter, Link(adapter, "adapter-link.pth")}, adapter);
+  const std::string twin = scratch_ / "twin.safetensors";
+  fs::create_hard_link(model_, twin);
+  ExpectRefused({"merge", model_, adapter, twin}, model_);
+  // Elsewhere it may replace what is there.
+  WriteFile(out, "old");
+  Expect({"merge", model_, adapter, out});
+  Expect({"inspect", out});
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, MergeKeepsTest, testing::Values("lora", "state"));
+
+// An adapter so strong that nothing is left of the numbers: neither a file, nor the old one lost.
+TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
+  const std::string run = scratch_ / "run", adapter = run + "/adapter.safetensors";
+  Expect({"train", "--base", model_, "--data", scratch_ / "data", "--out", run, "--tune", "lora",
+          "--ctx", "16", "--batch", "2", "--steps", "2", "--lr", "1e-2"});
+  const std::string fresh = scratch_ / "fresh.pth", old = scratch_ / "old.pth";
+  WriteFile(old, "old");
+  for (const std::string& out : {fresh, old}) {
+    const Outcome outcome = RunLinnet({"merge", model_, adapter, out, "--scale", "1e30"});
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.out;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find("not all numbers"), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(fresh));
+  EXPECT_TRUE(ReadFile(old) == "old");
+  for (const auto& entry : fs::directory_iterator(fs::path(fresh).parent_path())) {
+    EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
+  }
+}
+
+TEST_F(InputsStayTest, ConvertAndQuantizeKeepTheirModel) {
+  const std::string link = Link(model_, "link.safetensors");
+  ExpectRefused({"convert", model_, model_, "--type", "bf16"}, model_);
+  ExpectRefused({"convert", model_, link}, model_);
+  ExpectRefused({"quantize", model_, model_, "--type", "int8"}, model_);
+  ExpectRefused({"quantize", link, model_, "--type", "nf4"}, model_);
+  // A part of the model, and what is meant by its folder.
+  const std::string folder = scratch_ / "shards", shard = folder + "/a.safetensors",
+                    index = folder + "/model.safetensors.index.json";
+  fs::create_directory(folder);
+  fs::copy_file(model_, shard);
+  const auto sizes = nlohmann::json::parse(RunLinnet({"inspect", model_, "--json"}).out);
+  nlohmann::json map;
+  for (const auto& tensor : sizes["tensors"]) map[tensor["name"]] = "a.safetensors";
+  WriteFile(index, nlohmann::json{{"weight_map", map}}.dump());
+  for (const std::string& in : {folder, index}) {
+    ExpectRefused({"convert", in, shard}, shard);
+    ExpectRefused({"quantize", in, shard, "--type", "int8"}, shard);
+  }
+  Expect({"convert", folder, folder + "/b.safetensors"});
+}
+
+TEST_F(InputsStayTest, StatesTextsAndModelsKeepTheirs) {
+  const std::string state = scratch_ / "a.state", out = scratch_ / "l.safetensors";
+  Expect({"generate", model_, "--prompt", "a", "--max-tokens", "2", "--save-state", state});
+  ExpectRefused({"state", "export", state, "--layout", "rwkv.cpp", state}, state);
+  ExpectRefused({"state", "export", state, "--layout", "rwkv.cpp", "--model", model_, model_},
+                model_);
+  Expect({"state", "export", state, "--layout", "rwkv.cpp", scratch_ / "a.bin"});
+  ExpectRefused({"state", "import", scratch_ / "a.bin", "--layout", "rwkv.cpp", "--model", model_,
+                 scratch_ / "a.bin"},
+                scratch_ / "a.bin");
+  ExpectRefused({"vocab", "train", story_, "--size", "300", "--out", story_}, story_);
+  // A model of this name would become the data's tokens.
+  const std::string bin = scratch_ / "m.bin";
+  fs::copy_file(model_, bin);
+  ExpectRefused({"data", "build", story_, "--model", bin, "--out", scratch_ / "m"}, bin);
+  ExpectRefused({"data", "build", story_, "--model", bin, "--out", scratch_ / "m.idx"}, bin);
+  ExpectRefused({"logits", model_, "--tokens", "1,2", "--out", model_}, model_);
+  ExpectRefused({"grad", model_, "--tokens", "1,2", "--out", model_}, model_);
+  ExpectRefused({"generate", model_, "--prompt", "a", "--save-state", model_}, model_);
+  // A talk's state may well be the file it goes on from.
+  Expect({"generate", model_, "--prompt", "a", "--max-tokens", "2", "--state", state,
+          "--save-state", state});
+}
+
+}  // namespace
+}  // namespace linnet
