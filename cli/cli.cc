@@ -181,6 +181,10 @@ void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs) 
   }
 }
 
+void CheckKeepsParts(const std::string& out, const std::string& input) {
+  if (FilesOf(input).size() > 1) CheckKeeps(out, {input});
+}
+
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text) {
   try {
     return std::make_shared<std::regex>(text);

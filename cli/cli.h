@@ -92,6 +92,8 @@ void CheckWritable(const std::string& path);
 // Throws Error kBadInput if writing the file `out` would take one of `inputs` away: it is the same
 // file, under whatever name or link, or a part of it. Empty names count for nothing.
 void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs);
+// As that, for a command that may well write its one input anew, in place, but not a part of it.
+void CheckKeepsParts(const std::string& out, const std::string& input);
 
 // Wrong usage, naming `option`, if it is none.
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);

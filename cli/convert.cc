@@ -62,7 +62,8 @@ void RunConvert(const Options& o) {
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
   }
-  CheckKeeps(o.out, {o.in, o.common.vocab});
+  CheckKeepsParts(o.out, o.in);
+  CheckKeeps(o.out, {o.common.vocab});
   const Checkpoint in(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());

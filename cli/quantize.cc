@@ -110,7 +110,9 @@ void PrintReport(const Options& o, const ordered_json& r) {
 
 void RunQuantize(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors"});
-  CheckKeeps(o.out, {o.in, o.common.vocab, o.report});
+  CheckKeepsParts(o.out, o.in);
+  CheckKeeps(o.out, {o.common.vocab, o.report});
+  if (!o.report.empty()) CheckKeeps(o.out, {o.in});  // which it is compared with
   if (!o.report.empty()) CheckText(o.report);
   const Quantized written = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written

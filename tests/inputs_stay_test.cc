@@ -101,13 +101,17 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
   }
 }
 
-TEST_F(InputsStayTest, ConvertAndQuantizeKeepTheirModel) {
-  const std::string link = Link(model_, "link.safetensors");
-  ExpectRefused({"convert", model_, model_, "--type", "bf16"}, model_);
-  ExpectRefused({"convert", model_, link}, model_);
-  ExpectRefused({"quantize", model_, model_, "--type", "int8"}, model_);
-  ExpectRefused({"quantize", link, model_, "--type", "nf4"}, model_);
-  // A part of the model, and what is meant by its folder.
+// They may write one file anew in its place, but not a part of a model, nor what they need after.
+TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
+  ExpectRefused({"quantize", model_, model_, "--type", "int8", "--report", story_}, model_);
+  ExpectRefused(
+      {"quantize", Link(model_, "link.safetensors"), model_, "--type", "nf4", "--report", story_},
+      model_);
+  const std::string vocab = scratch_ / "vocab.txt";
+  Expect({"vocab", "train", story_, "--size", "263", "--out", vocab});
+  const std::string plain = scratch_ / "vocab";
+  fs::copy_file(vocab, plain);
+  ExpectRefused({"convert", model_, plain, "--vocab", plain}, plain);
   const std::string folder = scratch_ / "shards", shard = folder + "/a.safetensors",
                     index = folder + "/model.safetensors.index.json";
   fs::create_directory(folder);
