@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -25,17 +26,23 @@ void Pause() {
 #endif
 }
 
-// Spins until done() or the time is over; says which.
-template <class F>
-bool SpinUntil(const F& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      Pause();
-    }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return done();
+// Half of a core's own cache: the rest is for what it works on.
+size_t MostAhead() {
+  static const size_t bytes = [] {
+    const long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return std::clamp<size_t>(l2 > 0 ? static_cast<size_t>(l2) / 2 : 0, 128 << 10, 1 << 20);
+  }();
+  return bytes;
+}
+
+// Asks for the first lines, so few that a task is not kept waiting; returns what is left.
+const std::byte* Fetch(const std::byte* at, const std::byte* end) {
+  constexpr ptrdiff_t kLine = 64;
+  for (int i = 0; i < 16 && at < end; ++i) {
+    __builtin_prefetch(at, 0, 2);  // as far as L2
+    at += std::min(kLine, end - at);
+  }
+  return at;
 }
 
 size_t CgroupCores() {
@@ -56,8 +63,8 @@ size_t AvailableCores() {
   return std::min(cores, CgroupCores());
 }
 
-ThreadPool::ThreadPool(size_t threads) {
-  for (size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+ThreadPool::ThreadPool(size_t threads) : seats_(std::make_unique<Seat[]>(threads)) {
+  for (size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -74,36 +81,88 @@ void ThreadPool::Run(size_t tasks, Body body, const void* f) {
   tasks_ = tasks;
   done_.store(0, std::memory_order_relaxed);
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
-  ticket_.store(uint64_t{epoch} << 32 | tasks, std::memory_order_release);
+  const size_t own = std::min(tasks, threads());
+  for (size_t i = 0; i < own; ++i) {
+    seats_[i].own.store(uint64_t{epoch} << 1, std::memory_order_relaxed);
+  }
+  ticket_.store(uint64_t{epoch} << 32 | (tasks - own), std::memory_order_release);
   epoch_.store(epoch, std::memory_order_release);
   epoch_.notify_all();
-  Drain(epoch);
+  Drain(epoch, 0);
   const auto done = [&] { return done_.load(std::memory_order_acquire) == tasks; };
-  while (!SpinUntil(done)) std::this_thread::yield();
+  while (!IdleUntil(done, seats_[0])) std::this_thread::yield();
 }
 
-void ThreadPool::Drain(uint64_t epoch) {
-  while (true) {
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    do {
-      if (ticket >> 32 != epoch || (ticket & 0xffffffffu) == 0) return;
-    } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
-                                            std::memory_order_acquire));
-    // The loop cannot end before this task, so body_, f_ and tasks_ are still its own.
-    body_(f_, tasks_ - static_cast<size_t>(ticket & 0xffffffffu));
+// Of an old loop all are taken, or it were not over: a thread that comes late gets none.
+bool ThreadPool::TakeOwn(uint64_t epoch, size_t thread) {
+  std::atomic<uint64_t>& own = seats_[thread].own;
+  uint64_t free = epoch << 1;
+  return own.load(std::memory_order_relaxed) == free &&
+         own.compare_exchange_strong(free, free | 1, std::memory_order_acq_rel,
+                                     std::memory_order_relaxed);
+}
+
+bool ThreadPool::TakeTicket(uint64_t epoch, size_t& task) {
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  do {
+    if (ticket >> 32 != epoch || (ticket & 0xffffffffu) == 0) return false;
+  } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                          std::memory_order_acquire));
+  task = tasks_ - static_cast<size_t>(ticket & 0xffffffffu);
+  return true;
+}
+
+// A loop cannot end before a task that was taken, so body_, f_ and tasks_ are still its own.
+void ThreadPool::Drain(uint64_t epoch, size_t thread) {
+  const auto run = [this](size_t task) {
+    body_(f_, task);
     done_.fetch_add(1, std::memory_order_acq_rel);
+  };
+  for (size_t i = 0; i < threads(); ++i) {
+    const size_t other = thread + i < threads() ? thread + i : thread + i - threads();
+    if (TakeOwn(epoch, other)) run(other);
   }
+  for (size_t task = 0; TakeTicket(epoch, task);) run(task);
 }
 
-void ThreadPool::Work() {
+void ThreadPool::FetchWhenIdle(size_t thread, const std::byte* data, size_t bytes) {
+  Seat& seat = seats_[thread];
+  seat.ahead.store(data, std::memory_order_relaxed);
+  seat.ahead_bytes.store(bytes, std::memory_order_relaxed);
+  seat.hint.store(seat.hint.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+template <class F>
+bool ThreadPool::IdleUntil(const F& done, Seat& seat) {
+  const uint32_t hint = seat.hint.load(std::memory_order_acquire);
+  if (seat.followed != hint) {
+    seat.followed = hint;
+    seat.at = seat.ahead.load(std::memory_order_relaxed);
+    seat.end = seat.at + std::min(seat.ahead_bytes.load(std::memory_order_relaxed), MostAhead());
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      if (seat.at == seat.end) {
+        Pause();
+      } else {
+        seat.at = Fetch(seat.at, seat.end);
+      }
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return done();
+}
+
+void ThreadPool::Work(size_t thread) {
   uint32_t seen = 0;
   while (true) {
     const auto woken = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
-    if (!SpinUntil(woken)) epoch_.wait(seen, std::memory_order_acquire);
+    if (!IdleUntil(woken, seats_[thread])) epoch_.wait(seen, std::memory_order_acquire);
     // In this order: an end that comes in between is in the epoch that is waited on next.
     seen = epoch_.load(std::memory_order_acquire);
     if (stop_.load(std::memory_order_acquire)) return;
-    Drain(seen);
+    Drain(seen, thread);
   }
 }
 

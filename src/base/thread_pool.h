@@ -1,10 +1,12 @@
-// ThreadPool: a few threads that wait for the next loop, spinning briefly before they sleep.
+// ThreadPool: a few threads that wait for the next loop, spinning briefly before they sleep, and
+// fetch meanwhile what it will read.
 #ifndef LINNET_BASE_THREAD_POOL_H_
 #define LINNET_BASE_THREAD_POOL_H_
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -25,8 +27,10 @@ class ThreadPool {
   size_t threads() const { return workers_.size() + 1; }
 
   // Calls body(task) for every task below `tasks`, in any order and on any
-  // thread, and returns when all are done. `body` must not throw. Results must
-  // not depend on which thread ran what: that is the law of bits' share here.
+  // thread, and returns when all are done. Task t is left to thread t, the
+  // caller being 0, unless another is free before it comes. `body` must not
+  // throw. Results must not depend on which thread ran what: that is the law
+  // of bits' share here.
   template <class F>
   void For(size_t tasks, const F& body) {
     if (tasks <= 1 || workers_.empty()) {
@@ -50,19 +54,46 @@ class ThreadPool {
     });
   }
 
+  // Whenever thread t next has nothing to do, it reads these bytes towards its own cache, no more
+  // of them than suit it, until there is a task. They may be gone by then: nothing is touched that
+  // is not there. Replaces what was said before; costs some stores.
+  void FetchWhenIdle(size_t thread, const std::byte* data, size_t bytes);
+
  private:
   using Body = void (*)(const void*, size_t);
+
+  // What concerns one thread.
+  struct alignas(64) Seat {
+    // The number of a loop, doubled, and 1 if the thread's own task of it is taken.
+    std::atomic<uint64_t> own{0};
+    // What it may fetch, the newest hint; torn between two of them it is a wrong one, no more.
+    std::atomic<uint32_t> hint{0};
+    std::atomic<const std::byte*> ahead{nullptr};
+    std::atomic<size_t> ahead_bytes{0};
+    // The thread's alone: which hint it follows, and how far it is.
+    uint32_t followed = 0;
+    const std::byte* at = nullptr;
+    const std::byte* end = nullptr;
+  };
+
   void Run(size_t tasks, Body body, const void* f);
-  void Work();
-  void Drain(uint64_t epoch);
+  void Work(size_t thread);
+  void Drain(uint64_t epoch, size_t thread);
+  bool TakeOwn(uint64_t epoch, size_t thread);
+  bool TakeTicket(uint64_t epoch, size_t& task);
+  // Follows the hint and spins until done() or the time is over; says which.
+  template <class F>
+  bool IdleUntil(const F& done, Seat& seat);
 
   std::vector<std::thread> workers_;
+  std::unique_ptr<Seat[]> seats_;
   Body body_ = nullptr;
   const void* f_ = nullptr;
   size_t tasks_ = 0;
-  // The loop's number in the high half, the tasks not taken yet in the low one.
-  // One word says both, so a thread that comes late for an old loop can neither
-  // take a task of a new one nor see more tasks in its own.
+  // The loop's number in the high half, in the low one the tasks not taken yet
+  // of those that are no thread's own. One word says both, so a thread that
+  // comes late for an old loop can neither take a task of a new one nor see
+  // more tasks in its own.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<size_t> done_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};

@@ -15,6 +15,7 @@
 #include "models/hash.h"
 #include "models/model_of.h"
 #include "models/network.h"
+#include "ops/product_plans.h"
 
 namespace linnet {
 
@@ -24,6 +25,7 @@ struct Workspace::Impl {
   WorkspaceOptions options;
   ThreadPool pool;
   Arena arena;
+  ProductPlans plans;
 };
 
 Workspace::Workspace(const WorkspaceOptions& options) : impl_(std::make_unique<Impl>(options)) {}
@@ -162,7 +164,9 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
          .pool = workspace.pool,
          .segments = segments,
          .layout = network_->layout(),
-         .exact = workspace.options.exact};
+         .exact = workspace.options.exact,
+         .plans = &workspace.plans};
+  workspace.plans.StartPass();
   const Arena::Mark mark = workspace.arena.mark();
   WriteLogits(p, shares, network_->Run(p, tokens));
   workspace.arena.Rewind(mark);

@@ -105,6 +105,7 @@ class Tape {
 };
 
 class Together;
+class ProductPlans;
 
 struct Pass {
   Arena& arena;
@@ -120,6 +121,7 @@ struct Pass {
   // In training: keep only each layer's input and run the layer again for its gradient.
   bool recompute = false;
   Together* together = nullptr;  // where products wait for one another
+  ProductPlans* plans = nullptr;  // kept from pass to pass, where passes are alike
   float dropout = 0;             // the share of a residual branch's values that are left out
   uint64_t dropout_seed = 0;     // of this step
 

@@ -8,6 +8,7 @@
 #include "kernels/isa.h"
 #include "kernels/panel_product.h"
 #include "kernels/repack.h"
+#include "ops/product_plans.h"
 #include "ops/tasks.h"
 
 namespace linnet {
@@ -22,44 +23,6 @@ size_t TaskCount(const Pass& p, const Weight& w, size_t rows) {
   // a long run of memory.
   const size_t wanted = p.pool.threads() * (w.rows * w.cols * rows > (size_t{1} << 20) ? 4 : 1);
   return std::min(w.panels(), wanted);
-}
-
-// Panels that one thread multiplies with, of one of several products.
-struct PanelRun {
-  const OneProduct* product;
-  size_t begin, end, bytes;
-};
-
-size_t BytesOfPanel(const Weight& w) {
-  if (w.dtype != DType::kGgml) return PanelBytes(w.dtype, w.cols);
-  return kPanelRows * (w.cols / ValuesPerBlock(w.block) * BytesPerBlock(w.block));
-}
-
-// Panels by twos, since one row reads two at a time, where that leaves enough to share out.
-void AddRuns(const Pass& p, const OneProduct& product, std::vector<PanelRun>& runs) {
-  const size_t panels = product.w.panels(), grain = panels >= 4 * p.pool.threads() ? 2 : 1;
-  for (size_t begin = 0; begin < panels; begin += grain) {
-    const size_t end = std::min(begin + grain, panels);
-    runs.push_back({&product, begin, end, (end - begin) * BytesOfPanel(product.w)});
-  }
-}
-
-// Where tasks begin, and the end. Each is half of a thread's share of what is left: long runs of
-// memory first, and short ones that let threads finish together.
-std::vector<size_t> Cuts(const Pass& p, std::span<const PanelRun> runs) {
-  size_t left = 0;
-  for (const PanelRun& run : runs) left += run.bytes;
-  std::vector<size_t> cuts{0};
-  for (size_t at = 0; at < runs.size();) {
-    const size_t wanted = left / (2 * p.pool.threads());
-    size_t bytes = 0;
-    do {
-      bytes += runs[at++].bytes;
-    } while (at < runs.size() && bytes + runs[at].bytes / 2 <= wanted);
-    left -= bytes;
-    cuts.push_back(at);
-  }
-  return cuts;
 }
 
 // Panels [begin, end) of a product, and then what follows it.
@@ -213,24 +176,22 @@ void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* 
 
 void Products(const Pass& p, std::span<OneProduct> products) {
   const Arena::Mark mark = p.arena.mark();
-  std::vector<PanelRun> runs;
   size_t macs = 0;
   for (OneProduct& product : products) {
     Mat<float>& y = product.y;
     if (y.data == nullptr) y.data = p.arena.New<float>(y.rows * y.cols);
-    AddRuns(p, product, runs);
     macs += product.x.rows * product.w.rows * product.w.cols;
   }
-  const std::vector<size_t> cuts =
-      macs < kSerialMacs ? std::vector<size_t>{0, runs.size()} : Cuts(p, runs);
-  p.pool.For(cuts.size() - 1, [&](size_t task) {
-    for (size_t at = cuts[task]; at < cuts[task + 1];) {
-      const PanelRun& first = runs[at];
-      size_t end = first.end;
-      for (++at; at < cuts[task + 1] && runs[at].product == first.product; ++at) end = runs[at].end;
-      RunPanels(*first.product, first.begin, end);
-    }
-  });
+  if (macs < kSerialMacs) {
+    for (const OneProduct& product : products) RunPanels(product, 0, product.w.panels());
+  } else {
+    ProductPlans once;
+    const ProductPlan& plan = (p.plans == nullptr ? once : *p.plans).Next(products, p.pool);
+    p.pool.For(plan.tasks(), [&](size_t task) {
+      plan.EachPart(
+          task, [&](size_t i, size_t begin, size_t end) { RunPanels(products[i], begin, end); });
+    });
+  }
   p.arena.Rewind(mark);
 }
 
