@@ -5,13 +5,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <regex>
 
-#include "base/atomic_file.h"
 #include "base/memory.h"
+#include "cli/kept_options.h"
 #include "cli/model.h"
 #include "cli/ranks.h"
 #include "cli/train_progress.h"
@@ -30,50 +28,6 @@ namespace linnet::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// ---- run.json: the options a run began with ----
-
-// Options of the run itself, not of the call.
-bool IsKept(const CLI::Option& option) {
-  const std::string name = option.get_name();
-  return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
-                                        : name == "--vocab" || name == "--quant";
-}
-
-fs::path OptionsPath(const fs::path& run) { return run / "run.json"; }
-
-void KeepOptions(const CLI::App& command, const fs::path& run) {
-  nlohmann::ordered_json kept;
-  for (const CLI::Option* option : command.get_options()) {
-    if (option->count() > 0 && IsKept(*option)) kept[option->get_name()] = option->results();
-  }
-  AtomicFile file(OptionsPath(run));
-  file.Write(nlohmann::ordered_json{{"options", kept}}.dump(2) + "\n");
-  file.Commit();
-}
-
-// Gives options that this call does not name the values the run began with.
-void RecallOptions(CLI::App& command, const fs::path& run) {
-  const fs::path path = OptionsPath(run);
-  if (!fs::exists(path)) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: holds no run to resume, expected its run.json", run.string()));
-  }
-  const auto json = nlohmann::json::parse(ReadText(path.string()), nullptr, false);
-  if (!json.is_object() || !json.contains("options") || !json["options"].is_object()) {
-    throw Error(ErrorKind::kBadInput, path.string() + ": is damaged, expected {\"options\": {}}");
-  }
-  for (const auto& [name, values] : json["options"].items()) {
-    CLI::Option* option = command.get_option_no_throw(name);
-    if (option == nullptr || option->count() > 0 || !IsKept(*option)) continue;
-    const auto others = option->get_excludes();  // --steps, where this call says --tokens
-    if (std::any_of(others.begin(), others.end(), [](auto* o) { return o->count() > 0; })) continue;
-    for (const auto& value : values) {
-      if (value.is_string()) option->add_result(value.get<std::string>());
-    }
-    option->run_callback();
-  }
-}
 
 // ---- What a call asks for ----
 
@@ -98,12 +52,26 @@ void ReadRates(const TrainFlags& o, Schedule& schedule) {
   }
 }
 
-uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples) {
-  const uint64_t rows = o.batch * o.accumulate;
+// Steps in all, of which `done` took `rows_done` rows.
+uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples, uint64_t done,
+                 uint64_t rows_done) {
   if (o.steps != 0) return o.steps;
-  if (o.tokens != 0) return std::max<uint64_t>(1, o.tokens / (rows * o.ctx));
-  const double all = std::min(o.epochs * static_cast<double>(samples.rows_per_epoch()), 1e18);
-  return std::max<uint64_t>(1, static_cast<uint64_t>(all / static_cast<double>(rows) + 0.5));
+  const double all = o.tokens != 0 ? static_cast<double>(o.tokens / o.ctx)
+                                   : o.epochs * static_cast<double>(samples.rows_per_epoch());
+  const double left =
+      (all - static_cast<double>(rows_done)) / static_cast<double>(o.batch * o.accumulate);
+  const double steps = static_cast<double>(done) + std::floor(o.tokens != 0 ? left : left + 0.5);
+  return static_cast<uint64_t>(std::clamp(steps, 1.0, 1e18));
+}
+
+// A run that goes on must not be past its end.
+void CheckSteps(const TrainFlags& o, uint64_t steps, uint64_t done) {
+  if (done <= steps) return;
+  const char* option = o.steps != 0 ? "--steps" : o.tokens != 0 ? "--tokens" : "--epochs";
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}: {} ends the run at step {}, but it has taken {} already; give more "
+                          "to go on, or begin a new run in another folder",
+                          o.out, option, steps, done));
 }
 
 bool IsHead(const std::string& name) {
@@ -204,7 +172,12 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
 RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   const fs::path out = o.out;
-  if (o.resume) RecallOptions(command, out);
+  uint64_t past_rows = 0;  // of a step
+  if (o.resume) {
+    const KeptOptions kept = KeptOptions::Read(out);
+    past_rows = kept.Number(command, "--batch") * kept.Number(command, "--accumulate");
+    kept.Recall(command);
+  }
   CheckFlags(o);
   const bool first = world.rank() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
@@ -242,7 +215,6 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   run.schedule.warmup = o.warmup;
   SetUsualRates(o, run.schedule);
   ReadRates(o, run.schedule);
-  run.schedule.steps = StepsOf(o, *samples);
   run.every = o.every;
   run.keep = o.keep;
   run.patience = o.patience;
@@ -252,10 +224,13 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
-  if (!o.resume && first) KeepOptions(command, out);
   const Notes notes = newest ? LoadTraining(learner, world, *newest) : Notes();
+  if (newest) run.rows_read = RowsRead(notes, learner.steps() * past_rows);
+  run.schedule.steps = StepsOf(o, *samples, learner.steps(), run.rows_read);
+  CheckSteps(o, run.schedule.steps, learner.steps());
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
-  progress.Plan();
+  if (!IsOver(learner, run, notes)) progress.Plan();
+  if (first) KeptOptions::Of(command).Write(out);
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted, ValidationOn(o, valid, common, tokenizer)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);

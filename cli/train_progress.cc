@@ -151,16 +151,19 @@ void TrainProgress::End(RunEnd end) {
   const char* how = end == RunEnd::kDone          ? "done"
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
-  Say(fmt::format(
-      "{}{} after step {}; {}\n", terminal_ && shown_ > 0 ? "\n" : "", how, learner_.steps(),
-      end == RunEnd::kInterrupted ? "go on with --resume"
-                                  : "the result is " + (run_.out / run_.result).string()));
+  const char* before = shown_ == 0 ? "nothing is left to do: " : terminal_ ? "\n" : "";
+  Say(fmt::format("{}{} after step {}; {}\n", before, how, learner_.steps(),
+                  end == RunEnd::kInterrupted
+                      ? "go on with --resume"
+                      : "the result is " + (run_.out / run_.result).string()));
   if (!common_.json) return;
-  nlohmann::ordered_json result = {{"steps", learner_.steps()},
-                                   {"tokens", last_.tokens},
-                                   {"loss", last_.report.loss},
-                                   {"finished", end != RunEnd::kInterrupted},
-                                   {"peak_resident_mb", resident}};
+  using Json = nlohmann::ordered_json;
+  const bool any = shown_ > 0;  // steps in this call
+  Json result = {{"steps", learner_.steps()},
+                 {"tokens", any ? Json(last_.tokens) : Json()},
+                 {"loss", any ? Json(last_.report.loss) : Json()},
+                 {"finished", end != RunEnd::kInterrupted},
+                 {"peak_resident_mb", resident}};
   if (valid_) result["valid_bits_per_byte"] = valid_->bits_per_byte;
   Print(result.dump() + "\n");
 }

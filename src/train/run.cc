@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <type_traits>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -101,7 +102,12 @@ T NoteOf(const Notes& notes, const char* key, T otherwise) {
   const auto it = notes.find(key);
   if (it == notes.end()) return otherwise;
   const auto json = Json::parse(it->second, nullptr, false);
-  return json.is_number() ? json.get<T>() : otherwise;
+  const bool fits = std::is_integral_v<T> ? json.is_number_unsigned() : json.is_number();
+  return fits ? json.get<T>() : otherwise;
+}
+
+bool IsHopeless(const RunOptions& options, uint64_t since_best) {
+  return options.patience > 0 && since_best >= options.patience;
 }
 
 class Runner {
@@ -113,6 +119,7 @@ class Runner {
         world_(world),
         options_(options),
         events_(events),
+        rows_read_(options.rows_read),
         tokens_(NoteOf<uint64_t>(notes, "tokens", 0)),
         best_(NoteOf<double>(notes, "best", INFINITY)),
         since_best_(NoteOf<uint64_t>(notes, "since_best", 0)) {}
@@ -123,6 +130,7 @@ class Runner {
       metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", learner_.steps());
     const uint64_t steps = options_.schedule.steps;
     uint64_t saved = learner_.steps();
+    if (IsHopeless(options_, since_best_)) return Finish(RunEnd::kNoBetter);
     while (learner_.steps() < steps) {
       StepMetrics m = Step();
       const bool due = m.step % options_.every == 0 || m.step == steps;
@@ -134,13 +142,12 @@ class Runner {
       // Whichever rank was told to end, all do.
       const bool told = events_.interrupted && events_.interrupted();
       const bool interrupted = world_.Sum(told ? 1 : 0) != 0;
-      const bool hopeless = options_.patience > 0 && since_best_ >= options_.patience;
       if (due || interrupted) {
         Save();
         saved = m.step;
       }
       if (interrupted) return RunEnd::kInterrupted;
-      if (hopeless) return Finish(RunEnd::kNoBetter);
+      if (IsHopeless(options_, since_best_)) return Finish(RunEnd::kNoBetter);
     }
     if (saved < learner_.steps()) Save();
     return Finish(RunEnd::kDone);
@@ -156,9 +163,9 @@ class Runner {
     m.rate = options_.schedule.LearningRate(learner_.steps());
     const auto [first, last] = learner_.Share(options_.batch_rows);
     rows_.resize(last - first);
-    const uint64_t base = learner_.steps() * options_.batch_rows;
-    for (size_t i = first; i < last; ++i) samples_.Read(base + i, rows_[i - first]);
+    for (size_t i = first; i < last; ++i) samples_.Read(rows_read_ + i, rows_[i - first]);
     m.report = learner_.Step(rows_, options_.batch_rows, m.rate);
+    rows_read_ += options_.batch_rows;
     m.step = learner_.steps();
     m.tokens = tokens_ += m.report.tokens;
     m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -180,7 +187,8 @@ class Runner {
   }
 
   void Save() {
-    Notes notes = {{"tokens", std::to_string(tokens_)},
+    Notes notes = {{"rows", std::to_string(rows_read_)},
+                   {"tokens", std::to_string(tokens_)},
                    {"since_best", std::to_string(since_best_)}};
     if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
     SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes);
@@ -208,7 +216,7 @@ class Runner {
   World& world_;
   const RunOptions& options_;
   const RunEvents& events_;
-  uint64_t tokens_;
+  uint64_t rows_read_, tokens_;
   double best_;          // bits per byte
   uint64_t since_best_;  // validations without a better one
   std::vector<SampleRow> rows_;
@@ -221,6 +229,15 @@ std::optional<fs::path> NewestCheckpoint(const fs::path& run) {
   const auto steps = Checkpoints(run);
   if (steps.empty()) return std::nullopt;
   return CheckpointPath(run, steps.back());
+}
+
+uint64_t RowsRead(const Notes& notes, uint64_t otherwise) {
+  return NoteOf<uint64_t>(notes, "rows", otherwise);
+}
+
+bool IsOver(const Learner& learner, const RunOptions& options, const Notes& notes) {
+  return learner.steps() >= options.schedule.steps ||
+         IsHopeless(options, NoteOf<uint64_t>(notes, "since_best", 0));
 }
 
 RunEnd RunTraining(Learner& learner, const SampleSource& samples, World& world,

@@ -25,11 +25,12 @@ struct RunOptions {
   // Writes what came of the run: `result`, and best.safetensors. If not set, the whole model, of
   // model_type.
   std::function<void(const Network&, const std::filesystem::path&)> save{};
-  size_t batch_rows = 8;  // a step, over all passes and ranks
-  Schedule schedule;      // and how many steps there are
-  uint64_t every = 500;   // steps between checkpoints and validations
-  size_t keep = 2;        // checkpoints; 0: all
-  uint64_t patience = 0;  // stop after so many validations without a better one; 0: never
+  size_t batch_rows = 8;   // a step, over all passes and ranks
+  uint64_t rows_read = 0;  // of the data, by the steps that were taken before
+  Schedule schedule;       // and how many steps there are
+  uint64_t every = 500;    // steps between checkpoints and validations
+  size_t keep = 2;         // checkpoints; 0: all
+  uint64_t patience = 0;   // stop after so many validations without a better one; 0: never
   SourceType model_type = SourceType::kBF16;
 };
 
@@ -57,6 +58,13 @@ enum class RunEnd { kDone, kInterrupted, kNoBetter };
 
 // The newest checkpoint of a run, if it has one.
 std::optional<std::filesystem::path> NewestCheckpoint(const std::filesystem::path& run);
+
+// Rows of the data that were read before a checkpoint with these notes; `otherwise` if they do not
+// say so.
+uint64_t RowsRead(const Notes& notes, uint64_t otherwise);
+
+// Whether RunTraining would take no step: all are done, or patience is at its end.
+bool IsOver(const Learner& learner, const RunOptions& options, const Notes& notes);
 
 // Goes on from learner.steps() to the schedule's end. `notes` are what LoadTraining gave for the
 // checkpoint it goes on from; none for a new run. A run that is

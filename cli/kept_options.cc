@@ -1,0 +1,118 @@
+#include "cli/kept_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/atomic_file.h"
+#include "cli/model.h"
+#include "linnet/error.h"
+
+namespace linnet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Options of the run itself, not of the call.
+bool IsKept(const CLI::Option& option) {
+  const std::string name = option.get_name();
+  return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
+                                        : name == "--vocab" || name == "--quant";
+}
+
+bool NamesFiles(const std::string& option) {
+  return option == "--data" || option == "--base" || option == "--vocab" || option == "--valid";
+}
+
+fs::path OptionsPath(const fs::path& run) { return run / "run.json"; }
+
+Error Damaged(const fs::path& path, const std::string& found) {
+  return Error(ErrorKind::kBadInput, fmt::format("{}: is damaged: {}", path.string(), found));
+}
+
+// The words of an option: {"--steps": ["12"]}.
+std::vector<std::string> WordsOf(const nlohmann::json& values, const std::string& option,
+                                 const fs::path& path) {
+  std::vector<std::string> words;
+  bool good = values.is_array() && !values.empty();
+  for (const auto& value : values) {
+    good = good && value.is_string();
+    if (good) words.push_back(value.get<std::string>());
+  }
+  if (good) return words;
+  throw Damaged(path, fmt::format("{} is {}, expected a list of texts such as [\"12\"]", option,
+                                  values.dump(-1, ' ', true).substr(0, 40)));
+}
+
+}  // namespace
+
+KeptOptions KeptOptions::Read(const fs::path& run) {
+  KeptOptions kept;
+  kept.path_ = OptionsPath(run);
+  if (!fs::exists(kept.path_)) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: holds no run to resume, expected its run.json", run.string()));
+  }
+  const auto json = nlohmann::json::parse(ReadText(kept.path_.string()), nullptr, false);
+  if (!json.is_object() || !json.contains("options") || !json["options"].is_object()) {
+    throw Damaged(kept.path_, "expected {\"options\": {}}");
+  }
+  for (const auto& [name, values] : json["options"].items()) {
+    kept.options_[name] = WordsOf(values, name, kept.path_);
+  }
+  return kept;
+}
+
+KeptOptions KeptOptions::Of(const CLI::App& command) {
+  KeptOptions kept;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || !IsKept(*option)) continue;
+    auto& words = kept.options_[option->get_name()] = option->results();
+    if (!NamesFiles(option->get_name())) continue;
+    for (std::string& word : words) word = fs::absolute(word).string();
+  }
+  return kept;
+}
+
+void KeptOptions::Recall(CLI::App& command) const {
+  for (const auto& [name, words] : options_) {
+    CLI::Option* option = command.get_option_no_throw(name);
+    if (option == nullptr) throw Damaged(path_, name + " is no option of this version");
+    if (option->count() > 0 || !IsKept(*option)) continue;
+    const auto others = option->get_excludes();  // --steps, where this call says --tokens
+    if (std::any_of(others.begin(), others.end(), [](auto* o) { return o->count() > 0; })) continue;
+    try {
+      for (const std::string& word : words) option->add_result(word);
+      option->run_callback();
+    } catch (const CLI::ParseError& error) {
+      throw Damaged(path_, error.what());
+    }
+  }
+}
+
+uint64_t KeptOptions::Number(const CLI::App& command, const std::string& option) const {
+  const auto it = options_.find(option);
+  const std::string text = it != options_.end() && !it->second.empty()
+                               ? it->second.front()
+                               : command.get_option(option)->get_default_str();
+  uint64_t number = 0;
+  if (CLI::detail::lexical_cast(text, number)) return number;
+  throw Damaged(path_, fmt::format("{} is '{}', expected a number", option, text.substr(0, 40)));
+}
+
+void KeptOptions::Write(const fs::path& run) const {
+  AtomicFile file(OptionsPath(run));
+  file.Write(nlohmann::ordered_json{{"options", options_}}.dump(
+                 2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+             "\n");
+  file.Commit();
+}
+
+void KeptOptions::Remove(const fs::path& run) {
+  std::error_code none;
+  fs::remove(OptionsPath(run), none);
+}
+
+}  // namespace linnet::cli

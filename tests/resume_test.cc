@@ -1,0 +1,138 @@
+// linnet train --resume: what a run keeps, what may change on the way, and what would be another
+// run.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "training.h"
+
+namespace linnet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+class ResumeTest : public TrainCommandTest {
+ protected:
+  // The command that goes on, with these options.
+  static Words Resume(const std::string& run, const Words& more = {}) {
+    return Words{"train", "--out", run, "--resume"} + more;
+  }
+};
+
+// Returns when a run has taken so many steps.
+void WaitForSteps(const std::string& run, size_t steps) {
+  const auto patience = std::chrono::steady_clock::now() + 60s;
+  while (std::chrono::steady_clock::now() < patience && Metrics(run).size() < steps)
+    std::this_thread::sleep_for(10ms);
+}
+
+// What is given with --resume holds from then on, as if the run had begun with it.
+TEST_F(ResumeTest, OptionsGivenOnResumeAreKept) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "8") + Words{"--every", "4"});
+  const Words longer = Resume(run, {"--steps", "100000", "--lr", "1e-4"});
+  EXPECT_EQ(SignalLinnet(
+                longer + Words{"--skip-spikes"}, [&] { WaitForSteps(run, 9); }, SIGINT)
+                .exit_code,
+            130);
+  const json kept = json::parse(ReadFile(run + "/run.json"))["options"];
+  EXPECT_EQ(kept["--steps"], json({"100000"}));
+  EXPECT_EQ(kept["--lr"], json({"1e-4"}));
+  EXPECT_EQ(kept["--every"], json({"4"}));
+  EXPECT_EQ(kept["--skip-spikes"], json({"true"}));
+  const size_t steps = Metrics(run).size();
+  Expect(Resume(run, {"--tokens", std::to_string((steps + 2) * 128)}));
+  EXPECT_EQ(Metrics(run).size(), steps + 2);
+  EXPECT_FALSE(json::parse(ReadFile(run + "/run.json"))["options"].contains("--steps"));
+}
+
+TEST_F(ResumeTest, ARunIsNotTakenPastItsEndNorBack) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "8"));
+  const std::string kept = ReadFile(run + "/run.json"), model = ReadFile(run + "/model.pth");
+  for (const Words& fewer :
+       {Words{"--steps", "6"}, Words{"--tokens", "768"}, Words{"--epochs", "0.05"}}) {
+    const Outcome back = RunLinnet(Resume(run, fewer));
+    EXPECT_EQ(back.exit_code, 1) << back.err;
+    EXPECT_NE(back.err.find(fewer[0] + " ends the run at step"), std::string::npos) << back.err;
+    EXPECT_EQ(ReadFile(run + "/run.json"), kept);
+  }
+  fs::remove(run + "/model.pth");  // as if it was killed before this
+  const Outcome done = RunLinnet(Resume(run, {"--json"}));
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(done.err.find("nothing is left to do: done after step 8"), 0u) << done.err;
+  EXPECT_EQ(json::parse(done.out)["steps"], 8);
+  EXPECT_TRUE(ReadFile(run + "/model.pth") == model);
+}
+
+// Rows are read one after another, however many a step takes.
+TEST_F(ResumeTest, AnotherBatchReadsOnWhereTheLastEnded) {
+  const std::string run = scratch_ / "run", plain = scratch_ / "plain";
+  const auto alter = [](Words words, const std::string& option, const std::string& value) {
+    *(std::find(words.begin(), words.end(), option) + 1) = value;
+    return words;
+  };
+  // The rate is zero, so that a step's loss is that of its rows under one and the same model.
+  Words words = alter(alter(NewRun(run, "4"), "--lr", "0:0"), "--dropout", "0") +
+                Words{"--precision", "f32", "--seed", "3"};
+  Expect(words);
+  Expect(Resume(run, {"--accumulate", "1", "--steps", "8"}));
+  Expect(Resume(run, {"--steps", "10"}));
+  Expect(alter(alter(alter(words, "--out", plain), "--accumulate", "1"), "--steps", "14"));
+  const auto changed = Metrics(run), same = Metrics(plain);
+  ASSERT_EQ(changed.size(), 10u);
+  ASSERT_EQ(same.size(), 14u);
+  for (size_t i = 4; i < changed.size(); ++i) {
+    EXPECT_EQ(changed[i]["loss"], same[i + 4]["loss"]) << i;
+  }
+  // An epoch that is measured in rows is not longer for it.
+  Expect(Resume(run, {"--tokens", "1024"}));  // 32 rows, 28 of them read
+  EXPECT_EQ(Metrics(run).size(), 12u);
+}
+
+TEST_F(ResumeTest, OptionsThatAreDamagedAreNotGuessed) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "2"));
+  const json good = json::parse(ReadFile(run + "/run.json"));
+  for (const auto& [option, value] : {std::pair<const char*, json>{"--steps", "12"},
+                                      {"--steps", 12},
+                                      {"--steps", json::array()},
+                                      {"--steps", json::array({12})},
+                                      {"--steps", json::array({"many"})},
+                                      {"--batch", json::array({"-1"})},
+                                      {"--stepps", json::array({"12"})}}) {
+    json odd = good;
+    odd["options"][option] = value;
+    WriteFile(run + "/run.json", odd.dump());
+    const Outcome outcome = RunLinnet(Resume(run));
+    EXPECT_EQ(outcome.exit_code, 1) << odd.dump();
+    EXPECT_NE(outcome.err.find("run.json: is damaged: "), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(option), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(ResumeTest, ARunGoesOnFromAnotherFolder) {
+  const std::string run = scratch_ / "run";
+  const std::string script = "cd \"$1\"; shift; exec \"$@\"";
+  Words words = NewRun("run", "2") + Words{"--valid", "story.txt"};
+  for (std::string& word : words) {
+    if (word == data_) word = "story";
+    if (word == vocab_) word = "vocab.txt";
+  }
+  const std::string linnet = fs::absolute(LINNET_PROGRAM), folder = fs::path(run).parent_path();
+  const Outcome began = RunProgram("/bin/sh", Words{"-c", script, "sh", folder, linnet} + words);
+  ASSERT_EQ(began.exit_code, 0) << began.err;
+  Expect(Resume(run, {"--steps", "4"}));
+  EXPECT_EQ(Metrics(run).size(), 4u);
+}
+
+}  // namespace
+}  // namespace linnet
