@@ -189,6 +189,8 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   std::error_code error;
   fs::create_directories(out, error);
   if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
+  // Its options are not those of what is written now.
+  if (!o.resume && first) KeptOptions::Remove(out);
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
@@ -196,7 +198,8 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   fs::path base = o.base;
   if (base.empty()) {
     base = out / "init.safetensors";
-    if (first && !fs::exists(base)) {
+    // One that lies there without --resume is of a run that was given up.
+    if (first && !(o.resume && fs::exists(base))) {
       WriteNewModel(SizesOf(o, tokenizer->size()), o.seed, base, pool, InterruptScope::Check);
     }
     world.FromFirst(0);  // the others wait for the file

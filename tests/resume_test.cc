@@ -73,6 +73,35 @@ TEST_F(ResumeTest, ARunIsNotTakenPastItsEndNorBack) {
   EXPECT_TRUE(ReadFile(run + "/model.pth") == model);
 }
 
+// It leaves the model that it began with, and maybe its options.
+TEST_F(ResumeTest, ARunStoppedBeforeItsFirstCheckpointIsNoBeginningOfAnother) {
+  const std::string stale = scratch_ / "stale", fresh = scratch_ / "fresh";
+  const Words other = {"--seed", "5"};
+  const auto run = [&](const std::string& out) {
+    Words words = NewRun(out, "4") + other;
+    *(std::find(words.begin(), words.end(), "--width") + 1) = "128";
+    return words;
+  };
+  Expect(NewRun(stale, "4"));
+  for (const char* file : {"/checkpoint-00000004.safetensors", "/model.pth"})
+    fs::remove(stale + file);
+  Expect(run(stale));
+  Expect(run(fresh));
+  for (const char* file : {"/init.safetensors", "/model.pth"}) {
+    EXPECT_TRUE(ReadFile(stale + file) == ReadFile(fresh + file)) << file;
+  }
+  // One that has a checkpoint stays.
+  const Outcome again = RunLinnet(run(stale));
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.err.find("already holds a run; pass --resume"), std::string::npos) << again.err;
+  EXPECT_TRUE(ReadFile(stale + "/model.pth") == ReadFile(fresh + "/model.pth"));
+  // Going on, it begins with the options and the model that it had.
+  for (const char* file : {"/checkpoint-00000004.safetensors", "/model.pth"})
+    fs::remove(stale + file);
+  Expect(Resume(stale));
+  EXPECT_TRUE(ReadFile(stale + "/model.pth") == ReadFile(fresh + "/model.pth"));
+}
+
 // Rows are read one after another, however many a step takes.
 TEST_F(ResumeTest, AnotherBatchReadsOnWhereTheLastEnded) {
   const std::string run = scratch_ / "run", plain = scratch_ / "plain";
