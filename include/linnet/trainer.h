@@ -83,8 +83,9 @@ class Trainer {
   Trainer& operator=(Trainer&&) noexcept;
 
   // Learns from all rows at once, at this learning rate. Throws Error kBadInput if there is none,
-  // one is not as SampleRow says or has ids outside the vocabulary, or, without skip_spikes, if
-  // the gradient is no number or far above those before; the values are what they were then.
+  // one is not as SampleRow says or has ids outside the vocabulary, or if the gradient is no number
+  // or far above those before: with skip_spikes only if a value is no number, or for the twentieth
+  // such step in a row. Names step and tensor; the values are what they were then.
   StepReport Step(std::span<const SampleRow> rows, double rate);
 
   uint64_t steps() const;  // done

@@ -107,16 +107,14 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
   report.loss = learnt > 0 ? world_.Sum(loss) / learnt : 0;
   world_.SumParts(network_->gradients(), parts_);
   report.grad_norm = GradientNorm();
-  const std::string trouble = Trouble(report.grad_norm);
-  if (!trouble.empty()) {
-    report.trouble =
-        fmt::format("step {}: {} (loss {:.4g})", memory_.steps + 1, trouble, report.loss);
-    if (!options_.skip_spikes) {
-      throw Error(ErrorKind::kBadInput,
-                  report.trouble + "; lower --lr, or pass --skip-spikes to go on without the step");
-    }
-    report.skipped = true;
+  const double usual = UsualNorm();
+  if (!std::isfinite(report.grad_norm)) {
+    LeaveOut(report, OddGradient(report.loss));
+  } else if (report.grad_norm > std::max(kSpike * usual, options_.clip)) {
+    LeaveOut(report, fmt::format("the gradient norm is {:.3g}, usually {:.3g}; most of it in {}",
+                                 report.grad_norm, usual, BlamedGradient(true)));
   } else {
+    skipped_ = 0;
     memory_.norms.push_back(report.grad_norm);
     if (memory_.norms.size() > kUsualOf) memory_.norms.erase(memory_.norms.begin());
     // As PyTorch's clip_grad_norm_.
@@ -176,31 +174,71 @@ double Learner::GradientNorm() {
   return std::sqrt(sum);
 }
 
-// What is wrong with the gradients, or nothing.
-std::string Learner::Trouble(double norm) const {
+// The median of the last steps' norms; infinite while they are few.
+double Learner::UsualNorm() const {
   std::vector<double> past = memory_.norms;
-  double usual = INFINITY;
-  if (past.size() >= kUsualAtLeast) {
-    std::nth_element(past.begin(), past.begin() + past.size() / 2, past.end());
-    usual = past[past.size() / 2];
-  }
-  if (norm <= std::max(kSpike * usual, options_.clip) && std::isfinite(norm)) return "";
-  // The tensor to blame: the first that is no number, or the largest.
+  if (past.size() < kUsualAtLeast) return INFINITY;
+  std::nth_element(past.begin(), past.begin() + past.size() / 2, past.end());
+  return past[past.size() / 2];
+}
+
+// The tensor with the largest gradient, or, if not all are finite, the one that comes last in the
+// model and has one that is not: gradients go from the last to the first, and spoil those before.
+std::string Learner::BlamedGradient(bool finite) const {
   const Parameter* blamed = nullptr;
   double largest = -1;
+  const float* all = network_->gradients().data();
   for (const Parameter& p : network_->parameters()) {
-    double sum = 0;
-    for (size_t i = 0; i < p.g.rows * p.g.cols; ++i) sum += double{p.g.data[i]} * p.g.data[i];
-    if (std::isfinite(sum) && sum <= largest) continue;
+    // Each rank has the sums of its own part.
+    const auto at = static_cast<size_t>(p.g.data - all);
+    const size_t begin = std::max(at, parts_[world_.rank()]);
+    const size_t end = std::min(at + p.g.rows * p.g.cols, parts_[world_.rank() + 1]);
+    double own = 0;
+    for (size_t i = begin; i < end; ++i) own += double{all[i]} * all[i];
+    const double sum = world_.Sum(own);
+    if (finite ? sum <= largest : std::isfinite(sum)) continue;
     blamed = &p;
     largest = sum;
-    if (!std::isfinite(sum)) break;
   }
-  if (!std::isfinite(norm)) {
-    return fmt::format("the gradient of {} is not a number", blamed->name);
+  return blamed == nullptr ? "" : blamed->name;
+}
+
+// Why the gradient is no number, if values are not to blame, which no later step would mend.
+std::string Learner::OddGradient(double loss) const {
+  const auto step = memory_.steps + 1;
+  const std::string learnt = BadLearntValue(*network_);
+  if (!learnt.empty()) {
+    throw BadStep(fmt::format("step {}: {}; {}", step, learnt,
+                              memory_.updates == 0 ? "the model that the run began with is broken"
+                                                   : "lower --lr"),
+                  false);
   }
-  return fmt::format("the gradient norm is {:.3g}, usually {:.3g}; most of it in {}", norm, usual,
-                     blamed->name);
+  const std::string frozen = BadFrozenValue(*network_);
+  if (!frozen.empty()) {
+    throw BadStep(fmt::format("step {}: {}; the base is broken", step, frozen), false);
+  }
+  if (std::isfinite(loss)) {
+    return fmt::format("the gradient of {} is not a number", BlamedGradient(false));
+  }
+  return "the loss is not a number; " + LargestLearntValue(*network_);
+}
+
+// Throws BadStep if the step must not be left out.
+void Learner::LeaveOut(StepReport& report, const std::string& trouble) {
+  report.trouble =
+      fmt::format("step {}: {} (loss {:.4g})", memory_.steps + 1, trouble, report.loss);
+  const bool sound = std::isfinite(report.loss);
+  if (!options_.skip_spikes) {
+    throw BadStep(report.trouble + "; lower --lr, or pass --skip-spikes to go on without the step",
+                  sound);
+  }
+  if (skipped_ + 1 >= kMostSkipped) {
+    throw BadStep(fmt::format("{}; so were the {} steps before, lower --lr", report.trouble,
+                              kMostSkipped - 1),
+                  sound);
+  }
+  ++skipped_;
+  report.skipped = true;
 }
 
 }  // namespace linnet

@@ -17,6 +17,7 @@
 #include "linnet/trainer.h"
 #include "models/network.h"
 #include "train/adamw.h"
+#include "train/bad_step.h"
 #include "train/passes.h"
 #include "train/samples.h"
 #include "train/world.h"
@@ -40,6 +41,9 @@ struct LearnerOptions {
   bool skip_spikes = false;  // go on without the update, instead of throwing
 };
 
+// Steps in a row that skip_spikes leaves out; what is wrong with so many is not the data.
+inline constexpr size_t kMostSkipped = 20;
+
 // One thread at a time. The result of a step depends on the rows and their order, and on chunk and
 // bptt, not on threads, rows_per_pass (which must halve the batch evenly) or ranks.
 class Learner {
@@ -53,8 +57,10 @@ class Learner {
   std::pair<size_t, size_t> Share(size_t rows) const;
 
   // Learns from a batch of `batch_rows` rows, of which `rows` are this rank's share. Throws Error
-  // kBadInput for a row with ids outside the vocabulary, or, without skip_spikes, for a gradient
-  // that is no number or far above those before; names step and tensor. Nothing has changed then.
+  // kBadInput for a row with ids outside the vocabulary, and BadStep for a gradient that is no
+  // number or far above those before; with skip_spikes only if a value is no number, so that no
+  // step could be taken any more, or kMostSkipped steps in a row were left out. Names step and
+  // tensor. Nothing has changed then.
   StepReport Step(std::span<const SampleRow> rows, size_t batch_rows, double rate);
 
   uint64_t steps() const { return memory_.steps; }  // done
@@ -80,7 +86,10 @@ class Learner {
  private:
   double Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
   double GradientNorm();
-  std::string Trouble(double norm) const;
+  double UsualNorm() const;
+  std::string BlamedGradient(bool finite) const;
+  std::string OddGradient(double loss) const;
+  void LeaveOut(StepReport& report, const std::string& trouble);
   void Check(std::span<const SampleRow> rows) const;
 
   LearnerOptions options_;
@@ -92,6 +101,7 @@ class Learner {
   std::unique_ptr<Passes> passes_;
   std::vector<Buffer> halves_;  // gradients that wait for their other half
   Memory memory_;
+  size_t skipped_ = 0;  // steps in a row, the last ones
 };
 
 }  // namespace linnet

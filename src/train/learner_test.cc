@@ -3,17 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/scratch_folder.h"
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/init.h"
 #include "train/schedule.h"
+#include "train/training_file.h"
 
 namespace linnet {
 namespace {
@@ -167,20 +170,82 @@ TEST_F(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   EXPECT_LT(learner->Step(rows, 2, 1e-2).loss, before);
 }
 
-TEST_F(LearnerTest, AGradientThatIsNoNumberNamesStepAndTensor) {
-  ThreadPool pool(1);
-  const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
-  const Parameter& p = learner->network().parameters().back();
-  p.v.data[0] = NAN;
-  learner->network().Repack(pool);
+// What the error of a step says; empty if there is none.
+std::string TroubleOf(Learner& learner, bool sound = false) {
   const auto rows = PackedRows(2, 20);
   try {
-    learner->Step(rows, 2, 1e-3);
-    FAIL() << "a NaN passed";
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("step 1"), std::string::npos) << e.what();
-    EXPECT_NE(std::string(e.what()).find("is not a number"), std::string::npos) << e.what();
+    learner.Step(rows, 2, 1e-3);
+  } catch (const BadStep& bad) {
+    EXPECT_EQ(bad.sound(), sound);
+    return bad.what();
   }
+  return "";
+}
+
+const Parameter& Find(const Learner& learner, const std::string& name) {
+  const auto& all = learner.network().parameters();
+  const auto found = std::find_if(all.begin(), all.end(), [&](auto& p) { return p.name == name; });
+  EXPECT_NE(found, all.end()) << name;
+  return *found;
+}
+
+// A NaN anywhere spoils all gradients; to blame is the tensor that holds it.
+TEST_F(LearnerTest, AValueThatIsNoNumberIsNamedAndNeverLeftOut) {
+  ThreadPool pool(1);
+  for (const bool skip : {false, true}) {
+    LearnerOptions options;
+    options.skip_spikes = skip;
+    const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+    EXPECT_EQ(TroubleOf(*learner), "");
+    const Parameter& p = Find(*learner, "blocks.1.ffn.key.weight");
+    for (const float odd : {NAN, -INFINITY}) {
+      p.v.data[5000] = odd;
+      learner->network().Repack(pool);
+      EXPECT_EQ(TroubleOf(*learner).find("step 2: blocks.1.ffn.key.weight holds a"), 0u)
+          << TroubleOf(*learner);
+    }
+  }
+}
+
+TEST_F(LearnerTest, SoIsOneThatDoesNotLearn) {
+  ThreadPool pool(1);
+  const test::TemporaryFile broken(".safetensors");
+  {
+    const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
+    Find(*learner, "blocks.1.ffn.key.weight").v.data[5] = NAN;
+    SaveModel(learner->network(), broken.path(), SourceType::kF32);
+  }
+  Checkpoint checkpoint(broken.path());
+  const Config config = ConfigOf(checkpoint);
+  World alone;
+  LearnerOptions options;
+  options.learns = [](const std::string& name) { return name.starts_with("head."); };
+  options.skip_spikes = true;
+  Learner learner(std::move(checkpoint), config, options, pool, alone);
+  const std::string trouble = TroubleOf(learner);
+  EXPECT_EQ(trouble.find("step 1: " + broken.path().string() + ": blocks.1.ffn.key.weight holds"),
+            0u)
+      << trouble;
+}
+
+// All values are finite, but the products of some are not.
+TEST_F(LearnerTest, StepsAreNotLeftOutForEver) {
+  ThreadPool pool(1);
+  LearnerOptions options;
+  options.skip_spikes = true;
+  const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+  const Parameter& p = Find(*learner, "blocks.1.ffn.value.weight");
+  for (size_t i = 0; i < p.v.rows * p.v.cols; ++i) p.v.data[i] = 1e38f;
+  learner->network().Repack(pool);
+  const auto rows = PackedRows(2, 20);
+  for (size_t i = 1; i < kMostSkipped; ++i) {
+    const StepReport report = learner->Step(rows, 2, 1e-3);
+    EXPECT_TRUE(report.skipped);
+    EXPECT_NE(report.trouble.find("blocks.1.ffn.value.weight reaches 1e+38"), std::string::npos)
+        << report.trouble;
+  }
+  const std::string trouble = TroubleOf(*learner);
+  EXPECT_NE(trouble.find("so were the 19 steps before"), std::string::npos) << trouble;
 }
 
 // Where the loss nears zero gradients of all sizes come; clipping makes those above it harmless
