@@ -14,6 +14,7 @@
 
 #include "base/atomic_file.h"
 #include "linnet/error.h"
+#include "train/bad_step.h"
 #include "train/training_file.h"
 
 namespace linnet {
@@ -128,33 +129,58 @@ class Runner {
     if (First()) RemoveUnfinished(options_.out);
     if (First())
       metrics_ = std::make_unique<Metrics>(options_.out / "metrics.jsonl", learner_.steps());
-    const uint64_t steps = options_.schedule.steps;
-    uint64_t saved = learner_.steps();
     if (IsHopeless(options_, since_best_)) return Finish(RunEnd::kNoBetter);
-    while (learner_.steps() < steps) {
-      StepMetrics m = Step();
-      const bool due = m.step % options_.every == 0 || m.step == steps;
-      if (due) m.valid = Validate();
-      if (First()) {
-        metrics_->Add(m);
-        if (events_.on_step) events_.on_step(m);
-      }
+    saved_ = learner_.steps();
+    while (learner_.steps() < options_.schedule.steps) {
+      const StepMetrics m = StepOrSave();
       // Whichever rank was told to end, all do.
       const bool told = events_.interrupted && events_.interrupted();
       const bool interrupted = world_.Sum(told ? 1 : 0) != 0;
-      if (due || interrupted) {
-        Save();
-        saved = m.step;
-      }
+      if (!m.report.skipped) RemoveOld();
+      const bool hopeless = IsHopeless(options_, since_best_);
+      const bool end = interrupted || hopeless || m.step == m.steps;
+      // What follows steps that are left out may be worth nothing; it waits for one that is not.
+      unsaved_ = unsaved_ || IsDue(m);
+      if (end || (unsaved_ && !m.report.skipped)) Save();
       if (interrupted) return RunEnd::kInterrupted;
-      if (IsHopeless(options_, since_best_)) return Finish(RunEnd::kNoBetter);
+      if (hopeless) return Finish(RunEnd::kNoBetter);
     }
-    if (saved < learner_.steps()) Save();
     return Finish(RunEnd::kDone);
   }
 
  private:
   bool First() const { return world_.rank() == 0; }
+
+  bool IsDue(const StepMetrics& m) const {
+    return m.step % options_.every == 0 || m.step == m.steps;
+  }
+
+  // One step, with its figures. Where it cannot be taken, what was learnt until then is saved.
+  StepMetrics StepOrSave() {
+    try {
+      StepMetrics m = Step();
+      if (m.step == m.steps && m.report.skipped && !std::isfinite(m.report.grad_norm)) {
+        throw BadStep(m.report.trouble + "; the run cannot end with it, lower --lr", false);
+      }
+      if (IsDue(m)) m.valid = Validate();
+      if (First()) {
+        metrics_->Add(m);
+        if (events_.on_step) events_.on_step(m);
+      }
+      return m;
+    } catch (const BadStep& bad) {  // on all ranks
+      if (!bad.sound() && !proven_ && saved_ > 0) {
+        throw BadStep(fmt::format("{}; if it did so before, remove {} to go on from an older one",
+                                  bad.what(), CheckpointPath(options_.out, saved_).string()),
+                      false);
+      }
+      if (!bad.sound() || saved_ == learner_.steps()) throw;
+      const uint64_t step = learner_.steps();
+      Save();
+      world_.FromFirst(0);  // the others end the run, which must not be before it is saved
+      throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true);
+    }
+  }
 
   StepMetrics Step() {
     const auto start = std::chrono::steady_clock::now();
@@ -186,12 +212,25 @@ class Runner {
     return result;
   }
 
+  // Older checkpoints stay until a step has shown that this one is worth something.
   void Save() {
+    const std::string odd = BadLearntValue(learner_.network());
+    if (!odd.empty()) {
+      throw BadStep(fmt::format("step {}: {}; lower --lr", learner_.steps(), odd), false);
+    }
     Notes notes = {{"rows", std::to_string(rows_read_)},
                    {"tokens", std::to_string(tokens_)},
                    {"since_best", std::to_string(since_best_)}};
     if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
     SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes);
+    saved_ = learner_.steps();
+    unsaved_ = false;
+    proven_ = false;
+  }
+
+  void RemoveOld() {
+    if (proven_) return;
+    proven_ = true;
     if (!First() || options_.keep == 0) return;
     const auto all = Checkpoints(options_.out);
     for (size_t i = 0; i + options_.keep < all.size(); ++i) {
@@ -201,6 +240,7 @@ class Runner {
   }
 
   RunEnd Finish(RunEnd end) {
+    RemoveOld();
     if (First()) SaveResult(options_.result);
     return end;
   }
@@ -217,8 +257,11 @@ class Runner {
   const RunOptions& options_;
   const RunEvents& events_;
   uint64_t rows_read_, tokens_;
-  double best_;          // bits per byte
-  uint64_t since_best_;  // validations without a better one
+  double best_;           // bits per byte
+  uint64_t since_best_;   // validations without a better one
+  uint64_t saved_ = 0;    // the step of the newest checkpoint
+  bool unsaved_ = false;  // a checkpoint is due
+  bool proven_ = false;   // a step from it has succeeded
   std::vector<SampleRow> rows_;
   std::unique_ptr<Metrics> metrics_;
 };
