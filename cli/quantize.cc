@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <optional>
 #include <regex>
 #include <string>
 #include <vector>
@@ -65,22 +66,38 @@ Quantized Write(const Options& o) {
   return QuantizeCheckpoint(in, o.out, pool, options);
 }
 
+// What a packed model is held against: made before OUT is written, which may be IN.
+struct Yardstick {
+  Model model;
+  std::string text;
+  std::vector<int32_t> tokens;
+};
+
 // Both models run with f32 activations, so that only the weights differ.
-ordered_json Report(const Options& o) {
+CommonOptions ExactOptions(const Options& o) {
   CommonOptions common = o.common;
-  common.quant.clear();
   common.exact = true;
-  const Model before = OpenModel(common, o.in), after = OpenModel(common, o.out);
-  const std::string text = ReadText(o.report);
-  const auto tokens = TokenizerFor(common, before)->Encode(text);
-  if (tokens.empty()) {
+  return common;
+}
+
+Yardstick YardstickOf(const Options& o) {
+  const CommonOptions common = ExactOptions(o);
+  Yardstick before{OpenModel(common, o.in), ReadText(o.report), {}};
+  before.tokens = TokenizerFor(common, before.model)->Encode(before.text);
+  if (before.tokens.empty()) {
     throw Error(ErrorKind::kBadInput, o.report + ": holds no token to score");
   }
+  return before;
+}
+
+ordered_json Report(const Options& o, const Yardstick& before) {
+  const CommonOptions common = ExactOptions(o);
+  const Model after = OpenModel(common, o.out);
   Workspace workspace = NewWorkspace(common);
-  Progress progress("Comparing", tokens.size());
-  const Divergence d =
-      Compare(before, after, workspace, tokens, [&](size_t done) { progress.Update(done); });
-  const double bits = std::numbers::ln2 * static_cast<double>(text.size());
+  Progress progress("Comparing", before.tokens.size());
+  const Divergence d = Compare(before.model, after, workspace, before.tokens,
+                               [&](size_t done) { progress.Update(done); });
+  const double bits = std::numbers::ln2 * static_cast<double>(before.text.size());
   const auto count = static_cast<double>(d.tokens);
   return {{"bits_per_byte_before", d.reference_nats / bits},
           {"bits_per_byte_after", d.other_nats / bits},
@@ -91,7 +108,7 @@ ordered_json Report(const Options& o) {
           {"largest_logit_error", d.largest_logit_error},
           {"same_choice", d.same_choice},
           {"tokens", d.tokens},
-          {"bytes", text.size()}};
+          {"bytes", before.text.size()}};
 }
 
 void PrintReport(const Options& o, const ordered_json& r) {
@@ -112,8 +129,8 @@ void RunQuantize(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors"});
   CheckKeepsParts(o.out, o.in);
   CheckKeeps(o.out, {o.common.vocab, o.report});
-  if (!o.report.empty()) CheckKeeps(o.out, {o.in});  // which it is compared with
-  if (!o.report.empty()) CheckText(o.report);
+  std::optional<Yardstick> before;
+  if (!o.report.empty()) before = YardstickOf(o);
   const Quantized written = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   const auto bytes = std::filesystem::file_size(o.out);
@@ -125,8 +142,8 @@ void RunQuantize(const Options& o) {
                          {"tensors", written.tensors},
                          {"parameters", written.parameters},
                          {"bytes", bytes}};
-  if (!o.report.empty()) {
-    result["report"] = Report(o);
+  if (before) {
+    result["report"] = Report(o, *before);
     if (!o.common.json) PrintReport(o, result["report"]);
   }
   if (!o.common.json) return;

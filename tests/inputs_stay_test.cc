@@ -103,10 +103,6 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
 
 // They may write one file anew in its place, but not a part of a model, nor what they need after.
 TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
-  ExpectRefused({"quantize", model_, model_, "--type", "int8", "--report", story_}, model_);
-  ExpectRefused(
-      {"quantize", Link(model_, "link.safetensors"), model_, "--type", "nf4", "--report", story_},
-      model_);
   const std::string vocab = scratch_ / "vocab.txt";
   Expect({"vocab", "train", story_, "--size", "263", "--out", vocab});
   const std::string plain = scratch_ / "vocab";

@@ -295,6 +295,37 @@ TEST(Quantize, ReportsNoDifferenceOnlyWhereThereIsNone) {
   EXPECT_NE(words.out.find("KL divergence"), std::string::npos);
 }
 
+TEST(Quantize, ReportsAgainstTheFileThatItReplaces) {
+  const ScratchFolder scratch;
+  const std::string source = scratch / "source.safetensors", out = scratch / "p.safetensors",
+                    text = scratch / "text.txt";
+  Init("7", source, "bf16");
+  WriteFile(text, "The linnet is a small finch. It eats flax, and sings.");
+  const auto report = [&](const std::string& to) {
+    const Outcome outcome = Quantize(source, to, "nf4", {"--report", text, "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out)["report"];
+  };
+  const json beside = report(out), in_place = report(source);
+  EXPECT_GT(beside["kl"], 0);
+  EXPECT_EQ(beside, in_place);
+}
+
+TEST(Quantize, MissesATokenizerBeforeItWrites) {
+  const ScratchFolder scratch;
+  const std::string source = scratch / "source.safetensors", out = scratch / "p.safetensors",
+                    text = scratch / "text.txt";
+  ASSERT_EQ(RunLinnet({"init", "--generation", "4", "--layers", "1", "--width", "64", "--vocab",
+                       "300", source})
+                .exit_code,
+            0);
+  WriteFile(text, "The linnet is a small finch.");
+  const Outcome outcome = Quantize(source, out, "nf4", {"--report", text});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("--vocab"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(out));
+}
+
 TEST(Quantize, RefusesAndLeavesNothing) {
   const ScratchFolder scratch;
   const std::string source = scratch / "source.safetensors", out = scratch / "p.safetensors",
