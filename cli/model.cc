@@ -97,6 +97,14 @@ std::filesystem::path HomeFolder() {
   return home != nullptr ? home : "";
 }
 
+Error NoScore(const std::string& model, const std::string& text) {
+  return Error(
+      ErrorKind::kBadModel,
+      fmt::format("{}: its score of {} is no finite number: the weights hold infinities or "
+                  "NaN, or values that overflow on the way",
+                  model, text));
+}
+
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,
                               const std::string& model) {
   constexpr std::string_view kBlanks = " \t\r\n", kBetween = ", \t\r\n";

@@ -35,6 +35,9 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const
 // The user's folder as the environment names it; empty if it does not.
 std::filesystem::path HomeFolder();
 
+// That what `model` says of the text `text` is no number.
+Error NoScore(const std::string& model, const std::string& text);
+
 // "1, 2,3": ids with a comma or blanks between them. Throws Error kBadInput that begins with
 // `source`, where the text is from, for anything else and for an id of `vocab` or more, which is
 // `model`'s number of tokens if that is not empty.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -47,7 +48,9 @@ void RunPerplexity(const Options& o) {
     options.chunk = o.chunk;
     options.start = start ? &*start : nullptr;
     options.progress = [&](size_t done, size_t total) { progress.Update(1000 * done / total); };
-    score += ScoreText(model, *tokenizer, workspace, text, options);
+    const TextScore one = ScoreText(model, *tokenizer, workspace, text, options);
+    if (!std::isfinite(one.nats)) throw NoScore(named ? o.files[0] : "the model", o.files[i]);
+    score += one;
   }
   if (score.tokens == 0) {
     throw Error(ErrorKind::kBadInput, o.files[first] + ": holds no token to score");

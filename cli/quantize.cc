@@ -97,6 +97,8 @@ ordered_json Report(const Options& o, const Yardstick& before) {
   Progress progress("Comparing", before.tokens.size());
   const Divergence d = Compare(before.model, after, workspace, before.tokens,
                                [&](size_t done) { progress.Update(done); });
+  if (!std::isfinite(d.reference_nats)) throw NoScore(o.in, o.report);
+  if (!std::isfinite(d.other_nats)) throw NoScore(o.out, o.report);
   const double bits = std::numbers::ln2 * static_cast<double>(before.text.size());
   const auto count = static_cast<double>(d.tokens);
   return {{"bits_per_byte_before", d.reference_nats / bits},

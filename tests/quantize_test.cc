@@ -181,6 +181,14 @@ Outcome Quantize(const std::string& in, const std::string& out, const std::strin
 
 std::string TypeIn(const Checkpoint& c, const std::string& name) { return TypeName(*c.Find(name)); }
 
+// Where the bytes of a safetensors file's tensor begin.
+size_t TensorOffset(const std::string& bytes, const std::string& name) {
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  const json header = json::parse(bytes.substr(8, length));
+  return 8 + length + header.at(name)["data_offsets"][0].get<size_t>();
+}
+
 TEST(Quantize, WritesWhatTheFormatSays) {
   const ScratchFolder scratch;
   const std::string source = scratch / "source.safetensors", packed = scratch / "p.safetensors",
@@ -323,6 +331,30 @@ TEST(Quantize, MissesATokenizerBeforeItWrites) {
   const Outcome outcome = Quantize(source, out, "nf4", {"--report", text});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_NE(outcome.err.find("--vocab"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST(Quantize, NobodyIsToldANumberThatIsNone) {
+  const ScratchFolder scratch;
+  const std::string source = scratch / "source.safetensors", out = scratch / "p.safetensors",
+                    text = scratch / "text.txt";
+  Init("4", source);
+  std::string bytes = ReadFile(source);
+  const size_t head = TensorOffset(bytes, "head.weight");
+  const uint32_t infinity = 0x7f800000;
+  std::memcpy(bytes.data() + head + 4000, &infinity, 4);
+  WriteFile(source, bytes);
+  WriteFile(text, "The linnet is a small finch.");
+  const Outcome scored = RunLinnet({"perplexity", source, text, "--json"});
+  EXPECT_EQ(scored.exit_code, 1);
+  EXPECT_EQ(scored.out, "");
+  EXPECT_NE(scored.err.find("no finite number"), std::string::npos) << scored.err;
+  const Outcome loaded = RunLinnet({"perplexity", source, text, "--quant", "int8"});
+  EXPECT_EQ(loaded.exit_code, 1);
+  EXPECT_NE(loaded.err.find("head.weight holds inf"), std::string::npos) << loaded.err;
+  const Outcome written = Quantize(source, out, "nf4");
+  EXPECT_EQ(written.exit_code, 1);
+  EXPECT_NE(written.err.find("head.weight holds inf"), std::string::npos) << written.err;
   EXPECT_FALSE(fs::exists(out));
 }
 

@@ -190,7 +190,9 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   Parameter* learning = NewParameter(whole, out, in, transposed, slice);
   const bool trained = learning != nullptr && options_.trained;
   if (trained) dtype = *options_.trained;
-  p.w = PackPanels(out, in, dtype, read, trained ? learning->v.data : nullptr);
+  const bool own = dtype == OwnType(whole) && dtype != DType::kI8 && dtype != DType::kNF4;
+  p.w =
+      PackPanels(own ? "" : whole.name, out, in, dtype, read, trained ? learning->v.data : nullptr);
   Count(whole.name, p.w, PackedBytes(dtype, out, in));
   if (trained) {
     learning->dtype = dtype;
@@ -200,19 +202,25 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   return p;
 }
 
-Weight Binder::PackPanels(size_t out, size_t in, DType dtype, const RowReader& read, float* kept) {
+Weight Binder::PackPanels(const std::string& name, size_t out, size_t in, DType dtype,
+                          const RowReader& read, float* kept) {
   std::byte* data = store_.Allocate(PackedBytes(dtype, out, in));
   const size_t bytes = PanelBytes(dtype, in);
   std::atomic<bool> finite = dtype == DType::kBF16 && kept == nullptr;
+  const bool check = kept == nullptr && !name.empty();
+  std::atomic<float> unfit = 0;  // a value that does not fit
   pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
     const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, out - begin);
     thread_local std::vector<float> scratch;
     if (kept == nullptr) scratch.resize(count * in);
     float* values = kept == nullptr ? scratch.data() : kept + begin * in;
     read(begin, count, values);
+    const float* found = check ? FindUnfit(dtype, {values, count * in}) : nullptr;
+    if (found != nullptr) unfit = *found;
     PackPanel(dtype, values, in, count, in, data + panel * bytes);
     if (finite && !IsFiniteBF16(data + panel * bytes, bytes)) finite = false;
   });
+  if (unfit != 0) throw UnfitError(checkpoint_.file().path().string(), name, dtype, unfit);
   Weight w{dtype, out, in, data};
   w.finite = finite;
   return w;
@@ -237,7 +245,7 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
         for (size_t i = begin + j; i < in; i += rank) rows[j * in + i] = 1;
       }
     };
-    delta.down.w = PackPanels(rank, in, dtype, picks, nullptr);
+    delta.down.w = PackPanels("", rank, in, dtype, picks, nullptr);
     Count("", delta.down.w, PackedBytes(dtype, rank, in));
   } else {
     delta.down = factor(change.down, false);

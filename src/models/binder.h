@@ -122,8 +122,10 @@ class Binder {
   // Packs f32 rows, as learning ones if `whole` learns.
   LinearParam PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
                        size_t in, DType dtype, const RowReader& read);
-  // `kept`, if not null, gets the rows as f32, and they may change.
-  Weight PackPanels(size_t out, size_t in, DType dtype, const RowReader& read, float* kept);
+  // `kept`, if not null, gets the rows as f32, and they may change. Throws for values that do not
+  // fit into panels which `name`, if not empty, is quantized to.
+  Weight PackPanels(const std::string& name, size_t out, size_t in, DType dtype,
+                    const RowReader& read, float* kept);
   void Count(const std::string& name, const Weight& w, uint64_t bytes);
   void AddDelta(const MatrixChange& change, LinearParam& matrix);
   bool Learns(const TensorView& t) const;

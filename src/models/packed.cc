@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -93,6 +95,53 @@ DType OwnType(const TensorView& t) {
   if (dynamic_cast<const TableEncoding*>(t.encoding) != nullptr) return DType::kI8;
   if (t.type == SourceType::kF16) return DType::kF16;
   return t.type == SourceType::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+namespace {
+
+// Magnitudes from here on do not fit: those that round to infinity.
+float Beyond(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+    case DType::kI8:
+    case DType::kNF4:
+      return 65520;
+    case DType::kBF16:
+      return std::bit_cast<float>(0x7f7f8000u);
+    case DType::kF32:
+    case DType::kGgml:
+      break;
+  }
+  return std::numeric_limits<float>::infinity();
+}
+
+// Bits of magnitudes keep their order as integers, infinities and NaN on top.
+int32_t SizeBits(float x) { return std::bit_cast<int32_t>(x) & 0x7fffffff; }
+
+}  // namespace
+
+const float* FindUnfit(DType dtype, std::span<const float> values) {
+  const int32_t beyond = SizeBits(Beyond(dtype));
+  int32_t largest = 0;
+  for (const float x : values) largest = std::max(largest, SizeBits(x));
+  if (largest < beyond) return nullptr;
+  return &*std::find_if(values.begin(), values.end(),
+                        [&](float x) { return SizeBits(x) >= beyond; });
+}
+
+Error UnfitError(const std::string& file, const std::string& name, DType dtype, float value) {
+  if (!std::isfinite(value)) {
+    return Error(
+        ErrorKind::kBadModel,
+        fmt::format("{}: {} holds {}, expected finite weights; the file is damaged", file, name,
+                    std::isnan(value) ? "nan"
+                    : value < 0       ? "-inf"
+                                      : "inf"));
+  }
+  return Error(
+      ErrorKind::kBadModel,
+      fmt::format("{}: {} holds {}, which {} cannot (at most {}); use another type for it", file,
+                  name, value, Name(dtype), dtype == DType::kBF16 ? "3.39e38" : "65504"));
 }
 
 SourceType HoldingType(DType dtype) {

@@ -14,6 +14,7 @@
 
 #include "io/tensor_file.h"
 #include "linnet/dtype.h"
+#include "linnet/error.h"
 #include "tensor/weight.h"
 
 namespace linnet {
@@ -56,6 +57,12 @@ struct Packing {
 
 // The format whose values a tensor holds: f32 for those that no format has.
 DType OwnType(const TensorView& tensor);
+
+// The first of values that matrices of a format cannot hold: no finite number, or rounded to none,
+// or too large for the f16 scale of its block. Null if there is none.
+const float* FindUnfit(DType dtype, std::span<const float> values);
+// What is to be said of it: "FILE: NAME holds 1e5, which int8 cannot …".
+Error UnfitError(const std::string& file, const std::string& name, DType dtype, float value);
 
 // The file type that holds all values of a format.
 SourceType HoldingType(DType dtype);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -283,6 +284,78 @@ void WriteOne(const fs::path& path, const std::string& note, size_t bytes,
   const auto writer = TensorWriter::Create(path, {{"t", SourceType::kU8, {bytes}}}, metadata);
   writer->Append(std::vector<std::byte>(bytes));
   writer->Finish();
+}
+
+// The model at `in` in f32, but for one value.
+void Spoil(const fs::path& in, const fs::path& out, const std::string& name, float value) {
+  const Checkpoint source(in);
+  std::vector<TensorSpec> specs;
+  for (const TensorView& t : source.tensors()) {
+    specs.push_back({t.name, SourceType::kF32, t.shape});
+  }
+  const auto writer = TensorWriter::Create(out, specs);
+  for (const TensorView& t : source.tensors()) {
+    auto values = ReadAll(t);
+    if (t.name == name) values[values.size() / 2 + 3] = value;
+    writer->AppendFloats(SourceType::kF32, values);
+  }
+  writer->Finish();
+}
+
+std::string QuantizeRefusal(const fs::path& in, const fs::path& out, DType type) {
+  try {
+    Quantize(in, out, {.type = type});
+  } catch (const Error& error) {
+    EXPECT_FALSE(fs::exists(out));
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PackedRefusals, ValuesThatNoBlockHolds) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const test::TemporaryFolder scratch;
+  const fs::path bad = scratch / "bad.safetensors", out = scratch / "out.safetensors";
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto expect = [](const std::string& message, const std::string& name,
+                         const std::string& value) {
+    EXPECT_NE(message.find("bad.safetensors: " + name + " holds " + value), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  };
+  const std::pair<float, std::string> values[] = {{1e5f, "100000"},  {-65520.0f, "-65520"},
+                                                  {infinity, "inf"}, {-infinity, "-inf"},
+                                                  {-NAN, "nan"},     {3.4e38f, "3.4e+38"}};
+  for (const std::string name :
+       {"head.weight", "blocks.1.ffn.value.weight", "blocks.1.att.time_maa_w2"}) {
+    for (const auto& [value, said] : values) {
+      Spoil(Source("v6"), bad, name, value);
+      for (const DType type : {DType::kI8, DType::kNF4, DType::kF16, DType::kBF16}) {
+        SCOPED_TRACE(name + " " + said + " " + Name(type));
+        const bool bf16 = type == DType::kBF16 || (type != DType::kF16 && name.back() == '2');
+        if (bf16 && std::abs(value) < 1e38f) continue;
+        expect(QuantizeRefusal(bad, out, type), name, said);
+        try {
+          Model::Open(bad, {.ln_x_eps = {}, .quant = type});
+          ADD_FAILURE() << "was loaded";
+        } catch (const Error& error) {
+          expect(error.what(), name, said);
+        }
+      }
+    }
+  }
+  // What just fits gives finite weights; the embedding's rows have f32 scales.
+  for (const auto& [name, value] :
+       {std::pair("head.weight", 65519.0f), std::pair("emb.weight", 1e30f)}) {
+    Spoil(Source("v6"), bad, name, value);
+    for (const DType type : {DType::kI8, DType::kNF4}) {
+      Quantize(bad, out, {.type = type});
+      for (const float x : ReadAll(*Checkpoint(out).Find(name))) ASSERT_TRUE(std::isfinite(x));
+    }
+  }
+  fs::remove(out);
+  Spoil(Source("v6"), bad, "emb.weight", infinity);
+  expect(QuantizeRefusal(bad, out, DType::kI8), "emb.weight", "inf");
 }
 
 TEST(PackedRefusals, NameTheTensorInOneLine) {

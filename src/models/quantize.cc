@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <utility>
 #include <vector>
@@ -91,12 +92,19 @@ class Copier {
   void CopyValues(const TensorView& t, const PackedSpec& spec, size_t begin, size_t count) {
     const size_t cols = t.cols();
     values_.resize(count * cols);
+    const bool plain = spec.layout == Layout::kPlain;
+    // The scales of the embedding's rows are f32.
+    const DType holds = spec.layout == Layout::kRows ? DType::kF32 : spec.dtype;
+    std::atomic<bool> fits = true;
     pool_.ForRanges(count, 32, [&](size_t from, size_t to) {
-      ReadRows(t, begin + from, to - from, values_.data() + from * cols);
+      const std::span<float> part(values_.data() + from * cols, (to - from) * cols);
+      ReadRows(t, begin + from, to - from, part.data());
+      if (!plain && FindUnfit(holds, part) != nullptr) fits = false;
     });
-    const bool halves = spec.layout == Layout::kPlain ? spec.plain_type == SourceType::kF16
-                                                      : spec.dtype == DType::kF16;
-    if (halves) CheckHalves(in_, t, values_);
+    if (!fits) {
+      throw UnfitError(in_.file().path().string(), t.name, holds, *FindUnfit(holds, values_));
+    }
+    if (plain && spec.plain_type == SourceType::kF16) CheckHalves(in_, t, values_);
     out_.Append(values_);
   }
 

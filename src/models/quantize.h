@@ -29,8 +29,8 @@ struct Quantized {
 
 // Writes a packed file of a model of any dialect, a packed one too. Reads it a
 // few rows at a time and gives their pages back: holds some 100 MB, whatever
-// the model's size. Throws Error: kBadModel for what is no model and for values
-// that f16 cannot hold, kIo.
+// the model's size. Throws Error: kBadModel for what is no model, and for matrices
+// that are not finite or hold what their format cannot; kIo.
 Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                              ThreadPool& pool, const QuantizeOptions& options);
 
