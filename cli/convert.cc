@@ -30,7 +30,7 @@ bool IsGgufName(const std::string& out) {
 }
 
 // The vocabulary that goes into a GGUF file; none if it is not to be had, and `missing` says why.
-GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in, std::string& missing) {
+GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
   try {
     const auto tokenizer =
@@ -42,19 +42,6 @@ GgufVocabulary VocabularyFor(const Options& o, const Checkpoint& in, std::string
     missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what());
   }
   return {};
-}
-
-// Of --vocab; without it the file keeps its own, which a .pth has no place for.
-std::vector<std::byte> StoredFor(const Options& o, const Checkpoint& in) {
-  if (IsGgufName(o.out)) return {};
-  if (std::filesystem::path(o.out).extension() == ".pth") {
-    if (!o.common.vocab.empty() || !in.stored_vocabulary().empty()) {
-      Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n", o.out));
-    }
-    return {};
-  }
-  return o.common.vocab.empty() ? std::vector<std::byte>()
-                                : StoredVocabulary(o.common.vocab, ConfigOf(in).vocab);
 }
 
 void RunConvert(const Options& o) {
@@ -69,7 +56,8 @@ void RunConvert(const Options& o) {
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
   options.type = ParseFloatType(o.type);
-  const auto vocabulary = StoredFor(o, in);
+  const auto vocabulary =
+      IsGgufName(o.out) ? std::vector<std::byte>() : VocabularyFor(o.common, in, o.out);
   options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t) {
     InterruptScope::Check();
@@ -78,7 +66,7 @@ void RunConvert(const Options& o) {
   std::string missing;
   const Converted converted =
       IsGgufName(o.out) ? ConvertToGguf(in, o.out, ParseGgufType(o.type).value_or(GgufType::kF16),
-                                        VocabularyFor(o, in, missing), options)
+                                        GgufVocabularyFor(o, in, missing), options)
                         : ConvertCheckpoint(in, o.out, options);
   const auto bytes = std::filesystem::file_size(o.out);
   Say(missing);

@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
+#include "models/detect.h"
 
 namespace linnet::cli {
 namespace {
@@ -48,6 +49,26 @@ AdapterFile ReadAdapterName(const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoint& in,
+                                     const std::string& out) {
+  const bool held = !in.stored_vocabulary().empty();
+  std::vector<std::byte> vocabulary;
+  if (!common.vocab.empty()) {
+    vocabulary = StoredVocabulary(common.vocab, ConfigOf(in).vocab);
+  } else if (!held && in.dialect() == Dialect::kLlamaCpp) {
+    try {
+      vocabulary = StoredVocabularyOf(in);
+    } catch (const Error& error) {
+      Say(fmt::format("{}: written without a vocabulary: {}\n", out, error.what()));
+    }
+  }
+  if (std::filesystem::path(out).extension() != ".pth") return vocabulary;
+  if (held || !vocabulary.empty()) {
+    Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n", out));
+  }
+  return {};
+}
 
 Packing PackingOf(const CommonOptions& common) {
   OpenOptions options;

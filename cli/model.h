@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
+#include "models/names.h"
 #include "models/packed.h"
 
 namespace linnet::cli {
@@ -20,6 +21,12 @@ namespace linnet::cli {
 // throws what Model::Open throws, and CLI::ValidationError for a --quant that is none, and if a
 // model is neither named nor built in.
 Model OpenModel(const CommonOptions& common, const std::string& path);
+
+// The vocabulary that a model file made of `in` gets: --vocab, or that of a GGUF file; empty for
+// the one it holds in this form already, if any. Of a .pth, which has no place for one, it says so.
+// Throws Error for a --vocab that does not fit.
+std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoint& in,
+                                     const std::string& out);
 
 // --quant, for what packs a model by itself. Throws CLI::ValidationError.
 Packing PackingOf(const CommonOptions& common);

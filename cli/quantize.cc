@@ -16,10 +16,8 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/progress.h"
-#include "engine/own_vocabulary.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
-#include "models/detect.h"
 
 namespace linnet::cli {
 namespace {
@@ -54,10 +52,7 @@ Quantized Write(const Options& o) {
   Progress progress("Writing " + o.out, kSteps);
   QuantizeOptions options;
   options.packing = packing;
-  std::vector<std::byte> vocabulary;
-  if (!o.common.vocab.empty()) {
-    vocabulary = StoredVocabulary(o.common.vocab, ConfigOf(in).vocab);
-  }
+  const auto vocabulary = VocabularyFor(o.common, in, o.out);
   options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t total) {
     InterruptScope::Check();

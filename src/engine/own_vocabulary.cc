@@ -27,17 +27,20 @@ std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_
   return tokenizer;
 }
 
+// Of a GGUF file that holds one for a model of `vocab` logits; else null.
+std::shared_ptr<const Tokenizer> GgufTokenizer(const std::filesystem::path& model, size_t vocab) {
+  if (!IsGguf(model)) return nullptr;
+  const MappedFile map(model);
+  const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
+  if (own.model != "rwkv" || own.tokens.size() != vocab) return nullptr;
+  return EscapedTokenizer(own.tokens, own.kinds, model.string());
+}
+
 // `text`: what the file itself holds of a vocabulary.
 std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::filesystem::path& model,
                                         size_t vocab, const std::filesystem::path& home) {
   if (!text.empty()) return WorldTokenizerOf(text, vocab, model.string() + ": its vocabulary");
-  if (IsGguf(model)) {
-    const MappedFile map(model);
-    const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
-    if (own.model == "rwkv" && own.tokens.size() == vocab) {
-      return EscapedTokenizer(own.tokens, own.kinds, model.string());
-    }
-  }
+  if (auto own = GgufTokenizer(model, vocab)) return own;
   return Tokenizer::ForVocabulary(vocab, model, home);
 }
 
@@ -62,6 +65,23 @@ std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_
                                                   file.string(), text.size(), kMaxVocabularyBytes));
   }
   return DeflateText(text);
+}
+
+std::vector<std::byte> StoredVocabularyOf(const Checkpoint& model) {
+  const size_t vocab = ConfigOf(model).vocab;
+  const auto own = GgufTokenizer(model.file().path(), vocab);
+  if (own == nullptr) return {};
+  constexpr size_t kWorld = 65536;
+  const auto world = vocab == kWorld ? Tokenizer::ForVocabulary(kWorld) : nullptr;
+  bool same = world != nullptr;
+  std::vector<VocabularyEntry> entries;
+  for (size_t i = 0; i < vocab; ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const std::string_view bytes = own->Bytes(id);
+    same = same && bytes == world->Bytes(id);
+    if (!bytes.empty()) entries.push_back({id, std::string(bytes)});
+  }
+  return same ? std::vector<std::byte>() : DeflateText(FormatVocabulary(entries));
 }
 
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size) {

@@ -23,6 +23,10 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
 // has not.
 std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab);
 
+// The vocabulary that a GGUF file holds, in the form of other model files; empty for other files,
+// and where it is the World vocabulary, which needs none. Throws Error kBadInput if it is broken.
+std::vector<std::byte> StoredVocabularyOf(const Checkpoint& model);
+
 // What a GGUF file says of a tokenizer: `size` tokens, those without bytes as marks and padding.
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size);
 

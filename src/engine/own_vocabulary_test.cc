@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/scratch_folder.h"
 #include "models/goldens.h"
+#include "models/quantize.h"
 
 namespace linnet {
 namespace {
@@ -25,6 +27,24 @@ TEST(OwnVocabularyTest, AGgufFileBringsItsOwn) {
   EXPECT_EQ(again.kinds.at(0), kControlToken);
   EXPECT_EQ(again.kinds.at(261), kNormalToken);
   EXPECT_EQ(again.kinds.at(401), kUnusedToken);
+}
+
+TEST(OwnVocabularyTest, OfAGgufFileGoesWithItsModel) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const test::TemporaryFolder scratch;
+  const auto out = scratch / "out.safetensors";
+  const Checkpoint gguf(goldens::Data("gguf/v6-Q8_0.gguf"));
+  ThreadPool pool(1);
+  const auto stored = StoredVocabularyOf(gguf);
+  QuantizeOptions options;
+  options.packing.type = DType::kI8;
+  options.vocabulary = stored;
+  QuantizeCheckpoint(gguf, out, pool, options);
+  const auto before = TokenizerOf(gguf), after = TokenizerOf(Checkpoint(out));
+  for (int32_t id = 0; id < 500; ++id) EXPECT_EQ(before->Bytes(id), after->Bytes(id)) << id;
+  const std::string text = "the linnets' song\n\n\xff";
+  EXPECT_EQ(before->Encode(text), after->Encode(text));
+  EXPECT_TRUE(StoredVocabularyOf(Checkpoint(goldens::Data("models/tiny-v7.pth"))).empty());
 }
 
 TEST(OwnVocabularyTest, OtherFilesHaveWhatFitsTheirSize) {
