@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "io/ggml_tensor.h"
 #include "io/quoted.h"
 #include "kernels/matmul.h"
 #include "linnet/error.h"
@@ -172,6 +173,13 @@ DType Packing::TypeOf(const TensorView& matrix, bool low_rank) const {
   if (!wanted) return OwnType(matrix);
   if (low_rank && factors) return *factors;
   return low_rank && IsInteger(*wanted) ? DType::kBF16 : *wanted;
+}
+
+DType Packing::PackedType(const TensorView& t, Layout layout) const {
+  const bool factor = layout == Layout::kPanelsTransposed;
+  const bool blocks = dynamic_cast<const GgmlMatrix*>(t.encoding) != nullptr;
+  if (blocks && !Wanted(t.name)) return factor ? DType::kBF16 : DType::kI8;
+  return layout == Layout::kRows ? TableType(t) : TypeOf(t, factor);
 }
 
 DType Packing::TableType(const TensorView& table) const {

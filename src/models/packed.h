@@ -50,6 +50,9 @@ struct Packing {
   DType TypeOf(const TensorView& matrix, bool low_rank) const;
   // Of the embedding: its rows are int8 where other matrices are int8 or nf4.
   DType TableType(const TensorView& table) const;
+  // In a packed file, which has no ggml blocks: those that keep their type become int8, with an
+  // error next to theirs, where f32 would take four times as much. Factors become bf16.
+  DType PackedType(const TensorView& matrix, Layout layout) const;
 
  private:
   std::optional<DType> Wanted(const std::string& name) const;

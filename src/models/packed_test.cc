@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/scratch_folder.h"
+#include "io/ggml_tensor.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
@@ -52,7 +53,8 @@ void Quantize(const fs::path& in, const fs::path& out, Packing packing) {
 
 // Logits of a few tokens and the state after them.
 std::vector<float> Answers(const Model& model, bool exact) {
-  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 310, 0};
+  std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 310, 0};
+  for (int32_t& id : tokens) id %= static_cast<int32_t>(model.config().vocab);
   Workspace workspace({.threads = 2, .exact = exact});
   State state = model.NewState();
   std::vector<float> out(tokens.size() * model.config().vocab);
@@ -238,6 +240,44 @@ TEST(PackedTable, RowsAreWithinHalfAStepOfTheirBlock) {
   DecodeTableRow(row.data(), 4, got.data());
   EXPECT_EQ(got[0], 0);
   EXPECT_EQ(got[3], 0);
+}
+
+// What is left of a GGUF in its own type is int8: no larger than Q8_0, and hardly another model.
+TEST(PackedGguf, KeepsItsSizeAndValues) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const test::TemporaryFolder scratch;
+  const fs::path out = scratch / "out.safetensors";
+  for (const std::string name : {"v6-Q8_0", "v6-rescale-Q8_0", "v6-Q4_K_S", "v7-Q4_0", "v7-Q6_K"}) {
+    SCOPED_TRACE(name);
+    const fs::path gguf = Data("gguf/" + name + ".gguf");
+    Quantize(gguf, out, {.type = DType::kNF4, .layers = 1});
+    const Checkpoint source(gguf), packed(out);
+    size_t kept = 0;
+    for (const TensorView& t : source.tensors()) {
+      if (dynamic_cast<const GgmlMatrix*>(t.encoding) == nullptr) continue;
+      const bool inner = t.name.rfind("blocks.0.", 0) != 0 && t.name.rfind("blocks.", 0) == 0;
+      const bool table = t.name == "emb.weight";
+      const TensorView& there = *packed.Find(t.name);
+      EXPECT_EQ(TypeName(there), inner || table ? "int8" : "nf4") << t.name;
+      if (!inner) continue;
+      ++kept;
+      const auto want = ReadAll(t), got = ReadAll(there);
+      double error = 0, size = 0;
+      for (size_t i = 0; i < want.size(); ++i) {
+        error += (double{got[i]} - want[i]) * (double{got[i]} - want[i]);
+        size += double{want[i]} * want[i];
+      }
+      EXPECT_LT(std::sqrt(error / size), 0.008) << t.name;
+    }
+    EXPECT_GT(kept, 4u);
+    const auto all = [](const std::string&) { return true; };
+    Quantize(gguf, out, {.type = DType::kNF4, .keep = all});
+    if (name.find("Q8_0") != std::string::npos) {
+      EXPECT_LT(fs::file_size(out), fs::file_size(gguf) / 10 * 11);
+    }
+    EXPECT_LT(goldens::Error(Answers(Model::Open(out), true), Answers(Model::Open(gguf), true)),
+              0.04);
+  }
 }
 
 // A new model is the same whether it is written packed or quantized from a file.

@@ -66,9 +66,9 @@ PackedSpec SpecOf(const TensorView& t, const std::vector<size_t>& shape, const P
   if (!IsFloat(t.type)) spec.plain_type = t.type;
   if (!IsFloat(t.type) || spec.elements() == 0) spec.layout = Layout::kPlain;
   if (IsPanels(spec.layout)) {
-    spec.dtype = packing.TypeOf(t, spec.layout == Layout::kPanelsTransposed);
+    spec.dtype = packing.PackedType(t, spec.layout);
   } else if (spec.layout == Layout::kRows) {
-    spec.dtype = packing.TableType(t);
+    spec.dtype = packing.PackedType(t, spec.layout);
     if (spec.dtype != DType::kI8) {
       spec.layout = Layout::kPlain;
       spec.plain_type = HoldingType(spec.dtype);
