@@ -19,13 +19,14 @@ struct SpeedOptions {
   std::function<void(const char* part)> progress{};
 };
 
-// The best of short probes with as many threads, at the instruction-set level
-// in force: reading memory, and multiply-adds on registers.
+// The best of short probes with as many threads: reading memory as this CPU can, and multiply-adds
+// on registers at the instruction-set level in force; those of bf16 and int8 are what products of
+// such weights may use, so at least f32's.
 struct MachineSpeed {
   double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
-// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (f32 where the level in force has no bf16).
+// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (at least f32's, in which such products run where that is quicker).
 double MeasurePeak(DType format, size_t threads);
 
 struct PartSpeed {

@@ -18,31 +18,37 @@ volatile float sink;
 // Enough sums to hide the latency of two units.
 constexpr size_t kSums = 16;
 
-size_t ReadPlain(const std::byte* data, size_t bytes) {
-  uint64_t sum[8] = {};
-  for (size_t i = 0; i < bytes; i += sizeof(sum)) {
-    uint64_t line[8];
-    std::memcpy(line, data + i, sizeof(line));
-    for (size_t j = 0; j < 8; ++j) sum[j] ^= line[j];
-  }
-  uint64_t all = 0;
-  for (const uint64_t s : sum) all ^= s;
-  sink = static_cast<float>(all & 0xffff);
-  return bytes;
-}
+typedef uint64_t Lanes16 __attribute__((vector_size(16)));
+typedef uint64_t Lanes32 __attribute__((vector_size(32)));
+typedef uint64_t Lanes64 __attribute__((vector_size(64)));
 
-size_t F32Plain(size_t rounds) {
-  float sum[kSums] = {};
-  for (size_t j = 0; j < kSums; ++j) sum[j] = static_cast<float>(j);
-  const volatile float source = 0.5f;
-  const float a = source;
-  for (size_t i = 0; i < rounds; ++i) {
-    for (float& s : sum) s = a * s + a;
+// Two streams with prefetches: what gave the most of several forms. Becomes code of the instruction
+// set that its caller is compiled for.
+template <class Lanes>
+inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, size_t bytes) {
+  constexpr size_t kLine = 64, kStep = 256, kAhead = 2048, kLanes = kLine / sizeof(Lanes);
+  Lanes sum[2 * kLanes] = {};
+  const std::byte* second = data + bytes / 2;
+  for (size_t i = 0; i < bytes / 2; i += kStep) {
+#pragma GCC unroll 4
+    for (size_t j = 0; j < kStep; j += kLine) {
+      __builtin_prefetch(data + i + j + kAhead, 0, 2);
+      __builtin_prefetch(second + i + j + kAhead, 0, 2);
+#pragma GCC unroll 4
+      for (size_t k = 0; k < kLanes; ++k) {
+        Lanes one, other;
+        std::memcpy(&one, data + i + j + k * sizeof(Lanes), sizeof(Lanes));
+        std::memcpy(&other, second + i + j + k * sizeof(Lanes), sizeof(Lanes));
+        sum[k] ^= one;
+        sum[kLanes + k] ^= other;
+      }
+    }
   }
-  float all = 0;
-  for (const float s : sum) all += s;
-  sink = all;
-  return rounds * kSums * 2;
+  Lanes all = sum[0];
+#pragma GCC unroll 8
+  for (size_t k = 1; k < 2 * kLanes; ++k) all ^= sum[k];
+  sink = static_cast<float>(all[0] & 0xffff);
+  return bytes;
 }
 
 #if defined(__x86_64__)
@@ -50,62 +56,12 @@ size_t F32Plain(size_t rounds) {
 #define LINNET_AVX2 __attribute__((target("avx2,fma")))
 #define LINNET_AVX512 __attribute__((target("avx512f")))
 
-LINNET_AVX2 size_t F32Avx2(size_t rounds) {
-  constexpr size_t kHalf = 12;  // of 16 registers
-  __m256 sum[kHalf];
-#pragma GCC unroll 12
-  for (size_t j = 0; j < kHalf; ++j) sum[j] = _mm256_set1_ps(static_cast<float>(j));
-  const __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
-  for (size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (size_t j = 0; j < kHalf; ++j) sum[j] = _mm256_fmadd_ps(a, b, sum[j]);
-  }
-  __m256 all = sum[0];
-#pragma GCC unroll 12
-  for (size_t j = 1; j < kHalf; ++j) all = _mm256_add_ps(all, sum[j]);
-  sink = _mm256_cvtss_f32(all);
-  return rounds * kHalf * 8 * 2;
+LINNET_AVX2 size_t ReadAvx2(const std::byte* data, size_t bytes) {
+  return ReadLines<Lanes32>(data, bytes);
 }
 
-// Two streams with prefetches: what gave the most of several forms.
-LINNET_AVX512 size_t Read512(const std::byte* data, size_t bytes) {
-  __m512i sum[8];
-  for (__m512i& s : sum) s = _mm512_setzero_si512();
-  const std::byte* second = data + bytes / 2;
-  for (size_t i = 0; i < bytes / 2; i += 256) {
-#pragma GCC unroll 4
-    for (size_t j = 0; j < 256; j += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(data + i + j + 2048), _MM_HINT_T1);
-      _mm_prefetch(reinterpret_cast<const char*>(second + i + j + 2048), _MM_HINT_T1);
-      sum[j / 64] = _mm512_xor_si512(sum[j / 64], _mm512_loadu_si512(data + i + j));
-      sum[j / 64 + 4] = _mm512_xor_si512(sum[j / 64 + 4], _mm512_loadu_si512(second + i + j));
-    }
-  }
-  __m512i all = sum[0];
-#pragma GCC unroll 8
-  for (size_t j = 1; j < 8; ++j) all = _mm512_xor_si512(all, sum[j]);
-  int32_t lanes[16];
-  _mm512_storeu_si512(lanes, all);
-  sink = static_cast<float>(lanes[0]);
-  return bytes;
-}
-
-LINNET_AVX512 size_t F32Avx512(size_t rounds) {
-  __m512 sum[kSums];
-#pragma GCC unroll 16
-  for (size_t j = 0; j < kSums; ++j) sum[j] = _mm512_set1_ps(static_cast<float>(j));
-  const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
-  for (size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 16
-    for (size_t j = 0; j < kSums; ++j) sum[j] = _mm512_fmadd_ps(a, b, sum[j]);
-  }
-  __m512 all = sum[0];
-#pragma GCC unroll 16
-  for (size_t j = 1; j < kSums; ++j) all = _mm512_add_ps(all, sum[j]);
-  float lanes[16];
-  _mm512_storeu_ps(lanes, all);
-  sink = lanes[0];
-  return rounds * kSums * 16 * 2;
+LINNET_AVX512 size_t ReadAvx512(const std::byte* data, size_t bytes) {
+  return ReadLines<Lanes64>(data, bytes);
 }
 
 __attribute__((target("avx512f,avx512bf16"))) size_t Bf16Avx512(size_t rounds) {
@@ -189,13 +145,12 @@ __attribute__((target("amx-tile,amx-int8"))) size_t Int8Amx(size_t rounds) {
 
 #if defined(__x86_64__)
 
+// What memory gives does not depend on the level in force.
 size_t ReadWork(const std::byte* data, size_t bytes) noexcept {
-  return CurrentIsa() >= Isa::kAvx512 ? Read512(data, bytes) : ReadPlain(data, bytes);
-}
-
-size_t F32Work(size_t rounds) noexcept {
-  if (CurrentIsa() >= Isa::kAvx512) return F32Avx512(rounds);
-  return CurrentIsa() == Isa::kAvx2 ? F32Avx2(rounds) : F32Plain(rounds);
+  static const bool has_avx512 = __builtin_cpu_supports("avx512f");
+  static const bool has_avx2 = __builtin_cpu_supports("avx2");
+  if (has_avx512) return ReadAvx512(data, bytes);
+  return has_avx2 ? ReadAvx2(data, bytes) : ReadLines<Lanes16>(data, bytes);
 }
 
 size_t Bf16Work(size_t rounds) noexcept {
@@ -210,10 +165,11 @@ size_t Int8Work(size_t rounds) noexcept {
 
 #else
 
-size_t ReadWork(const std::byte* data, size_t bytes) noexcept { return ReadPlain(data, bytes); }
-size_t F32Work(size_t rounds) noexcept { return F32Plain(rounds); }
-size_t Bf16Work(size_t rounds) noexcept { return F32Plain(rounds); }
-size_t Int8Work(size_t rounds) noexcept { return F32Plain(rounds); }
+size_t ReadWork(const std::byte* data, size_t bytes) noexcept {
+  return ReadLines<Lanes16>(data, bytes);
+}
+size_t Bf16Work(size_t rounds) noexcept { return F32Work(rounds); }
+size_t Int8Work(size_t rounds) noexcept { return F32Work(rounds); }
 
 #endif
 

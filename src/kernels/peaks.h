@@ -1,8 +1,8 @@
 // Probes of what this machine can do at best, to hold the kernels against.
 //
-// All run on the calling thread at the instruction-set level in force. The work functions keep to
-// registers, repeat `rounds` times, and return how many operations they did (a multiply-add is
-// two).
+// All run on the calling thread, those of arithmetic at the instruction-set level in force. These
+// keep to registers, repeat `rounds` times, and return how many operations they did (a multiply-add
+// is two).
 #ifndef LINNET_KERNELS_PEAKS_H_
 #define LINNET_KERNELS_PEAKS_H_
 
@@ -10,7 +10,8 @@
 
 namespace linnet {
 
-// Reads every line of [data, data + bytes), a multiple of 512; returns bytes.
+// Reads every line of [data, data + bytes), a multiple of 512, with the widest vectors that this
+// CPU has, whatever the level: a product may well wait for memory at any of them. Returns bytes.
 size_t ReadWork(const std::byte* data, size_t bytes) noexcept;
 
 // Multiply-adds of f32.
