@@ -103,4 +103,16 @@ void AtomicFile::Commit(const std::function<void(const fs::path&)>& check) {
   }
 }
 
+void CheckSpace(const fs::path& path, uint64_t bytes) {
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(fs::absolute(path, error), error);
+  if (error || fs::is_other(fs::status(real, error))) return;
+  const fs::space_info space = fs::space(real.parent_path(), error);
+  if (error || space.capacity == 0 || bytes <= space.available) return;
+  throw Error(ErrorKind::kIo,
+              fmt::format("{}: would take {:.1f} GB, but {:.1f} GB are free there", path.string(),
+                          static_cast<double>(bytes) / 1e9,
+                          static_cast<double>(space.available) / 1e9));
+}
+
 }  // namespace linnet

@@ -40,6 +40,10 @@ class AtomicFile {
   std::vector<std::byte> buffer_;  // not yet written
 };
 
+// Throws Error kIo if a file of so many bytes would not fit beside what now stands at `path`. What
+// the file system does not say counts as enough.
+void CheckSpace(const std::filesystem::path& path, uint64_t bytes);
+
 }  // namespace linnet
 
 #endif  // LINNET_BASE_ATOMIC_FILE_H_

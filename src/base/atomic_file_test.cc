@@ -116,6 +116,23 @@ TEST_F(AtomicFileTest, WhatCannotBeWrittenIsSaid) {
   EXPECT_THROW(AtomicFile{folder_}, Error);
 }
 
+TEST_F(AtomicFileTest, SpaceIsSoughtWhereTheFileWillBe) {
+  const uint64_t huge = uint64_t{1} << 62;
+  fs::create_symlink(folder_ / "target", folder_ / "link");
+  for (const char* name : {"new", "link", "f"}) {
+    EXPECT_NO_THROW(CheckSpace(folder_ / name, 1)) << name;
+    try {
+      CheckSpace(folder_ / name, huge);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("4611686018.4 GB"), std::string::npos)
+          << error.what();
+    }
+  }
+  EXPECT_NO_THROW(CheckSpace("/dev/null", huge));
+  EXPECT_NO_THROW(CheckSpace(folder_ / "none/f", huge));  // which opening it says better
+}
+
 TEST_F(AtomicFileTest, APipeIsRefusedWithoutWaitingForItsWriter) {
   const auto pipe = folder_ / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/check.h"
 #include "tensor/ggml_blocks.h"
 #include "tensor/half.h"
@@ -89,6 +90,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const std::vector<Gguf
     head.Number(offset);
     offset += Aligned(BytesOf(t.type, Elements(t)));
   }
+  CheckSpace(path, offset);
   file_.Write("GGUF");
   file_.Write(head.text());
   Pad();

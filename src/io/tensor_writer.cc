@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/check.h"
 #include "io/container.h"
 #include "io/quoted.h"
@@ -66,6 +67,7 @@ StreamWriter::StreamWriter(const std::filesystem::path& path, std::vector<Tensor
                                                    Quoted(spec.name), what));
   };
   std::set<std::string_view> names;
+  uint64_t total = 0;
   for (const auto& spec : specs_) {
     size_t count = 0;
     if (!IsUtf8(spec.name)) throw bad(spec, "its name is not UTF-8");
@@ -74,7 +76,9 @@ StreamWriter::StreamWriter(const std::filesystem::path& path, std::vector<Tensor
       throw bad(spec, "too many elements");
     }
     bytes_.push_back(count * ElementBytes(spec.type));
+    total = std::max(total, total + bytes_.back());  // not around the end of the numbers
   }
+  CheckSpace(path, total);
 }
 
 void StreamWriter::Append(std::span<const std::byte> bytes) {
