@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "eval/speed.h"
+#include "linnet/error.h"
 
 namespace linnet::cli {
 namespace {
@@ -68,11 +69,26 @@ std::string AsTable(const Result& r) {
          fmt::format("memory   {:8.1f} MB resident; loaded in {:.2f} s\n", r.resident_mb, r.load_s);
 }
 
+// Memory is filled by what the options say, not by how large the model is.
+void CheckMemory(const Options& o, const Model& model, const SpeedOptions& options) {
+  const uint64_t need = MemoryFor(model, options), have = AvailableMemory();
+  if (o.common.force || need <= have) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("--batch {} takes {:.1f} GB of states and logits, {:.1f} GB are free; take "
+                  "fewer, or pass --force to go on",
+                  options.batch, static_cast<double>(need) / 1e9, static_cast<double>(have) / 1e9));
+}
+
 void RunBench(const Options& o) {
   Result result;
   const auto start = std::chrono::steady_clock::now();
   const Model model = OpenModel(o.common, o.model);
   result.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  SpeedOptions options = o.speed;
+  options.threads = o.common.threads;
+  options.exact = o.common.exact;
+  CheckMemory(o, model, options);
   {
     // What running takes, before the probes take theirs.
     Workspace workspace = NewWorkspace(o.common);
@@ -82,9 +98,6 @@ void RunBench(const Options& o) {
     model.Forward({{&id, 1}, &state, logits}, workspace);
     result.resident_mb = static_cast<double>(ResidentMemory()) / 1e6;
   }
-  SpeedOptions options = o.speed;
-  options.threads = o.common.threads;
-  options.exact = o.common.exact;
   result.speed = MeasureSpeed(model, options);
   Print(o.common.json ? AsJson(result).dump() + "\n" : AsTable(result));
 }
@@ -98,13 +111,16 @@ void AddBench(CLI::App& app) {
                  "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
                  [o] { RunBench(*o); });
   command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
+  const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // hours of work, on any model worth it
   command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(bounds);
   command->add_option("--decode", o->speed.decode, "Tokens to decode; 0 leaves it out")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(bounds);
   command->add_option("--batch", o->speed.batch, "Sequences together; 0 leaves it out")
       ->capture_default_str()
-      ->check(CLI::Range(0, 4096));
+      ->check(bounds);
 }
 
 }  // namespace linnet::cli

@@ -162,8 +162,14 @@ void AddQuantize(CLI::App& app) {
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
       ->check(types)
       ->required();
-  command->add_option("--layers", o->layers, "Quantize the first N layers only; the others keep their type, GGUF's blocks as int8")->type_name("N");
-  command->add_option("--keep", o->keep, "Leave tensors whose names match in their own type, as --layers does")
+  command
+      ->add_option(
+          "--layers", o->layers,
+          "Quantize the first N layers only; the others keep their type, GGUF's blocks as int8")
+      ->type_name("N");
+  command
+      ->add_option("--keep", o->keep,
+                   "Leave tensors whose names match in their own type, as --layers does")
       ->type_name("REGEX");
   command->add_option("--head", o->head, "What the head becomes, if not --type")->check(types);
   command

@@ -189,9 +189,8 @@ TEST(Init, SaysBeforehandThatTheDiskIsTooSmall) {
     for (const char* name : {"new.safetensors", "new.pth"}) {
       const std::string out = scratch / name;
       if (type == "nf4" && out.back() == 'h') continue;
-      const Outcome outcome =
-          RunLinnet({"init", "--generation", "7", "--layers", "1000", "--width", "65536",
-                     "--random", "--dtype", type, out});
+      const Outcome outcome = RunLinnet({"init", "--generation", "7", "--layers", "1000", "--width",
+                                         "65536", "--random", "--dtype", type, out});
       EXPECT_EQ(outcome.exit_code, 1);
       EXPECT_NE(outcome.err.find(out + ": would take "), std::string::npos) << outcome.err;
       EXPECT_NE(outcome.err.find(" GB are free there"), std::string::npos) << outcome.err;

@@ -109,10 +109,9 @@ void CheckSpace(const fs::path& path, uint64_t bytes) {
   if (error || fs::is_other(fs::status(real, error))) return;
   const fs::space_info space = fs::space(real.parent_path(), error);
   if (error || space.capacity == 0 || bytes <= space.available) return;
-  throw Error(ErrorKind::kIo,
-              fmt::format("{}: would take {:.1f} GB, but {:.1f} GB are free there", path.string(),
-                          static_cast<double>(bytes) / 1e9,
-                          static_cast<double>(space.available) / 1e9));
+  throw Error(ErrorKind::kIo, fmt::format("{}: would take {:.1f} GB, but {:.1f} GB are free there",
+                                          path.string(), static_cast<double>(bytes) / 1e9,
+                                          static_cast<double>(space.available) / 1e9));
 }
 
 }  // namespace linnet

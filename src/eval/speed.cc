@@ -60,17 +60,22 @@ double BestRate(ThreadPool& pool, const F& work) {
 // Some milliseconds.
 constexpr size_t kPeakRounds = 200000;
 
+// Past every cache but the largest servers'; a probe takes a few milliseconds. Of each thread.
+constexpr size_t kProbeBytes = size_t{128} << 20;
+
 class Machine {
  public:
-  explicit Machine(size_t threads) : pool_(threads), memory_(threads * kBytes) {
+  explicit Machine(size_t threads) : pool_(threads), memory_(threads * kProbeBytes) {
     std::fill(memory_.begin(), memory_.end(), std::byte{1});
   }
 
   void Probe() {
     const double giga = 1e9;
-    read_.push_back(
-        BestRate(pool_, [&](size_t t) { return ReadWork(memory_.data() + t * kBytes, kBytes); }) /
-        giga);
+    read_.push_back(BestRate(pool_,
+                             [&](size_t t) {
+                               return ReadWork(memory_.data() + t * kProbeBytes, kProbeBytes);
+                             }) /
+                    giga);
     f32_.push_back(BestRate(pool_, [](size_t) { return F32Work(kPeakRounds); }) / giga);
     bf16_.push_back(BestRate(pool_, [](size_t) { return Bf16Work(kPeakRounds); }) / giga);
     int8_.push_back(BestRate(pool_, [](size_t) { return Int8Work(kPeakRounds); }) / giga);
@@ -83,9 +88,6 @@ class Machine {
   }
 
  private:
-  // Past every cache but the largest servers'; a probe takes a few milliseconds.
-  static constexpr size_t kBytes = size_t{128} << 20;
-
   ThreadPool pool_;
   std::vector<std::byte> memory_;
   std::vector<double> read_, f32_, bf16_, int8_;
@@ -163,6 +165,13 @@ double MeasurePeak(DType format, size_t threads) {
   };
   const double f32 = peak(F32Work);
   return format == DType::kF32 ? f32 : std::max(f32, peak(Bf16Work));
+}
+
+uint64_t MemoryFor(const Model& model, const SpeedOptions& options) {
+  const uint64_t floats = model.NewState().values().size() + model.config().vocab;
+  const uint64_t sequences = std::max<uint64_t>(options.batch, 1);
+  return kProbeBytes * options.threads + sequences * floats * sizeof(float) +
+         options.prompt * sizeof(int32_t);
 }
 
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {

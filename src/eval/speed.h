@@ -3,6 +3,7 @@
 #define LINNET_EVAL_SPEED_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 #include "linnet/dtype.h"
@@ -26,7 +27,8 @@ struct MachineSpeed {
   double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
-// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (at least f32's, in which such products run where that is quicker).
+// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (at least f32's, in which such products run
+// where that is quicker).
 double MeasurePeak(DType format, size_t threads);
 
 struct PartSpeed {
@@ -40,6 +42,10 @@ struct SpeedReport {
   MachineSpeed machine;
   PartSpeed prompt, decode, batch;
 };
+
+// What the measures will hold at once beside the model, about: the sequences' states and logits,
+// and what the probes read. Bytes.
+uint64_t MemoryFor(const Model& model, const SpeedOptions& options);
 
 // Forward passes and arg-max, as generation does them; each part after a
 // warm-up, medians of several runs. The machine's probes stand before, between
