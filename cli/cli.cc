@@ -150,9 +150,15 @@ void CheckEnding(const char* option, const std::string& path,
   const auto has = [](const auto& list, const std::string& one) {
     return std::find(std::begin(list), std::end(list), one) != std::end(list);
   };
-  if (has(endings, ending) || !has(kFormats, small)) return;
-  throw CLI::ValidationError(option,
-                             fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
+  if (!has(endings, ending) && has(kFormats, small)) {
+    throw CLI::ValidationError(
+        option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
+  }
+  std::error_code error;
+  if (std::filesystem::is_other(std::filesystem::status(path, error))) {
+    throw Error(ErrorKind::kIo, path + ": is a pipe or device, expected the name of a file");
+  }
+  CheckWritable(path);
 }
 
 void CheckWritable(const std::string& path) {

@@ -82,7 +82,8 @@ void HandleInterrupts();
 void OpenStreams();
 
 // The file of `option` is to be written, and its ending says what it becomes: wrong usage if that
-// promises a format other than these. A name that promises nothing becomes the first.
+// promises a format other than these. A name that promises nothing becomes the first. Throws Error
+// kIo if it could not be written, or is a pipe or device, which holds no model afterwards.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
 

@@ -1,6 +1,7 @@
 // linnet init and convert, as users run them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "io/tensor_file.h"
@@ -196,6 +198,36 @@ TEST(Init, SaysBeforehandThatTheDiskIsTooSmall) {
       EXPECT_NE(outcome.err.find(" GB are free there"), std::string::npos) << outcome.err;
       EXPECT_FALSE(std::filesystem::exists(out));
     }
+  }
+}
+
+TEST(Outputs, ThatNoFileCanBeAreRefusedBeforeAnyWork) {
+  const ScratchFolder scratch;
+  const std::string model = scratch / "model.safetensors", pipe = scratch / "pipe";
+  const Words init = {"init",    "--generation", "4",       "--layers", "1",
+                      "--width", "64",           "--vocab", "256"};
+  ASSERT_EQ(RunLinnet(init + Words{model}).exit_code, 0);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const std::pair<std::string, std::string> bad[] = {
+      {"/dev/null", "/dev/null: is a pipe or device"},
+      {pipe, pipe + ": is a pipe or device"},
+      {scratch / "none/out.safetensors", "out.safetensors: cannot write: No such file"},
+      {"", "the name of the file is empty"}};
+  for (const auto& [out, said] : bad) {
+    for (const Words& command : {init + Words{out}, Words{"convert", model, out},
+                                 Words{"quantize", model, out, "--type", "int8"}}) {
+      const Outcome outcome = RunLinnet(command);
+      EXPECT_EQ(outcome.exit_code, 1) << command[0] << " " << out;
+      EXPECT_NE(outcome.err.find(said), std::string::npos) << command[0] << ": " << outcome.err;
+      EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    }
+  }
+  for (const Words& command :
+       {Words{"convert", "", scratch / "out.pth"}, Words{"inspect", ""},
+        Words{"quantize", "", scratch / "out.safetensors", "--type", "int8"}}) {
+    const Outcome outcome = RunLinnet(command);
+    EXPECT_EQ(outcome.exit_code, 1) << command[0];
+    EXPECT_NE(outcome.err.find("is empty"), std::string::npos) << command[0] << outcome.err;
   }
 }
 

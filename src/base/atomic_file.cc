@@ -35,6 +35,9 @@ int OpenTemporary(const fs::path& path, fs::path* temporary) {
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  if (path.empty()) {
+    throw Error(ErrorKind::kIo, "'': cannot write: the name of the file is empty");
+  }
   std::error_code error;
   // Also through links that lead nowhere yet.
   for (int i = 0; i < 40 && fs::is_symlink(path_, error); ++i) {

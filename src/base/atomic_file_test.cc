@@ -114,6 +114,14 @@ TEST_F(AtomicFileTest, ALinkIsFollowedAndADeviceIsNotReplaced) {
 TEST_F(AtomicFileTest, WhatCannotBeWrittenIsSaid) {
   EXPECT_THROW(AtomicFile(folder_ / "none/f"), Error);
   EXPECT_THROW(AtomicFile{folder_}, Error);
+  for (const bool read : {false, true}) {
+    try {
+      read ? (void)MappedFile{fs::path()} : (void)AtomicFile{fs::path()};
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("is empty"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST_F(AtomicFileTest, SpaceIsSoughtWhereTheFileWillBe) {

@@ -16,6 +16,9 @@
 namespace linnet {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
+  if (path.empty()) {
+    throw Error(ErrorKind::kIo, "'': cannot open: the name of the file is empty");
+  }
   const auto fail = [&](const char* what) {
     return Error(ErrorKind::kIo, fmt::format("{}: {}: {}", path.string(), what, strerror(errno)));
   };
