@@ -155,6 +155,7 @@ void Binder::Count(const std::string& name, const Weight& w, uint64_t bytes) {
 
 LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool transposed,
                          size_t slice) {
+  if (options_.shapes_only) return {};
   const DType dtype = options_.packing.TypeOf(whole, transposed);
   const bool trained = Learns(whole) && options_.trained;
   const PanelEncoding* panels = PanelsOf(whole);

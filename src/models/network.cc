@@ -228,6 +228,12 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   return network;
 }
 
+void CheckParameters(const std::filesystem::path& model, const Config& config, ThreadPool& pool) {
+  BindOptions options;
+  options.shapes_only = true;
+  Network::Bind(Checkpoint(model), config, pool, options);
+}
+
 StateLayout Network::layout() const {
   const size_t A = config_.att_width;
   const bool v4 = config_.generation == Generation::k4;

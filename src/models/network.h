@@ -3,6 +3,7 @@
 #define LINNET_MODELS_NETWORK_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +15,9 @@
 #include "ops/pass.h"
 
 namespace linnet {
+
+// Throws what Network::Bind would of a checkpoint whose file this is, reading no matrix.
+void CheckParameters(const std::filesystem::path& model, const Config& config, ThreadPool& pool);
 
 // Immutable but for what is trained, so passes without a tape may overlap.
 class Network {

@@ -398,6 +398,40 @@ TEST(PackedRefusals, ValuesThatNoBlockHolds) {
   expect(QuantizeRefusal(bad, out, DType::kI8), "emb.weight", "inf");
 }
 
+// A file that nothing could run is not made.
+TEST(PackedRefusals, ModelsThatNothingRuns) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const test::TemporaryFolder scratch;
+  const fs::path bad = scratch / "bad.safetensors", out = scratch / "out.safetensors";
+  const auto refusal = [&](const std::string& version, const std::string& name, bool transposed) {
+    const Checkpoint source(Source(version));
+    std::vector<const TensorView*> kept;
+    std::vector<TensorSpec> specs;
+    for (const TensorView& t : source.tensors()) {
+      if (t.name == name && !transposed) continue;
+      kept.push_back(&t);
+      specs.push_back({t.name, SourceType::kF32, t.shape});
+      if (t.name == name) std::reverse(specs.back().shape.begin(), specs.back().shape.end());
+    }
+    const auto writer = TensorWriter::Create(bad, specs);
+    for (const TensorView* t : kept) writer->AppendFloats(SourceType::kF32, ReadAll(*t));
+    writer->Finish();
+    return QuantizeRefusal(bad, out, DType::kI8);
+  };
+  for (const std::string version : kVersions) {
+    SCOPED_TRACE(version);
+    for (const std::string name : {"head.weight", "blocks.1.ffn.value.weight", "ln_out.weight"}) {
+      const std::string missing = refusal(version, name, false);
+      EXPECT_NE(missing.find(name), std::string::npos) << missing;
+      EXPECT_NE(missing.find("missing"), std::string::npos) << missing;
+      if (name == "ln_out.weight") continue;
+      const std::string turned = refusal(version, name, true);
+      EXPECT_NE(turned.find(name + " is f32["), std::string::npos) << turned;
+      EXPECT_NE(turned.find("expected ["), std::string::npos) << turned;
+    }
+  }
+}
+
 TEST(PackedRefusals, NameTheTensorInOneLine) {
   const test::TemporaryFolder scratch;
   const fs::path file = scratch / "bad.safetensors";

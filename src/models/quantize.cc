@@ -11,6 +11,7 @@
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/network.h"
 #include "models/packed_writer.h"
 
 namespace linnet {
@@ -137,6 +138,7 @@ std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
 Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                              ThreadPool& pool, const QuantizeOptions& options) {
   const Config config = ConfigOf(in);
+  CheckParameters(in.file().path(), config, pool);
   std::vector<PackedSpec> specs;
   std::map<std::string, const TensorView*> sources;
   const auto add = [&](const TensorView& t, const std::vector<size_t>& shape) {
