@@ -193,7 +193,9 @@ std::span<const std::byte> PanelEncoding::bytes() const {
 }
 
 Weight PanelEncoding::Slice(size_t slice) const {
-  return {dtype_, out_, in_, data_ + slice * PackedBytes(dtype_, out_, in_)};
+  Weight w{dtype_, out_, in_, data_ + slice * PackedBytes(dtype_, out_, in_)};
+  w.finite = finite_;
+  return w;
 }
 
 void PanelEncoding::Read(size_t begin, size_t count, float* out) const {
@@ -317,6 +319,8 @@ class Reader {
 
   PackedTensors Read() {
     CheckVersion();
+    const auto finite = file_.metadata().find(kFiniteKey);
+    finite_ = finite != file_.metadata().end() && finite->second == Name(DType::kBF16);
     const std::string_view prefix = kPackedPrefix;
     for (const auto& [key, text] : file_.metadata()) {
       if (key.rfind(prefix, 0) != 0) continue;
@@ -391,7 +395,8 @@ class Reader {
       const bool transposed = note.layout == Layout::kPanelsTransposed;
       const size_t out = transposed ? cols : rows, in = transposed ? rows : cols;
       packed_.encodings.push_back(std::make_unique<PanelEncoding>(
-          note.dtype, n == 3 ? note.shape[0] : 1, out, in, transposed, t.data));
+          note.dtype, n == 3 ? note.shape[0] : 1, out, in, transposed,
+          finite_ && note.dtype == DType::kBF16, t.data));
       if (transposed) {
         view.strides[n - 2] = 1;
         view.strides[n - 1] = in;
@@ -403,6 +408,7 @@ class Reader {
 
   const TensorFile& file_;
   std::map<std::string, const std::string*> notes_;
+  bool finite_ = false;
   PackedTensors packed_;
 };
 

@@ -24,6 +24,9 @@ inline constexpr char kPackedVersion[] = "1";           // metadata "version"
 // Metadata "packed.NAME" says what the bytes of tensor NAME are: dtype, layout, dimensions.
 inline constexpr char kPackedPrefix[] = "packed.";
 inline constexpr char kModelHashKey[] = "model_hash";
+// Metadata "finite" is "bf16" if the writer found all bf16 matrices finite, as this one always
+// does: then products may leave out inputs that are zero. Older files do not say.
+inline constexpr char kFiniteKey[] = "finite";
 
 // How a tensor of a model is stored in a packed file.
 enum class Layout : uint8_t {
@@ -76,9 +79,16 @@ std::string TypeName(const TensorView& tensor);
 // Matrices [out, in] of one format, each in panels, one after another.
 class PanelEncoding final : public Encoding {
  public:
-  PanelEncoding(DType dtype, size_t slices, size_t out, size_t in, bool transposed,
+  // `finite`: whether all values are known to be.
+  PanelEncoding(DType dtype, size_t slices, size_t out, size_t in, bool transposed, bool finite,
                 const std::byte* data)
-      : dtype_(dtype), slices_(slices), out_(out), in_(in), transposed_(transposed), data_(data) {}
+      : dtype_(dtype),
+        slices_(slices),
+        out_(out),
+        in_(in),
+        transposed_(transposed),
+        finite_(finite),
+        data_(data) {}
 
   const char* type_name() const override { return Name(dtype_); }
   size_t rows() const override { return slices_ * out_; }
@@ -88,12 +98,13 @@ class PanelEncoding final : public Encoding {
 
   DType dtype() const { return dtype_; }
   bool transposed() const { return transposed_; }  // the tensor shows [in, out]
+  bool finite() const { return finite_; }
   Weight Slice(size_t slice) const;
 
  private:
   DType dtype_;
   size_t slices_, out_, in_;
-  bool transposed_;
+  bool transposed_, finite_;
   const std::byte* data_;
 };
 

@@ -242,6 +242,45 @@ TEST(PackedTable, RowsAreWithinHalfAStepOfTheirBlock) {
   EXPECT_EQ(got[3], 0);
 }
 
+// Files that do not say it, as those of earlier versions, run alike and say it when written again.
+TEST(PackedFinite, IsSaidOfBf16AndChangesNoBits) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const test::TemporaryFolder scratch;
+  const fs::path file = scratch / "new.safetensors", old = scratch / "old.safetensors",
+                 again = scratch / "again.safetensors";
+  for (const std::string version : kVersions) {
+    SCOPED_TRACE(version);
+    Quantize(Source(version), file, {.type = DType::kBF16, .head = DType::kNF4});
+    std::string bytes = BytesOf(file);
+    const size_t at = bytes.find("\"finite\":\"bf16\"");
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at + 1, 6, "fitine");
+    std::ofstream(old, std::ios::binary) << bytes;
+    const Checkpoint a(file), b(old);
+    size_t finite = 0;
+    for (const TensorView& t : a.tensors()) {
+      const PanelEncoding* panels = PanelsOf(t);
+      if (panels == nullptr) continue;
+      const bool said = panels->dtype() == DType::kBF16;
+      finite += said ? 1 : 0;
+      EXPECT_EQ(panels->Slice(0).finite, said) << t.name;
+      EXPECT_FALSE(PanelsOf(*b.Find(t.name))->Slice(0).finite) << t.name;
+    }
+    EXPECT_GT(finite, 4u);
+    const Model with = Model::Open(file), without = Model::Open(old);
+    Workspace workspace({.threads = 2, .exact = false});
+    State one = with.NewState(), other = without.NewState();
+    std::vector<float> x(with.config().vocab), y(x.size());
+    for (const int32_t id : {3, 1, 4, 1, 5, 9, 2, 6}) {
+      with.Forward({{&id, 1}, &one, x}, workspace);
+      without.Forward({{&id, 1}, &other, y}, workspace);
+      ASSERT_TRUE(SameBits(x, y)) << id;
+    }
+    Quantize(old, again, {});
+    EXPECT_TRUE(BytesOf(again) == BytesOf(file));
+  }
+}
+
 // What is left of a GGUF in its own type is int8: no larger than Q8_0, and hardly another model.
 TEST(PackedGguf, KeepsItsSizeAndValues) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";

@@ -34,6 +34,7 @@ std::map<std::string, std::string> MetadataOf(const Config& config, const std::s
   std::map<std::string, std::string> metadata = {{"kind", kPackedKind},
                                                  {"version", kPackedVersion},
                                                  {kModelHashKey, model_hash},
+                                                 {kFiniteKey, Name(DType::kBF16)},
                                                  {"generation", Name(config.generation)},
                                                  {"layers", std::to_string(config.layers)},
                                                  {"width", std::to_string(config.width)},

@@ -46,7 +46,7 @@ class PackedWriter {
   std::span<const PackedSpec> specs() const { return specs_; }
 
   // The next values of the tensor now being written, row after row of its
-  // shape; never beyond its end.
+  // shape; never beyond its end. Those of matrices fit their format (FindUnfit).
   void Append(std::span<const float> values);
   // Or its next bytes as the file has them.
   void AppendBytes(std::span<const std::byte> bytes);

@@ -73,7 +73,9 @@ class Copier {
   static bool IsCopy(const TensorView& t, const PackedSpec& spec) {
     if (spec.layout == Layout::kRows) return IsTable(t);
     const PanelEncoding* panels = PanelsOf(t);
-    return panels != nullptr && spec.layout != Layout::kPlain && panels->dtype() == spec.dtype &&
+    // Of bf16 the new file says that it is finite, so that values are looked at unless the old did.
+    const bool known = panels != nullptr && (panels->finite() || spec.dtype != DType::kBF16);
+    return known && spec.layout != Layout::kPlain && panels->dtype() == spec.dtype &&
            panels->transposed() == (spec.layout == Layout::kPanelsTransposed);
   }
 
