@@ -101,6 +101,12 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   return command;
 }
 
+void RefuseQuant(const CommonOptions& common, const char* instead) {
+  if (common.quant.empty()) return;
+  throw CLI::ValidationError(
+      "--quant", fmt::format("is for commands that run a model; {} says what is written", instead));
+}
+
 InterruptScope::InterruptScope() {
   g_interrupted = g_ended;
   g_scopes = 1;

@@ -45,6 +45,7 @@ GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::st
 }
 
 void RunConvert(const Options& o) {
+  RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth", ".gguf"});
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
@@ -96,7 +97,7 @@ void AddConvert(CLI::App& app) {
       ->add_option("--type", o->type,
                    "What all values become, each its own if not given; of GGUF the big "
                    "matrices, f16 if not given")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
+      ->transform(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
 }
 
 }  // namespace linnet::cli

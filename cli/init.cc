@@ -99,6 +99,7 @@ void Report(const Options& o, const Config& c, const Total& total) {
 }
 
 void RunInit(Options& o) {
+  RefuseQuant(o.common, "--dtype");
   o.sizes.generation = *ParseGeneration(o.generation);
   o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
   const Config config = NewConfig(o.sizes);
@@ -130,7 +131,7 @@ void AddInit(CLI::App& app) {
   command->add_option("--ffn", o->sizes.ffn,
                       "Channels of the channel mix; the generation's own if not given");
   command->add_option("--dtype", o->dtype, "What values are stored as")
-      ->check(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}))
+      ->transform(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}, CLI::ignore_case))
       ->capture_default_str();
   command->add_option("--seed", o->seed, "Same seed, same bytes")->capture_default_str();
   command->add_flag("--random", o->random,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -21,7 +22,9 @@ namespace {
 void ReadQuant(const std::string& text, OpenOptions& options) {
   if (text.empty()) return;
   const size_t colon = text.find(':');
-  options.quant = ParseDType(text.substr(0, colon));
+  std::string type = text.substr(0, colon);  // in any case, as CLI::ignore_case takes the others
+  for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  options.quant = ParseDType(type);
   bool good = options.quant.has_value();
   if (good && colon != std::string::npos) {
     const char* end = text.data() + text.size();

@@ -123,6 +123,7 @@ void PrintReport(const Options& o, const ordered_json& r) {
 }
 
 void RunQuantize(const Options& o) {
+  RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors"});
   CheckKeepsParts(o.out, o.in);
   CheckKeeps(o.out, {o.common.vocab, o.report});
@@ -151,7 +152,7 @@ void RunQuantize(const Options& o) {
 
 void AddQuantize(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"});
+  const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"}, CLI::ignore_case);
   CLI::App* command =
       AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",
                  "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
@@ -160,7 +161,7 @@ void AddQuantize(CLI::App& app) {
   command->add_option("IN", o->in, "Any checkpoint")->required();
   command->add_option("OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
-      ->check(types)
+      ->transform(types)
       ->required();
   command
       ->add_option(
@@ -171,11 +172,11 @@ void AddQuantize(CLI::App& app) {
       ->add_option("--keep", o->keep,
                    "Leave tensors whose names match in their own type, as --layers does")
       ->type_name("REGEX");
-  command->add_option("--head", o->head, "What the head becomes, if not --type")->check(types);
+  command->add_option("--head", o->head, "What the head becomes, if not --type")->transform(types);
   command
       ->add_option("--low-rank", o->low_rank,
                    "What low-rank factors become, if not --type, or bf16 for int8 and nf4")
-      ->check(types);
+      ->transform(types);
   command
       ->add_option("--report", o->report,
                    "Compare both models on this text: bits per byte, perplexity, KL divergence")

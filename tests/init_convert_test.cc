@@ -231,5 +231,45 @@ TEST(Outputs, ThatNoFileCanBeAreRefusedBeforeAnyWork) {
   }
 }
 
+TEST(Outputs, TakeTheirTypeFromTheirOwnOption) {
+  const ScratchFolder scratch;
+  const std::string model = scratch / "model.safetensors", out = scratch / "out.safetensors";
+  const Words init = {"init",    "--generation", "4",       "--layers", "1",
+                      "--width", "64",           "--vocab", "256"};
+  ASSERT_EQ(RunLinnet(init + Words{model}).exit_code, 0);
+  for (const Words& command : {init + Words{out}, Words{"convert", model, out},
+                               Words{"quantize", model, out, "--type", "bf16"}}) {
+    const Outcome outcome = RunLinnet(command + Words{"--quant", "int8"});
+    EXPECT_EQ(outcome.exit_code, 2) << command[0];
+    EXPECT_NE(outcome.err.find("--quant"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(command[0] == "init" ? "--dtype" : "--type"), std::string::npos);
+    EXPECT_FALSE(fs::exists(out));
+  }
+}
+
+// Types are read in any case, everywhere.
+TEST(Outputs, TypesAreReadInAnyCase) {
+  const ScratchFolder scratch;
+  const std::string model = scratch / "model.safetensors", small = scratch / "small.safetensors",
+                    large = scratch / "large.safetensors";
+  const Words init = {"init",    "--generation", "4",       "--layers", "1",
+                      "--width", "64",           "--vocab", "256"};
+  ASSERT_EQ(RunLinnet(init + Words{"--dtype", "F32", model}).exit_code, 0);
+  const auto same = [&](const Words& one, const Words& other) {
+    for (const Words& command : {one, other}) {
+      const Outcome outcome = RunLinnet(command);
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    }
+    EXPECT_TRUE(ReadFile(small) == ReadFile(large)) << other[0];
+  };
+  same(init + Words{"--dtype", "nf4", small}, init + Words{"--dtype", "NF4", large});
+  same({"convert", model, small, "--type", "bf16"}, {"convert", model, large, "--type", "BF16"});
+  same({"quantize", model, small, "--type", "nf4", "--head", "int8"},
+       {"quantize", model, large, "--type", "NF4", "--head", "Int8"});
+  const Words logits = {"logits", model, "--tokens", "1,2,3"};
+  same(logits + Words{"--quant", "nf4:1", "--out", small},
+       logits + Words{"--quant", "NF4:1", "--out", large});
+}
+
 }  // namespace
 }  // namespace linnet
