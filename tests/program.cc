@@ -118,6 +118,30 @@ int CloseTerminalOf(const std::vector<std::string>& arguments,
   return CodeOf(status);
 }
 
+Outcome RunInTerminal(const std::vector<std::string>& arguments) {
+  std::string program = LINNET_PROGRAM;
+  std::vector<std::string> words = arguments;
+  const std::vector<char*> argv = Pointers(program, words);
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) throw std::runtime_error("forkpty failed");
+  if (child == 0) {
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  Outcome outcome{};
+  char text[4096];
+  // Once nobody has it open at the other end, reading fails.
+  for (ssize_t n = 0; (n = read(terminal, text, sizeof(text))) > 0;) {
+    outcome.out.append(text, static_cast<size_t>(n));
+  }
+  close(terminal);
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
+  outcome.exit_code = CodeOf(status);
+  return outcome;
+}
+
 void WriteFile(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -40,6 +40,9 @@ Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::funct
 // minus the signal's number.
 int CloseTerminalOf(const std::vector<std::string>& arguments, const std::function<void()>& moment);
 
+// Runs `linnet` in a terminal of its own and waits; `out` is all that was shown there.
+Outcome RunInTerminal(const std::vector<std::string>& arguments);
+
 // test::TemporaryFolder whose names are words of a command line.
 class ScratchFolder {
  public:

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -225,6 +228,40 @@ TEST(Quantize, WritesWhatTheFormatSays) {
   }
 }
 
+TEST(Quantize, GivesEachTensorTheTypeOfItsName) {
+  const ScratchFolder scratch;
+  const std::string source = scratch / "source.safetensors", packed = scratch / "p.safetensors";
+  const std::regex matrix(
+      "head\\.weight|blocks\\.\\d+\\.(att|ffn)\\.(key|value|receptance|gate|output)\\.weight");
+  const std::regex factor("blocks\\.\\d+\\.att\\.(time_maa_|time_decay_)?[wavg][12]");
+  const std::map<std::string, size_t> factors = {{"4", 0}, {"5.2", 0}, {"6", 12}, {"7", 22}};
+  for (const auto& [generation, count] : factors) {
+    Init(generation, source);
+    for (const std::string type : {"f16", "bf16", "int8", "nf4"}) {
+      SCOPED_TRACE(generation + " " + type);
+      ASSERT_EQ(Quantize(source, packed, type).exit_code, 0);
+      const bool integers = type == "int8" || type == "nf4";
+      const Checkpoint c(packed);
+      size_t low_rank = 0, matrices = 0;
+      for (const TensorView& t : c.tensors()) {
+        std::string expected = "f32";
+        if (std::regex_match(t.name, matrix)) {
+          expected = type;
+          ++matrices;
+        } else if (std::regex_match(t.name, factor)) {
+          expected = integers ? "bf16" : type;
+          ++low_rank;
+        } else if (t.name == "emb.weight") {
+          expected = integers ? "int8" : type;
+        }
+        EXPECT_EQ(TypeName(t), expected) << t.name;
+      }
+      EXPECT_EQ(low_rank, count);
+      EXPECT_EQ(matrices, 1 + 3 * (generation == "4" ? 7u : generation == "7" ? 6u : 8u));
+    }
+  }
+}
+
 TEST(Quantize, KeepsWhatItIsTold) {
   const ScratchFolder scratch;
   const std::string source = scratch / "source.safetensors", packed = scratch / "p.safetensors";
@@ -429,6 +466,19 @@ TEST(Quantize, HoldsFarLessThanTheFile) {
   const Outcome outcome = Quantize(source, packed, "nf4", {"--threads", "2"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_LT(outcome.peak_bytes, 150'000'000u);
+  // On a terminal a bar shows how far it is, if it takes longer than a moment; nothing stays of it.
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome seen =
+      RunInTerminal({"quantize", source, packed, "--type", "nf4", "--threads", "1"});
+  const auto took = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(seen.exit_code, 0) << seen.out;
+  EXPECT_NE(seen.out.find(" GB, "), std::string::npos) << seen.out;
+  if (took < std::chrono::milliseconds(800)) return;
+  const size_t bar = seen.out.find("\rWriting " + packed + " [");
+  ASSERT_NE(bar, std::string::npos) << seen.out;
+  EXPECT_NE(seen.out.find("#", bar), std::string::npos) << seen.out;
+  EXPECT_NE(seen.out.find(" %", bar), std::string::npos) << seen.out;
+  EXPECT_GT(seen.out.find("\r\x1b[K"), bar);
 }
 
 }  // namespace

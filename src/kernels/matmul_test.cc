@@ -145,6 +145,9 @@ constexpr Shape kShapes[] = {{1, 1, 1},    {2, 63, 2},    {3, 64, 3},     {5, 65
                              {7, 320, 31}, {12, 128, 64}, {13, 77, 257},  {31, 130, 515},
                              {96, 64, 96}, {97, 70, 300}, {200, 129, 640}};
 
+// Sums longer than any kernel takes at once, ending in the middle of its cuts and blocks.
+constexpr Shape kLongShapes[] = {{5, 70, 4163}, {37, 130, 4500}, {18, 63, 6213}};
+
 class MatMulTest : public EachIsa {
  protected:
   // y with a wide stride; nothing but [rows, outputs] may change.
@@ -165,9 +168,29 @@ class MatMulTest : public EachIsa {
     std::vector<float> values;
   };
 
+  void ExpectTheSameBits(Shape s, DType dtype, Activation form) {
+    const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
+    const Packed w(dtype, values, s.outputs, s.inputs);
+    const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
+    const size_t panels = w.weight.panels();
+    Output whole(s.rows, s.outputs), single(s.rows, s.outputs), cut(s.rows, s.outputs);
+    MatMul(w.weight, a.view, 0, panels, whole.Rows(0, s.rows));
+    for (size_t row = 0; row < s.rows; ++row) {
+      MatMul(w.weight, a.Rows(row, 1), 0, panels, single.Rows(row, 1));
+    }
+    for (size_t row = 0, step = 1; row < s.rows; row += step, step += 2) {
+      const size_t count = std::min(step, s.rows - row);
+      for (size_t panel = panels; panel-- > 0;) {
+        MatMul(w.weight, a.Rows(row, count), panel, panel + 1, cut.Rows(row, count));
+      }
+    }
+    EXPECT_TRUE(BitEqual(whole.values, single.values));
+    EXPECT_TRUE(BitEqual(whole.values, cut.values));
+  }
+
   template <class F>
-  void EachForm(const F& f) {
-    for (const Shape& shape : kShapes) {
+  void EachForm(const F& f, std::span<const Shape> shapes = kShapes) {
+    for (const Shape& shape : shapes) {
       for (const DType dtype : kFormats) {
         for (const Activation form : {Activation::kF32, Activation::kBF16, Activation::kI8}) {
           if (!Supports(dtype, form)) continue;
@@ -209,25 +232,12 @@ TEST_P(MatMulTest, IsTheSumOfProducts) {
 
 // The law of bits: one row, many rows, any rows, any panels.
 TEST_P(MatMulTest, BitsDoNotDependOnTheCall) {
-  EachForm([&](Shape s, DType dtype, Activation form) {
-    const auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
-    const Packed w(dtype, values, s.outputs, s.inputs);
-    const Prepared a(form, {x.data(), s.rows, s.inputs, s.inputs});
-    const size_t panels = w.weight.panels();
-    Output whole(s.rows, s.outputs), single(s.rows, s.outputs), cut(s.rows, s.outputs);
-    MatMul(w.weight, a.view, 0, panels, whole.Rows(0, s.rows));
-    for (size_t row = 0; row < s.rows; ++row) {
-      MatMul(w.weight, a.Rows(row, 1), 0, panels, single.Rows(row, 1));
-    }
-    for (size_t row = 0, step = 1; row < s.rows; row += step, step += 2) {
-      const size_t count = std::min(step, s.rows - row);
-      for (size_t panel = panels; panel-- > 0;) {
-        MatMul(w.weight, a.Rows(row, count), panel, panel + 1, cut.Rows(row, count));
-      }
-    }
-    EXPECT_TRUE(BitEqual(whole.values, single.values));
-    EXPECT_TRUE(BitEqual(whole.values, cut.values));
-  });
+  EachForm([&](Shape s, DType dtype, Activation form) { ExpectTheSameBits(s, dtype, form); });
+}
+
+TEST_P(MatMulTest, BitsOfLongSumsDoNotDependOnTheCall) {
+  EachForm([&](Shape s, DType dtype, Activation form) { ExpectTheSameBits(s, dtype, form); },
+           kLongShapes);
 }
 
 // Also where sums vanish, overflow or are not numbers: what a unit does there, its stand-in does.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <tuple>
@@ -25,6 +27,7 @@
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/hash.h"
+#include "models/model_of.h"
 #include "models/network.h"
 #include "models/quantize.h"
 #include "tensor/half.h"
@@ -317,6 +320,50 @@ TEST(PackedGguf, KeepsItsSizeAndValues) {
     EXPECT_LT(goldens::Error(Answers(Model::Open(out), true), Answers(Model::Open(gguf), true)),
               0.04);
   }
+}
+
+// Pages of these bytes that this process has touched, or nothing if the kernel does not say.
+std::optional<size_t> TouchedPages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t first = (begin + page - 1) / page, last = (begin + bytes.size()) / page;
+  std::ifstream map("/proc/self/pagemap", std::ios::binary);
+  map.seekg(static_cast<std::streamoff>(first * sizeof(uint64_t)));
+  std::vector<uint64_t> entries(last - first);
+  map.read(reinterpret_cast<char*>(entries.data()),
+           static_cast<std::streamsize>(entries.size() * sizeof(uint64_t)));
+  if (!map) return std::nullopt;
+  return static_cast<size_t>(
+      std::count_if(entries.begin(), entries.end(), [](uint64_t e) { return e >> 63 != 0; }));
+}
+
+// A large vocabulary costs only what of it is seen: a few pages around each token's row.
+TEST(PackedTable, OnlyRowsOfSeenTokensAreTouched) {
+  const test::TemporaryFolder scratch;
+  const fs::path file = scratch / "model.safetensors";
+  ThreadPool pool(2);
+  const Config config = NewConfig(
+      {.generation = Generation::k4, .layers = 1, .width = 256, .vocab = size_t{1} << 17});
+  const Packing packing{.type = DType::kI8};
+  WriteNewPacked(config, Filling::kRandom, 5, file, pool, {.packing = packing});
+  std::shared_ptr<const Network> network = Network::Bind(Checkpoint(file), config, pool, {});
+  const auto table = network->checkpoint().Find("emb.weight")->encoding->bytes();
+  const auto before = TouchedPages(table);
+  if (!before) GTEST_SKIP() << "/proc/self/pagemap cannot be read";
+  // What the kernel maps with a page that is in its cache: up to a huge one.
+  constexpr size_t kAround = 544;
+  ASSERT_GT(table.size() / 4096, 15 * kAround);
+  EXPECT_LE(*before, kAround);
+  const Model model = ModelOf(network);
+  Workspace workspace({.threads = 2, .exact = false});
+  State state = model.NewState();
+  std::vector<float> logits(config.vocab);
+  for (const int32_t id : {0, 12345, 12345, 60000}) {
+    model.Forward({{&id, 1}, &state, logits}, workspace);
+  }
+  const auto after = TouchedPages(table);
+  EXPECT_GE(*after, 3u);
+  EXPECT_LE(*after, *before + 3 * kAround);
 }
 
 // A new model is the same whether it is written packed or quantized from a file.
