@@ -22,6 +22,7 @@
 #include "models/init.h"
 #include "train/new_model.h"
 #include "train/run.h"
+#include "train/run_folder.h"
 #include "train/training_file.h"
 
 namespace linnet::cli {
@@ -181,14 +182,15 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckFlags(o);
   const bool first = world.rank() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
-  const auto newest = NewestCheckpoint(out);
-  if (!o.resume && newest) {
+  if (!o.resume && !CheckpointSteps(out).empty()) {
     throw Error(ErrorKind::kBadInput,
                 out.string() + ": already holds a run; pass --resume to go on, or another --out");
   }
   std::error_code error;
   fs::create_directories(out, error);
   if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
+  std::optional<RunLock> lock;
+  if (first) lock.emplace(out);
   // Its options are not those of what is written now.
   if (!o.resume && first) KeptOptions::Remove(out);
 
@@ -227,8 +229,10 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
-  const Notes notes = newest ? LoadTraining(learner, world, *newest) : Notes();
-  if (newest) run.rows_read = RowsRead(notes, learner.steps() * past_rows);
+  const Notes notes = LoadNewest(learner, world, out, [](const std::string& line) {
+                        Say(line + "\n");
+                      }).value_or(Notes());
+  run.rows_read = RowsRead(notes, learner.steps() * past_rows);
   run.schedule.steps = StepsOf(o, *samples, learner.steps(), run.rows_read);
   CheckSteps(o, run.schedule.steps, learner.steps());
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());

@@ -127,11 +127,32 @@ TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   ASSERT_EQ(RunLinnet(Train(whole)).exit_code, 0);
   ASSERT_EQ(Run(2, Train(cut)).exit_code, 0);
+  const Words resume = {"train", "--out", cut, "--resume", "--threads", "1"};
   std::filesystem::remove(cut + "/checkpoint-00000016.safetensors");  // as if it ended at step 12
   std::filesystem::remove(cut + "/model.pth");
-  const Outcome resumed = Run(4, {"train", "--out", cut, "--resume", "--threads", "1"});
+  const Outcome resumed = Run(4, resume);
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  // All take the same one where the newest is damaged, which only the first looks at.
+  WriteFile(cut + "/checkpoint-00000016.safetensors",
+            ReadFile(cut + "/checkpoint-00000016.safetensors").substr(0, 5000));
+  std::filesystem::remove(cut + "/model.pth");
+  const Outcome mended = Run(2, resume);
+  ASSERT_EQ(mended.exit_code, 0) << mended.err;
+  EXPECT_NE(mended.err.find("going on from step 12"), std::string::npos) << mended.err;
+  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+}
+
+// Each has the gradients of its part alone; what all say of a step must be the same, and so must
+// what they do.
+TEST_F(RanksTest, AStepThatCannotBeTakenEndsAll) {
+  const std::string out = scratch_ / "run";
+  ASSERT_EQ(Run(2, Train(out)).exit_code, 0);
+  const Outcome outcome = Run(2, {"train", "--out", out, "--resume", "--threads", "1", "--steps",
+                                  "24", "--lr", "1e38", "--skip-spikes"});
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.err.find("is not a number"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(std::filesystem::exists(out + "/checkpoint-00000016.safetensors"));
 }
 
 // ZeRO-1: of two ranks each holds half of the moments.

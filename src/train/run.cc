@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -15,6 +14,7 @@
 #include "base/atomic_file.h"
 #include "linnet/error.h"
 #include "train/bad_step.h"
+#include "train/run_folder.h"
 #include "train/training_file.h"
 
 namespace linnet {
@@ -22,39 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-constexpr const char* kPrefix = "checkpoint-";
-
-// The steps of the run's checkpoints, ascending.
-std::vector<uint64_t> Checkpoints(const fs::path& run) {
-  std::vector<uint64_t> steps;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run, error)) {
-    unsigned long long step = 0;
-    char end = 0;
-    const std::string name = entry.path().filename().string();
-    if (std::sscanf(name.c_str(), "checkpoint-%llu.safetensor%c", &step, &end) == 2 &&
-        entry.path().extension() == ".safetensors") {
-      steps.push_back(step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
-
-fs::path CheckpointPath(const fs::path& run, uint64_t step) {
-  return run / fmt::format("{}{:08}.safetensors", kPrefix, step);
-}
-
-// What a run that was killed was writing; AtomicFile's names.
-void RemoveUnfinished(const fs::path& run) {
-  std::error_code error;
-  std::vector<fs::path> unfinished;
-  for (const auto& entry : fs::directory_iterator(run, error)) {
-    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
-  }
-  for (const fs::path& path : unfinished) fs::remove(path, error);
-}
 
 // metrics.jsonl, without the lines of steps that a resumed run takes again.
 class Metrics {
@@ -65,8 +32,9 @@ class Metrics {
       AtomicFile kept(path);
       for (std::string line; std::getline(in, line);) {
         const auto json = Json::parse(line, nullptr, false);
-        const bool whole = json.is_object() && json.contains("step") && json["step"].is_number();
-        if (whole && json["step"].get<uint64_t>() <= steps) kept.Write(line + "\n");
+        const auto step = json.is_object() ? json.find("step") : json.end();
+        const bool whole = step != json.end() && step->is_number_unsigned();
+        if (whole && step->get<uint64_t>() <= steps) kept.Write(line + "\n");
       }
       in.close();
       kept.Commit();
@@ -232,7 +200,7 @@ class Runner {
     if (proven_) return;
     proven_ = true;
     if (!First() || options_.keep == 0) return;
-    const auto all = Checkpoints(options_.out);
+    const auto all = CheckpointSteps(options_.out);
     for (size_t i = 0; i + options_.keep < all.size(); ++i) {
       std::error_code ignored;  // an old file that stays does no harm
       fs::remove(CheckpointPath(options_.out, all[i]), ignored);
@@ -267,12 +235,6 @@ class Runner {
 };
 
 }  // namespace
-
-std::optional<fs::path> NewestCheckpoint(const fs::path& run) {
-  const auto steps = Checkpoints(run);
-  if (steps.empty()) return std::nullopt;
-  return CheckpointPath(run, steps.back());
-}
 
 uint64_t RowsRead(const Notes& notes, uint64_t otherwise) {
   return NoteOf<uint64_t>(notes, "rows", otherwise);

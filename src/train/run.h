@@ -56,9 +56,6 @@ struct RunEvents {
 
 enum class RunEnd { kDone, kInterrupted, kNoBetter };
 
-// The newest checkpoint of a run, if it has one.
-std::optional<std::filesystem::path> NewestCheckpoint(const std::filesystem::path& run);
-
 // Rows of the data that were read before a checkpoint with these notes; `otherwise` if they do not
 // say so.
 uint64_t RowsRead(const Notes& notes, uint64_t otherwise);

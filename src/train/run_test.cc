@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,9 +13,12 @@
 #include <vector>
 
 #include "base/scratch_folder.h"
+#include "io/tensor_file.h"
+#include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "linnet/trainer.h"
 #include "models/detect.h"
+#include "train/run_folder.h"
 
 namespace linnet {
 namespace {
@@ -63,10 +67,11 @@ class RunTest : public ::testing::Test {
     Checkpoint checkpoint(folder_ / "model.safetensors");
     const Config config = ConfigOf(checkpoint);
     Learner learner(std::move(checkpoint), config, learning_, pool_, alone_);
-    const auto newest = NewestCheckpoint(options_.out);
-    const Notes notes = newest ? LoadTraining(learner, alone_, *newest) : Notes();
-    options_.rows_read = RowsRead(notes, 0);
     try {
+      const Notes notes = LoadNewest(learner, alone_, options_.out, [&](const std::string& line) {
+                            said_.push_back(line);
+                          }).value_or(Notes());
+      options_.rows_read = RowsRead(notes, 0);
       end_ = RunTraining(learner, OneOddRow(), alone_, options_, events, notes);
     } catch (const Error& error) {
       return error.what();
@@ -86,6 +91,7 @@ class RunTest : public ::testing::Test {
   RunOptions options_;
   LearnerOptions learning_;
   RunEnd end_ = RunEnd::kInterrupted;
+  std::vector<std::string> said_;
 };
 
 TEST_F(RunTest, WhatWasLearntBeforeASpikeIsSaved) {
@@ -128,6 +134,91 @@ TEST_F(RunTest, ARunThatFellApartKeepsWhatItHadBefore) {
   EXPECT_EQ(Run("run"), "");
   EXPECT_FALSE(Has("run/checkpoint-00000008.safetensors"));
   EXPECT_TRUE(Has("run/checkpoint-00000011.safetensors"));
+}
+
+// A disk or a copy that loses something: anywhere in the file, and its end.
+TEST_F(RunTest, ADamagedCheckpointIsSetAsideForAnOlderOne) {
+  options_.schedule.steps = 30;
+  options_.keep = 0;
+  EXPECT_EQ(Run("whole"), "");
+  const std::string good = Bytes("whole/checkpoint-00000030.safetensors");
+  const auto with = [&](size_t begin, size_t count) {
+    std::string bytes = good;
+    for (size_t i = begin; i < std::min(begin + count, bytes.size()); ++i) bytes[i] ^= 0x10;
+    return bytes;
+  };
+  size_t number = 0;
+  for (const std::string& damaged :
+       {with(good.size() / 2, 4096), with(good.size() - 1, 1), with(good.size() / 3, 1),
+        with(good.find("norms") + 9, 1), with(good.find("rows") + 7, 1), with(0, 1), with(8, 64),
+        good.substr(0, good.size() - 1), good.substr(0, good.size() / 2), std::string()}) {
+    const std::string name = "cut" + std::to_string(number++);
+    fs::copy(folder_ / "whole", folder_ / name);
+    fs::remove(folder_ / name / "model.pth");
+    folder_.Write(name + "/checkpoint-00000030.safetensors", damaged);
+    said_.clear();
+    EXPECT_EQ(Run(name), "") << name;
+    ASSERT_EQ(said_.size(), 1u) << name;
+    EXPECT_NE(said_[0].find("checkpoint-00000030.safetensors: is damaged ("), std::string::npos);
+    EXPECT_NE(said_[0].find("going on from step 20"), std::string::npos) << said_[0];
+    EXPECT_TRUE(Bytes(name + "/checkpoint-00000030.safetensors") == good) << name;
+    EXPECT_TRUE(Bytes(name + "/model.pth") == Bytes("whole/model.pth")) << name;
+  }
+  // Where none is whole, nothing is begun anew unasked.
+  for (const char* step : {"10", "20", "30"}) {
+    folder_.Write(std::string("whole/checkpoint-000000") + step + ".safetensors", "lost");
+  }
+  const std::string error = Run("whole");
+  EXPECT_NE(error.find("checkpoint-00000030.safetensors: is damaged"), std::string::npos) << error;
+  EXPECT_EQ(error.find("download"), std::string::npos) << error;
+  EXPECT_TRUE(Has("whole/checkpoint-00000030.safetensors"));
+}
+
+// As older versions wrote them.
+TEST_F(RunTest, ACheckpointWithoutAChecksumIsRead) {
+  options_.schedule.steps = 20;
+  EXPECT_EQ(Run("run"), "");
+  const fs::path path = folder_ / "run/checkpoint-00000020.safetensors";
+  const fs::path old = folder_ / "old.safetensors";
+  {
+    const TensorFile file = TensorFile::Open(path);
+    std::vector<TensorSpec> specs;
+    for (const TensorView& t : file.tensors()) {
+      if (t.name != "training.crc32") specs.push_back({t.name, t.type, t.shape});
+    }
+    EXPECT_EQ(specs.size() + 1, file.tensors().size());
+    const auto writer = TensorWriter::Create(old, specs, file.metadata());
+    for (const TensorSpec& spec : specs) {
+      writer->AppendFloats(spec.type, ReadAll(*file.Find(spec.name)));
+    }
+    writer->Finish();
+  }
+  fs::rename(old, path);
+  options_.schedule.steps = 30;
+  EXPECT_EQ(Run("run"), "");
+  EXPECT_EQ(said_, std::vector<std::string>());
+  EXPECT_EQ(Run("whole"), "");
+  EXPECT_TRUE(Bytes("run/model.pth") == Bytes("whole/model.pth"));
+}
+
+TEST_F(RunTest, LinesOfNoStepAreNotKept) {
+  options_.schedule.steps = 10;
+  EXPECT_EQ(Run("run"), "");
+  const std::string good = Bytes("run/metrics.jsonl");
+  folder_.Write("run/metrics.jsonl",
+                "{\"step\":1e300}\n{\"step\":-1}\n{\"step\":\"1\"}\n[]\nstep\n" + good);
+  EXPECT_EQ(Run("run"), "");
+  EXPECT_EQ(Bytes("run/metrics.jsonl"), good);
+}
+
+TEST_F(RunTest, OneProgramAtATimeWorksInAFolder) {
+  const fs::path folder = Folder("run");
+  {
+    const RunLock lock(folder);
+    EXPECT_THROW(RunLock{folder}, Error);
+    EXPECT_NO_THROW(RunLock{Folder("another")});
+  }
+  EXPECT_NO_THROW(RunLock{folder});
 }
 
 TEST_F(RunTest, NoPatienceIsLeftAfterItsEnd) {

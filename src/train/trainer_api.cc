@@ -165,6 +165,10 @@ void Trainer::Save(const std::filesystem::path& path) {
 }
 
 void Trainer::Restore(const std::filesystem::path& path) {
+  const std::string damage = DamageOf(path);
+  if (!damage.empty()) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: is damaged ({})", path.string(), damage));
+  }
   LoadTraining(impl_->learner(), impl_->world(), path);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "linnet/adapter.h"
 #include "linnet/trainer.h"
@@ -71,6 +72,25 @@ TEST_F(TrainerTest, RestoredGoesOnToTheSameBits) {
   EXPECT_EQ(LogitsOf(cut.AsModel()), LogitsOf(whole.AsModel()));
 }
 
+TEST_F(TrainerTest, WhatWasDamagedSinceItWasSavedIsNotRestored) {
+  Trainer trainer = Trainer::Open(model_);
+  trainer.Step(TwoRows(), 1e-3);
+  const auto saved = folder_ / "saved.safetensors";
+  trainer.Save(saved);
+  std::fstream file(saved, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(saved) / 2));
+  file << "odd";
+  file.close();
+  try {
+    trainer.Restore(saved);
+    FAIL() << "it was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("is damaged (its checksum is wrong)"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST_F(TrainerTest, WhatIsSavedIsAModelWhichConvertsWithoutTheMoments) {
   Trainer trainer = Trainer::Open(model_);
   trainer.Step(TwoRows(), 1e-3);
@@ -78,7 +98,7 @@ TEST_F(TrainerTest, WhatIsSavedIsAModelWhichConvertsWithoutTheMoments) {
   trainer.Save(saved);
   ConvertCheckpoint(Checkpoint(saved), alone);
   EXPECT_EQ(Checkpoint(alone).tensors().size(), Checkpoint(model_).tensors().size());
-  EXPECT_EQ(Checkpoint(saved).tensors().size(), Checkpoint(model_).tensors().size() + 2);
+  EXPECT_EQ(Checkpoint(saved).tensors().size(), Checkpoint(model_).tensors().size() + 3);
   EXPECT_EQ(LogitsOf(Model::Open(alone)), LogitsOf(Model::Open(saved)));
   EXPECT_EQ(Model::Open(alone).hash(), Model::Open(saved).hash());
 }

@@ -1,9 +1,11 @@
 #include "train/training_file.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -16,8 +18,11 @@
 namespace linnet {
 namespace {
 
-// Both begin with kTrainingPrefix.
+// All begin with kTrainingPrefix.
 constexpr const char* kMoments[] = {"training.first_moments", "training.second_moments"};
+// The last tensor: CRC-32 of metadata, names, shapes and the bytes of all others, little-endian.
+constexpr const char* kChecksum = "training.crc32";
+constexpr size_t kChecksumBytes = 4;
 
 // One a tensor: the slices of a parameter stand behind one another.
 std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType type) {
@@ -26,6 +31,43 @@ std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType 
     if (p.slice == 0) specs.push_back({p.name, type, p.shape});
   }
   return specs;
+}
+
+class Checksum {
+ public:
+  void Add(std::span<const std::byte> bytes) {
+    value_ = crc32_z(value_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  }
+  void Add(const std::map<std::string, std::string>& metadata) {
+    AddText(nlohmann::json(metadata).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  }
+  void Add(const std::string& name, const std::vector<size_t>& shape) {
+    AddText(name + nlohmann::json(shape).dump());
+  }
+  uint32_t value() const { return static_cast<uint32_t>(value_); }
+
+ private:
+  void AddText(const std::string& text) { Add(std::as_bytes(std::span(text))); }
+
+  uLong value_ = crc32(0, nullptr, 0);
+};
+
+// Of a file with a checksum, computed anew.
+uint32_t ChecksumOf(const TensorFile& file) {
+  std::vector<const TensorView*> tensors;
+  for (const TensorView& t : file.tensors()) {
+    if (t.name != kChecksum) tensors.push_back(&t);
+  }
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorView* a, const TensorView* b) { return a->data < b->data; });
+  Checksum sum;
+  sum.Add(file.metadata());
+  for (const TensorView* t : tensors) sum.Add(t->name, t->shape);
+  for (const TensorView* t : tensors) {
+    sum.Add({t->data, t->elements() * ElementBytes(t->type)});
+    file.Drop(*t);
+  }
+  return sum.value();
 }
 
 uint64_t Number(const TensorFile& file, const std::string& key) {
@@ -80,6 +122,11 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
   const Network& network = learner.network();
   const bool first = world.rank() == 0;
   std::unique_ptr<TensorWriter> writer;
+  Checksum sum;
+  const auto take = [&](std::span<const float> values) {
+    sum.Add(std::as_bytes(values));
+    writer->AppendFloats(SourceType::kF32, values);
+  };
   if (first) {
     auto metadata = notes;
     const Learner::Memory& memory = learner.memory();
@@ -91,17 +138,18 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
     for (const char* name : kMoments) {
       specs.push_back({name, SourceType::kF32, {network.values().size()}});
     }
+    sum.Add(metadata);
+    for (const TensorSpec& spec : specs) sum.Add(spec.name, spec.shape);
+    specs.push_back({kChecksum, SourceType::kU8, {kChecksumBytes}});
     writer = TensorWriter::Create(path, specs, metadata);
-    for (const Parameter& p : network.parameters()) {
-      writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p, p.v));
-    }
+    for (const Parameter& p : network.parameters()) take(InCheckpointOrder(p, p.v));
   }
-  const auto take = [&](std::span<const float> values) {
-    writer->AppendFloats(SourceType::kF32, values);
-  };
   world.Gather(learner.optimizer().first_moments(), learner.parts(), take);
   world.Gather(learner.optimizer().second_moments(), learner.parts(), take);
-  if (first) writer->Finish();
+  if (!first) return;
+  const uint32_t value = sum.value();
+  writer->Append(std::as_bytes(std::span(&value, 1)));
+  writer->Finish();
 }
 
 Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& path) {
@@ -127,6 +175,21 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
   read(second, learner.optimizer().second_moments());
   learner.Restore(std::move(memory));
   return file.metadata();
+}
+
+std::string DamageOf(const std::filesystem::path& path) {
+  try {
+    const TensorFile file = TensorFile::Open(path);
+    const TensorView* t = file.Find(kChecksum);
+    if (t == nullptr) return "";
+    uint32_t value = 0;
+    if (t->type != SourceType::kU8 || t->elements() != kChecksumBytes) return "it has no checksum";
+    std::memcpy(&value, t->data, kChecksumBytes);
+    return value == ChecksumOf(file) ? "" : "its checksum is wrong";
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kIo) throw;
+    return "it is cut off, or no safetensors file";
+  }
 }
 
 void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type) {

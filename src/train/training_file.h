@@ -30,6 +30,11 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
 // notes. Throws Error kIo or kBadInput if the file is broken or of another run.
 Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& path);
 
+// What is wrong with a training checkpoint, such as "its checksum is wrong"; empty if nothing is.
+// Reads all of it. Those that older versions wrote have no checksum, and are judged by their form.
+// Throws Error kIo if it cannot be opened.
+std::string DamageOf(const std::filesystem::path& path);
+
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
 // names, .pth or safetensors by the ending; `type` of all tensors.
 void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type);
