@@ -1,13 +1,18 @@
 #include "cli/kept_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <system_error>
+#include <tuple>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "cli/model.h"
+#include "cli/train.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
@@ -19,12 +24,23 @@ namespace fs = std::filesystem;
 bool IsKept(const CLI::Option& option) {
   const std::string name = option.get_name();
   return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
-                                        : name == "--vocab" || name == "--quant";
+                                        : name == "--vocab" || name == "--quant" || name == "--isa";
+}
+
+// Options whose other values would make another run, or shift the data under it.
+bool IsFixed(const std::string& option) {
+  constexpr std::string_view kFixed[] = {
+      "--base",    "--generation", "--layers", "--width", "--head-size", "--ffn",
+      "--ranks",   "--data",       "--ctx",    "--seed",  "--sampling",  "--quant",
+      "--adapter", "--rank",       "--alpha",  "--tune",  "--targets",   "--freeze"};
+  return std::find(std::begin(kFixed), std::end(kFixed), option) != std::end(kFixed);
 }
 
 bool NamesFiles(const std::string& option) {
   return option == "--data" || option == "--base" || option == "--vocab" || option == "--valid";
 }
+
+constexpr const char *kBaseKey = "base_hash", *kDataKey = "data_hash";
 
 fs::path OptionsPath(const fs::path& run) { return run / "run.json"; }
 
@@ -62,11 +78,17 @@ KeptOptions KeptOptions::Read(const fs::path& run) {
   for (const auto& [name, values] : json["options"].items()) {
     kept.options_[name] = WordsOf(values, name, kept.path_);
   }
+  for (auto [key, hash] :
+       {std::pair(kBaseKey, &kept.sources_.base), {kDataKey, &kept.sources_.data}}) {
+    const auto it = json.find(key);
+    if (it != json.end() && it->is_string()) *hash = it->get<std::string>();
+  }
   return kept;
 }
 
-KeptOptions KeptOptions::Of(const CLI::App& command) {
+KeptOptions KeptOptions::Of(const CLI::App& command, const RunSources& sources) {
   KeptOptions kept;
+  kept.sources_ = sources;
   for (const CLI::Option* option : command.get_options()) {
     if (option->count() == 0 || !IsKept(*option)) continue;
     auto& words = kept.options_[option->get_name()] = option->results();
@@ -76,7 +98,49 @@ KeptOptions KeptOptions::Of(const CLI::App& command) {
   return kept;
 }
 
+// An option that the call names.
+void KeptOptions::RefuseAnother(const CLI::Option& option) const {
+  const std::string name = option.get_name();
+  std::vector<std::string> now = option.results(), then;
+  const auto kept = options_.find(name);
+  if (kept != options_.end()) {
+    then = kept->second;
+  } else if (name == "--sampling") {
+    then = {UsualSampling(options_.contains("--base"))};
+  } else if (!option.get_default_str().empty()) {
+    then = {option.get_default_str()};
+  }
+  if (NamesFiles(name) && !then.empty()) {
+    // By content, if the run knows that (CheckSources).
+    if (!(name == "--base" ? sources_.base : sources_.data).empty()) return;
+    now = {fs::absolute(now.front()).string()};
+    then = {fs::absolute(then.front()).string()};
+  }
+  if (now == then) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{} {}: the run in {} began {}, and this would make it another; begin a "
+                          "new run in another folder",
+                          name, fmt::join(now, " "), path_.parent_path().string(),
+                          then.empty() ? "without it"
+                                       : fmt::format("with {} {}", name, fmt::join(then, " "))));
+}
+
+void KeptOptions::CheckSources(const CLI::App& command, const RunSources& now) const {
+  for (const auto& [name, then, hash] :
+       {std::tuple("--base", sources_.base, now.base), {"--data", sources_.data, now.data}}) {
+    const CLI::Option* option = command.get_option(name);
+    if (then.empty() || then == hash || option->count() == 0) continue;
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{} {}: is not what the run in {} began with; begin a new run in "
+                            "another folder",
+                            name, option->results().front(), path_.parent_path().string()));
+  }
+}
+
 void KeptOptions::Recall(CLI::App& command) const {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() > 0 && IsFixed(option->get_name())) RefuseAnother(*option);
+  }
   for (const auto& [name, words] : options_) {
     CLI::Option* option = command.get_option_no_throw(name);
     if (option == nullptr) throw Damaged(path_, name + " is no option of this version");
@@ -104,9 +168,9 @@ uint64_t KeptOptions::Number(const CLI::App& command, const std::string& option)
 
 void KeptOptions::Write(const fs::path& run) const {
   AtomicFile file(OptionsPath(run));
-  file.Write(nlohmann::ordered_json{{"options", options_}}.dump(
-                 2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-             "\n");
+  const nlohmann::ordered_json json = {
+      {"options", options_}, {kBaseKey, sources_.base}, {kDataKey, sources_.data}};
+  file.Write(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   file.Commit();
 }
 

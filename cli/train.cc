@@ -16,9 +16,11 @@
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
 #include "io/tensor_writer.h"
+#include "kernels/isa.h"
 #include "linnet/error.h"
 #include "models/convert.h"
 #include "models/detect.h"
+#include "models/hash.h"
 #include "models/init.h"
 #include "train/new_model.h"
 #include "train/run.h"
@@ -157,10 +159,45 @@ void CheckFlags(const TrainFlags& o) {
   if (o.bptt != 0 && o.chunk == 0) {
     throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
   }
+  if (o.patience != 0 && o.valid.empty()) {
+    throw CLI::ValidationError("--patience", "counts scores; give --valid FILE, what to score");
+  }
   if (!o.freeze.empty()) ParseRegex("--freeze", o.freeze);
   ParseRegex("--targets", o.targets);
   Schedule schedule;
   ReadRates(o, schedule);
+}
+
+// What a new run would not obey.
+void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
+  const auto refuse = [&](std::initializer_list<const char*> options, const char* why) {
+    for (const char* option : options) {
+      if (command.get_option(option)->count() > 0) throw CLI::ValidationError(option, why);
+    }
+  };
+  if (!o.base.empty()) {
+    refuse({"--layers", "--width", "--head-size", "--ffn", "--ranks"},
+           "is of a new model, and --base is one already");
+  }
+  if (o.tune != "lora") {
+    refuse({"--adapter", "--rank", "--alpha", "--targets"}, "is of adapters; give --tune lora");
+  }
+}
+
+// Scores of other tokens would mean nothing. A model may have some more, to fill a round number.
+void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, size_t vocab) {
+  constexpr size_t kMostFilling = 128;
+  const bool own = common.vocab.empty();
+  if (tokenizer.size() <= vocab && (own || tokenizer.size() + kMostFilling > vocab)) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}: has ids up to {}, the model up to {}; --valid needs the model's own "
+                          "vocabulary, give it with --vocab",
+                          own ? tokenizer.name() : common.vocab, tokenizer.size() - 1, vocab - 1));
+}
+
+// Also tells a packed model from the one it was made from.
+std::string HashOfFile(const Checkpoint& checkpoint) {
+  return fmt::format("{}:{}", HashOf(checkpoint), checkpoint.file().file_bytes());
 }
 
 std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const CommonOptions& common) {
@@ -173,11 +210,15 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
 RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   const fs::path out = o.out;
+  std::optional<KeptOptions> kept;
   uint64_t past_rows = 0;  // of a step
   if (o.resume) {
-    const KeptOptions kept = KeptOptions::Read(out);
-    past_rows = kept.Number(command, "--batch") * kept.Number(command, "--accumulate");
-    kept.Recall(command);
+    kept = KeptOptions::Read(out);
+    past_rows = kept->Number(command, "--batch") * kept->Number(command, "--accumulate");
+    kept->Recall(command);
+    if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
+  } else {
+    RefuseUseless(command, o);
   }
   CheckFlags(o);
   const bool first = world.rank() == 0;
@@ -209,9 +250,10 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   Checkpoint checkpoint(base);
   const Config config = ConfigOf(checkpoint);
   const TokenData data(o.data, config.vocab);
-  const std::string sampling = !o.sampling.empty() ? o.sampling
-                               : o.base.empty()    ? "stream"
-                                                   : "documents";
+  const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
+  if (kept) kept->CheckSources(command, sources);
+  if (!o.valid.empty()) CheckVocabulary(*tokenizer, common, config.vocab);
+  const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
   const auto samples = sampling == "stream" ? NewMagicPrimeSamples(data, o.ctx)
                                             : NewPackedSamples(data, o.ctx, o.seed);
   RunOptions run;
@@ -237,7 +279,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckSteps(o, run.schedule.steps, learner.steps());
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   if (!IsOver(learner, run, notes)) progress.Plan();
-  if (first) KeptOptions::Of(command).Write(out);
+  if (first) KeptOptions::Of(command, sources).Write(out);
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted, ValidationOn(o, valid, common, tokenizer)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
@@ -306,11 +348,15 @@ void AddRunOptions(CLI::App& c, TrainFlags& o) {
 void AddLearningOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--lr", o.rates, "Learning rate, first and last of a cosine")->type_name("A:B");
   c.add_option("--warmup", o.warmup, "Steps of warm-up")->capture_default_str();
-  c.add_option("--decay", o.decay, "Weight decay")->capture_default_str();
+  c.add_option("--decay", o.decay, "Weight decay")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   c.add_option("--dropout", o.dropout, "Share of values left out after each mix")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 0.9));
-  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")->capture_default_str();
+  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   c.add_flag("--no-l2wrap", o.no_l2wrap, "Leave out RWKV-LM's L2Wrap");
   c.add_option("--precision", o.precision, "Of products; sums, states and values are f32 always")
       ->capture_default_str()
@@ -355,6 +401,7 @@ void AddTrain(CLI::App& app) {
       "linnet train --data book --out run --generation 7 --layers 12 --width 256 --vocab vocab.txt",
       o->common, [o] {
         if (o->flags.trace.empty()) return TrainTogether(*o->command, o->flags, o->common);
+        if (o->flags.base.empty()) throw CLI::ValidationError("--trace", "needs --base MODEL");
         Schedule schedule;
         ReadRates(o->flags, schedule);
         schedule.warmup = o->command->get_option("--warmup")->count() > 0 ? o->flags.warmup : 2;

@@ -45,6 +45,9 @@ std::optional<Adapter> StartAdapter(const TrainFlags& flags, const Checkpoint& b
 void TuneAdapter(const TrainFlags& flags, const Adapter& adapter, RunOptions& run);
 void AddAdapterOptions(CLI::App& command, TrainFlags& flags);
 
+// --sampling if it is not given: fine-tuning takes whole documents.
+inline const char* UsualSampling(bool based) { return based ? "documents" : "stream"; }
+
 // The learning rates if --lr is not given.
 void SetUsualRates(const TrainFlags& flags, Schedule& schedule);
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "training.h"
@@ -161,6 +162,129 @@ TEST_F(ResumeTest, ARunGoesOnFromAnotherFolder) {
   ASSERT_EQ(began.exit_code, 0) << began.err;
   Expect(Resume(run, {"--steps", "4"}));
   EXPECT_EQ(Metrics(run).size(), 4u);
+}
+
+// What would make it another run is refused, whether it is given with --resume or stands in a file
+// that was replaced; the same files may lie elsewhere.
+TEST_F(ResumeTest, WhatWouldMakeAnotherRunIsRefused) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "4"));
+  const std::string kept = ReadFile(run + "/run.json");
+  const std::string other = scratch_ / "other";
+  WriteFile(scratch_ / "other.txt", Story().substr(700));
+  Expect({"data", "build", scratch_ / "other.txt", "--vocab", vocab_, "--out", other});
+  for (const auto& [option, value, then] : {std::tuple("--width", "128", "with --width 64"),
+                                            {"--layers", "3", "with --layers 2"},
+                                            {"--generation", "6", "with --generation 7"},
+                                            {"--head-size", "32", "with --head-size 64"},
+                                            {"--rank", "4", "with --rank 8"},
+                                            {"--adapter", "pissa", "with --adapter lora"},
+                                            {"--tune", "state", "with --tune full"},
+                                            {"--base", "other.pth", "without it"},
+                                            {"--sampling", "documents", "with --sampling stream"},
+                                            {"--ctx", "16", "with --ctx 32"},
+                                            {"--quant", "int8", "without it"},
+                                            {"--seed", "7", "with --seed 1"},
+                                            {"--freeze", "emb", "without it"},
+                                            {"--data", other.c_str(), "is not what the run in"}}) {
+    const Outcome outcome = RunLinnet(Resume(run, {"--steps", "6", option, value}));
+    EXPECT_EQ(outcome.exit_code, 1) << option;
+    EXPECT_NE(outcome.err.find(std::string(option) + " " + value), std::string::npos)
+        << outcome.err;
+    EXPECT_NE(outcome.err.find(then), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_EQ(ReadFile(run + "/run.json"), kept);
+  }
+  const std::string moved = scratch_ / "moved";
+  for (const char* part : {".bin", ".idx"}) fs::copy_file(data_ + part, moved + part);
+  Expect(Resume(run, {"--steps", "6", "--width", "64", "--sampling", "stream", "--data", moved}));
+  EXPECT_EQ(json::parse(ReadFile(run + "/run.json"))["options"]["--data"], json::array({moved}));
+  for (const char* part : {".bin", ".idx"}) {
+    fs::copy_file(other + part, moved + part, fs::copy_options::overwrite_existing);
+  }
+  const Outcome replaced = RunLinnet(Resume(run, {"--steps", "8"}));
+  EXPECT_EQ(replaced.exit_code, 1);
+  EXPECT_NE(replaced.err.find(moved + ": is not what the run in"), std::string::npos)
+      << replaced.err;
+}
+
+TEST_F(ResumeTest, AnotherBaseIsRefused) {
+  const std::string base = scratch_ / "base.pth", other = scratch_ / "other.pth";
+  const std::string run = scratch_ / "run";
+  for (const auto& [seed, model] : {std::pair("1", base), {"2", other}}) {
+    Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "280",
+            "--random", "--seed", seed, model});
+  }
+  Expect({"train", "--base", base, "--data", data_, "--out", run, "--ctx", "32", "--batch", "2",
+          "--steps", "4", "--tune", "head"});
+  const Outcome refused = RunLinnet(Resume(run, {"--steps", "6", "--base", other}));
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("--base " + other + ": is not what"), std::string::npos)
+      << refused.err;
+  const std::string moved = scratch_ / "moved.pth";
+  fs::rename(base, moved);
+  Expect(Resume(run, {"--steps", "6", "--base", moved}));
+  Expect(Resume(run, {"--steps", "8"}));
+}
+
+// Results differ between levels, so that a run stays at that of its beginning.
+TEST_F(ResumeTest, TheInstructionSetLevelIsKept) {
+  const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
+  const Words level = {"--isa", "portable", "--every", "4"};
+  Expect(NewRun(whole, "8") + level);
+  Expect(NewRun(cut, "8") + level);
+  for (const char* file : {"/checkpoint-00000008.safetensors", "/model.pth"})
+    fs::remove(cut + file);
+  Expect(Resume(cut));
+  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  EXPECT_EQ(json::parse(ReadFile(cut + "/run.json"))["options"]["--isa"],
+            json::array({"portable"}));
+}
+
+// As an older version wrote it, which knew files by their names.
+TEST_F(ResumeTest, ARunOfAnOlderVersionGoesOn) {
+  const std::string run = scratch_ / "run";
+  Expect(NewRun(run, "4"));
+  json old = json::parse(ReadFile(run + "/run.json"));
+  old.erase("data_hash");
+  old.erase("base_hash");
+  WriteFile(run + "/run.json", old.dump());
+  const Outcome other = RunLinnet(Resume(run, {"--data", scratch_ / "other"}));
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_NE(other.err.find("began with --data " + data_), std::string::npos) << other.err;
+  Expect(Resume(run, {"--steps", "6", "--data", data_}));
+  EXPECT_TRUE(json::parse(ReadFile(run + "/run.json")).contains("data_hash"));
+}
+
+TEST_F(ResumeTest, ADamagedCheckpointIsSaidAndLeftForAnOlderOne) {
+  const std::string run = scratch_ / "run", newest = run + "/checkpoint-00000008.safetensors";
+  Expect(NewRun(run, "8") + Words{"--every", "4"});
+  const std::string good = ReadFile(newest), model = ReadFile(run + "/model.pth");
+  WriteFile(newest, good.substr(0, good.size() / 2));
+  const Outcome outcome = RunLinnet(Resume(run));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find(newest + ": is damaged (it is cut off"), 0u) << outcome.err;
+  EXPECT_TRUE(ReadFile(newest) == good);
+  EXPECT_TRUE(ReadFile(run + "/model.pth") == model);
+}
+
+TEST_F(ResumeTest, TwoAtOnceAreRefused) {
+  const std::string run = scratch_ / "run";
+  Outcome second, third;
+  const Outcome first = SignalLinnet(
+      NewRun(run, "100000") + Words{"--skip-spikes"},
+      [&] {
+        WaitForSteps(run, 1);
+        second = RunLinnet(Resume(run));
+        third = RunLinnet(NewRun(run, "10"));
+      },
+      SIGINT);
+  EXPECT_EQ(first.exit_code, 130) << first.err;
+  for (const Outcome& outcome : {second, third}) {
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_NE(outcome.err.find("another linnet train is at work in it"), std::string::npos)
+        << outcome.err;
+  }
 }
 
 }  // namespace

@@ -190,6 +190,8 @@ TEST_F(TrainCommandTest, NumbersThatAreNoneAreWrongUsage) {
                            {"--lr", "-1e-3"},
                            {"--dropout", "nan"},
                            {"--clip", "inf"},
+                           {"--clip", "-1"},
+                           {"--decay", "-1"},
                            {"--targets", "["}}) {
     EXPECT_EQ(RunLinnet(NewRun(run, "1") + odd).exit_code, 2) << odd[0] << ' ' << odd[1];
   }
@@ -200,6 +202,35 @@ TEST_F(TrainCommandTest, NumbersThatAreNoneAreWrongUsage) {
     EXPECT_EQ(RunLinnet(epochs).exit_code, 2) << odd;
   }
   EXPECT_FALSE(fs::exists(run));
+}
+
+TEST_F(TrainCommandTest, OptionsThatWouldDoNothingAreWrongUsage) {
+  const std::string run = scratch_ / "run";
+  const Words based = {"train", "--base", "base.pth", "--data", data_, "--out", run};
+  for (const Words& odd :
+       {based + Words{"--layers", "3"}, based + Words{"--width", "64"},
+        based + Words{"--ranks", "train"}, based + Words{"--rank", "4"},
+        based + Words{"--tune", "state", "--adapter", "lora"},
+        NewRun(run, "1") + Words{"--patience", "3"}, Words{"train", "--trace", "trace.json"}}) {
+    const Outcome outcome = RunLinnet(odd);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    const std::string option = odd[odd.size() - 2];
+    EXPECT_EQ(outcome.err.find(option + ": "), 0u) << option << " in " << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(run));
+}
+
+// At the first checkpoint it would be late, and what is smaller would be scored without a word.
+TEST_F(TrainCommandTest, AVocabularyThatIsNotTheModelsIsFoundAtOnce) {
+  const std::string base = scratch_ / "base.pth", run = scratch_ / "run";
+  for (const char* size : {"512", "270"}) {
+    Expect({"init", "--generation", "7", "--layers", "1", "--width", "64", "--vocab", size, base});
+    const Outcome outcome = RunLinnet({"train", "--base", base, "--data", data_, "--out", run,
+                                       "--valid", scratch_ / "story.txt", "--vocab", vocab_});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_NE(outcome.err.find("vocab.txt: has ids up to "), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(run + "/run.json"));
+  }
 }
 
 TEST_F(TrainCommandTest, PlotsRunsAsOnePageThatNeedsNothingElse) {

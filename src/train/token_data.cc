@@ -188,6 +188,28 @@ void TokenData::Read(uint64_t begin, std::span<int32_t> tokens) const {
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = Token(begin + i);
 }
 
+std::string TokenData::Hash() const {
+  constexpr uint64_t kPieces = 256, kPiece = 1024;
+  uint64_t hash = 0xcbf29ce484222325u, all = 0;  // FNV-1a
+  const auto sample = [&](std::span<const std::byte> bytes) {
+    all += bytes.size();
+    hash = (hash ^ bytes.size()) * 0x100000001b3u;
+    // All of a small file; of others pieces from its beginning to its end.
+    const uint64_t room = bytes.size() - std::min<uint64_t>(bytes.size(), kPiece);
+    for (uint64_t i = 0; i < kPieces; ++i) {
+      const uint64_t begin = bytes.size() <= kPieces * kPiece ? std::min(i * kPiece, bytes.size())
+                                                              : room / (kPieces - 1) * i;
+      for (const std::byte b : bytes.subspan(begin, std::min(kPiece, bytes.size() - begin))) {
+        hash = (hash ^ static_cast<uint64_t>(b)) * 0x100000001b3u;
+      }
+    }
+  };
+  sample(tokens_.bytes());
+  sample(entries_.bytes());
+  if (mask_) sample(mask_->bytes());
+  return fmt::format("{:016x}:{}", hash, all);
+}
+
 void TokenData::Drop() const noexcept {
   for (const MappedFile* file : {&tokens_, &entries_}) MappedFile::Drop(file->bytes());
   if (mask_) MappedFile::Drop(mask_->bytes());

@@ -67,6 +67,9 @@ class TokenData {
   // that is not in the vocabulary.
   void Read(uint64_t begin, std::span<int32_t> tokens) const;
   int32_t Token(uint64_t at) const;
+  // 16 hex digits and the number of bytes, of a fixed sample of all files: the same for copies of
+  // them, and quick for files of any size.
+  std::string Hash() const;
   // Gives back the memory of what was read so far; it is read again when it is wanted.
   void Drop() const noexcept;
   // Whether token `at` is to be learnt.
