@@ -131,16 +131,27 @@ std::vector<std::string> TextsOf(const TrainFlags& o) {
   return texts;
 }
 
-std::function<Validation(const Model&)> ValidationOn(const TrainFlags& o,
-                                                     const std::vector<std::string>& texts,
-                                                     const CommonOptions& common,
-                                                     std::shared_ptr<const Tokenizer> tokenizer) {
+// Scores what the run would leave, so that the figure is the one `linnet perplexity` gives of that
+// file. An adapter runs from its file as it learns. So does a model of which everything learns in
+// f32; of any other the file holds rounded values, and none that are packed: it is opened.
+std::function<Validation(const Model&)> ValidationOn(
+    const TrainFlags& o, const std::vector<std::string>& texts, const CommonOptions& common,
+    std::shared_ptr<const Tokenizer> tokenizer, const Learner& learner, const RunOptions& run) {
   if (o.valid.empty()) return nullptr;
-  return [&texts, &common, tokenizer](const Model& model) {
+  const bool as_it_is =
+      TunesAdapter(o) || (o.precision == "f32" && o.tune == "full" && o.freeze.empty());
+  return [&, tokenizer, as_it_is](const Model& learning) {
+    std::optional<Model> opened;
+    if (!as_it_is) {
+      const fs::path file = run.out / "validated.tmp";  // removed on resume, too
+      SaveModel(learner.network(), file, run.model_type);
+      opened.emplace(Model::Open(file, {.force = true}));
+      fs::remove(file);  // which stays mapped
+    }
     Workspace workspace = NewWorkspace(common);
     TextScore score;
     for (const std::string& text : texts) {
-      score += ScoreText(model, *tokenizer, workspace, text);
+      score += ScoreText(opened ? *opened : learning, *tokenizer, workspace, text);
     }
     return Validation{score.nats_per_token(), score.bits_per_byte()};
   };
@@ -207,6 +218,21 @@ std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const Common
   return TokenizerOf(Checkpoint(o.base), HomeFolder());
 }
 
+// --vocab as the run's models hold it; empty if they need not: their size says which it is.
+std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenizer* tokenizer,
+                                     size_t vocab) {
+  const bool own = !common.vocab.empty() && tokenizer->name() == std::string_view("world") &&
+                   tokenizer->model_vocab() == tokenizer->size();
+  return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
+}
+
+// The run leaves models with this vocabulary, or their base's.
+void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
+  run.save = [vocabulary, type = run.model_type](const Network& network, const fs::path& path) {
+    SaveModel(network, path, type, vocabulary);
+  };
+}
+
 RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   const fs::path out = o.out;
@@ -243,12 +269,15 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
     base = out / "init.safetensors";
     // One that lies there without --resume is of a run that was given up.
     if (first && !(o.resume && fs::exists(base))) {
-      WriteNewModel(SizesOf(o, tokenizer->size()), o.seed, base, pool, InterruptScope::Check);
+      const size_t vocab = tokenizer->model_vocab();
+      WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer.get(), vocab), o.seed, base,
+                    pool, InterruptScope::Check);
     }
     world.FromFirst(0);  // the others wait for the file
   }
   Checkpoint checkpoint(base);
   const Config config = ConfigOf(checkpoint);
+  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
   const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
   if (kept) kept->CheckSources(command, sources);
@@ -267,6 +296,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   run.patience = o.patience;
   run.model_type = o.precision == "f32" ? SourceType::kF32 : SourceType::kBF16;
 
+  TuneModel(vocabulary, run);
   const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
@@ -281,9 +311,15 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   if (!IsOver(learner, run, notes)) progress.Plan();
   if (first) KeptOptions::Of(command, sources).Write(out);
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
-                         InterruptScope::Interrupted, ValidationOn(o, valid, common, tokenizer)};
+                         InterruptScope::Interrupted,
+                         ValidationOn(o, valid, common, tokenizer, learner, run)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
+  if (first && !adapter && end != RunEnd::kInterrupted &&
+      !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
+    Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n",
+                    (out / run.result).string()));
+  }
   return end;
 }
 

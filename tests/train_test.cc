@@ -42,6 +42,51 @@ TEST_F(TrainCommandTest, LearnsAndLeavesAModelThatRuns) {
   EXPECT_EQ(RunLinnet(NewRun(run, "60")).exit_code, 1) << "a run was overwritten";
 }
 
+// What a run leaves needs no --vocab: its models hold the vocabulary, and .pth, which has no place
+// for one, says so.
+TEST_F(TrainCommandTest, ModelsHoldTheVocabularyOfTheirRun) {
+  const std::string run = scratch_ / "run", tuned = scratch_ / "tuned",
+                    packed = scratch_ / "packed.safetensors";
+  const Words valid = {"--valid", scratch_ / "story.txt"};
+  const auto expect_known = [&](const std::string& model) {
+    Expect({"generate", model, "--prompt", "The fox", "--max-tokens", "3"});
+  };
+  const Outcome trained = RunLinnet(NewRun(run, "2") + valid);
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_NE(trained.err.find("model.pth: written without its vocabulary"), std::string::npos)
+      << trained.err;
+  EXPECT_EQ(trained.err.find("best.safetensors: written without"), std::string::npos);
+  expect_known(run + "/best.safetensors");
+  expect_known(run + "/init.safetensors");
+  // Its size tells nothing.
+  const Outcome unknown = RunLinnet({"generate", run + "/model.pth", "--prompt", "The"});
+  EXPECT_NE(unknown.err.find("no tokenizer is known"), std::string::npos) << unknown.err;
+  // And through a packed base, whose own it is.
+  Expect({"quantize", run + "/best.safetensors", packed, "--type", "int8"});
+  for (const char* what : {"full", "head"}) {
+    fs::remove_all(tuned);
+    Expect(Words{"train", "--base", packed, "--data", data_, "--out", tuned, "--tune", what,
+                 "--ctx", "32", "--batch", "2", "--steps", "1"} +
+           valid);
+    expect_known(tuned + "/best.safetensors");
+  }
+}
+
+TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
+  const std::string world = "../shared/data/tokenizer/rwkv_vocab_v20230424.txt";
+  if (!fs::exists(world)) GTEST_SKIP() << "no ../shared/data";
+  const std::string run = scratch_ / "run", data = scratch_ / "world", model = run + "/model.pth";
+  Expect({"data", "build", scratch_ / "story.txt", "--vocab", world, "--out", data});
+  Expect({"train", "--data", data, "--out", run, "--generation", "7", "--layers", "1", "--width",
+          "64", "--ctx", "16", "--batch", "1", "--steps", "1", "--vocab", world});
+  EXPECT_EQ(json::parse(RunLinnet({"inspect", model, "--json"}).out)["vocab"], 65536);
+  Expect({"generate", model, "--prompt", "The fox", "--max-tokens", "3", "--vocab", world});
+  // Known by its size, if this build has that vocabulary.
+  const std::string err =
+      RunLinnet({"generate", model, "--prompt", "The", "--max-tokens", "1"}).err;
+  EXPECT_EQ(err.find("no tokenizer is known"), std::string::npos) << err;
+}
+
 TEST_F(TrainCommandTest, ARunOfF32ScoresAsPerplexityDoes) {
   const std::string run = scratch_ / "run";
   Expect(NewRun(run, "10") + Words{"--precision", "f32", "--valid", scratch_ / "story.txt"});

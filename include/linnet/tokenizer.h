@@ -28,7 +28,10 @@ class Tokenizer {
   // as long as the tokenizer.
   virtual std::string_view Bytes(int32_t id) const = 0;
 
-  virtual size_t size() const = 0;       // the largest id + 1
+  virtual size_t size() const = 0;  // the largest id + 1
+  // The logits of a model that is made for it: its size, but of World's 65530 the 65536 that
+  // released models have.
+  virtual size_t model_vocab() const { return size(); }
   virtual const char* name() const = 0;  // "world", "20b", "bytes"
 
   // The bytes of all, one after another; see Utf8Stream for text to show.

@@ -59,6 +59,7 @@ TEST(WorldTokenizerTest, AgreesWithTheReferenceTrieBothWays) {
   const auto tokenizer = Tokenizer::Load(kFolder / "rwkv_vocab_v20230424.txt");
   EXPECT_STREQ(tokenizer->name(), "world");
   EXPECT_EQ(tokenizer->size(), 65530u);
+  EXPECT_EQ(tokenizer->model_vocab(), 65536u);
   ExpectGolden(*tokenizer, "world.golden.jsonl", [](auto text) { return std::string(text); });
 }
 
@@ -66,6 +67,7 @@ TEST(WorldTokenizerTest, BuiltInVocabularyIsTheReleasedOne) {
   if (BuiltinVocabulary().empty()) GTEST_SKIP() << "built without the World vocabulary";
   const auto tokenizer = Tokenizer::ForVocabulary(65536);
   EXPECT_EQ(tokenizer->size(), 65530u);
+  EXPECT_EQ(tokenizer->model_vocab(), 65536u);
   EXPECT_EQ(tokenizer->Bytes(0), "");
   EXPECT_EQ(tokenizer->Bytes(11), "\n");
   EXPECT_EQ(tokenizer->Bytes(261), "\n\n");
@@ -78,6 +80,18 @@ TEST(WorldTokenizerTest, BuiltInVocabularyIsTheReleasedOne) {
   if (std::filesystem::exists(kFolder)) {
     ExpectGolden(*tokenizer, "world.golden.jsonl", [](auto text) { return std::string(text); });
   }
+}
+
+TEST(WorldTokenizerTest, OtherVocabulariesAreOfModelsOfTheirSize) {
+  std::vector<VocabularyEntry> entries;
+  for (int id = 1; id < 65530; ++id) {
+    entries.push_back({id, id <= 256 ? std::string(1, static_cast<char>(id - 1))
+                                     : "token " + std::to_string(id)});
+  }
+  const auto tokenizer = NewWorldTokenizer(entries);
+  EXPECT_EQ(tokenizer->size(), 65530u);
+  EXPECT_EQ(tokenizer->model_vocab(), 65530u);
+  EXPECT_EQ(NewBytesTokenizer()->model_vocab(), 256u);
 }
 
 TEST(NeoxTokenizerTest, AgreesWithTokenizersLibraryBothWays) {

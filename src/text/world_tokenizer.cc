@@ -1,3 +1,5 @@
+#include <string>
+
 #include "base/check.h"
 #include "text/byte_trie.h"
 #include "text/token_table.h"
@@ -5,6 +7,8 @@
 
 namespace linnet {
 namespace {
+
+constexpr size_t kReleasedVocabulary = 65536;  // of the models that rwkv_vocab_v20230424.txt is of
 
 class WorldTokenizer final : public Tokenizer {
  public:
@@ -29,9 +33,15 @@ class WorldTokenizer final : public Tokenizer {
 
   std::string_view Bytes(int32_t id) const override { return table_[id]; }
   size_t size() const override { return table_.size(); }
+  size_t model_vocab() const override { return IsReleased() ? kReleasedVocabulary : size(); }
   const char* name() const override { return "world"; }
 
  private:
+  // No other vocabulary has so many tokens and these among them.
+  bool IsReleased() const {
+    return size() == 65530 && table_[24281] == "User" && table_[65529] == std::string(128, ' ');
+  }
+
   TokenTable table_;
   ByteTrie trie_;
 };

@@ -100,7 +100,7 @@ SourceType SourceTypeOf(DType type) {
 
 void WriteNewModel(const InitSizes& sizes, uint64_t seed, const std::filesystem::path& path) {
   ThreadPool pool(AvailableCores());
-  WriteNewModel(sizes, seed, path, pool, [] {});
+  WriteNewModel(sizes, {}, seed, path, pool, [] {});
 }
 
 SampleRow RowOf(std::span<const int32_t> tokens) {

@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "io/deflated_text.h"
 #include "linnet/adapter.h"
 #include "linnet/trainer.h"
 #include "models/convert.h"
+#include "models/quantize.h"
 #include "train/test_adapters.h"
 
 namespace linnet {
@@ -52,6 +54,28 @@ TEST_F(TrainerTest, LearnsAndLeavesAModelThatRuns) {
   trainer.SaveModel(folder_ / "learnt.pth", DType::kF32);
   EXPECT_EQ(LogitsOf(Model::Open(folder_ / "learnt.pth")), LogitsOf(trainer.AsModel()));
   EXPECT_THROW(trainer.SaveModel(folder_ / "packed.pth", DType::kNF4), Error);
+}
+
+// Of a base in whatever format, which the size of the vocabulary alone would not tell.
+TEST_F(TrainerTest, AModelKeepsTheVocabularyInItsBase) {
+  const std::string text = "1 'a' 1\n2 'b' 1\n";
+  const std::filesystem::path holds = folder_ / "holds.safetensors", packed = folder_ / "nf4.st",
+                              learnt = folder_ / "learnt.safetensors",
+                              plain = folder_ / "learnt.pth";
+  const auto vocabulary = DeflateText(text);
+  ConvertCheckpoint(Checkpoint(model_), holds, {.vocabulary = vocabulary});
+  ThreadPool pool(1);
+  QuantizeCheckpoint(Checkpoint(holds), packed, pool, {.packing = {.type = DType::kNF4}});
+  for (const auto& base : {holds, packed}) {
+    Trainer trainer = Trainer::Open(base);
+    trainer.Step(TwoRows(), 1e-3);
+    trainer.SaveModel(learnt);
+    EXPECT_EQ(Checkpoint(learnt).Vocabulary(), text);
+    EXPECT_EQ(Model::Open(learnt).vocabulary(), text);
+    trainer.SaveModel(plain);  // which has no place for it
+    EXPECT_EQ(Checkpoint(plain).tensors().size(), Checkpoint(learnt).tensors().size());
+    EXPECT_EQ(TensorFile::Open(plain).Find(kVocabularyTensor), nullptr);
+  }
 }
 
 TEST_F(TrainerTest, RestoredGoesOnToTheSameBits) {

@@ -192,7 +192,10 @@ std::string DamageOf(const std::filesystem::path& path) {
   }
 }
 
-void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type) {
+void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type,
+               std::span<const std::byte> vocabulary) {
+  if (vocabulary.empty()) vocabulary = network.checkpoint().stored_vocabulary();
+  if (path.extension() == ".pth") vocabulary = {};
   auto specs = Specs(network.parameters(), type);
   std::vector<const TensorView*> rest;
   for (const ReleasedTensor& t : InReleasedOrder(network.checkpoint())) {
@@ -201,6 +204,9 @@ void SaveModel(const Network& network, const std::filesystem::path& path, Source
     rest.push_back(t.view);
   }
   for (const TensorView* t : rest) specs.push_back({t->name, type, t->shape});
+  if (!vocabulary.empty()) {
+    specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
+  }
   const auto writer = TensorWriter::Create(path, specs);
   for (const Parameter& p : network.parameters()) {
     writer->AppendFloats(type, InCheckpointOrder(p, p.v));
@@ -216,24 +222,26 @@ void SaveModel(const Network& network, const std::filesystem::path& path, Source
       writer->AppendFloats(type, values);
     }
   }
+  writer->Append(vocabulary);
   writer->Finish();
 }
 
-void SaveAdapter(const Network& network, const TensorFile& start,
-                 const std::filesystem::path& path) {
+void SaveAdapter(const Network& network, const TensorFile& start, const std::filesystem::path& path,
+                 SourceType type) {
   std::vector<TensorSpec> specs;
-  for (const TensorView& t : start.tensors()) {
-    specs.push_back({t.name, SourceType::kF32, t.shape});
-  }
+  const auto type_of = [type](const TensorView& t) {
+    return IsTimeState(t.name) ? SourceType::kF32 : type;
+  };
+  for (const TensorView& t : start.tensors()) specs.push_back({t.name, type_of(t), t.shape});
   const auto writer = TensorWriter::Create(path, specs, start.metadata());
   for (const TensorView& t : start.tensors()) {
     bool learnt = false;
     for (const Parameter& p : network.parameters()) {
       if (p.name != t.name) continue;
-      writer->AppendFloats(SourceType::kF32, InCheckpointOrder(p, p.v));
+      writer->AppendFloats(type_of(t), InCheckpointOrder(p, p.v));
       learnt = true;
     }
-    if (!learnt) writer->AppendFloats(SourceType::kF32, ReadAll(t));
+    if (!learnt) writer->AppendFloats(type_of(t), ReadAll(t));
   }
   writer->Finish();
 }

@@ -2,10 +2,12 @@
 #ifndef LINNET_TRAIN_TRAINING_FILE_H_
 #define LINNET_TRAIN_TRAINING_FILE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "io/tensor_file.h"
@@ -36,13 +38,16 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
 std::string DamageOf(const std::filesystem::path& path);
 
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
-// names, .pth or safetensors by the ending; `type` of all tensors.
-void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type);
+// names, .pth or safetensors by the ending; `type` of all tensors. Safetensors hold `vocabulary`
+// (as StoredVocabulary gives it), or the checkpoint's own if that is empty; .pth has no place for
+// one.
+void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type,
+               std::span<const std::byte> vocabulary = {});
 
 // Only what learns, as the adapter that the run began with has it: the same tensors under the same
-// names, f32, and its metadata. `path` as in SaveModel.
-void SaveAdapter(const Network& network, const TensorFile& start,
-                 const std::filesystem::path& path);
+// names, and its metadata. `path` as in SaveModel; `type` of all but tuned states, which are f32.
+void SaveAdapter(const Network& network, const TensorFile& start, const std::filesystem::path& path,
+                 SourceType type = SourceType::kF32);
 
 }  // namespace linnet
 
