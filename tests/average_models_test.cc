@@ -1,6 +1,8 @@
 // The mean of models, of which the built-in one is made.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,31 @@ TEST(AverageModels, AreTheMeanOfEachValue) {
     }
   }
   EXPECT_EQ(RunLinnet({"inspect", mean}).exit_code, 0);
+}
+
+TEST(AverageModels, KeepTheirVocabulary) {
+  const ScratchFolder scratch;
+  const std::string plain = scratch / "plain.safetensors", a = scratch / "a.safetensors",
+                    b = scratch / "b.safetensors", mean = scratch / "mean.safetensors",
+                    vocab = scratch / "v.txt", other = scratch / "o.txt";
+  std::string text;
+  for (int i = 0; i < 256; ++i) text += fmt::format("{} b'\\x{:02x}' 1\n", i + 1, i);
+  WriteFile(vocab, text + "257 'the' 3\n");
+  WriteFile(other, text + "257 'and' 3\n");
+  ASSERT_EQ(RunLinnet(Init(plain, "1", "f32")).exit_code, 0);
+  ASSERT_EQ(RunLinnet({"convert", plain, a, "--vocab", vocab}).exit_code, 0);
+  ASSERT_EQ(RunLinnet({"convert", plain, b, "--vocab", other}).exit_code, 0);
+  const Outcome outcome = RunProgram(kTool, {mean, a, a});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const TensorFile first = TensorFile::Open(a), both = TensorFile::Open(mean);
+  const TensorView *before = first.Find("vocabulary"), *after = both.Find("vocabulary");
+  ASSERT_NE(after, nullptr);
+  ASSERT_EQ(after->shape, before->shape);
+  EXPECT_EQ(std::memcmp(after->data, before->data, before->elements()), 0);
+  EXPECT_EQ(RunLinnet({"generate", mean, "--prompt", "the", "--max-tokens", "1"}).exit_code, 0);
+  for (const std::string& odd : {b, plain}) {
+    EXPECT_EQ(RunProgram(kTool, {mean, a, odd}).exit_code, 1) << "another vocabulary, or none";
+  }
 }
 
 TEST(AverageModels, OfOtherShapesOrTypesAreRefused) {
