@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -134,10 +135,33 @@ void Replace(std::string& page, std::string_view mark, const std::string& text) 
   page.replace(page.find(mark), mark.size(), text);
 }
 
+// Runs of one name take those of their folders before it, until none is left that is alike.
+void TellApart(const std::vector<std::string>& paths, Json& runs) {
+  std::vector<fs::path> left;  // the folders above the name so far
+  for (const std::string& path : paths) {
+    fs::path run = fs::absolute(path).lexically_normal();
+    if (!run.has_filename() || run.filename() == "metrics.jsonl") run = run.parent_path();
+    left.push_back(run.parent_path());
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::map<std::string, size_t> uses;
+    for (const Json& run : runs) ++uses[run["name"].get<std::string>()];
+    for (size_t i = 0; i < left.size(); ++i) {
+      const std::string name = runs[i]["name"].get<std::string>();
+      if (uses[name] < 2 || !left[i].has_filename()) continue;
+      runs[i]["name"] = left[i].filename().string() + "/" + name;
+      left[i] = left[i].parent_path();
+      changed = true;
+    }
+  }
+}
+
 void RunPlot(const Options& o) {
 #ifdef LINNET_CHART_JS
   Json runs = Json::array();
   for (const std::string& run : o.runs) runs.push_back(ReadRun(run));
+  TellApart(o.runs, runs);
   std::string data = runs.dump(-1, ' ', false, Json::error_handler_t::replace);
   // Inside a script element only "</" could end it.
   for (size_t at = 0; (at = data.find("</", at)) != std::string::npos; at += 3) {
@@ -160,6 +184,7 @@ void RunPlot(const Options& o) {
 #else
   (void)o;
   (void)ReadRun;
+  (void)TellApart;
   (void)Replace;
   throw Error(ErrorKind::kBadInput,
               "plot: built without Chart.js; install libjs-chart.js and build again");

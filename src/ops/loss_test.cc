@@ -23,6 +23,47 @@ struct Result {
   std::vector<float> dx, dw;
 };
 
+// The most memory that a loss and its gradient took, of heads of so many outputs.
+size_t ArenaBytes(size_t rows, size_t vocab, DType dtype) {
+  constexpr size_t kWidth = 16;
+  std::vector<float> x(rows * kWidth, 0.5f), dx(x.size()), head(kPanelRows * kWidth, 0.25f),
+      dw(vocab * kWidth);
+  Buffer packed(PackedBytes(dtype, vocab, kWidth));
+  for (size_t row = 0; row < vocab; row += kPanelRows) {
+    PackPanel(dtype, head.data(), kWidth, kPanelRows, kWidth,
+              packed.data() + row / kPanelRows * PanelBytes(dtype, kWidth));
+  }
+  const std::vector<int32_t> targets(rows, 7);
+  Arena arena;
+  ThreadPool pool(2);
+  Tape tape;
+  Pass p{.arena = arena,
+         .pool = pool,
+         .segments = {},
+         .layout = {},
+         .exact = dtype == DType::kF32,
+         .tape = &tape};
+  std::vector<double> losses(1);
+  HeadLoss(p, {{x.data(), rows, kWidth, kWidth}, {dx.data(), rows, kWidth, kWidth}},
+           {{dtype, vocab, kWidth, packed.data()}, {dw.data(), vocab, kWidth, kWidth}}, targets,
+           {.l2wrap = true, .scale = 1.0 / static_cast<double>(rows)}, losses);
+  // All logits are alike.
+  EXPECT_NEAR(losses[0] / static_cast<double>(rows), std::log(static_cast<double>(vocab)), 1e-3);
+  return arena.reserved_bytes();
+}
+
+// [rows, V] floats would be 64 and 128 MB here.
+TEST(HeadLoss, NeverHoldsTheLogits) {
+  constexpr size_t kRows = 512, kVocab = 32768;
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const size_t whole = kRows * kVocab * sizeof(float);
+    const size_t some = ArenaBytes(kRows, kVocab, dtype),
+                 more = ArenaBytes(kRows, 2 * kVocab, dtype);
+    EXPECT_LT(some, whole / 2);
+    EXPECT_LT(more, some + whole / 32) << "it grows with the vocabulary";
+  }
+}
+
 class HeadLossTest : public EachIsa {
  protected:
   Problem Make(size_t sequences, size_t length, size_t vocab, size_t width) {

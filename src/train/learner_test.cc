@@ -168,6 +168,14 @@ TEST_F(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   const double before = learner->Step(rows, 2, 1e-2).loss;
   for (int i = 0; i < 5; ++i) learner->Step(rows, 2, 1e-2);
   EXPECT_LT(learner->Step(rows, 2, 1e-2).loss, before);
+  const test::TemporaryFolder folder;
+  SaveModel(learner->network(), folder / "after.pth", SourceType::kF32);
+  const Checkpoint saved(folder / "after.pth"), base(Data("golden/random-v7.pth"));
+  for (const TensorView& t : base.tensors()) {
+    ASSERT_TRUE(saved.Has(t.name)) << t.name;
+    EXPECT_EQ(BitEqual(ReadAll(t), ReadAll(*saved.Find(t.name))), !t.name.starts_with("head."))
+        << t.name;
+  }
 }
 
 // What the error of a step says; empty if there is none.
