@@ -59,7 +59,8 @@ void ReadRates(const TrainFlags& o, Schedule& schedule) {
 uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples, uint64_t done,
                  uint64_t rows_done) {
   if (o.steps != 0) return o.steps;
-  const double all = o.tokens != 0 ? static_cast<double>(o.tokens / o.ctx)
+  const uint64_t rows = o.tokens / o.ctx;
+  const double all = o.tokens != 0 ? static_cast<double>(rows)
                                    : o.epochs * static_cast<double>(samples.rows_per_epoch());
   const double left =
       (all - static_cast<double>(rows_done)) / static_cast<double>(o.batch * o.accumulate);
