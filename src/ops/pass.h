@@ -120,10 +120,10 @@ struct Pass {
   std::span<const Sequence> sequences{};
   // In training: keep only each layer's input and run the layer again for its gradient.
   bool recompute = false;
-  Together* together = nullptr;  // where products wait for one another
+  Together* together = nullptr;   // where products wait for one another
   ProductPlans* plans = nullptr;  // kept from pass to pass, where passes are alike
-  float dropout = 0;             // the share of a residual branch's values that are left out
-  uint64_t dropout_seed = 0;     // of this step
+  float dropout = 0;              // the share of a residual branch's values that are left out
+  uint64_t dropout_seed = 0;      // of this step
 
   // [rows, cols], uninitialized; with a tape, a blank gradient beside it.
   Var New(size_t rows, size_t cols);
