@@ -47,8 +47,11 @@ AdapterFile ReadAdapterName(const std::string& text) {
   if (colon == std::string::npos || std::filesystem::exists(text, ignored)) return {text, {}};
   const char* end = text.data() + text.size();
   const auto [last, error] = std::from_chars(text.data() + colon + 1, end, scale);
-  if (error != std::errc() || last != end || !std::isfinite(scale)) return {text, {}};
-  return {text.substr(0, colon), scale};
+  const std::string file = text.substr(0, colon);
+  if (error == std::errc() && last == end && std::isfinite(scale)) return {file, scale};
+  if (!std::filesystem::exists(file, ignored)) return {text, {}};  // which cannot be opened
+  throw CLI::ValidationError("--lora", fmt::format("'{}': '{}' is no number to scale {} by", text,
+                                                   text.substr(colon + 1), file));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/documents.h"
 #include "cli/progress.h"
+#include "linnet/error.h"
 #include "linnet/tokenizer.h"
 #include "text/tokenizers.h"
 #include "text/vocabulary_file.h"
@@ -38,14 +39,20 @@ void RunTrain(const Options& o) {
   CheckWritable(o.out);
   const InterruptScope interrupt;
   VocabularyTrainer trainer;
+  uint64_t read = 0;
   ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
     for (const DocumentPart& part : document) {
+      read += part.text().size();
       ForBlocks(part, [&](std::string_view block) {
         InterruptScope::Check();
         trainer.Add(block);
       });
     }
   });
+  if (read == 0) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: no vocabulary can be chosen, no input holds text", o.inputs[0]));
+  }
   std::vector<VocabularyEntry> entries;
   {
     Progress progress("choosing", 1000);

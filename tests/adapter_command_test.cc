@@ -118,6 +118,26 @@ TEST_F(AdapterCommandTest, ATunedStateIsTrainedAndUsed) {
   EXPECT_NEAR(BitsPerByteOf(again, {}), before, 1e-6);
 }
 
+// "F:SCALE", where a file whose name has a colon comes first.
+TEST_F(AdapterCommandTest, AScaleThatIsNoNumberIsWrongUsage) {
+  const std::string run = scratch_ / "run", adapter = run + "/adapter.safetensors";
+  Expect(Tune(run, {"--tune", "lora", "--rank", "2", "--steps", "1"}));
+  const auto generate = [&](const std::string& lora) {
+    return RunLinnet({"generate", kModel, "--prompt", "a", "--max-tokens", "1", "--lora", lora});
+  };
+  for (const char* scale : {"abc", "nan", "inf", "1x", ""}) {
+    const Outcome outcome = generate(adapter + ":" + scale);
+    EXPECT_EQ(outcome.exit_code, 2) << scale;
+    EXPECT_NE(outcome.err.find(std::string("'") + scale + "' is no number to scale"),
+              std::string::npos)
+        << outcome.err;
+  }
+  EXPECT_EQ(generate(adapter + ":0.5").exit_code, 0);
+  EXPECT_EQ(generate(run + "/none:abc").exit_code, 1);
+  fs::copy_file(adapter, adapter + ":abc");
+  EXPECT_EQ(generate(adapter + ":abc").exit_code, 0);
+}
+
 TEST_F(AdapterCommandTest, WrongUsageAndBadFilesGetOneLine) {
   const std::string run = scratch_ / "run";
   EXPECT_EQ(RunLinnet(Tune(run, {"--tune", "lora", "--targets", "("})).exit_code, 2);

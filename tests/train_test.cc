@@ -398,6 +398,13 @@ TEST_F(TrainCommandTest, WrongUsageAndBadDataGetOneLine) {
     EXPECT_EQ(both.exit_code, 2) << both.err;
     EXPECT_NE(both.err.find("--steps"), std::string::npos) << both.err;
   }
+  WriteFile(scratch_ / "empty.txt", "");
+  const Outcome empty = RunLinnet(
+      {"vocab", "train", scratch_ / "empty.txt", "--size", "300", "--out", scratch_ / "e.txt"});
+  EXPECT_EQ(empty.exit_code, 1);
+  EXPECT_NE(empty.err.find("empty.txt: no vocabulary can be chosen"), std::string::npos)
+      << empty.err;
+  EXPECT_FALSE(fs::exists(scratch_ / "e.txt"));
   const Outcome small = RunLinnet(
       {"vocab", "train", scratch_ / "story.txt", "--size", "100", "--out", scratch_ / "small.txt"});
   EXPECT_EQ(small.exit_code, 2);
