@@ -37,8 +37,8 @@ struct CommonOptions {
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
                      CommonOptions& common, std::function<void()> run);
 
-// Wrong usage if --quant, which packs a model as it is loaded, is given to a command that runs none;
-// `instead` says what does what may be meant.
+// Wrong usage if --quant, which packs a model as it is loaded, is given to a command that runs
+// none; `instead` says what does what may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
 
 // Each lives in the file of its name; main.cc calls them in the order of --help.

@@ -72,7 +72,7 @@ struct BindOptions {
   // are packed from these as f32 or bf16.
   std::optional<DType> trained{};
   Packing packing{};
-  bool shapes_only = false;  // matrices are looked at, not read: nothing can run
+  bool shapes_only = false;                // matrices are looked at, not read: nothing can run
   std::span<const Adapter> adapters{};     // applied in this order
   std::function<void(double)> progress{};  // the share done, 0 to 1
 };
