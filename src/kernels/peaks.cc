@@ -27,7 +27,8 @@ typedef uint64_t Lanes64 __attribute__((vector_size(64)));
 template <class Lanes>
 inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, size_t bytes) {
   constexpr size_t kLine = 64, kStep = 256, kAhead = 2048, kLanes = kLine / sizeof(Lanes);
-  Lanes sum[2 * kLanes] = {};
+  constexpr size_t kParts = 4;  // sums of each stream
+  Lanes sum[2 * kParts] = {};
   const std::byte* second = data + bytes / 2;
   for (size_t i = 0; i < bytes / 2; i += kStep) {
 #pragma GCC unroll 4
@@ -39,14 +40,15 @@ inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, si
         Lanes one, other;
         std::memcpy(&one, data + i + j + k * sizeof(Lanes), sizeof(Lanes));
         std::memcpy(&other, second + i + j + k * sizeof(Lanes), sizeof(Lanes));
-        sum[k] ^= one;
-        sum[kLanes + k] ^= other;
+        const size_t n = (j / kLine * kLanes + k) % kParts;
+        sum[n] ^= one;
+        sum[kParts + n] ^= other;
       }
     }
   }
   Lanes all = sum[0];
 #pragma GCC unroll 8
-  for (size_t k = 1; k < 2 * kLanes; ++k) all ^= sum[k];
+  for (size_t k = 1; k < 2 * kParts; ++k) all ^= sum[k];
   sink = static_cast<float>(all[0] & 0xffff);
   return bytes;
 }

@@ -122,12 +122,11 @@ int32_t SizeBits(float x) { return std::bit_cast<int32_t>(x) & 0x7fffffff; }
 }  // namespace
 
 const float* FindUnfit(DType dtype, std::span<const float> values) {
-  const int32_t beyond = SizeBits(Beyond(dtype));
-  int32_t largest = 0;
-  for (const float x : values) largest = std::max(largest, SizeBits(x));
-  if (largest < beyond) return nullptr;
-  return &*std::find_if(values.begin(), values.end(),
-                        [&](float x) { return SizeBits(x) >= beyond; });
+  const int32_t most = SizeBits(Beyond(dtype)) - 1;
+  int32_t beyond = 0;  // negative once one is: three instructions for a vector of values
+  for (const float x : values) beyond |= most - SizeBits(x);
+  if (beyond >= 0) return nullptr;
+  return &*std::find_if(values.begin(), values.end(), [&](float x) { return SizeBits(x) > most; });
 }
 
 Error UnfitError(const std::string& file, const std::string& name, DType dtype, float value) {

@@ -100,9 +100,13 @@ class Copier {
     const DType holds = spec.layout == Layout::kRows ? DType::kF32 : spec.dtype;
     std::atomic<bool> fits = true;
     pool_.ForRanges(count, 32, [&](size_t from, size_t to) {
-      const std::span<float> part(values_.data() + from * cols, (to - from) * cols);
-      ReadRows(t, begin + from, to - from, part.data());
-      if (!plain && FindUnfit(holds, part) != nullptr) fits = false;
+      constexpr size_t kRows = 64;  // looked at while they are in the cache
+      for (; from < to; from += std::min(kRows, to - from)) {
+        const size_t rows = std::min(kRows, to - from);
+        const std::span<float> part(values_.data() + from * cols, rows * cols);
+        ReadRows(t, begin + from, rows, part.data());
+        if (!plain && FindUnfit(holds, part) != nullptr) fits = false;
+      }
     });
     if (!fits) {
       throw UnfitError(in_.file().path().string(), t.name, holds, *FindUnfit(holds, values_));
