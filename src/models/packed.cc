@@ -18,6 +18,7 @@
 #include "io/ggml_tensor.h"
 #include "io/quoted.h"
 #include "kernels/matmul.h"
+#include "kernels/within.h"
 #include "linnet/error.h"
 #include "tensor/half.h"
 
@@ -100,33 +101,29 @@ DType OwnType(const TensorView& t) {
 
 namespace {
 
-// Magnitudes from here on do not fit: those that round to infinity.
-float Beyond(DType dtype) {
+// The largest magnitude that does not round to infinity, nor makes an f16 scale that does.
+float LargestOf(DType dtype) {
   switch (dtype) {
     case DType::kF16:
     case DType::kI8:
     case DType::kNF4:
-      return 65520;
+      return std::nextafter(65520.0f, 0.0f);
     case DType::kBF16:
-      return std::bit_cast<float>(0x7f7f8000u);
+      return std::bit_cast<float>(0x7f7f7fffu);
     case DType::kF32:
     case DType::kGgml:
       break;
   }
-  return std::numeric_limits<float>::infinity();
+  return std::numeric_limits<float>::max();
 }
-
-// Bits of magnitudes keep their order as integers, infinities and NaN on top.
-int32_t SizeBits(float x) { return std::bit_cast<int32_t>(x) & 0x7fffffff; }
 
 }  // namespace
 
 const float* FindUnfit(DType dtype, std::span<const float> values) {
-  const int32_t most = SizeBits(Beyond(dtype)) - 1;
-  int32_t beyond = 0;  // negative once one is: three instructions for a vector of values
-  for (const float x : values) beyond |= most - SizeBits(x);
-  if (beyond >= 0) return nullptr;
-  return &*std::find_if(values.begin(), values.end(), [&](float x) { return SizeBits(x) > most; });
+  const float most = LargestOf(dtype);
+  if (AllWithin(values.data(), values.size(), most)) return nullptr;
+  return &*std::find_if(values.begin(), values.end(),
+                        [&](float x) { return !(std::abs(x) <= most); });
 }
 
 Error UnfitError(const std::string& file, const std::string& name, DType dtype, float value) {
