@@ -259,6 +259,9 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
   std::optional<RunLock> lock;
   if (first) lock.emplace(out);
+  for (const char* left : {"model.pth", "best.safetensors"}) {
+    if (first && !o.resume && !o.base.empty()) CheckKeeps((out / left).string(), {o.base});
+  }
   // Its options are not those of what is written now.
   if (!o.resume && first) KeptOptions::Remove(out);
 

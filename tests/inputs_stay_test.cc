@@ -102,6 +102,17 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
 }
 
 // They may write one file anew in its place, but not a part of a model, nor what they need after.
+TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
+  for (const char* left : {"model.pth", "best.safetensors"}) {
+    const std::string run = scratch_ / left + ".run", base = run + "/" + left;
+    fs::create_directory(run);
+    Expect({"convert", model_, base});
+    ExpectRefused({"train", "--base", base, "--data", scratch_ / "data", "--out", run, "--ctx",
+                   "16", "--batch", "1", "--steps", "1"},
+                  base);
+  }
+}
+
 TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
   const std::string vocab = scratch_ / "vocab.txt";
   Expect({"vocab", "train", story_, "--size", "263", "--out", vocab});
