@@ -6,29 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "program.h"
+#include "training.h"
 
 namespace linnet {
 namespace {
 
 namespace fs = std::filesystem;
 
-class InputsStayTest : public ::testing::Test {
+class InputsStayTest : public ByteModelTest {
  protected:
-  InputsStayTest() {
-    std::string text;
-    for (int i = 0; i < 40; ++i) text += "The owl said that the hare would come.\n";
-    WriteFile(story_, text);
-    Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "256",
-            "--random", model_});
-    Expect({"data", "build", story_, "--model", model_, "--out", scratch_ / "data"});
-  }
-
-  static void Expect(const Words& words) {
-    const Outcome outcome = RunLinnet(words);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  }
-
   // Refused in one line, and the file is the one it was.
   static void ExpectRefused(const Words& words, const std::string& file) {
     const std::string before = ReadFile(file);
@@ -48,33 +34,30 @@ class InputsStayTest : public ::testing::Test {
     fs::create_symlink(file, scratch_ / name);
     return scratch_ / name;
   }
-
-  ScratchFolder scratch_;
-  const std::string story_ = scratch_ / "story.txt", model_ = scratch_ / "model.safetensors";
 };
 
 class MergeKeepsTest : public InputsStayTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(MergeKeepsTest, ItsBaseAndItsAdapter) {
   const std::string run = scratch_ / "run";
-  Expect({"train", "--base", model_, "--data", scratch_ / "data", "--out", run, "--tune",
-          GetParam(), "--ctx", "16", "--batch", "2", "--steps", "2", "--lr", "1e-2"});
+  Expect({"train", "--base", base_, "--data", scratch_ / "data", "--out", run, "--tune", GetParam(),
+          "--ctx", "16", "--batch", "2", "--steps", "2", "--lr", "1e-2"});
   std::string adapter = scratch_ / "adapter.safetensors";
   if (fs::exists(run + "/state.pth")) adapter = scratch_ / "state.pth";
   fs::rename(run + "/" + fs::path(adapter).filename().string(), adapter);
   const std::string out = scratch_ / "out.pth";
-  ExpectRefused({"merge", model_, adapter, model_}, model_);
-  ExpectRefused({"merge", model_, adapter, adapter}, adapter);
-  ExpectRefused({"merge", model_, adapter, scratch_ / "./model.safetensors"}, model_);
-  ExpectRefused({"merge", model_, adapter, Link(model_, "link.safetensors")}, model_);
-  ExpectRefused({"merge", Link(model_, "other.safetensors"), adapter, model_}, model_);
-  ExpectRefused({"merge", model_, adapter, Link(adapter, "adapter-link.pth")}, adapter);
+  ExpectRefused({"merge", base_, adapter, base_}, base_);
+  ExpectRefused({"merge", base_, adapter, adapter}, adapter);
+  ExpectRefused({"merge", base_, adapter, scratch_ / "./base.safetensors"}, base_);
+  ExpectRefused({"merge", base_, adapter, Link(base_, "link.safetensors")}, base_);
+  ExpectRefused({"merge", Link(base_, "other.safetensors"), adapter, base_}, base_);
+  ExpectRefused({"merge", base_, adapter, Link(adapter, "adapter-link.pth")}, adapter);
   const std::string twin = scratch_ / "twin.safetensors";
-  fs::create_hard_link(model_, twin);
-  ExpectRefused({"merge", model_, adapter, twin}, model_);
+  fs::create_hard_link(base_, twin);
+  ExpectRefused({"merge", base_, adapter, twin}, base_);
   // Elsewhere it may replace what is there.
   WriteFile(out, "old");
-  Expect({"merge", model_, adapter, out});
+  Expect({"merge", base_, adapter, out});
   Expect({"inspect", out});
 }
 
@@ -83,12 +66,12 @@ INSTANTIATE_TEST_SUITE_P(Of, MergeKeepsTest, testing::Values("lora", "state"));
 // An adapter so strong that nothing is left of the numbers: neither a file, nor the old one lost.
 TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
   const std::string run = scratch_ / "run", adapter = run + "/adapter.safetensors";
-  Expect({"train", "--base", model_, "--data", scratch_ / "data", "--out", run, "--tune", "lora",
+  Expect({"train", "--base", base_, "--data", scratch_ / "data", "--out", run, "--tune", "lora",
           "--ctx", "16", "--batch", "2", "--steps", "2", "--lr", "1e-2"});
   const std::string fresh = scratch_ / "fresh.pth", old = scratch_ / "old.pth";
   WriteFile(old, "old");
   for (const std::string& out : {fresh, old}) {
-    const Outcome outcome = RunLinnet({"merge", model_, adapter, out, "--scale", "1e30"});
+    const Outcome outcome = RunLinnet({"merge", base_, adapter, out, "--scale", "1e30"});
     EXPECT_EQ(outcome.exit_code, 1) << outcome.out;
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("not all numbers"), std::string::npos) << outcome.err;
@@ -106,7 +89,7 @@ TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
   for (const char* left : {"model.pth", "best.safetensors"}) {
     const std::string run = scratch_ / left + ".run", base = run + "/" + left;
     fs::create_directory(run);
-    Expect({"convert", model_, base});
+    Expect({"convert", base_, base});
     ExpectRefused({"train", "--base", base, "--data", scratch_ / "data", "--out", run, "--ctx",
                    "16", "--batch", "1", "--steps", "1"},
                   base);
@@ -118,12 +101,12 @@ TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
   Expect({"vocab", "train", story_, "--size", "263", "--out", vocab});
   const std::string plain = scratch_ / "vocab";
   fs::copy_file(vocab, plain);
-  ExpectRefused({"convert", model_, plain, "--vocab", plain}, plain);
+  ExpectRefused({"convert", base_, plain, "--vocab", plain}, plain);
   const std::string folder = scratch_ / "shards", shard = folder + "/a.safetensors",
                     index = folder + "/model.safetensors.index.json";
   fs::create_directory(folder);
-  fs::copy_file(model_, shard);
-  const auto sizes = nlohmann::json::parse(RunLinnet({"inspect", model_, "--json"}).out);
+  fs::copy_file(base_, shard);
+  const auto sizes = nlohmann::json::parse(RunLinnet({"inspect", base_, "--json"}).out);
   nlohmann::json map;
   for (const auto& tensor : sizes["tensors"]) map[tensor["name"]] = "a.safetensors";
   WriteFile(index, nlohmann::json{{"weight_map", map}}.dump());
@@ -136,26 +119,25 @@ TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
 
 TEST_F(InputsStayTest, StatesTextsAndModelsKeepTheirs) {
   const std::string state = scratch_ / "a.state", out = scratch_ / "l.safetensors";
-  Expect({"generate", model_, "--prompt", "a", "--max-tokens", "2", "--save-state", state});
+  Expect({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--save-state", state});
   ExpectRefused({"state", "export", state, "--layout", "rwkv.cpp", state}, state);
-  ExpectRefused({"state", "export", state, "--layout", "rwkv.cpp", "--model", model_, model_},
-                model_);
+  ExpectRefused({"state", "export", state, "--layout", "rwkv.cpp", "--model", base_, base_}, base_);
   Expect({"state", "export", state, "--layout", "rwkv.cpp", scratch_ / "a.bin"});
-  ExpectRefused({"state", "import", scratch_ / "a.bin", "--layout", "rwkv.cpp", "--model", model_,
+  ExpectRefused({"state", "import", scratch_ / "a.bin", "--layout", "rwkv.cpp", "--model", base_,
                  scratch_ / "a.bin"},
                 scratch_ / "a.bin");
   ExpectRefused({"vocab", "train", story_, "--size", "300", "--out", story_}, story_);
   // A model of this name would become the data's tokens.
   const std::string bin = scratch_ / "m.bin";
-  fs::copy_file(model_, bin);
+  fs::copy_file(base_, bin);
   ExpectRefused({"data", "build", story_, "--model", bin, "--out", scratch_ / "m"}, bin);
   ExpectRefused({"data", "build", story_, "--model", bin, "--out", scratch_ / "m.idx"}, bin);
-  ExpectRefused({"logits", model_, "--tokens", "1,2", "--out", model_}, model_);
-  ExpectRefused({"grad", model_, "--tokens", "1,2", "--out", model_}, model_);
-  ExpectRefused({"generate", model_, "--prompt", "a", "--save-state", model_}, model_);
+  ExpectRefused({"logits", base_, "--tokens", "1,2", "--out", base_}, base_);
+  ExpectRefused({"grad", base_, "--tokens", "1,2", "--out", base_}, base_);
+  ExpectRefused({"generate", base_, "--prompt", "a", "--save-state", base_}, base_);
   // A talk's state may well be the file it goes on from.
-  Expect({"generate", model_, "--prompt", "a", "--max-tokens", "2", "--state", state,
-          "--save-state", state});
+  Expect({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--state", state, "--save-state",
+          state});
 }
 
 }  // namespace

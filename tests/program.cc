@@ -65,6 +65,21 @@ Outcome Run(std::string program, const std::vector<std::string>& arguments, std:
           static_cast<size_t>(usage.ru_maxrss) * 1024};
 }
 
+// The program and the other end of a terminal that is all it knows.
+std::pair<pid_t, int> StartInTerminal(const std::vector<std::string>& arguments) {
+  std::string program = LINNET_PROGRAM;
+  std::vector<std::string> words = arguments;
+  const std::vector<char*> argv = Pointers(program, words);
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) throw std::runtime_error("forkpty failed");
+  if (child == 0) {
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  return {child, terminal};
+}
+
 }  // namespace
 
 Words operator+(Words words, const Words& more) {
@@ -93,16 +108,7 @@ Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::funct
 
 int CloseTerminalOf(const std::vector<std::string>& arguments,
                     const std::function<void()>& moment) {
-  std::string program = LINNET_PROGRAM;
-  std::vector<std::string> words = arguments;
-  const std::vector<char*> argv = Pointers(program, words);
-  int terminal = -1;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) throw std::runtime_error("forkpty failed");
-  if (child == 0) {
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
+  const auto [child, terminal] = StartInTerminal(arguments);
   std::atomic<bool> over{false};
   std::thread reader([&] {  // what nobody reads would make it wait
     char text[4096];
@@ -119,16 +125,7 @@ int CloseTerminalOf(const std::vector<std::string>& arguments,
 }
 
 Outcome RunInTerminal(const std::vector<std::string>& arguments) {
-  std::string program = LINNET_PROGRAM;
-  std::vector<std::string> words = arguments;
-  const std::vector<char*> argv = Pointers(program, words);
-  int terminal = -1;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) throw std::runtime_error("forkpty failed");
-  if (child == 0) {
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
+  const auto [child, terminal] = StartInTerminal(arguments);
   Outcome outcome{};
   char text[4096];
   // Once nobody has it open at the other end, reading fails.

@@ -55,6 +55,28 @@ class TrainCommandTest : public ::testing::Test {
   std::string vocab_, data_;
 };
 
+// A small model without a vocabulary, whose tokens are bytes, and data for it.
+class ByteModelTest : public ::testing::Test {
+ protected:
+  ByteModelTest() {
+    std::string text;
+    for (int i = 0; i < 60; ++i) text += "The owl said that the hare would come.\n";
+    WriteFile(story_, text);
+    Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "256",
+            "--random", base_});
+    Expect({"data", "build", story_, "--model", base_, "--out", scratch_ / "data"});
+  }
+
+  static std::string Expect(const Words& words) {
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  }
+
+  ScratchFolder scratch_;
+  const std::string story_ = scratch_ / "story.txt", base_ = scratch_ / "base.safetensors";
+};
+
 inline std::vector<nlohmann::json> Metrics(const std::string& run) {
   std::vector<nlohmann::json> lines;
   std::string text = ReadFile(std::filesystem::path(run) / "metrics.jsonl");

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "io/tensor_file.h"
-#include "program.h"
+#include "training.h"
 
 namespace linnet {
 namespace {
@@ -20,23 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class TuningTest : public ::testing::Test {
+class TuningTest : public ByteModelTest {
  protected:
-  TuningTest() {
-    std::string text;
-    for (int i = 0; i < 60; ++i) text += "The owl said that the hare would come.\n";
-    WriteFile(story_, text);
-    Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "256",
-            "--random", base_});
-    Expect({"data", "build", story_, "--model", base_, "--out", scratch_ / "data"});
-  }
-
-  static std::string Expect(const Words& words) {
-    const Outcome outcome = RunLinnet(words);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return outcome.out;
-  }
-
   Words Train(const std::string& out, const Words& more) const {
     return Words{"train",  "--base",  base_,   "--data",  scratch_ / "data",
                  "--out",  out,       "--ctx", "32",      "--batch",
@@ -50,9 +35,6 @@ class TuningTest : public ::testing::Test {
     const std::string out = Expect(Words{"perplexity", base_, story_, "--json"} + words);
     return json::parse(out)["bits_per_byte"].get<double>();
   }
-
-  ScratchFolder scratch_;
-  const std::string base_ = scratch_ / "base.safetensors", story_ = scratch_ / "story.txt";
 };
 
 // Every tensor of the base either has its bits in the model, or all of what was to learn moved.
