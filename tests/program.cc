@@ -108,7 +108,9 @@ Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::funct
 
 int CloseTerminalOf(const std::vector<std::string>& arguments,
                     const std::function<void()>& moment) {
-  const auto [child, terminal] = StartInTerminal(arguments);
+  const std::pair<pid_t, int> started = StartInTerminal(arguments);
+  const pid_t child = started.first;
+  const int terminal = started.second;
   std::atomic<bool> over{false};
   std::thread reader([&] {  // what nobody reads would make it wait
     char text[4096];
