@@ -65,7 +65,9 @@ TEST_F(BenchTest, TakesNoMoreThanThereIs) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_NE(outcome.err.find("--batch 1048576 takes 110"), std::string::npos) << outcome.err;
   // A sanitizer takes memory of its own.
-  if (!kSanitized) EXPECT_LT(outcome.peak_bytes, 100'000'000u);
+  if (!kSanitized) {
+    EXPECT_LT(outcome.peak_bytes, 100'000'000u);
+  }
 }
 
 }  // namespace
