@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lower.h"
 #include "cli/cli.h"
 #include "cli/line_reader.h"
 #include "cli/model.h"
@@ -47,9 +47,7 @@ void Note(std::string_view text) { Say(fmt::format("{}\n", text)); }
 
 // Known from the file's name, as nothing in the file tells: models that think.
 bool NamedG1(const std::filesystem::path& path) {
-  std::string name = path.filename().string();
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name.find("g1") != name.npos;
+  return Lower(path.filename().string()).find("g1") != std::string::npos;
 }
 
 const ChatTemplate& TemplateFor(const std::string& name, const Model& model,

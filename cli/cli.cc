@@ -9,13 +9,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/lower.h"
 #include "base/thread_pool.h"
 #include "io/tensor_file.h"
 #include "kernels/isa.h"
@@ -151,8 +151,7 @@ void CheckEnding(const char* option, const std::string& path,
                                            ".pt",          ".ckpt", ".onnx", ".json",
                                            ".txt",         ".npz",  ".zip",  ".state"};
   const std::string ending = std::filesystem::path(path).extension();
-  std::string small = ending;  // .PTH promises a .pth, which it would not become
-  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string small = Lower(ending);  // .PTH promises a .pth, which it would not become
   const auto has = [](const auto& list, const std::string& one) {
     return std::find(std::begin(list), std::end(list), one) != std::end(list);
   };

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
+#include "base/lower.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
@@ -22,9 +22,7 @@ namespace {
 void ReadQuant(const std::string& text, OpenOptions& options) {
   if (text.empty()) return;
   const size_t colon = text.find(':');
-  std::string type = text.substr(0, colon);  // in any case, as CLI::ignore_case takes the others
-  for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  options.quant = ParseDType(type);
+  options.quant = ParseDType(Lower(text.substr(0, colon)));
   bool good = options.quant.has_value();
   if (good && colon != std::string::npos) {
     const char* end = text.data() + text.size();
@@ -70,10 +68,12 @@ std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoi
     }
   }
   if (std::filesystem::path(out).extension() != ".pth") return vocabulary;
-  if (held || !vocabulary.empty()) {
-    Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n", out));
-  }
+  if (held || !vocabulary.empty()) SayWithoutVocabulary(out);
   return {};
+}
+
+void SayWithoutVocabulary(const std::string& out) {
+  Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n", out));
 }
 
 Packing PackingOf(const CommonOptions& common) {

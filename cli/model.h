@@ -28,6 +28,9 @@ Model OpenModel(const CommonOptions& common, const std::string& path);
 std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoint& in,
                                      const std::string& out);
 
+// Says of a model file that it has no place for the vocabulary it would have.
+void SayWithoutVocabulary(const std::string& out);
+
 // --quant, for what packs a model by itself. Throws CLI::ValidationError.
 Packing PackingOf(const CommonOptions& common);
 

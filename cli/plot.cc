@@ -84,11 +84,11 @@ fs::path MetricsOf(const std::string& run) {
   return fs::is_directory(run) ? fs::path(run) / "metrics.jsonl" : fs::path(run);
 }
 
-std::string NameOf(const std::string& run) {
+// The folder of a run, or the file if it has another name than a folder's.
+fs::path PlaceOf(const std::string& run) {
   fs::path path = fs::absolute(run).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
-  return path.filename() == "metrics.jsonl" ? path.parent_path().filename().string()
-                                            : path.filename().string();
+  return path.filename() == "metrics.jsonl" ? path.parent_path() : path;
 }
 
 Json ReadRun(const std::string& run) {
@@ -118,7 +118,7 @@ Json ReadRun(const std::string& run) {
   if (loss.empty()) {
     throw Error(ErrorKind::kBadInput, path.string() + ": holds no step of a run");
   }
-  return {{"name", NameOf(run)},
+  return {{"name", PlaceOf(run).filename().string()},
           {"steps", steps},
           {"tokens", tokens},
           {"last_loss", loss.last()},
@@ -138,11 +138,8 @@ void Replace(std::string& page, std::string_view mark, const std::string& text) 
 // Runs of one name take those of their folders before it, until none is left that is alike.
 void TellApart(const std::vector<std::string>& paths, Json& runs) {
   std::vector<fs::path> left;  // the folders above the name so far
-  for (const std::string& path : paths) {
-    fs::path run = fs::absolute(path).lexically_normal();
-    if (!run.has_filename() || run.filename() == "metrics.jsonl") run = run.parent_path();
-    left.push_back(run.parent_path());
-  }
+  left.reserve(paths.size());
+  for (const std::string& path : paths) left.push_back(PlaceOf(path).parent_path());
   for (bool changed = true; changed;) {
     changed = false;
     std::map<std::string, size_t> uses;

@@ -22,6 +22,7 @@
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/init.h"
+#include "text/tokenizers.h"
 #include "train/new_model.h"
 #include "train/run.h"
 #include "train/run_folder.h"
@@ -145,7 +146,7 @@ std::function<Validation(const Model&)> ValidationOn(
     std::optional<Model> opened;
     if (!as_it_is) {
       const fs::path file = run.out / "validated.tmp";  // removed on resume, too
-      SaveModel(learner.network(), file, run.model_type);
+      run.save(learner.network(), file);
       opened.emplace(Model::Open(file, {.force = true}));
       fs::remove(file);  // which stays mapped
     }
@@ -212,9 +213,9 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
   return fmt::format("{}:{}", HashOf(checkpoint), checkpoint.file().file_bytes());
 }
 
-std::shared_ptr<const Tokenizer> VocabularyFor(const TrainFlags& o, const CommonOptions& common) {
+std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  if (o.base.empty()) return Tokenizer::ForVocabulary(65536, {}, HomeFolder());
+  if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
   return TokenizerOf(Checkpoint(o.base), HomeFolder());
 }
@@ -267,7 +268,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
-  const auto tokenizer = VocabularyFor(o, common);
+  const auto tokenizer = TokenizerOfRun(o, common);
   fs::path base = o.base;
   if (base.empty()) {
     base = out / "init.safetensors";
@@ -321,8 +322,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   progress.End(end);
   if (first && !adapter && end != RunEnd::kInterrupted &&
       !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
-    Say(fmt::format("{}: written without its vocabulary; .safetensors keeps it\n",
-                    (out / run.result).string()));
+    SayWithoutVocabulary((out / run.result).string());
   }
   return end;
 }

@@ -201,21 +201,26 @@ TEST(Init, SaysBeforehandThatTheDiskIsTooSmall) {
   }
 }
 
-TEST(Outputs, ThatNoFileCanBeAreRefusedBeforeAnyWork) {
-  const ScratchFolder scratch;
-  const std::string model = scratch / "model.safetensors", pipe = scratch / "pipe";
-  const Words init = {"init",    "--generation", "4",       "--layers", "1",
-                      "--width", "64",           "--vocab", "256"};
-  ASSERT_EQ(RunLinnet(init + Words{model}).exit_code, 0);
+class OutputsTest : public ::testing::Test {
+ protected:
+  ScratchFolder scratch_;
+  const std::string model_ = scratch_ / "model.safetensors";
+  const Words init_ = {"init",    "--generation", "4",       "--layers", "1",
+                       "--width", "64",           "--vocab", "256"};
+};
+
+TEST_F(OutputsTest, ThatNoFileCanBeAreRefusedBeforeAnyWork) {
+  const std::string pipe = scratch_ / "pipe";
+  ASSERT_EQ(RunLinnet(init_ + Words{model_}).exit_code, 0);
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   const std::pair<std::string, std::string> bad[] = {
       {"/dev/null", "/dev/null: is a pipe or device"},
       {pipe, pipe + ": is a pipe or device"},
-      {scratch / "none/out.safetensors", "out.safetensors: cannot write: No such file"},
+      {scratch_ / "none/out.safetensors", "out.safetensors: cannot write: No such file"},
       {"", "the name of the file is empty"}};
   for (const auto& [out, said] : bad) {
-    for (const Words& command : {init + Words{out}, Words{"convert", model, out},
-                                 Words{"quantize", model, out, "--type", "int8"}}) {
+    for (const Words& command : {init_ + Words{out}, Words{"convert", model_, out},
+                                 Words{"quantize", model_, out, "--type", "int8"}}) {
       const Outcome outcome = RunLinnet(command);
       EXPECT_EQ(outcome.exit_code, 1) << command[0] << " " << out;
       EXPECT_NE(outcome.err.find(said), std::string::npos) << command[0] << ": " << outcome.err;
@@ -223,22 +228,19 @@ TEST(Outputs, ThatNoFileCanBeAreRefusedBeforeAnyWork) {
     }
   }
   for (const Words& command :
-       {Words{"convert", "", scratch / "out.pth"}, Words{"inspect", ""},
-        Words{"quantize", "", scratch / "out.safetensors", "--type", "int8"}}) {
+       {Words{"convert", "", scratch_ / "out.pth"}, Words{"inspect", ""},
+        Words{"quantize", "", scratch_ / "out.safetensors", "--type", "int8"}}) {
     const Outcome outcome = RunLinnet(command);
     EXPECT_EQ(outcome.exit_code, 1) << command[0];
     EXPECT_NE(outcome.err.find("is empty"), std::string::npos) << command[0] << outcome.err;
   }
 }
 
-TEST(Outputs, TakeTheirTypeFromTheirOwnOption) {
-  const ScratchFolder scratch;
-  const std::string model = scratch / "model.safetensors", out = scratch / "out.safetensors";
-  const Words init = {"init",    "--generation", "4",       "--layers", "1",
-                      "--width", "64",           "--vocab", "256"};
-  ASSERT_EQ(RunLinnet(init + Words{model}).exit_code, 0);
-  for (const Words& command : {init + Words{out}, Words{"convert", model, out},
-                               Words{"quantize", model, out, "--type", "bf16"}}) {
+TEST_F(OutputsTest, TakeTheirTypeFromTheirOwnOption) {
+  const std::string out = scratch_ / "out.safetensors";
+  ASSERT_EQ(RunLinnet(init_ + Words{model_}).exit_code, 0);
+  for (const Words& command : {init_ + Words{out}, Words{"convert", model_, out},
+                               Words{"quantize", model_, out, "--type", "bf16"}}) {
     const Outcome outcome = RunLinnet(command + Words{"--quant", "int8"});
     EXPECT_EQ(outcome.exit_code, 2) << command[0];
     EXPECT_NE(outcome.err.find("--quant"), std::string::npos) << outcome.err;
@@ -248,13 +250,9 @@ TEST(Outputs, TakeTheirTypeFromTheirOwnOption) {
 }
 
 // Types are read in any case, everywhere.
-TEST(Outputs, TypesAreReadInAnyCase) {
-  const ScratchFolder scratch;
-  const std::string model = scratch / "model.safetensors", small = scratch / "small.safetensors",
-                    large = scratch / "large.safetensors";
-  const Words init = {"init",    "--generation", "4",       "--layers", "1",
-                      "--width", "64",           "--vocab", "256"};
-  ASSERT_EQ(RunLinnet(init + Words{"--dtype", "F32", model}).exit_code, 0);
+TEST_F(OutputsTest, TypesAreReadInAnyCase) {
+  const std::string small = scratch_ / "small.safetensors", large = scratch_ / "large.safetensors";
+  ASSERT_EQ(RunLinnet(init_ + Words{"--dtype", "F32", model_}).exit_code, 0);
   const auto same = [&](const Words& one, const Words& other) {
     for (const Words& command : {one, other}) {
       const Outcome outcome = RunLinnet(command);
@@ -262,11 +260,11 @@ TEST(Outputs, TypesAreReadInAnyCase) {
     }
     EXPECT_TRUE(ReadFile(small) == ReadFile(large)) << other[0];
   };
-  same(init + Words{"--dtype", "nf4", small}, init + Words{"--dtype", "NF4", large});
-  same({"convert", model, small, "--type", "bf16"}, {"convert", model, large, "--type", "BF16"});
-  same({"quantize", model, small, "--type", "nf4", "--head", "int8"},
-       {"quantize", model, large, "--type", "NF4", "--head", "Int8"});
-  const Words logits = {"logits", model, "--tokens", "1,2,3"};
+  same(init_ + Words{"--dtype", "nf4", small}, init_ + Words{"--dtype", "NF4", large});
+  same({"convert", model_, small, "--type", "bf16"}, {"convert", model_, large, "--type", "BF16"});
+  same({"quantize", model_, small, "--type", "nf4", "--head", "int8"},
+       {"quantize", model_, large, "--type", "NF4", "--head", "Int8"});
+  const Words logits = {"logits", model_, "--tokens", "1,2,3"};
   same(logits + Words{"--quant", "nf4:1", "--out", small},
        logits + Words{"--quant", "NF4:1", "--out", large});
 }

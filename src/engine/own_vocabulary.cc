@@ -71,8 +71,7 @@ std::vector<std::byte> StoredVocabularyOf(const Checkpoint& model) {
   const size_t vocab = ConfigOf(model).vocab;
   const auto own = GgufTokenizer(model.file().path(), vocab);
   if (own == nullptr) return {};
-  constexpr size_t kWorld = 65536;
-  const auto world = vocab == kWorld ? Tokenizer::ForVocabulary(kWorld) : nullptr;
+  const auto world = vocab == kWorldVocabulary ? Tokenizer::ForVocabulary(vocab) : nullptr;
   bool same = world != nullptr;
   std::vector<VocabularyEntry> entries;
   for (size_t i = 0; i < vocab; ++i) {

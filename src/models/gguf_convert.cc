@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <functional>
 #include <set>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lower.h"
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/gguf_names.h"
@@ -228,8 +228,7 @@ class Writer {
 }  // namespace
 
 std::optional<GgufType> ParseGgufType(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string lower = Lower(std::string(name));
   if (lower == "f32") return GgufType::kF32;
   if (lower == "f16") return GgufType::kF16;
   if (lower == "bf16") return GgufType::kBF16;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/lower.h"
 #include "io/ggml_tensor.h"
 #include "io/quoted.h"
 #include "kernels/matmul.h"
@@ -147,9 +147,7 @@ SourceType HoldingType(DType dtype) {
 }
 
 std::string TypeName(const TensorView& t) {
-  std::string name = t.encoding != nullptr ? t.encoding->type_name() : Name(t.type);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
+  return Lower(t.encoding != nullptr ? t.encoding->type_name() : Name(t.type));
 }
 
 std::optional<DType> Packing::Wanted(const std::string& name) const {

@@ -16,7 +16,6 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kWorldVocabulary = 65536;
 // Released 20B models keep the tokenizer's 50277 rows or pad them to 50304.
 constexpr size_t kNeoxSmallest = 50277, kNeoxLargest = 50304;
 // Fifty times the largest known; a checkpoint given by mistake is not read through.

@@ -2,6 +2,7 @@
 #ifndef LINNET_TEXT_TOKENIZERS_H_
 #define LINNET_TEXT_TOKENIZERS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "text/vocabulary_file.h"
 
 namespace linnet {
+
+// Logits of the released models that the World vocabulary belongs to.
+inline constexpr size_t kWorldVocabulary = 65536;
 
 // Greedy: at each place the longest token that fits. Every single byte must be
 // a token. Not prefix-stable: text added at the end may change the last ids.

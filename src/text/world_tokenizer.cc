@@ -8,8 +8,6 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kReleasedVocabulary = 65536;  // of the models that rwkv_vocab_v20230424.txt is of
-
 class WorldTokenizer final : public Tokenizer {
  public:
   explicit WorldTokenizer(const std::vector<VocabularyEntry>& entries) : table_(entries) {
@@ -33,7 +31,7 @@ class WorldTokenizer final : public Tokenizer {
 
   std::string_view Bytes(int32_t id) const override { return table_[id]; }
   size_t size() const override { return table_.size(); }
-  size_t model_vocab() const override { return IsReleased() ? kReleasedVocabulary : size(); }
+  size_t model_vocab() const override { return IsReleased() ? kWorldVocabulary : size(); }
   const char* name() const override { return "world"; }
 
  private:

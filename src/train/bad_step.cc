@@ -3,33 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <set>
 #include <span>
 #include <vector>
 
 #include "models/names.h"
+#include "models/packed.h"
 
 namespace linnet {
 namespace {
 
-constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinite, or a NaN
-
-// The first value that is not finite, or 0. In blocks without branches, for it is asked of all
-// values before each checkpoint.
+// The first value that is not finite, or 0.
 float FirstOdd(std::span<const float> values) {
-  constexpr size_t kBlock = 4096;
-  for (size_t begin = 0; begin < values.size(); begin += kBlock) {
-    const auto block = values.subspan(begin, std::min(kBlock, values.size() - begin));
-    uint32_t odd = 0;
-    for (const float x : block) odd |= (std::bit_cast<uint32_t>(x) & kExponent) == kExponent;
-    if (odd != 0) {
-      return *std::find_if(block.begin(), block.end(), [](float x) { return !std::isfinite(x); });
-    }
-  }
-  return 0;
+  const float* odd = FindUnfit(DType::kF32, values);
+  return odd == nullptr ? 0 : *odd;
 }
 
 std::string Holds(const std::string& name, float odd) {
