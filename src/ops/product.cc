@@ -1,6 +1,7 @@
 #include "ops/product.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "kernels/convert.h"
@@ -185,8 +186,9 @@ void Products(const Pass& p, std::span<OneProduct> products) {
   if (macs < kSerialMacs) {
     for (const OneProduct& product : products) RunPanels(product, 0, product.w.panels());
   } else {
-    ProductPlans once;
-    const ProductPlan& plan = (p.plans == nullptr ? once : *p.plans).Next(products, p.pool);
+    std::optional<ProductPlan> once;  // where none are kept, and so none is known to come next
+    const ProductPlan& plan = p.plans != nullptr ? p.plans->Next(products, p.pool)
+                                                 : once.emplace(products, p.pool.threads());
     p.pool.For(plan.tasks(), [&](size_t task) {
       plan.EachPart(
           task, [&](size_t i, size_t begin, size_t end) { RunPanels(products[i], begin, end); });
