@@ -160,7 +160,7 @@ void AddMerge(CLI::App& app) {
   command->add_option("--scale", o->scale,
                       "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
   command->add_option("--type", o->type, "Of all tensors; the base's own if not given")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+      ->transform(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case));
 }
 
 }  // namespace linnet::cli

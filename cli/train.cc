@@ -35,27 +35,6 @@ namespace fs = std::filesystem;
 
 // ---- What a call asks for ----
 
-// `first` and `last` of the schedule are what holds if --lr is not given.
-void ReadRates(const TrainFlags& o, Schedule& schedule) {
-  if (o.rates.empty()) return;
-  const size_t colon = o.rates.find(':');
-  const auto number = [](const std::string& text) {
-    size_t read = 0;
-    const double value = std::stod(text, &read);
-    if (read != text.size() || !std::isfinite(value) || value < 0) {
-      throw std::invalid_argument(text);
-    }
-    return value;
-  };
-  try {
-    schedule.first = number(o.rates.substr(0, colon));
-    schedule.last = colon == std::string::npos ? schedule.first : number(o.rates.substr(colon + 1));
-  } catch (const std::logic_error&) {
-    throw CLI::ValidationError("--lr",
-                               fmt::format("'{}' is not A or A:B, such as 6e-4:6e-5", o.rates));
-  }
-}
-
 // Steps in all, of which `done` took `rows_done` rows.
 uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples, uint64_t done,
                  uint64_t rows_done) {
@@ -140,11 +119,9 @@ std::function<Validation(const Model&)> ValidationOn(
     const TrainFlags& o, const std::vector<std::string>& texts, const CommonOptions& common,
     std::shared_ptr<const Tokenizer> tokenizer, const Learner& learner, const RunOptions& run) {
   if (o.valid.empty()) return nullptr;
-  const bool as_it_is =
-      TunesAdapter(o) || (o.precision == "f32" && o.tune == "full" && o.freeze.empty());
-  return [&, tokenizer, as_it_is](const Model& learning) {
+  return [&, tokenizer](const Model& learning) {
     std::optional<Model> opened;
-    if (!as_it_is) {
+    if (ScoresCopy(o)) {
       const fs::path file = run.out / "validated.tmp";  // removed on resume, too
       run.save(learner.network(), file);
       opened.emplace(Model::Open(file, {.force = true}));
@@ -157,44 +134,6 @@ std::function<Validation(const Model&)> ValidationOn(
     }
     return Validation{score.nats_per_token(), score.bits_per_byte()};
   };
-}
-
-void CheckFlags(const TrainFlags& o) {
-  if (o.base.empty() == o.generation.empty()) {
-    throw CLI::ValidationError("train",
-                               "give --base MODEL, or --generation with --layers and "
-                               "--width for a new one");
-  }
-  if (!o.generation.empty() && (o.layers == 0 || o.width == 0)) {
-    throw CLI::ValidationError("train", "a new model needs --layers and --width");
-  }
-  if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
-  if (o.bptt != 0 && o.chunk == 0) {
-    throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
-  }
-  if (o.patience != 0 && o.valid.empty()) {
-    throw CLI::ValidationError("--patience", "counts scores; give --valid FILE, what to score");
-  }
-  if (!o.freeze.empty()) ParseRegex("--freeze", o.freeze);
-  ParseRegex("--targets", o.targets);
-  Schedule schedule;
-  ReadRates(o, schedule);
-}
-
-// What a new run would not obey.
-void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
-  const auto refuse = [&](std::initializer_list<const char*> options, const char* why) {
-    for (const char* option : options) {
-      if (command.get_option(option)->count() > 0) throw CLI::ValidationError(option, why);
-    }
-  };
-  if (!o.base.empty()) {
-    refuse({"--layers", "--width", "--head-size", "--ffn", "--ranks"},
-           "is of a new model, and --base is one already");
-  }
-  if (o.tune != "lora") {
-    refuse({"--adapter", "--rank", "--alpha", "--targets"}, "is of adapters; give --tune lora");
-  }
 }
 
 // Scores of other tokens would mean nothing. A model may have some more, to fill a round number.
@@ -235,13 +174,63 @@ void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
   };
 }
 
+// Makes the run's folder if it is not there; held by the first rank while it works in it. Nothing
+// that a new run would write over is lost.
+std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
+  const fs::path out = o.out;
+  if (!o.resume && !CheckpointSteps(out).empty()) {
+    throw Error(ErrorKind::kBadInput,
+                out.string() + ": already holds a run; pass --resume to go on, or another --out");
+  }
+  std::error_code error;
+  fs::create_directories(out, error);
+  if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
+  if (!first) return nullptr;
+  auto lock = std::make_unique<RunLock>(out);
+  if (o.resume) return lock;
+  for (const char* left : {"model.pth", "best.safetensors"}) {
+    if (!o.base.empty()) CheckKeeps((out / left).string(), {o.base});
+  }
+  KeptOptions::Remove(out);  // of a run that was given up
+  return lock;
+}
+
+// What the run begins with: --base, or a new model, which the first rank writes.
+fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
+                ThreadPool& pool, World& world) {
+  if (!o.base.empty()) return o.base;
+  const fs::path base = fs::path(o.out) / "init.safetensors";
+  // One that lies there without --resume is of a run that was given up.
+  if (world.rank() == 0 && !(o.resume && fs::exists(base))) {
+    const size_t vocab = tokenizer->model_vocab();
+    WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer, vocab), o.seed, base, pool,
+                  InterruptScope::Check);
+  }
+  world.FromFirst(0);  // the others wait for the file
+  return base;
+}
+
+// But for what the learner's counters decide.
+RunOptions RunOptionsOf(const TrainFlags& o) {
+  RunOptions run;
+  run.out = o.out;
+  run.batch_rows = o.batch * o.accumulate;
+  run.schedule.warmup = o.warmup;
+  SetUsualRates(o, run.schedule);
+  ReadRates(o, run.schedule);
+  run.every = o.every;
+  run.keep = o.keep;
+  run.patience = o.patience;
+  run.model_type = o.precision == "f32" ? SourceType::kF32 : SourceType::kBF16;
+  return run;
+}
+
 RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
-  const fs::path out = o.out;
   std::optional<KeptOptions> kept;
   uint64_t past_rows = 0;  // of a step
   if (o.resume) {
-    kept = KeptOptions::Read(out);
+    kept = KeptOptions::Read(o.out);
     past_rows = kept->Number(command, "--batch") * kept->Number(command, "--accumulate");
     kept->Recall(command);
     if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
@@ -251,36 +240,12 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckFlags(o);
   const bool first = world.rank() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
-  if (!o.resume && !CheckpointSteps(out).empty()) {
-    throw Error(ErrorKind::kBadInput,
-                out.string() + ": already holds a run; pass --resume to go on, or another --out");
-  }
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
-  std::optional<RunLock> lock;
-  if (first) lock.emplace(out);
-  for (const char* left : {"model.pth", "best.safetensors"}) {
-    if (first && !o.resume && !o.base.empty()) CheckKeeps((out / left).string(), {o.base});
-  }
-  // Its options are not those of what is written now.
-  if (!o.resume && first) KeptOptions::Remove(out);
+  const auto lock = EnterFolder(o, first);
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
   const auto tokenizer = TokenizerOfRun(o, common);
-  fs::path base = o.base;
-  if (base.empty()) {
-    base = out / "init.safetensors";
-    // One that lies there without --resume is of a run that was given up.
-    if (first && !(o.resume && fs::exists(base))) {
-      const size_t vocab = tokenizer->model_vocab();
-      WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer.get(), vocab), o.seed, base,
-                    pool, InterruptScope::Check);
-    }
-    world.FromFirst(0);  // the others wait for the file
-  }
-  Checkpoint checkpoint(base);
+  Checkpoint checkpoint(BaseOf(o, common, tokenizer.get(), pool, world));
   const Config config = ConfigOf(checkpoint);
   const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
@@ -290,31 +255,23 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
   const auto samples = sampling == "stream" ? NewMagicPrimeSamples(data, o.ctx)
                                             : NewPackedSamples(data, o.ctx, o.seed);
-  RunOptions run;
-  run.out = out;
-  run.batch_rows = o.batch * o.accumulate;
-  run.schedule.warmup = o.warmup;
-  SetUsualRates(o, run.schedule);
-  ReadRates(o, run.schedule);
-  run.every = o.every;
-  run.keep = o.keep;
-  run.patience = o.patience;
-  run.model_type = o.precision == "f32" ? SourceType::kF32 : SourceType::kBF16;
 
+  RunOptions run = RunOptionsOf(o);
   TuneModel(vocabulary, run);
   const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
-  const Notes notes = LoadNewest(learner, world, out, [](const std::string& line) {
+  const Notes notes = LoadNewest(learner, world, run.out, [](const std::string& line) {
                         Say(line + "\n");
                       }).value_or(Notes());
   run.rows_read = RowsRead(notes, learner.steps() * past_rows);
   run.schedule.steps = StepsOf(o, *samples, learner.steps(), run.rows_read);
   CheckSteps(o, run.schedule.steps, learner.steps());
+
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   if (!IsOver(learner, run, notes)) progress.Plan();
-  if (first) KeptOptions::Of(command, sources).Write(out);
+  if (first) KeptOptions::Of(command, sources).Write(run.out);
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted,
                          ValidationOn(o, valid, common, tokenizer, learner, run)};
@@ -322,7 +279,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   progress.End(end);
   if (first && !adapter && end != RunEnd::kInterrupted &&
       !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
-    SayWithoutVocabulary((out / run.result).string());
+    SayWithoutVocabulary((run.out / run.result).string());
   }
   return end;
 }
@@ -341,90 +298,6 @@ void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common
     throw;
   }
   if (end == RunEnd::kInterrupted) throw Interruption();
-}
-
-void AddRunOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
-      ->type_name("NAME");
-  c.add_option("--out", o.out, "The folder of the run")->type_name("RUN");
-  c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
-  c.add_option("--ctx", o.ctx, "Tokens of a row")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  c.add_option("--batch", o.batch, "Rows of a pass")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 16));
-  c.add_option("--accumulate", o.accumulate, "Passes of a step")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 16));
-  c.add_option("--chunk", o.chunk,
-               "Tokens of a row that go through at once, states carried on: contexts longer than "
-               "memory; 0: whole rows, of --batch")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
-  c.add_option("--bptt", o.bptt,
-               "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
-  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all");
-  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
-  CLI::Option* epochs =
-      c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
-  epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
-  tokens->excludes(steps);
-  c.add_option("--sampling", o.sampling,
-               "stream (the reference's order; of new models) or documents (whole ones, the state "
-               "reset between them; of fine-tuning)")
-      ->check(CLI::IsMember({"stream", "documents"}));
-  c.add_option("--valid", o.valid, "Texts to score at every checkpoint")->type_name("FILE...");
-  c.add_option("--every", o.every, "Steps between checkpoints")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  c.add_option("--keep", o.keep, "Checkpoints to keep; 0: all")->capture_default_str();
-  c.add_option("--patience", o.patience,
-               "Stop after so many scores without a better one; 0: never");
-}
-
-void AddLearningOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--lr", o.rates, "Learning rate, first and last of a cosine")->type_name("A:B");
-  c.add_option("--warmup", o.warmup, "Steps of warm-up")->capture_default_str();
-  c.add_option("--decay", o.decay, "Weight decay")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  c.add_option("--dropout", o.dropout, "Share of values left out after each mix")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 0.9));
-  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  c.add_flag("--no-l2wrap", o.no_l2wrap, "Leave out RWKV-LM's L2Wrap");
-  c.add_option("--precision", o.precision, "Of products; sums, states and values are f32 always")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"bf16", "f32"}));
-  c.add_flag("--recompute", o.recompute, "Run layers twice rather than keep what they computed");
-  c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
-  c.add_option("--tune", o.tune, "What learns")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"full", "lora", "state", "head"}));
-  AddAdapterOptions(c, o);
-  c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
-  c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");
-  c.add_option("--trace", o.trace, "Run the batches of this file and print what came of them")
-      ->type_name("FILE");
-}
-
-void AddModelOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--base", o.base, "The model to start from")->type_name("MODEL");
-  c.add_option("--generation", o.generation, "Start a new model: which RWKV")
-      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
-  c.add_option("--layers", o.layers, "Layers of a new model");
-  c.add_option("--width", o.width, "Its channels (n_embd)");
-  c.add_option("--head-size", o.head_size, "Its channels a head")->capture_default_str();
-  c.add_option("--ffn", o.ffn,
-               "Its channels of the channel mix; the generation's own if not given");
-  c.add_option("--ranks", o.ranks, "Its low-rank sizes")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"released", "train"}));
 }
 
 }  // namespace
@@ -448,9 +321,7 @@ void AddTrain(CLI::App& app) {
         RunTrace(o->common, o->flags.base, o->flags.trace, LearnerOptionsOf(o->flags, o->common),
                  schedule);
       });
-  AddModelOptions(*o->command, o->flags);
-  AddRunOptions(*o->command, o->flags);
-  AddLearningOptions(*o->command, o->flags);
+  AddTrainOptions(*o->command, o->flags);
 }
 
 }  // namespace linnet::cli

@@ -32,6 +32,15 @@ struct TrainFlags {
   bool resume = false, recompute = false, no_l2wrap = false, skip_spikes = false;
 };
 
+// In train_options.cc.
+void AddTrainOptions(CLI::App& command, TrainFlags& flags);
+// Throws CLI::ValidationError where flags lack something or contradict each other.
+void CheckFlags(const TrainFlags& flags);
+// Throws CLI::ValidationError for options that a new run would not obey.
+void RefuseUseless(const CLI::App& command, const TrainFlags& flags);
+// --lr; without it the schedule's `first` and `last` stay. Throws CLI::ValidationError.
+void ReadRates(const TrainFlags& flags, Schedule& schedule);
+
 // Runs the steps of a trace (a list of batches) and prints what came of each; writes no files.
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
               const LearnerOptions& options, Schedule schedule);
@@ -47,6 +56,13 @@ void AddAdapterOptions(CLI::App& command, TrainFlags& flags);
 
 // --sampling if it is not given: fine-tuning takes whole documents.
 inline const char* UsualSampling(bool based) { return based ? "documents" : "stream"; }
+
+// Whether --valid opens a copy of what the run would leave: its file rounds the values, or holds
+// some that do not learn.
+inline bool ScoresCopy(const TrainFlags& o) {
+  return !o.valid.empty() && !TunesAdapter(o) &&
+         (o.precision != "f32" || o.tune != "full" || !o.freeze.empty());
+}
 
 // The learning rates if --lr is not given.
 void SetUsualRates(const TrainFlags& flags, Schedule& schedule);

@@ -71,10 +71,13 @@ void TrainProgress::Plan() {
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
   const uint64_t waiting = levels * network.values().size_bytes();
+  const uint64_t matrices = network.cost().layer_macs + network.cost().head_macs;
+  const uint64_t scored =
+      world_.rank() == 0 && ScoresCopy(flags_) ? matrices * (flags_.precision == "f32" ? 4 : 2) : 0;
   const uint64_t held = ResidentMemory(), left = AvailableMemory();
   // Values are there; gradients and this rank's part of both moments are not touched yet.
   const uint64_t bytes = network.values().size_bytes();
-  const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass;
+  const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass + scored;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
   const auto steps = static_cast<double>(run_.schedule.steps);
   if (rest > left && !common_.force) {

@@ -1,0 +1,162 @@
+// What `linnet train` may be told, and which of it makes no sense together.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <initializer_list>
+
+#include "cli/train.h"
+
+namespace linnet::cli {
+
+void ReadRates(const TrainFlags& o, Schedule& schedule) {
+  if (o.rates.empty()) return;
+  const size_t colon = o.rates.find(':');
+  const auto number = [](const std::string& text) {
+    size_t read = 0;
+    const double value = std::stod(text, &read);
+    if (read != text.size() || !std::isfinite(value) || value < 0) {
+      throw std::invalid_argument(text);
+    }
+    return value;
+  };
+  try {
+    schedule.first = number(o.rates.substr(0, colon));
+    schedule.last = colon == std::string::npos ? schedule.first : number(o.rates.substr(colon + 1));
+  } catch (const std::logic_error&) {
+    throw CLI::ValidationError("--lr",
+                               fmt::format("'{}' is not A or A:B, such as 6e-4:6e-5", o.rates));
+  }
+}
+
+void CheckFlags(const TrainFlags& o) {
+  if (o.base.empty() == o.generation.empty()) {
+    throw CLI::ValidationError("train",
+                               "give --base MODEL, or --generation with --layers and "
+                               "--width for a new one");
+  }
+  if (!o.generation.empty() && (o.layers == 0 || o.width == 0)) {
+    throw CLI::ValidationError("train", "a new model needs --layers and --width");
+  }
+  if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
+  if (o.bptt != 0 && o.chunk == 0) {
+    throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
+  }
+  if (o.patience != 0 && o.valid.empty()) {
+    throw CLI::ValidationError("--patience", "counts scores; give --valid FILE, what to score");
+  }
+  if (!o.freeze.empty()) ParseRegex("--freeze", o.freeze);
+  ParseRegex("--targets", o.targets);
+  Schedule schedule;
+  ReadRates(o, schedule);
+}
+
+void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
+  const auto refuse = [&](std::initializer_list<const char*> options, const char* why) {
+    for (const char* option : options) {
+      if (command.get_option(option)->count() > 0) throw CLI::ValidationError(option, why);
+    }
+  };
+  if (!o.base.empty()) {
+    refuse({"--layers", "--width", "--head-size", "--ffn", "--ranks"},
+           "is of a new model, and --base is one already");
+  }
+  if (o.tune != "lora") {
+    refuse({"--adapter", "--rank", "--alpha", "--targets"}, "is of adapters; give --tune lora");
+  }
+}
+
+namespace {
+
+void AddRunOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
+      ->type_name("NAME");
+  c.add_option("--out", o.out, "The folder of the run")->type_name("RUN");
+  c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
+  c.add_option("--ctx", o.ctx, "Tokens of a row")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  c.add_option("--batch", o.batch, "Rows of a pass")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
+  c.add_option("--accumulate", o.accumulate, "Passes of a step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
+  c.add_option("--chunk", o.chunk,
+               "Tokens of a row that go through at once, states carried on: contexts longer than "
+               "memory; 0: whole rows, of --batch")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  c.add_option("--bptt", o.bptt,
+               "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all");
+  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
+  CLI::Option* epochs =
+      c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
+  epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
+  tokens->excludes(steps);
+  c.add_option("--sampling", o.sampling,
+               "stream (the reference's order; of new models) or documents (whole ones, the state "
+               "reset between them; of fine-tuning)")
+      ->check(CLI::IsMember({"stream", "documents"}));
+  c.add_option("--valid", o.valid, "Texts to score at every checkpoint")->type_name("FILE...");
+  c.add_option("--every", o.every, "Steps between checkpoints")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  c.add_option("--keep", o.keep, "Checkpoints to keep; 0: all")->capture_default_str();
+  c.add_option("--patience", o.patience,
+               "Stop after so many scores without a better one; 0: never");
+}
+
+void AddLearningOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--lr", o.rates, "Learning rate, first and last of a cosine")->type_name("A:B");
+  c.add_option("--warmup", o.warmup, "Steps of warm-up")->capture_default_str();
+  c.add_option("--decay", o.decay, "Weight decay")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c.add_option("--dropout", o.dropout, "Share of values left out after each mix")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.9));
+  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c.add_flag("--no-l2wrap", o.no_l2wrap, "Leave out RWKV-LM's L2Wrap");
+  c.add_option("--precision", o.precision, "Of products; sums, states and values are f32 always")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bf16", "f32"}));
+  c.add_flag("--recompute", o.recompute, "Run layers twice rather than keep what they computed");
+  c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
+  c.add_option("--tune", o.tune, "What learns")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"full", "lora", "state", "head"}));
+  AddAdapterOptions(c, o);
+  c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
+  c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");
+  c.add_option("--trace", o.trace, "Run the batches of this file and print what came of them")
+      ->type_name("FILE");
+}
+
+void AddModelOptions(CLI::App& c, TrainFlags& o) {
+  c.add_option("--base", o.base, "The model to start from")->type_name("MODEL");
+  c.add_option("--generation", o.generation, "Start a new model: which RWKV")
+      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
+  c.add_option("--layers", o.layers, "Layers of a new model");
+  c.add_option("--width", o.width, "Its channels (n_embd)");
+  c.add_option("--head-size", o.head_size, "Its channels a head")->capture_default_str();
+  c.add_option("--ffn", o.ffn,
+               "Its channels of the channel mix; the generation's own if not given");
+  c.add_option("--ranks", o.ranks, "Its low-rank sizes")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"released", "train"}));
+}
+
+}  // namespace
+
+void AddTrainOptions(CLI::App& command, TrainFlags& flags) {
+  AddModelOptions(command, flags);
+  AddRunOptions(command, flags);
+  AddLearningOptions(command, flags);
+}
+
+}  // namespace linnet::cli
