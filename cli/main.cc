@@ -131,7 +131,8 @@ int Main(int argc, char** argv) {
   } catch (const Interruption&) {
     return kInterrupted;
   } catch (const std::bad_alloc&) {
-    return Fail("out of memory");
+    Say("linnet: out of memory\n");
+    return kFailed;
   } catch (const std::exception& error) {
     return Fail(error.what());
   }

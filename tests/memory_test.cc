@@ -60,5 +60,36 @@ TEST(Memory, RunningGgufPeaksAtTheFilesSizeAndALittle) {
   }
 }
 
+// Wherever memory ends, in whichever thread: one line and an exit code, no abort.
+TEST(Memory, TooLittleOfItEndsInOneLine) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
+  const ScratchFolder scratch;
+  const std::string model = scratch / "model.safetensors", small = scratch / "small.safetensors";
+  Expect({"init", "--generation", "7", "--layers", "3", "--width", "512", "--vocab", "4096",
+          "--random", model});
+  const std::string calls[] = {
+      fmt::format("logits {} --tokens 1,2,3,4,5,6,7,8,9 --out {}", model, scratch / "logits"),
+      fmt::format("quantize {} {} --type nf4", model, small),
+      fmt::format("bench {} --prompt 32 --decode 4 --batch 2", model),
+      fmt::format("grad {} --tokens 1,2,3,4 --out {}", model, scratch / "gradients")};
+  for (const std::string& call : calls) {
+    size_t ends = 0;  // with what it was asked for
+    for (size_t megabytes = 40; megabytes < 2000 && ends < 3; megabytes += megabytes / 20) {
+      const std::string line =
+          fmt::format("ulimit -v {}; exec {} {}", megabytes * 1024, LINNET_PROGRAM, call);
+      const Outcome outcome = RunProgram("/bin/bash", {"-c", line});
+      if (outcome.exit_code == 127) continue;  // too little for the system's own libraries
+      ASSERT_TRUE(outcome.exit_code == 0 || outcome.exit_code == 1) << line << outcome.err;
+      if (outcome.exit_code == 0) ++ends;
+      if (outcome.exit_code == 1) {
+        const size_t begin = outcome.err.find("linnet: ");
+        ASSERT_NE(begin, std::string::npos) << line << outcome.err;
+        EXPECT_EQ(outcome.err.find('\n', begin) + 1, outcome.err.size()) << outcome.err;
+      }
+    }
+    EXPECT_EQ(ends, 3u) << call;
+  }
+}
+
 }  // namespace
 }  // namespace linnet

@@ -64,6 +64,7 @@ struct WorkspaceOptions {
 // Threads and scratch memory for passes, of any model; one pass at a time.
 class Workspace {
  public:
+  // Throws Error kNoMemory if the system will not start so many threads.
   explicit Workspace(const WorkspaceOptions& options = {});
   ~Workspace();
   Workspace(Workspace&&) noexcept;

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
+#include "linnet/error.h"
 
 namespace linnet {
 namespace {
@@ -63,11 +66,24 @@ size_t AvailableCores() {
   return std::min(cores, CgroupCores());
 }
 
-ThreadPool::ThreadPool(size_t threads) : seats_(std::make_unique<Seat[]>(threads)) {
-  for (size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
+ThreadPool::ThreadPool(size_t threads) {
+  if (threads == 0) threads = AvailableCores();
+  seats_ = std::make_unique<Seat[]>(threads);
+  workers_.reserve(threads - 1);
+  try {
+    for (size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
+  } catch (const std::exception& error) {  // no memory, or no more of them allowed
+    const size_t started = workers_.size() + 1;
+    Stop();
+    throw Error(ErrorKind::kNoMemory, "the system starts no more than " + std::to_string(started) +
+                                          " threads of " + std::to_string(threads) + " (" +
+                                          error.what() + "); ask for fewer");
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   stop_.store(true);
   epoch_.fetch_add(1);
   epoch_.notify_all();
@@ -91,6 +107,10 @@ void ThreadPool::Run(size_t tasks, Body body, const void* f) {
   Drain(epoch, 0);
   const auto done = [&] { return done_.load(std::memory_order_acquire) == tasks; };
   while (!IdleUntil(done, seats_[0])) std::this_thread::yield();
+  if (failed_.load(std::memory_order_relaxed)) {
+    failed_.store(false, std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
 }
 
 // Of an old loop all are taken, or it were not over: a thread that comes late gets none.
@@ -115,7 +135,11 @@ bool ThreadPool::TakeTicket(uint64_t epoch, size_t& task) {
 // A loop cannot end before a task that was taken, so body_, f_ and tasks_ are still its own.
 void ThreadPool::Drain(uint64_t epoch, size_t thread) {
   const auto run = [this](size_t task) {
-    body_(f_, task);
+    try {
+      body_(f_, task);
+    } catch (...) {
+      if (!failed_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
+    }
     done_.fetch_add(1, std::memory_order_acq_rel);
   };
   for (size_t i = 0; i < threads(); ++i) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <thread>
 #include <type_traits>
@@ -19,7 +20,9 @@ size_t AvailableCores();
 // One caller at a time: a pool belongs to one Workspace.
 class ThreadPool {
  public:
-  explicit ThreadPool(size_t threads);  // at least 1; the caller is one of them
+  // The caller is one of the threads; 0: AvailableCores(). Throws Error kNoMemory
+  // if the system will not start so many.
+  explicit ThreadPool(size_t threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -28,9 +31,9 @@ class ThreadPool {
 
   // Calls body(task) for every task below `tasks`, in any order and on any
   // thread, and returns when all are done. Task t is left to thread t, the
-  // caller being 0, unless another is free before it comes. `body` must not
-  // throw. Results must not depend on which thread ran what: that is the law
-  // of bits' share here.
+  // caller being 0, unless another is free before it comes. Throws what a task
+  // threw, one of it, when all are over. Results must not depend on which
+  // thread ran what: that is the law of bits' share here.
   template <class F>
   void For(size_t tasks, const F& body) {
     if (tasks <= 1 || workers_.empty()) {
@@ -60,6 +63,8 @@ class ThreadPool {
   void FetchWhenIdle(size_t thread, const std::byte* data, size_t bytes);
 
  private:
+  void Stop();  // waits for all that were started
+
   using Body = void (*)(const void*, size_t);
 
   // What concerns one thread.
@@ -98,6 +103,8 @@ class ThreadPool {
   alignas(64) std::atomic<size_t> done_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;  // of the task that failed first
 };
 
 }  // namespace linnet

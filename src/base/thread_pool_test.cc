@@ -1,12 +1,20 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "base/memory.h"
+#include "base/sanitized.h"
+#include "linnet/error.h"
 
 namespace linnet {
 namespace {
@@ -21,6 +29,42 @@ TEST(ThreadPool, RunsEveryTaskOnceOverManyLoops) {
       pool.For(counts.size(), [&](size_t task) { counts[task].fetch_add(1); });
       for (const auto& count : counts) ASSERT_EQ(count.load(), 1);
     }
+  }
+}
+
+// Where memory for no more of them is left, those that run end, and one line says so.
+TEST(ThreadPool, ThreadsThatCannotStartAreAnError) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers do not live with little memory";
+  const auto start = [] {
+    const rlimit little{ResidentMemory() + (uint64_t{512} << 20), RLIM_INFINITY};
+    if (setrlimit(RLIMIT_AS, &little) != 0) std::_Exit(2);
+    try {
+      const ThreadPool pool(10000);
+    } catch (const Error& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      std::_Exit(error.kind() == ErrorKind::kNoMemory ? 0 : 1);
+    }
+    std::_Exit(3);
+  };
+  EXPECT_EXIT(start(), testing::ExitedWithCode(0), "threads of 10000");
+}
+
+// A task may find no memory, on any thread: its caller is told, and the pool goes on.
+TEST(ThreadPool, WhatATaskThrowsComesOutOfItsLoop) {
+  ThreadPool pool(3);
+  for (size_t bad = 0; bad < 20; ++bad) {
+    std::atomic<size_t> run = 0;
+    const auto loop = [&] {
+      pool.For(20, [&](size_t task) {
+        ++run;
+        if (task >= bad) throw std::bad_alloc();
+      });
+    };
+    EXPECT_THROW(loop(), std::bad_alloc);
+    EXPECT_EQ(run, 20u);
+    run = 0;
+    pool.For(20, [&](size_t) { ++run; });
+    EXPECT_EQ(run, 20u);
   }
 }
 

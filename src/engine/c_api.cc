@@ -49,19 +49,27 @@ linnet_status StatusOf(linnet::ErrorKind kind) {
   return LINNET_ERROR_INTERNAL;
 }
 
+void Remember(const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (const std::bad_alloc&) {
+    last_error = "out of memory";  // short enough to need none
+  }
+}
+
 template <class F>
 linnet_status Guard(const F& body) noexcept {
   try {
     body();
     return LINNET_OK;
   } catch (const linnet::Error& error) {
-    last_error = error.what();
+    Remember(error.what());
     return StatusOf(error.kind());
   } catch (const std::bad_alloc&) {
-    last_error = "out of memory";
+    Remember("out of memory");
     return LINNET_ERROR_NO_MEMORY;
   } catch (const std::exception& error) {
-    last_error = error.what();
+    Remember(error.what());
     return LINNET_ERROR_INTERNAL;
   }
 }

@@ -215,7 +215,7 @@ bool IsFiniteBF16(const std::byte* panel, size_t bytes) noexcept {
 }
 
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
-            Mat<float> y) noexcept {
+            Mat<float> y) {
   if (w.dtype == DType::kGgml) return GgmlMatMul(w, x, panel_begin, panel_end, y);
   MatMulScratch& scratch = MatMulScratch::OfThisThread();
   const TileKernels& kernels = KernelsFor(w.dtype, x.form);

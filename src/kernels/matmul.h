@@ -44,9 +44,10 @@ struct Activations {
 };
 
 // Computes outputs [64 * panel_begin, min(64 * panel_end, w.rows)) for all rows;
-// nothing else of y is touched. Reentrant; callers split panels and rows over threads.
+// nothing else of y is touched. Reentrant; callers split panels and rows over threads. Throws
+// std::bad_alloc where a thread's first product finds no memory for what it writes meanwhile.
 void MatMul(const Weight& w, const Activations& x, size_t panel_begin, size_t panel_end,
-            Mat<float> y) noexcept;
+            Mat<float> y);
 
 // Bytes of a packed matrix, a multiple of 64, and of one of its panels.
 size_t PackedBytes(DType dtype, size_t rows, size_t cols);

@@ -20,8 +20,7 @@
 namespace linnet {
 
 struct Workspace::Impl {
-  explicit Impl(const WorkspaceOptions& o)
-      : options(o), pool(o.threads != 0 ? o.threads : AvailableCores()) {}
+  explicit Impl(const WorkspaceOptions& o) : options(o), pool(o.threads) {}
   WorkspaceOptions options;
   ThreadPool pool;
   Arena arena;
@@ -85,7 +84,7 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   for (const AdapterFile& file : options.adapters) {
     adapters.emplace_back(file.path, checkpoint, file.scale);
   }
-  ThreadPool pool(AvailableCores());
+  ThreadPool pool;
   network_ = Network::Bind(std::move(checkpoint), config, pool,
                            {.packing = {options.quant, options.quant_layers},
                             .adapters = adapters,

@@ -1,5 +1,7 @@
 #include "ops/together.h"
 
+#include <exception>
+
 #include "base/check.h"
 
 namespace linnet {
@@ -9,7 +11,10 @@ Together::Together(Pass& p) : p_(p) {
   p.together = this;
 }
 
-Together::~Together() { Run(); }
+Together::~Together() {
+  LINNET_CHECK(waiting_.empty() || std::uncaught_exceptions() > 0);
+  if (p_.together == this) p_.together = nullptr;
+}
 
 bool Together::Takes(size_t rows) const { return p_.tape == nullptr && rows <= kFewRows; }
 

@@ -10,7 +10,8 @@ namespace linnet {
 
 // From its making to Run(), Linear and its like wait if they are of a few rows, in inference, and
 // without adapters: then they run all at once, where threads meet and memory's stream breaks off
-// once instead of after each. What they give may be read after Run() only. One at a time of a pass.
+// once instead of after each. What they give may be read after Run() only, which must not be left
+// out. One at a time of a pass.
 class Together {
  public:
   explicit Together(Pass& p);

@@ -149,7 +149,7 @@ void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path) {
 
 void WriteNewAdapter(const std::filesystem::path& base, const NewAdapterOptions& o,
                      const std::filesystem::path& path) {
-  ThreadPool pool(AvailableCores());
+  ThreadPool pool;
   WriteNewAdapter(Checkpoint(base), o, pool, path);
 }
 

@@ -99,7 +99,7 @@ SourceType SourceTypeOf(DType type) {
 }  // namespace
 
 void WriteNewModel(const InitSizes& sizes, uint64_t seed, const std::filesystem::path& path) {
-  ThreadPool pool(AvailableCores());
+  ThreadPool pool;
   WriteNewModel(sizes, {}, seed, path, pool, [] {});
 }
 
@@ -116,7 +116,7 @@ class Trainer::Impl {
  public:
   Impl(Checkpoint checkpoint, std::optional<Adapter> adapter, const Config& config,
        const TrainerOptions& options)
-      : pool_(options.threads == 0 ? AvailableCores() : options.threads),
+      : pool_(options.threads),
         adapter_(std::move(adapter)),
         learner_(std::move(checkpoint), config, LearnerOptionsOf(options), pool_, alone_,
                  adapter_ ? std::span(&*adapter_, 1) : std::span<const Adapter>()) {}
