@@ -32,6 +32,17 @@ TEST(ThreadPool, RunsEveryTaskOnceOverManyLoops) {
   }
 }
 
+// A thread may be about to sleep, asleep, spinning or late when its pool is told to end.
+TEST(ThreadPool, EndsAtAnyMoment) {
+  for (size_t i = 0; i < 2000; ++i) {
+    ThreadPool pool(3);
+    std::atomic<size_t> run = 0;
+    if (i % 2 == 0) pool.For(7, [&](size_t) { ++run; });
+    if (i % 20 == 0) std::this_thread::sleep_for(std::chrono::microseconds(80 + i % 80));
+    EXPECT_EQ(run, i % 2 == 0 ? 7u : 0u);
+  }
+}
+
 // Where memory for no more of them is left, those that run end, and one line says so.
 TEST(ThreadPool, ThreadsThatCannotStartAreAnError) {
   if (kSanitized) GTEST_SKIP() << "sanitizers do not live with little memory";
