@@ -124,7 +124,8 @@ class Model {
   // logits of a turn do not depend on its company. Calls may overlap if they
   // share no State and no Workspace. Throws Error kBadInput on an empty turn,
   // an id outside the vocabulary, a state of another shape or logits of a wrong
-  // size, before anything changes.
+  // size, before anything changes; std::bad_alloc where memory ends, after which
+  // the states of its turns hold nothing of use.
   void Forward(std::span<const Turn> turns, Workspace& workspace) const;
   void Forward(const Turn& turn, Workspace& workspace) const {
     Forward(std::span(&turn, 1), workspace);

@@ -25,6 +25,19 @@ class Arena {
     return static_cast<T*>(Allocate(count * sizeof(T)));
   }
 
+  // Gives back what is taken from here to the end of the block, also where an exception ends it.
+  class Scope {
+   public:
+    explicit Scope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
+    ~Scope() { arena_.Rewind(mark_); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Arena& arena_;
+    Mark mark_;
+  };
+
   Mark mark() const { return {current_, used_}; }
   void Rewind(Mark mark) {
     current_ = mark.block;

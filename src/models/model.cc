@@ -166,9 +166,8 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
          .exact = workspace.options.exact,
          .plans = &workspace.plans};
   workspace.plans.StartPass();
-  const Arena::Mark mark = workspace.arena.mark();
+  workspace.arena.Rewind({});  // the pass before may have been broken off
   WriteLogits(p, shares, network_->Run(p, tokens));
-  workspace.arena.Rewind(mark);
 }
 
 void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) const {
@@ -190,7 +189,7 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
   constexpr size_t kGroup = 32;
   for (size_t at = 0; at < wanted.size(); at += kGroup) {
     const size_t count = std::min(kGroup, wanted.size() - at);
-    const Arena::Mark mark = p.arena.mark();
+    const Arena::Scope scope(p.arena);
     const Var rows = p.New(count, x.cols());
     for (size_t i = 0; i < count; ++i) {
       std::copy_n(x.v.Row(wanted[at + i].first), x.cols(), rows.v.Row(i));
@@ -199,7 +198,6 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
     for (size_t i = 0; i < count; ++i) {
       std::copy_n(logits.v.Row(i), vocab, wanted[at + i].second);
     }
-    p.arena.Rewind(mark);
   }
 }
 

@@ -120,7 +120,7 @@ class NetworkOf final : public Network {
 
   void LayerBackward(Pass& p, Var x, Var out, typename G::Carry carry, const float* states,
                      size_t layer) const {
-    const Arena::Mark mark = p.arena.mark();
+    const Arena::Scope scope(p.arena);
     Tape* const outer = p.tape;
     Tape tape;
     p.tape = &tape;
@@ -142,7 +142,6 @@ class NetworkOf final : public Network {
     }
     tape.Backward();
     p.tape = outer;
-    p.arena.Rewind(mark);
   }
 
   std::vector<Block> blocks_;

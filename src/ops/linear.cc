@@ -26,7 +26,7 @@ Activations GradientFor(const Pass& p, Activation form, Var y, const Back& back)
 
 void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearParam& w, Var y,
                     const Back& back) {
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   const Activation form = BackwardForm(p, w.w.dtype);
   const Activations dy = GradientFor(p, form, y, back);
   if (x.tracked()) {
@@ -41,7 +41,6 @@ void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearPara
     if (prepared.form != form) prepared = Prepared(p, form, x.v);
     OuterProduct(p, prepared, w.g.cols).AddTo(dy, w.g);
   }
-  p.arena.Rewind(mark);
 }
 
 // c x, of a few columns.

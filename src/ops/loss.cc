@@ -93,7 +93,7 @@ void Loss::ForLogits(const Task& task, std::byte* scratch, const F& body) const 
 }
 
 void Loss::Forward() {
-  const Arena::Mark mark = p_.arena.mark();
+  const Arena::Scope scope(p_.arena);
   const size_t rows = x_.rows(), panels = head_.w.panels();
   const size_t parts = (panels + kHeldPanels - 1) / kHeldPanels;
   auto* sums = p_.arena.New<SoftmaxSum>(parts * rows);
@@ -119,7 +119,6 @@ void Loss::Forward() {
     softmax_[row].top = all.top;
     softmax_[row].top_column = all.top_column;
   }
-  p_.arena.Rewind(mark);
 }
 
 // scale (softmax - 1 at the target, + L2Wrap at the top), of n logits from `column` on.
@@ -184,9 +183,10 @@ void Loss::Backward() const {
   for (size_t panel = 0; panel < head_.w.panels(); panel += kHeldPanels) {
     const Weight w = PanelsOf(head_.w, panel, std::min(panel + kHeldPanels, head_.w.panels()));
     Held(panel, &dy);
-    const Arena::Mark mark = p_.arena.mark();
-    if (x_.tracked()) AddProduct(p_, dy, TransposedPanels(p_, form, w), x_.g);
-    p_.arena.Rewind(mark);
+    if (x_.tracked()) {
+      const Arena::Scope scope(p_.arena);
+      AddProduct(p_, dy, TransposedPanels(p_, form, w), x_.g);
+    }
     if (outer) outer->AddTo(dy, head_.g.Rows(panel * kPanelRows, w.rows));
   }
 }
@@ -198,7 +198,7 @@ void HeadLoss(Pass& p, Var x, const LinearParam& head, std::span<const int32_t> 
   const Sequence all{0, x.rows()};
   const auto sequences = p.sequences.empty() ? std::span(&all, 1) : p.sequences;
   LINNET_CHECK(targets.size() == x.rows() && losses.size() == sequences.size());
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   Loss loss(p, x, head, targets, options);
   loss.Forward();
   for (size_t s = 0; s < sequences.size(); ++s) {
@@ -208,7 +208,6 @@ void HeadLoss(Pass& p, Var x, const LinearParam& head, std::span<const int32_t> 
     }
   }
   if (p.tape != nullptr) loss.Backward();
-  p.arena.Rewind(mark);
 }
 
 }  // namespace linnet

@@ -10,7 +10,7 @@ void NormBackward(const Pass& p, Var x, size_t groups, Var gain, Var bias, float
   const size_t size = x.cols() / groups, work = 8 * x.rows() * x.cols();
   for (const Var& settled : {gain, bias, y}) settled.Settle();
   const bool blank = x.TakeBlank();
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   auto* moments = p.arena.New<Moments>(x.rows() * groups);
   p.ForRows(x.rows(), work, [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
@@ -36,7 +36,6 @@ void NormBackward(const Pass& p, Var x, size_t groups, Var gain, Var bias, float
                   if (!g.empty()) AddRow(g.data + col, from, count, g.data + col);
                 });
   }
-  p.arena.Rewind(mark);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ void OuterProduct::Sum(Parts parts, const Activations& dy, bool add, Mat<float> 
   const size_t count = parts.size();
   const size_t rows = parts.back().begin + parts.back().rows - parts.front().begin;
   if (count == 1 || rows <= kNearRows) return NearSum(parts, dy, add, g);
-  const Arena::Mark mark = p_.arena.mark();
+  const Arena::Scope scope(p_.arena);
   const auto half = [&](size_t begin, size_t end) {
     const Mat<float> sum{p_.arena.New<float>(g.rows * g.cols), g.rows, g.cols, g.cols};
     Sum(parts.subspan(begin, end - begin), dy, false, sum);
@@ -63,7 +63,6 @@ void OuterProduct::Sum(Parts parts, const Activations& dy, bool add, Mat<float> 
       if (add) AddRow(g.Row(row), a.Row(row), g.cols, g.Row(row));
     }
   });
-  p_.arena.Rewind(mark);
 }
 
 void OuterProduct::NearSum(Parts parts, const Activations& dy, bool add, Mat<float> g) const {

@@ -176,7 +176,7 @@ void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* 
 }
 
 void Products(const Pass& p, std::span<OneProduct> products) {
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   size_t macs = 0;
   for (OneProduct& product : products) {
     Mat<float>& y = product.y;
@@ -194,7 +194,6 @@ void Products(const Pass& p, std::span<OneProduct> products) {
           task, [&](size_t i, size_t begin, size_t end) { RunPanels(products[i], begin, end); });
     });
   }
-  p.arena.Rewind(mark);
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y) {
@@ -211,24 +210,20 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y)
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then) {
   if (IsBlocked(x, w)) return BlockedProduct(p, x, w, false, y, &then);
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   if (x.rows <= kFewRows) {
     OneProduct one{x, w, y, then};
-    Products(p, {&one, 1});
-    p.arena.Rewind(mark);
-    return;
+    return Products(p, {&one, 1});
   }
   if (y.data == nullptr) y.data = p.arena.New<float>(y.rows * y.cols);
   Product(p, x, w, y);
   p.ForRows(y.rows, 4 * y.rows * y.cols,
             [&](size_t begin, size_t end) { then(y.Rows(begin, end - begin), begin, 0); });
-  p.arena.Rewind(mark);
 }
 
 void Product(const Pass& p, Mat<const float> x, const Weight& w, Mat<float> y) {
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   Product(p, Prepared(p, ActivationFor(w.dtype, p.exact), x), w, y);
-  p.arena.Rewind(mark);
 }
 
 Activation BackwardForm(const Pass& p, DType weights) {

@@ -78,8 +78,9 @@ void ProductPlan::FetchWhenIdle(ThreadPool& pool) const {
 }
 
 void ProductPlans::StartPass() {
-  // What another model left, or a longer pass.
-  if (next_ != 0) plans_.erase(plans_.begin() + static_cast<ptrdiff_t>(next_), plans_.end());
+  // What another model left, or a longer pass. The last one made may have found no memory.
+  const size_t kept = std::min(next_, plans_.size());
+  if (next_ != 0) plans_.erase(plans_.begin() + static_cast<ptrdiff_t>(kept), plans_.end());
   next_ = 0;
 }
 

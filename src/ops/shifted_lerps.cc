@@ -84,7 +84,7 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
     m.y[i].Settle();
   }
   const bool blank = x.TakeBlank();
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   float* carried = p.arena.New<float>(segments * C);
   std::fill_n(carried, segments * C, 0.0f);
   SumOverRows(
@@ -104,7 +104,6 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
     AddRow(last, state.data(), C, last);
     std::copy_n(carried + i * C, C, state.data());
   }
-  p.arena.Rewind(mark);
 }
 
 }  // namespace

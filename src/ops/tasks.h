@@ -16,13 +16,12 @@ template <class F>
 void ForTasks(const Pass& p, size_t tasks, size_t scratch_bytes, const F& body) {
   const size_t workers = std::min(tasks, p.pool.threads());
   const size_t stride = (scratch_bytes + 63) / 64 * 64;
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   auto* scratch = p.arena.New<std::byte>(stride * workers);
   std::atomic<size_t> next{0};
   p.pool.For(workers, [&](size_t worker) {
     for (size_t task = next++; task < tasks; task = next++) body(task, scratch + worker * stride);
   });
-  p.arena.Rewind(mark);
 }
 
 }  // namespace linnet

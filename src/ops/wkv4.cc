@@ -20,7 +20,7 @@ struct Inputs {
 // exponents of those after.
 void Backward(const Pass& p, const Inputs& in, const float* initial, const float* end_pp) {
   const size_t channels = in.k.cols(), floats = p.segments.size() * channels;
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   float *dw = p.arena.New<float>(floats), *du = p.arena.New<float>(floats);
   for (float* sums : {dw, du}) std::fill_n(sums, floats, 0.0f);
   for (const Var& x : {in.decay, in.u, in.k, in.v, in.y}) x.Settle();
@@ -53,7 +53,6 @@ void Backward(const Pass& p, const Inputs& in, const float* initial, const float
     AddBySequence(p, dw, channels, in.decay.g);
   }
   if (in.u.tracked()) AddBySequence(p, du, channels, in.u.g);
-  p.arena.Rewind(mark);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void AddToFirst(const Pass& p, const Inputs& in, float* du) {
 void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
   const size_t n = in.n, cols = in.y.cols();
   const bool shared = IsShared(in.w.g);
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   const size_t floats = p.segments.size() * cols;
   float *du = p.arena.New<float>(floats), *dw = p.arena.New<float>(floats);
   for (float* sums : {du, dw}) std::fill_n(sums, floats, 0.0f);
@@ -78,7 +78,6 @@ void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initia
             });
   if (in.u.tracked()) AddToFirst(p, in, du);
   if (shared) AddBySequence(p, dw, cols, in.w.g);
-  p.arena.Rewind(mark);
 }
 
 }  // namespace

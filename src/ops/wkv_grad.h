@@ -49,7 +49,7 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
                const Back& back) {
   const size_t size = n * n, tasks = p.segments.size() * heads;
   const size_t slots = std::min(tasks, p.pool.threads());
-  const Arena::Mark mark = p.arena.mark();
+  const Arena::Scope scope(p.arena);
   std::vector<float*> scratch(slots), states(slots);
   for (size_t slot = 0; slot < slots; ++slot) {
     scratch[slot] = p.arena.New<float>(floats);
@@ -73,7 +73,6 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
       if (carried != nullptr) std::copy_n(D, size, carried);
     }
   });
-  p.arena.Rewind(mark);
 }
 
 // Adds to g, one row, what gathered by segment: sums [segments, cols].

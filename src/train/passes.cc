@@ -96,7 +96,7 @@ double Passes::Run(std::span<const Part> parts, double scale, uint64_t dropout_s
                    Carried carried) {
   Layout layout = LayoutOf(parts, carried.before);
   auto& segments = layout.segments;
-  const Arena::Mark mark = arena_.mark();
+  const Arena::Scope scope(arena_);
   for (size_t i = 0; i < segments.size(); ++i) {
     const bool first = i == 0, last = i + 1 == segments.size();
     const bool hands_on = carried.gradient != nullptr && (first || last);
@@ -126,7 +126,6 @@ double Passes::Run(std::span<const Part> parts, double scale, uint64_t dropout_s
     p.segments = std::span(segments).subspan(layout.continues ? 1 : 0);
     network_.AddStartGradients(p);
   }
-  arena_.Rewind(mark);
   return SumInHalves(losses);
 }
 
@@ -136,11 +135,10 @@ void Passes::Advance(const Part& part, uint64_t dropout_seed, const float* befor
   const auto& starts = part.row->starts;
   const auto next = std::lower_bound(starts.begin(), starts.end(), part.end);
   if (next != starts.begin()) last.begin = std::max<size_t>(part.begin, *(next - 1));
-  const Arena::Mark mark = arena_.mark();
+  const Arena::Scope scope(arena_);
   const Layout layout = LayoutOf({&last, 1}, before);
   Pass p = NewPass(layout, dropout_seed, nullptr);
   network_.Run(p, layout.inputs);
-  arena_.Rewind(mark);
   std::copy_n(layout.segments.back().state, state_floats_, after);
 }
 
