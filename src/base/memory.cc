@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -67,7 +68,7 @@ uint64_t CgroupMemoryLeft(const fs::path& root, const fs::path& membership) {
   for (std::ifstream file(membership); std::getline(file, line);) {
     const size_t begin = line.find(':'), end = line.find(':', begin + 1);
     if (end == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(begin + 1, end - begin - 1) + ",";
+    const auto controllers = fmt::format(",{},", line.substr(begin + 1, end - begin - 1));
     if (controllers == ",,") second = line.substr(end + 1);
     if (controllers.find(",memory,") != std::string::npos) first = line.substr(end + 1);
   }

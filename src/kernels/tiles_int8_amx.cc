@@ -15,6 +15,11 @@
 
 #define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-int8")))
 
+#if defined(__GNUC__) && !defined(__clang__)
+// Sums are taken up and stored where `add` says so, which GCC does not see.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace linnet {
 namespace {
 

@@ -1,5 +1,6 @@
 #include "train/documents.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -15,7 +16,7 @@ const ChatTemplate& World() { return ChatTemplate::Named("world"); }
 std::string Shown(const Document& document) {
   std::string text;
   for (const DocumentPart& part : document) {
-    text += part.learnt ? std::string(part.text()) : "[" + std::string(part.text()) + "]";
+    text += part.learnt ? std::string(part.text()) : fmt::format("[{}]", part.text());
   }
   return text;
 }
