@@ -21,6 +21,8 @@ nlohmann::json ParseJsonLine(std::string_view line) {
     if (dash != std::string::npos) why.erase(0, dash + 3);
     why.erase(std::min(why.size(), why.find("; ")));
     why = fmt::format(": {} (byte {})", why, error.byte);
+  } catch (const nlohmann::json::out_of_range&) {  // 1e999
+    why = ": it holds a number that is too large";
   }
   throw Error(ErrorKind::kBadInput, "not a JSON object" + why);
 }

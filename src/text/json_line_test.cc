@@ -23,6 +23,11 @@ TEST(JsonLineTest, ReadsObjectsWithWholeSurrogatePairs) {
   EXPECT_EQ(ParseJsonLine(R"({"text":"b\ud83d\ude00"})")["text"], "b\xF0\x9F\x98\x80");
 }
 
+TEST(JsonLineTest, ANumberPastAllNumbersIsNamed) {
+  EXPECT_EQ(RefusalOf(R"({"text":1e999})"),
+            "not a JSON object: it holds a number that is too large");
+}
+
 TEST(JsonLineTest, AHalfOfASurrogatePairIsNamed) {
   for (const char* half :
        {R"({"text":"b\ud83d"})", R"({"text":"b\ude00"})", R"({"text":"b\ud83dx"})"}) {
