@@ -1,5 +1,6 @@
 #include "base/thread_pool.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -75,9 +76,9 @@ ThreadPool::ThreadPool(size_t threads) {
   } catch (const std::exception& error) {  // no memory, or no more of them allowed
     const size_t started = workers_.size() + 1;
     Stop();
-    throw Error(ErrorKind::kNoMemory, "the system starts no more than " + std::to_string(started) +
-                                          " threads of " + std::to_string(threads) + " (" +
-                                          error.what() + "); ask for fewer");
+    throw Error(ErrorKind::kNoMemory,
+                fmt::format("the system starts no more than {} threads of {} ({}); ask for fewer",
+                            started, threads, error.what()));
   }
 }
 
