@@ -13,11 +13,8 @@
 
 namespace linnet {
 
-class EachIsa : public testing::TestWithParam<Isa> {
+class NormalValues {
  protected:
-  void SetUp() override { ForceIsa(GetParam()); }
-  void TearDown() override { ForceIsa(SupportedIsas().back()); }
-
   std::vector<float> Normal(size_t n, float scale = 1.0f) {
     std::normal_distribution<float> normal(0.0f, scale);
     std::vector<float> values(n);
@@ -26,6 +23,12 @@ class EachIsa : public testing::TestWithParam<Isa> {
   }
 
   std::mt19937 random_{7};
+};
+
+class EachIsa : public testing::TestWithParam<Isa>, protected NormalValues {
+ protected:
+  void SetUp() override { ForceIsa(GetParam()); }
+  void TearDown() override { ForceIsa(SupportedIsas().back()); }
 };
 
 inline std::string IsaName(const testing::TestParamInfo<Isa>& info) { return Name(info.param); }

@@ -101,6 +101,14 @@ std::vector<Isa> SupportedIsas() { return Supported(); }
 
 Isa CurrentIsa() { return Level().load(std::memory_order_relaxed); }
 
+Core CurrentCore() {
+#if HWY_ARCH_X86_64
+  static const bool is_zen = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi");
+  if (is_zen) return Core::kZen;
+#endif
+  return Core::kAny;
+}
+
 void ForceIsa(Isa isa) {
   const auto& levels = Supported();
   if (std::find(levels.begin(), levels.end(), isa) == levels.end()) {

@@ -28,17 +28,6 @@ size_t RowBlock(const TileKernels& kernels, const Activations& x) {
   return std::clamp(rows, kRowGrain, kMaxRowBlock);
 }
 
-// How far ahead the weights of a few rows are fetched, which go by as fast as memory gives them.
-constexpr size_t kPrefetchBytes = 2048;
-
-// Intel's cores do one vdpbf16ps in two cycles, where they do four f32 multiply-adds of half as
-// many inputs; AMD's do two for one.
-#if defined(__x86_64__)
-const bool kFastBf16Dot = __builtin_cpu_is("amd");
-#else
-constexpr bool kFastBf16Dot = false;
-#endif
-
 const TileKernels& KernelsFor(DType weights, Activation form) {
   LINNET_CHECK(Supports(weights, form));
   if (form == Activation::kF32) return ExactTiles(weights);
@@ -109,12 +98,8 @@ void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
 
 // Inputs that some rows take at a time.
 size_t InputBlock(const Product& p, Range rows) {
-  const TileKernels& kernels = p.kernels;
-  if (rows.size() <= kernels.few_rows) return p.w.cols;
-  const size_t most = kernels.inputs != 0  ? kernels.inputs
-                      : kernels.all_inputs ? p.w.cols
-                                           : kUnpackInputs;
-  return std::min(most, p.w.cols);
+  const bool whole = rows.size() <= p.kernels.few_rows || p.w.cols <= p.kernels.whole_inputs;
+  return whole ? p.w.cols : std::min(p.kernels.inputs, p.w.cols);
 }
 
 // All inputs of some panels, a block at a time: weights, or activations, stay near while they are
@@ -139,7 +124,7 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
     const Range inputs{k, std::min(k + block, p.w.cols)};
     for (size_t panel = panels.begin; panel < panels.end; ++panel) {
       const std::byte* weights = at(panel, k);
-      const std::byte* next = few                      ? weights + kPrefetchBytes
+      const std::byte* next = few                      ? weights + p.kernels.ahead_bytes
                               : panel + 1 < panels.end ? at(panel + 1, k)
                               : inputs.end < p.w.cols  ? at(panels.begin, inputs.end)
                                                        : at(panels.end, 0);
@@ -160,8 +145,8 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
 void PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
   const std::byte* weights = p.Panel(panel);
   p.kernels.pairs({rows.size(), p.x.data + rows.begin * p.x.stride, p.x.stride, weights, p.w.cols,
-                   y.Row(rows.begin) + panel * kPanelRows, y.stride, true, weights + kPrefetchBytes,
-                   p.panel_bytes, p.panel_bytes, p.w.finite});
+                   y.Row(rows.begin) + panel * kPanelRows, y.stride, true,
+                   weights + p.kernels.ahead_bytes, p.panel_bytes, p.panel_bytes, p.w.finite});
 }
 
 }  // namespace
@@ -174,7 +159,9 @@ Activation ActivationFor(DType weights, bool exact) {
     case Isa::kAmx:
       return Activation::kBF16;
     case Isa::kAvx512Vnni:
-      return kFastBf16Dot ? Activation::kBF16 : Activation::kF32;
+      // Others do one vdpbf16ps in two cycles, where they do four f32 multiply-adds of half as many
+      // inputs.
+      return CurrentCore() == Core::kZen ? Activation::kBF16 : Activation::kF32;
     default:
       return Activation::kF32;
   }

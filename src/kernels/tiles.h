@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "kernels/isa.h"
 #include "tensor/weight.h"
 
 namespace linnet {
@@ -28,11 +29,13 @@ struct Tile {
 };
 using TileFunction = void (*)(const Tile& tile);
 
+inline constexpr size_t kUnpackInputs = 512;
+
 // What a format has at a level for one form of activations.
 struct TileKernels {
   size_t max_rows;      // of a tile
   size_t few_rows;      // up to so many wait for memory: weights go by once, in order
-  bool all_inputs;      // whether to take more rows, too, through all inputs at once
+  size_t whole_inputs;  // up to so many go at once with more rows, too; more of them in blocks
   TileFunction packed;  // reads the panel as it is stored
   // From unpack_rows rows on: writes up to kUnpackInputs inputs of a panel in the form, of at most
   // four bytes a weight, that `unpacked` reads, as it pays when many tiles share them. The form
@@ -47,11 +50,12 @@ struct TileKernels {
   // How more than a few rows go: how many together, at most kMaxRowBlock, and through how many
   // inputs of how many panels, at most 4, before the next block of inputs. Zero rows: as many as
   // L2 holds.
-  size_t row_block = 0, panels = 1, inputs = 0;
+  size_t row_block = 0, panels = 1, inputs = kUnpackInputs;
   // Whether a tile of many rows goes back and forth over its sums, which then stand close together.
   bool near_sums = false;
+  // How far ahead the weights of a few rows are fetched, which go by as fast as memory gives them.
+  size_t ahead_bytes = 2048;
 };
-inline constexpr size_t kUnpackInputs = 512;
 inline constexpr size_t kMaxRowBlock = 288;
 
 // Bytes that a step of a tile of so many rows prefetches: the fewer rows, the sooner it is done.
@@ -76,7 +80,7 @@ void AmxFewPairs(const Tile& tile);
 
 // int8 rows (int8_rows.h) and int8 or nf4 weights, from level avx512vnni on, and with the tile
 // unit. Tiles are of all inputs, and x is whole rows.
-const TileKernels& Int8Tiles(DType dtype);
+const TileKernels& Int8Tiles(DType dtype, Core core = CurrentCore());
 const TileKernels& Int8AmxTiles(DType dtype);
 
 }  // namespace linnet

@@ -192,7 +192,7 @@ void TileOf(const Tile& tile) {
 const TileKernels& AmxTiles() {
   static constexpr TileKernels kKernels = {.max_rows = kMaxRowBlock,
                                            .few_rows = kTileRows,
-                                           .all_inputs = true,
+                                           .whole_inputs = 0,
                                            .packed = TileOf,
                                            .unpack_rows = 0,
                                            .unpack = nullptr,

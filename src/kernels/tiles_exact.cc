@@ -168,7 +168,7 @@ constexpr TileKernels KernelsOf() {
   constexpr bool kStored = kFormat == DType::kF32;
   return {.max_rows = 6,
           .few_rows = 6,
-          .all_inputs = false,
+          .whole_inputs = 0,
           .packed = TileOf<kFormat>,
           .unpack_rows = 12,
           .unpack = kStored ? nullptr : Unpack<kFormat>,

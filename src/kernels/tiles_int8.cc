@@ -28,7 +28,7 @@ struct Part {
 
 // What is fetched ahead. One panel: at most kMost bytes a step, up to `end`. Two: as much as is
 // read, of both, and from the end of the first on of the two after them.
-template <size_t kPanels, size_t kMost>
+template <Core kCore, size_t kPanels, size_t kMost>
 struct Ahead {
   const std::byte *at, *end;
   size_t stride;
@@ -36,26 +36,38 @@ struct Ahead {
   LINNET_VNNI inline void Fetch(size_t bytes) {
     if constexpr (kPanels == 1) {
       if (at >= end) return;
-      PrefetchToL2(at, std::min(bytes, kMost));
+      PrefetchLines<kCore>(at, std::min(bytes, kMost));
       at += std::min(bytes, kMost);
     } else {
       if (at >= end) {
         at += stride;
         end += 2 * stride;
       }
-      PrefetchToL2(at, bytes);
-      PrefetchToL2(at + stride, bytes);
+      PrefetchLines<kCore>(at, bytes);
+      PrefetchLines<kCore>(at + stride, bytes);
       at += bytes;
     }
   }
 };
 
-template <DType kFormat, size_t kRows, size_t kPanels>
+LINNET_VNNI inline __m512 ScaleOf(const std::byte* scales) {
+  const auto* halves = reinterpret_cast<const __m256i*>(scales);
+  return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(halves));
+}
+
+// What the integers of a block add to its sum.
+LINNET_VNNI inline __m512 Added(__m512i dot, __m512 scale, const Int8Block& row, __m512 sum) {
+  const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(row.scale));
+  return _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, dot), both, sum);
+}
+
+// A few rows, whose sums stay in registers.
+template <Core kCore, DType kFormat, size_t kRows, size_t kPanels>
 LINNET_VNNI void AddBlocks(const Part& p) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
-  constexpr size_t kStep = Quads<kFormat>::kStepBytes;
+  constexpr size_t kStep = Quads<kFormat, kCore>::kStepBytes;
   const Tile& tile = p.tile;
-  const Quads<kFormat> quads;
+  const Quads<kFormat, kCore> quads;
   const size_t stride = tile.panel_stride;
   const std::byte* x[kRows];
   const Int8Block* scales[kRows];
@@ -72,7 +84,7 @@ LINNET_VNNI void AddBlocks(const Part& p) {
     }
   }
   const std::byte* step = p.weights;
-  Ahead<kPanels, PrefetchBytes(kRows, kStep)> ahead{p.ahead, p.ahead_end, stride};
+  Ahead<kCore, kPanels, PrefetchBytes(kRows, kStep)> ahead{p.ahead, p.ahead_end, stride};
   for (size_t block = 0; block < p.blocks; ++block) {
     __m512i dot[kRows][kVectors];
 #pragma GCC unroll 8
@@ -93,24 +105,17 @@ LINNET_VNNI void AddBlocks(const Part& p) {
       for (size_t v = 0; v < kVectors; ++v) {
         const TwoQuads w = quads.Load(step + (v < 4 ? 0 : stride) + v % 4 * 64);
 #pragma GCC unroll 8
-        for (size_t r = 0; r < kRows; ++r) {
-          dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w.first, first[r]);
-        }
+        for (size_t r = 0; r < kRows; ++r) AddDots(dot[r][v], w.first, first[r]);
 #pragma GCC unroll 8
-        for (size_t r = 0; r < kRows; ++r) {
-          dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w.second, second[r]);
-        }
+        for (size_t r = 0; r < kRows; ++r) AddDots(dot[r][v], w.second, second[r]);
       }
     }
 #pragma GCC unroll 8
     for (size_t v = 0; v < kVectors; ++v) {
-      const __m512 scale = _mm512_maskz_cvtph_ps(
-          kAll, _mm256_loadu_si256(
-                    reinterpret_cast<const __m256i*>(step + (v < 4 ? 0 : stride) + v % 4 * 32)));
+      const __m512 scale = ScaleOf(step + (v < 4 ? 0 : stride) + v % 4 * 32);
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
-        const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[r][block].scale));
-        sum[r][v] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, dot[r][v]), both, sum[r][v]);
+        sum[r][v] = Added(dot[r][v], scale, scales[r][block], sum[r][v]);
       }
     }
     step += kScaleBytes;
@@ -125,16 +130,75 @@ LINNET_VNNI void AddBlocks(const Part& p) {
   }
 }
 
+// More rows, of int8: their sums stay in y, as registers have room for the integers of a block
+// only. What they fetch waits in L2 for all of them.
+template <size_t kRows>
+LINNET_VNNI void AddManyRows(const Part& p) {
+  constexpr size_t kVectors = 4;
+  const Tile& tile = p.tile;
+  const size_t y_stride = tile.y_stride;
+  float* const y = tile.y + p.row * y_stride;
+  const std::byte* x[kRows];
+  const Int8Block* scales[kRows];
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    const std::byte* row = tile.x + (p.row + r) * tile.x_stride;
+    x[r] = row + p.block * kBlockInputs;
+    scales[r] = Int8Blocks(row, tile.inputs) + p.block;
+    if (p.block == 0) std::fill_n(y + r * y_stride, kPanelRows, 0.0f);
+  }
+  const std::byte* quad = p.weights;
+  Ahead<Core::kAny, 1, PrefetchBytes(kRows, kQuadBytes)> ahead{p.ahead, p.ahead_end, 0};
+  for (size_t block = 0; block < p.blocks; ++block) {
+    __m512i dot[kRows][kVectors];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_set1_epi32(scales[r][block].start);
+    }
+    for (size_t k = 0; k < kBlockInputs; k += 4, quad += kQuadBytes) {
+      ahead.Fetch(kQuadBytes);
+      __m512i inputs[kRows];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        const std::byte* at = x[r] + block * kBlockInputs + k;
+        inputs[r] = _mm512_set1_epi32(*reinterpret_cast<const int*>(at));
+      }
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kVectors; ++v) {
+        const __m512i w = _mm512_loadu_si512(quad + v * 64);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kRows; ++r) AddDots(dot[r][v], w, inputs[r]);
+      }
+    }
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512 scale = ScaleOf(quad + v * 32);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        float* sum = y + r * y_stride + v * 16;
+        _mm512_storeu_ps(sum, Added(dot[r][v], scale, scales[r][block], _mm512_loadu_ps(sum)));
+      }
+    }
+    quad += kScaleBytes;
+    ahead.Fetch(kScaleBytes);
+  }
+}
+
 using PartFunction = void (*)(const Part& part);
-template <DType kFormat>
-constexpr PartFunction kByRows[] = {AddBlocks<kFormat, 1, 1>, AddBlocks<kFormat, 2, 1>,
-                                    AddBlocks<kFormat, 3, 1>, AddBlocks<kFormat, 4, 1>,
-                                    AddBlocks<kFormat, 5, 1>, AddBlocks<kFormat, 6, 1>};
+template <Core kCore, DType kFormat>
+constexpr PartFunction kFewRows[] = {
+    AddBlocks<kCore, kFormat, 1, 1>, AddBlocks<kCore, kFormat, 2, 1>,
+    AddBlocks<kCore, kFormat, 3, 1>, AddBlocks<kCore, kFormat, 4, 1>,
+    AddBlocks<kCore, kFormat, 5, 1>, AddBlocks<kCore, kFormat, 6, 1>};
+constexpr PartFunction kManyRows[] = {AddManyRows<1>, AddManyRows<2>, AddManyRows<3>,
+                                      AddManyRows<4>, AddManyRows<5>, AddManyRows<6>};
 constexpr size_t kGroupRows = 6;
 
 // Blocks of nf4 as blocks of int8.
+template <Core kCore>
 LINNET_VNNI void Widen(const std::byte* from, size_t blocks, std::byte* to) {
-  const Quads<DType::kNF4> quads;
+  const Quads<DType::kNF4, kCore> quads;
   for (size_t block = 0; block < blocks; ++block) {
     for (size_t k = 0; k < kBlockInputs; k += 8, from += kQuadBytes, to += 2 * kQuadBytes) {
 #pragma GCC unroll 4
@@ -150,13 +214,14 @@ LINNET_VNNI void Widen(const std::byte* from, size_t blocks, std::byte* to) {
 }
 
 // All rows, some blocks at a time, which stay in L1 meanwhile.
-template <DType kFormat>
+template <Core kCore, DType kFormat>
 void TileOf(const Tile& tile) {
   constexpr size_t kNear = 4, kNearBytes = kNear * BlockBytes(DType::kI8);
   const size_t blocks = Blocks(tile.inputs), bytes = BlockBytes(kFormat);
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
   if (tile.rows <= kGroupRows) {
-    return kByRows<kFormat>[tile.rows - 1]({tile, 0, 0, blocks, tile.panel, tile.prefetch, end});
+    return kFewRows<kCore, kFormat>[tile.rows - 1](
+        {tile, 0, 0, blocks, tile.panel, tile.prefetch, end});
   }
   alignas(64) std::byte wide[kNearBytes];
   const size_t groups = (tile.rows + kGroupRows - 1) / kGroupRows;
@@ -164,7 +229,7 @@ void TileOf(const Tile& tile) {
     const size_t count = std::min(kNear, blocks - block);
     const std::byte* weights = tile.panel + block * bytes;
     if constexpr (kFormat == DType::kNF4) {
-      Widen(weights, count, wide);
+      Widen<kCore>(weights, count, wide);
       weights = wide;
     }
     for (size_t group = 0; group < groups; ++group) {
@@ -172,8 +237,7 @@ void TileOf(const Tile& tile) {
       const size_t rows = tile.rows * (group + 1) / groups - row;
       const std::byte* ahead = tile.prefetch + (block + count * group / groups) * bytes;
       const std::byte* ahead_end = tile.prefetch + (block + count * (group + 1) / groups) * bytes;
-      kByRows<DType::kI8>[rows - 1](
-          {tile, row, block, count, weights, ahead, std::min(ahead_end, end)});
+      kManyRows[rows - 1]({tile, row, block, count, weights, ahead, std::min(ahead_end, end)});
     }
   }
 }
@@ -204,7 +268,7 @@ LINNET_VNNI bool IsSparse(const Tile& tile) {
 }
 
 // Fetches what a row will use of two panels, block by block, and then of the two after them.
-template <DType kFormat>
+template <Core kCore, DType kFormat>
 struct AheadOfUsed {
   const Tile& tile;
   const std::byte* at;
@@ -215,11 +279,11 @@ struct AheadOfUsed {
     uint32_t used = UsedUnits<kFormat>(tile.x + block * kBlockInputs);
     for (; used != 0; used &= used - 1) {
       const std::byte* unit = at + static_cast<size_t>(__builtin_ctz(used)) * kQuadBytes;
-      PrefetchToL2(unit, kQuadBytes);
-      PrefetchToL2(unit + tile.panel_stride, kQuadBytes);
+      PrefetchLines<kCore>(unit, kQuadBytes);
+      PrefetchLines<kCore>(unit + tile.panel_stride, kQuadBytes);
     }
-    PrefetchToL2(at + kWeights, kScaleBytes);
-    PrefetchToL2(at + kWeights + tile.panel_stride, kScaleBytes);
+    PrefetchLines<kCore>(at + kWeights, kScaleBytes);
+    PrefetchLines<kCore>(at + kWeights + tile.panel_stride, kScaleBytes);
     at += BlockBytes(kFormat);
     if (++block < Blocks(tile.inputs)) return;
     block = 0;
@@ -229,14 +293,14 @@ struct AheadOfUsed {
 
 // One row and two panels: units of zeros are not read. The integers they would add are zeros, so
 // the bits stay.
-template <DType kFormat>
+template <Core kCore, DType kFormat>
 LINNET_VNNI void SparsePair(const Tile& tile) {
   constexpr size_t kVectors = 8, kWeights = BlockWeightBytes(kFormat);
-  const Quads<kFormat> quads;
+  const Quads<kFormat, kCore> quads;
   const size_t stride = tile.panel_stride, blocks = Blocks(tile.inputs);
   const Int8Block* scales = Int8Blocks(tile.x, tile.inputs);
   const std::byte *x = tile.x, *weights = tile.panel;
-  AheadOfUsed<kFormat> ahead{tile, tile.panel + BlockBytes(kFormat), 1 % blocks};
+  AheadOfUsed<kCore, kFormat> ahead{tile, tile.panel + BlockBytes(kFormat), 1 % blocks};
   if (blocks == 1) ahead.at += stride;
   __m512 sum[kVectors];
 #pragma GCC unroll 8
@@ -257,21 +321,18 @@ LINNET_VNNI void SparsePair(const Tile& tile) {
       for (size_t v = 0; v < kVectors; ++v) {
         const std::byte* at = from + (v < 4 ? 0 : stride) + v % 4 * 64;
         if constexpr (kFormat == DType::kI8) {
-          dot[v] = _mm512_dpbusd_epi32(dot[v], _mm512_loadu_si512(at), first);
+          AddDots(dot[v], _mm512_loadu_si512(at), first);
         } else {
           const TwoQuads w = quads.Load(at);
-          dot[v] = _mm512_dpbusd_epi32(dot[v], w.first, first);
-          dot[v] = _mm512_dpbusd_epi32(dot[v], w.second, second);
+          AddDots(dot[v], w.first, first);
+          AddDots(dot[v], w.second, second);
         }
       }
     }
 #pragma GCC unroll 8
     for (size_t v = 0; v < kVectors; ++v) {
-      const std::byte* at = weights + kWeights + (v < 4 ? 0 : stride) + v % 4 * 32;
-      const __m512 scale =
-          _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[block].scale));
-      sum[v] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, dot[v]), both, sum[v]);
+      const __m512 scale = ScaleOf(weights + kWeights + (v < 4 ? 0 : stride) + v % 4 * 32);
+      sum[v] = Added(dot[v], scale, scales[block], sum[v]);
     }
     weights += BlockBytes(kFormat);
     x += kBlockInputs;
@@ -280,35 +341,37 @@ LINNET_VNNI void SparsePair(const Tile& tile) {
   for (size_t v = 0; v < kVectors; ++v) _mm512_storeu_ps(tile.y + v * 16, sum[v]);
 }
 
-template <DType kFormat>
+template <Core kCore, DType kFormat>
 void PairOf(const Tile& tile) {
-  if (tile.rows == 1 && IsSparse<kFormat>(tile)) return SparsePair<kFormat>(tile);
-  static constexpr PartFunction kPairs[] = {AddBlocks<kFormat, 1, 2>, AddBlocks<kFormat, 2, 2>,
-                                            AddBlocks<kFormat, 3, 2>, AddBlocks<kFormat, 4, 2>};
+  if (tile.rows == 1 && IsSparse<kFormat>(tile)) return SparsePair<kCore, kFormat>(tile);
+  static constexpr PartFunction kPairs[] = {
+      AddBlocks<kCore, kFormat, 1, 2>, AddBlocks<kCore, kFormat, 2, 2>,
+      AddBlocks<kCore, kFormat, 3, 2>, AddBlocks<kCore, kFormat, 4, 2>};
   const std::byte* const end = tile.panel + tile.panel_stride;
   kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, tile.prefetch, end});
 }
 
-template <DType kFormat>
-constexpr TileKernels KernelsOf() {
-  return {.max_rows = kMaxRowBlock,
-          .few_rows = kGroupRows,
-          .all_inputs = true,
-          .packed = TileOf<kFormat>,
-          .unpack_rows = 0,
-          .unpack = nullptr,
-          .unpacked = nullptr,
-          .pair_rows = 4,
-          .pairs = PairOf<kFormat>,
-          .near_sums = true};
-}
+template <Core kCore, DType kFormat>
+constexpr TileKernels kKernels = {.max_rows = kMaxRowBlock,
+                                  .few_rows = kGroupRows,
+                                  .whole_inputs = SIZE_MAX,
+                                  .packed = TileOf<kCore, kFormat>,
+                                  .unpack_rows = 0,
+                                  .unpack = nullptr,
+                                  .unpacked = nullptr,
+                                  .pair_rows = 4,
+                                  .pairs = PairOf<kCore, kFormat>,
+                                  .near_sums = true,
+                                  .ahead_bytes = kCore == Core::kZen ? 4096 : 2048};
 
 }  // namespace
 
-const TileKernels& Int8Tiles(DType dtype) {
-  static constexpr TileKernels kI8 = KernelsOf<DType::kI8>(),
-                               kNF4Kernels = KernelsOf<DType::kNF4>();
-  return dtype == DType::kI8 ? kI8 : kNF4Kernels;
+const TileKernels& Int8Tiles(DType dtype, Core core) {
+  const bool i8 = dtype == DType::kI8;
+  if (core == Core::kZen) {
+    return i8 ? kKernels<Core::kZen, DType::kI8> : kKernels<Core::kZen, DType::kNF4>;
+  }
+  return i8 ? kKernels<Core::kAny, DType::kI8> : kKernels<Core::kAny, DType::kNF4>;
 }
 
 }  // namespace linnet
@@ -318,7 +381,7 @@ const TileKernels& Int8Tiles(DType dtype) {
 #include "base/check.h"
 
 namespace linnet {
-const TileKernels& Int8Tiles(DType dtype) {
+const TileKernels& Int8Tiles(DType dtype, Core) {
   LINNET_CHECK(false);
   return ExactTiles(dtype);
 }

@@ -81,7 +81,7 @@ struct Prefetcher {
   size_t step;  // bytes a product of tiles
 
   LINNET_TARGET inline void Next() {
-    PrefetchToL2(from, step);
+    PrefetchLines(from, step);
     from += step;
   }
 };
