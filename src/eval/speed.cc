@@ -26,20 +26,6 @@ double Median(std::vector<double> values) {
   return *middle;
 }
 
-// Runs once to warm up, then until there is enough to trust a median.
-template <class F>
-double MedianSeconds(const F& body) {
-  constexpr double kEnough = 2.0;
-  constexpr size_t kLeast = 3, kMost = 15;
-  body();
-  std::vector<double> runs;
-  for (double total = 0; runs.size() < kLeast || (total < kEnough && runs.size() < kMost);) {
-    runs.push_back(Seconds(body));
-    total += runs.back();
-  }
-  return Median(runs);
-}
-
 // What `work(thread)` does a second on all threads, in the best of a few tries.
 template <class F>
 double BestRate(ThreadPool& pool, const F& work) {
@@ -67,6 +53,7 @@ class Machine {
  public:
   explicit Machine(size_t threads) : pool_(threads), memory_(threads * kProbeBytes) {
     std::fill(memory_.begin(), memory_.end(), std::byte{1});
+    Probe();
   }
 
   void Probe() {
@@ -93,11 +80,28 @@ class Machine {
   std::vector<double> read_, f32_, bf16_, int8_;
 };
 
+// Runs once to warm up, then until there is enough to trust a median, in `pieces` of a run. Probes
+// in between, as what a shared machine gives may change within a second.
+template <class F>
+double MedianSeconds(Machine& machine, size_t pieces, const F& piece) {
+  constexpr double kEnough = 2.0;
+  const size_t least = 3 * pieces, most = 15 * pieces;
+  for (size_t i = 0; i < pieces; ++i) piece();
+  std::vector<double> times;
+  for (double total = 0; times.size() < least || (total < kEnough && times.size() < most);) {
+    times.push_back(Seconds(piece));
+    total += times.back();
+    machine.Probe();
+  }
+  return Median(times);
+}
+
 class Runner {
  public:
   Runner(const Model& model, const SpeedOptions& options)
       : model_(model),
         vocab_(model.config().vocab),
+        machine_(options.threads),
         workspace_({.threads = options.threads, .exact = options.exact}) {}
 
   PartSpeed Prompt(size_t tokens) {
@@ -105,7 +109,7 @@ class Runner {
     std::vector<float> logits(vocab_);
     std::vector<int32_t> ids(tokens);
     for (size_t i = 0; i < tokens; ++i) ids[i] = static_cast<int32_t>((7 * i + 1) % vocab_);
-    const double seconds = MedianSeconds([&] {
+    const double seconds = MedianSeconds(machine_, 1, [&] {
       state.Reset();
       model_.Forward({ids, &state, logits}, workspace_);
     });
@@ -126,8 +130,10 @@ class Runner {
             0};
   }
 
+  MachineSpeed machine() const { return machine_.Result(); }
+
  private:
-  // Of one step in which every sequence decodes a token, the mean over `steps`.
+  // Of one step in which every sequence decodes a token.
   double StepSeconds(size_t sequences, size_t steps) {
     std::vector<State> states;
     std::vector<int32_t> ids;
@@ -140,19 +146,24 @@ class Runner {
     for (size_t i = 0; i < sequences; ++i) {
       turns.push_back({{&ids[i], 1}, &states[i], std::span(logits).subspan(i * vocab_, vocab_)});
     }
-    return MedianSeconds([&] {
-             for (size_t step = 0; step < steps; ++step) {
-               model_.Forward(turns, workspace_);
-               for (size_t i = 0; i < sequences; ++i) {
-                 ids[i] = static_cast<int32_t>(ArgMaxRow(turns[i].logits.data(), vocab_));
-               }
-             }
-           }) /
-           static_cast<double>(steps);
+    // A tenth of a second or so, as long as memory keeps its pace.
+    constexpr size_t kPieceSteps = 16;
+    const size_t pieces = (steps + kPieceSteps - 1) / kPieceSteps;
+    const size_t piece_steps = steps / pieces;
+    const double seconds = MedianSeconds(machine_, pieces, [&] {
+      for (size_t step = 0; step < piece_steps; ++step) {
+        model_.Forward(turns, workspace_);
+        for (size_t i = 0; i < sequences; ++i) {
+          ids[i] = static_cast<int32_t>(ArgMaxRow(turns[i].logits.data(), vocab_));
+        }
+      }
+    });
+    return seconds / static_cast<double>(piece_steps);
   }
 
   const Model& model_;
   size_t vocab_;
+  Machine machine_;
   Workspace workspace_;
 };
 
@@ -178,27 +189,22 @@ SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {
   const auto say = [&](const char* part) {
     if (options.progress) options.progress(part);
   };
-  Machine machine(options.threads);
+  say("machine");
   Runner runner(model, options);
   SpeedReport report;
-  say("machine");
-  machine.Probe();
   if (options.prompt != 0) {
     say("prompt");
     report.prompt = runner.Prompt(options.prompt);
-    machine.Probe();
   }
   if (options.decode != 0) {
     say("decode");
     report.decode = runner.Decode(options.decode);
-    machine.Probe();
   }
   if (options.batch != 0) {
     say("batch");
     report.batch = runner.Batch(options.batch);
-    machine.Probe();
   }
-  report.machine = machine.Result();
+  report.machine = runner.machine();
   return report;
 }
 

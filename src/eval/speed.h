@@ -48,8 +48,8 @@ struct SpeedReport {
 uint64_t MemoryFor(const Model& model, const SpeedOptions& options);
 
 // Forward passes and arg-max, as generation does them; each part after a
-// warm-up, medians of several runs. The machine's probes stand before, between
-// and after the parts, since such machines drift.
+// warm-up, medians of several runs, those of decoding in pieces of some tokens.
+// The machine's probes stand between them all, since such machines drift.
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options);
 
 }  // namespace linnet
