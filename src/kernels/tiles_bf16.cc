@@ -92,8 +92,7 @@ const TileKernels& Bf16Tiles() {
                                            .unpacked = nullptr,
                                            .pair_rows = 3,
                                            .pairs = PairOf,
-                                           .inputs = 1024,
-                                           .ahead_bytes = 4096};
+                                           .inputs = 1024};
   return kKernels;
 }
 
