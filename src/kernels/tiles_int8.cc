@@ -17,7 +17,7 @@
 namespace linnet {
 namespace {
 
-// Some blocks of a tile.
+// Some rows of a tile, and some blocks.
 struct Part {
   const Tile& tile;
   size_t row, block, blocks;  // the first row and block
@@ -63,10 +63,9 @@ LINNET_VNNI inline __m512 Added(__m512i dot, __m512 scale, const Int8Block& row,
 
 // A few rows, whose sums stay in registers.
 template <Core kCore, DType kFormat, size_t kRows, size_t kPanels>
-LINNET_VNNI void AddBlocks(const Part& p) {
+LINNET_VNNI void FewRows(const Tile& tile) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
   constexpr size_t kStep = Quads<kFormat, kCore>::kStepBytes;
-  const Tile& tile = p.tile;
   const Quads<kFormat, kCore> quads;
   const size_t stride = tile.panel_stride;
   const std::byte* x[kRows];
@@ -74,18 +73,15 @@ LINNET_VNNI void AddBlocks(const Part& p) {
   __m512 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (size_t r = 0; r < kRows; ++r) {
-    const std::byte* row = tile.x + (p.row + r) * tile.x_stride;
-    x[r] = row + p.block * kBlockInputs;
-    scales[r] = Int8Blocks(row, tile.inputs) + p.block;
+    x[r] = tile.x + r * tile.x_stride;
+    scales[r] = Int8Blocks(x[r], tile.inputs);
 #pragma GCC unroll 8
-    for (size_t v = 0; v < kVectors; ++v) {
-      sum[r][v] = p.block == 0 ? _mm512_setzero_ps()
-                               : _mm512_loadu_ps(tile.y + (p.row + r) * tile.y_stride + v * 16);
-    }
+    for (size_t v = 0; v < kVectors; ++v) sum[r][v] = _mm512_setzero_ps();
   }
-  const std::byte* step = p.weights;
-  Ahead<kCore, kPanels, PrefetchBytes(kRows, kStep)> ahead{p.ahead, p.ahead_end, stride};
-  for (size_t block = 0; block < p.blocks; ++block) {
+  const std::byte* step = tile.panel;
+  const std::byte* end = kPanels == 2 ? step + stride : tile.prefetch + tile.prefetch_bytes;
+  Ahead<kCore, kPanels, PrefetchBytes(kRows, kStep)> ahead{tile.prefetch, end, stride};
+  for (size_t block = 0; block < Blocks(tile.inputs); ++block) {
     __m512i dot[kRows][kVectors];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
@@ -125,7 +121,7 @@ LINNET_VNNI void AddBlocks(const Part& p) {
   for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (size_t v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(tile.y + (p.row + r) * tile.y_stride + v * 16, sum[r][v]);
+      _mm512_storeu_ps(tile.y + r * tile.y_stride + v * 16, sum[r][v]);
     }
   }
 }
@@ -185,12 +181,15 @@ LINNET_VNNI void AddManyRows(const Part& p) {
   }
 }
 
-using PartFunction = void (*)(const Part& part);
 template <Core kCore, DType kFormat>
-constexpr PartFunction kFewRows[] = {
-    AddBlocks<kCore, kFormat, 1, 1>, AddBlocks<kCore, kFormat, 2, 1>,
-    AddBlocks<kCore, kFormat, 3, 1>, AddBlocks<kCore, kFormat, 4, 1>,
-    AddBlocks<kCore, kFormat, 5, 1>, AddBlocks<kCore, kFormat, 6, 1>};
+constexpr TileFunction kFewRows[] = {FewRows<kCore, kFormat, 1, 1>, FewRows<kCore, kFormat, 2, 1>,
+                                     FewRows<kCore, kFormat, 3, 1>, FewRows<kCore, kFormat, 4, 1>,
+                                     FewRows<kCore, kFormat, 5, 1>, FewRows<kCore, kFormat, 6, 1>};
+template <Core kCore, DType kFormat>
+constexpr TileFunction kFewRowsOfPairs[] = {
+    FewRows<kCore, kFormat, 1, 2>, FewRows<kCore, kFormat, 2, 2>, FewRows<kCore, kFormat, 3, 2>,
+    FewRows<kCore, kFormat, 4, 2>};
+using PartFunction = void (*)(const Part& part);
 constexpr PartFunction kManyRows[] = {AddManyRows<1>, AddManyRows<2>, AddManyRows<3>,
                                       AddManyRows<4>, AddManyRows<5>, AddManyRows<6>};
 constexpr size_t kGroupRows = 6;
@@ -219,10 +218,7 @@ void TileOf(const Tile& tile) {
   constexpr size_t kNear = 4, kNearBytes = kNear * BlockBytes(DType::kI8);
   const size_t blocks = Blocks(tile.inputs), bytes = BlockBytes(kFormat);
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
-  if (tile.rows <= kGroupRows) {
-    return kFewRows<kCore, kFormat>[tile.rows - 1](
-        {tile, 0, 0, blocks, tile.panel, tile.prefetch, end});
-  }
+  if (tile.rows <= kGroupRows) return kFewRows<kCore, kFormat>[tile.rows - 1](tile);
   alignas(64) std::byte wide[kNearBytes];
   const size_t groups = (tile.rows + kGroupRows - 1) / kGroupRows;
   for (size_t block = 0; block < blocks; block += kNear) {
@@ -344,11 +340,7 @@ LINNET_VNNI void SparsePair(const Tile& tile) {
 template <Core kCore, DType kFormat>
 void PairOf(const Tile& tile) {
   if (tile.rows == 1 && IsSparse<kFormat>(tile)) return SparsePair<kCore, kFormat>(tile);
-  static constexpr PartFunction kPairs[] = {
-      AddBlocks<kCore, kFormat, 1, 2>, AddBlocks<kCore, kFormat, 2, 2>,
-      AddBlocks<kCore, kFormat, 3, 2>, AddBlocks<kCore, kFormat, 4, 2>};
-  const std::byte* const end = tile.panel + tile.panel_stride;
-  kPairs[tile.rows - 1]({tile, 0, 0, Blocks(tile.inputs), tile.panel, tile.prefetch, end});
+  kFewRowsOfPairs<kCore, kFormat>[tile.rows - 1](tile);
 }
 
 template <Core kCore, DType kFormat>
