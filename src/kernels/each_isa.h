@@ -13,6 +13,7 @@
 
 namespace linnet {
 
+// For fixtures: values drawn alike in every run.
 class NormalValues {
  protected:
   std::vector<float> Normal(size_t n, float scale = 1.0f) {

@@ -27,7 +27,7 @@ Isa CurrentIsa();
 void ForceIsa(Isa isa);
 
 // What differs between cores of level avx512vnni. kZen: AMD's, whose bf16 dot product is as fast as
-// an f32 multiply-add, who answer fetches into L1 sooner than into L2, and who look bytes up in
+// an f32 multiply-add, which answer fetches into L1 sooner than into L2, and which look bytes up in
 // registers of 64 (VBMI). kAny does everywhere.
 enum class Core : uint8_t { kAny, kZen };
 Core CurrentCore();
