@@ -1,5 +1,7 @@
 #include "ops/dropout.h"
 
+#include <algorithm>
+
 namespace linnet {
 namespace {
 
@@ -20,9 +22,12 @@ void ForKept(const Pass& p, size_t rows, size_t cols, uint64_t seed, const F& vi
     const uint64_t key = Mix(seed ^ Mix(s.index));
     p.ForRows(s.len, s.len * cols, [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) {
-        for (size_t c = 0; c < cols; ++c) {
-          const uint64_t number = Mix(key + (s.place + t) * ((cols + 3) / 4) + c / 4);
-          visit(s.begin + t, c, ((number >> (16 * (c % 4))) & 0xffff) >= limit);
+        uint64_t next = key + (s.place + t) * ((cols + 3) / 4);
+        for (size_t c = 0; c < cols; c += 4) {
+          uint64_t number = Mix(next++);
+          for (size_t i = c; i < std::min(c + 4, cols); ++i, number >>= 16) {
+            visit(s.begin + t, i, (number & 0xffff) >= limit);
+          }
         }
       }
     });
