@@ -66,7 +66,7 @@ void TrainProgress::Plan() {
   const auto learning = static_cast<double>(network.values().size());
   const auto [first_row, last_row] = learner_.Share(run_.batch_rows);
   const size_t share = last_row - first_row, rows = learner_.RowsPerPass(share);
-  const uint64_t pass = learner_.passes().Bytes(rows, flags_.ctx);
+  const uint64_t pass = learner_.lanes().Bytes(rows, flags_.ctx);
   // Another gradient waits at each level at which passes are added.
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
@@ -90,7 +90,8 @@ void TrainProgress::Plan() {
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);
-  const double seconds = learner_.passes().Seconds(flags_.ctx) * static_cast<double>(share);
+  const double passes = static_cast<double>(share) / static_cast<double>(std::max<size_t>(rows, 1));
+  const double seconds = learner_.lanes().Seconds(rows, flags_.ctx) * passes;
   if (world_.rank() != 0) return;
   const std::string what =
       flags_.chunk == 0 ? fmt::format("{} rows", rows) : fmt::format("{} tokens", flags_.chunk);

@@ -38,7 +38,27 @@ std::vector<float> InCheckpointOrder(const Parameter& p, Mat<const float> m) {
 
 Binder::Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store,
                ThreadPool& pool, const BindOptions& options)
-    : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {}
+    : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {
+  if (options.twin == nullptr) return;
+  store.cost = options.twin->cost;
+  store.gradients = Buffer(options.twin->gradients.size());
+  store.learning = options.twin->learning;
+}
+
+Mat<float> Binder::OwnGradient(Mat<float> g) const {
+  if (!g.empty())
+    g.data = FloatsOf(store_.gradients) + (g.data - FloatsOf(options_.twin->gradients));
+  return g;
+}
+
+LinearParam Binder::OwnGradients(LinearParam p) {
+  p.g = OwnGradient(p.g);
+  for (const LowRankDelta*& delta : p.deltas) {
+    delta = &store_.deltas.emplace_back(
+        LowRankDelta{OwnGradients(delta->down), OwnGradients(delta->up), delta->scale});
+  }
+  return p;
+}
 
 const TensorView& Binder::Find(const std::string& name, size_t elements,
                                const std::string& expected) {
@@ -121,13 +141,17 @@ Parameter* Binder::NewParameter(const TensorView& t, size_t rows, size_t cols, b
 }
 
 Var Binder::Vector(const std::string& name, size_t n) {
+  if (options_.twin != nullptr) {
+    const Var& v = options_.twin->vectors.at(name);
+    return {v.v, OwnGradient(v.g)};
+  }
   const TensorView& t = Find(name, n, std::to_string(n));
   const Parameter* p = NewParameter(t, 1, n, false, 0);
   float* values = p != nullptr && !p->v.empty() ? p->v.data : store_.Floats(n);
   const auto source = ReadAll(t);
   std::copy(source.begin(), source.end(), values);
   Done(t);
-  return {{values, 1, n, n}, p != nullptr ? p->g : Mat<float>()};
+  return store_.vectors[name] = {{values, 1, n, n}, p != nullptr ? p->g : Mat<float>()};
 }
 
 NormParam Binder::Norm(const std::string& name, size_t n) {
@@ -260,6 +284,7 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
 }
 
 LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
+  if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(name));
   const TensorView& t = FindShaped(name, {out, in});
   std::vector<const MatrixChange*> changes;
   std::vector<RowChanger> changers;  // of those that W itself must be rewritten for
@@ -284,33 +309,40 @@ LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
     if (change->beside()) AddDelta(*change, p);
   }
   Done(t);
-  return p;
+  return store_.matrices[name] = p;
 }
 
 LinearParam Binder::MatrixT(const std::string& name, size_t in, size_t out) {
+  if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(name));
   const TensorView& t = FindShaped(name, {in, out});
   LinearParam p = Pack(t.Transposed(), t, true, 0);
   Done(t);
-  return p;
+  return store_.matrices[name] = p;
 }
 
 LinearParam Binder::SliceT(const std::string& name, size_t slice, size_t slices, size_t in,
                            size_t out) {
+  const std::string key = fmt::format("{}[{}]", name, slice);
+  if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(key));
   const TensorView& t = FindShaped(name, {slices, in, out});
   LinearParam p = Pack(t.Index(slice).Transposed(), t, true, slice);
   if (slice + 1 == slices) Done(t);
-  return p;
+  return store_.matrices[key] = p;
 }
 
-Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
-  Table table{FindShaped(name, {rows, cols}), {}};
+TableParam Binder::Rows(const std::string& name, size_t rows, size_t cols) {
+  if (options_.twin != nullptr) {
+    const TableParam& table = options_.twin->tables.at(name);
+    return {table.rows, OwnGradient(table.g)};
+  }
+  TableParam table{FindShaped(name, {rows, cols}), {}};
   const Parameter* p = NewParameter(table.rows, rows, cols, false, 0);
   if (p != nullptr) table.g = p->g;
   float* values = p != nullptr ? p->v.data : nullptr;
   // Adapters' files are not kept open.
   const bool replaced = table.rows.data != checkpoint_.Find(name)->data;
   if (values == nullptr && replaced) values = store_.Floats(rows * cols);
-  if (values == nullptr) return table;
+  if (values == nullptr) return store_.tables[name] = table;
   constexpr size_t kRows = 1024;
   for (size_t begin = 0; begin < rows; begin += kRows) {
     ReadRows(table.rows, begin, std::min(kRows, rows - begin), values + begin * cols);
@@ -322,7 +354,7 @@ Binder::Table Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   own.strides = ContiguousStrides(own.shape);
   own.data = reinterpret_cast<const std::byte*>(values);
   table.rows = own;
-  return table;
+  return store_.tables[name] = table;
 }
 
 void Binder::RefuseUnknown() const {
@@ -342,13 +374,21 @@ std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size
   }
   std::vector<Var> start;
   const size_t n = head_size;
+  const auto key = [&](size_t head) { return fmt::format("{}[{}]", name, head); };
+  if (options_.twin != nullptr) {
+    for (size_t h = 0; options_.twin->vectors.contains(key(h)); ++h) {
+      const Var& v = options_.twin->vectors.at(key(h));
+      start.push_back({v.v, OwnGradient(v.g)});
+    }
+    return start;
+  }
   for (size_t h = 0; t != nullptr && h < heads; ++h) {
     // Files have [value][key] in every generation.
     const Parameter* p = NewParameter(*t, n, n, true, h);
     Var s{{p != nullptr && !p->v.empty() ? p->v.data : store_.Floats(n * n), n, n, n}, {}};
     if (p != nullptr) s.g = p->g;
     ReadRows(t->Index(h).Transposed(), 0, n, s.v.data);
-    start.push_back(s);
+    start.push_back(store_.vectors[key(h)] = s);
   }
   return start;
 }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -43,6 +44,13 @@ struct NormParam {
   Var gain, bias;
 };
 
+// A table that is read row by row: where its rows are, in the file unless it is trained, and its
+// gradient.
+struct TableParam {
+  TensorView rows;
+  Mat<float> g;
+};
+
 // Owns the memory of a model's parameters. Moving it keeps all addresses.
 class ParamStore {
  public:
@@ -60,6 +68,11 @@ class ParamStore {
   Buffer gradients, values;
   size_t learning = 0;
 
+  // What was bound under which name, for twins.
+  std::map<std::string, Var> vectors;
+  std::map<std::string, LinearParam> matrices;
+  std::map<std::string, TableParam> tables;
+
  private:
   std::vector<Buffer> buffers_;
 };
@@ -72,8 +85,11 @@ struct BindOptions {
   // are packed from these as f32 or bf16.
   std::optional<DType> trained{};
   Packing packing{};
-  bool shapes_only = false;                // matrices are looked at, not read: nothing can run
-  std::span<const Adapter> adapters{};     // applied in this order
+  bool shapes_only = false;             // matrices are looked at, not read: nothing can run
+  std::span<const Adapter> adapters{};  // applied in this order
+  // If not null, nothing is read: parameters are this store's, which must outlive them, but for
+  // their gradients.
+  const ParamStore* twin = nullptr;
   std::function<void(double)> progress{};  // the share done, 0 to 1
 };
 
@@ -95,13 +111,7 @@ class Binder {
   // Factor `slice` of several stored [slices, in, out].
   LinearParam SliceT(const std::string& name, size_t slice, size_t slices, size_t in, size_t out);
 
-  // A table that is read row by row: where its rows are, in the file unless it is trained, and its
-  // gradient.
-  struct Table {
-    TensorView rows;
-    Mat<float> g;
-  };
-  Table Rows(const std::string& name, size_t rows, size_t cols);
+  TableParam Rows(const std::string& name, size_t rows, size_t cols);
 
   // Layer `layer`'s part of the tuned state that sequences start from: a [key][value] matrix a
   // head. None unless the file or an adapter has one.
@@ -134,6 +144,9 @@ class Binder {
   Parameter* NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,
                           size_t slice);
   void Done(const TensorView& t);
+  // A twin's, with the gradient in this store.
+  Mat<float> OwnGradient(Mat<float> g) const;
+  LinearParam OwnGradients(LinearParam p);
 
   const Checkpoint& checkpoint_;
   const Config& config_;

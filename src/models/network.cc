@@ -48,7 +48,8 @@ Var CopyOf(Pass& p, Var x) {
 template <GenerationOfRwkv G>
 class NetworkOf final : public Network {
  public:
-  NetworkOf(Checkpoint checkpoint, const Config& config) : Network(std::move(checkpoint), config) {}
+  NetworkOf(std::shared_ptr<const Checkpoint> checkpoint, const Config& config)
+      : Network(std::move(checkpoint), config) {}
 
  private:
   struct Block {
@@ -148,7 +149,7 @@ class NetworkOf final : public Network {
 };
 
 template <class G>
-std::unique_ptr<Network> New(Checkpoint checkpoint, const Config& c) {
+std::unique_ptr<Network> New(std::shared_ptr<const Checkpoint> checkpoint, const Config& c) {
   return std::make_unique<NetworkOf<G>>(std::move(checkpoint), c);
 }
 
@@ -176,7 +177,7 @@ void AddRowGradients(const Pass& p, Mat<float> dx, std::span<const int32_t> ids,
   }
 }
 
-std::unique_ptr<Network> NewNetwork(Checkpoint checkpoint, const Config& c) {
+std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint, const Config& c) {
   switch (c.generation) {
     case Generation::k4:
       return New<Rwkv4>(std::move(checkpoint), c);
@@ -196,35 +197,48 @@ std::unique_ptr<Network> NewNetwork(Checkpoint checkpoint, const Config& c) {
 
 }  // namespace
 
-Network::Network(Checkpoint checkpoint, const Config& config)
+Network::Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config)
     : checkpoint_(std::move(checkpoint)), config_(config) {}
 
 std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& config,
                                        ThreadPool& pool, const BindOptions& options) {
-  auto network = NewNetwork(std::move(checkpoint), config);
+  auto network = NewNetwork(std::make_shared<const Checkpoint>(std::move(checkpoint)), config);
   Network& n = *network;
-  Binder b(n.checkpoint_, n.config_, n.store_, pool, options);
-  const size_t C = config.width;
-  const Binder::Table embedding = b.Rows("emb.weight", config.vocab, C);
-  n.embedding_ = embedding.rows;
-  n.embedding_grad_ = embedding.g;
+  Binder b(*n.checkpoint_, n.config_, n.store_, pool, options);
+  n.BindAll(b);
+  b.RefuseUnknown();
   const DType table = options.packing.TableType(n.embedding_);
   if (table != OwnType(n.embedding_)) n.rounding_ = table;
-  n.ln0_ = b.Norm("blocks.0.ln0", C);
-  n.BindLayers(b);
-  for (size_t layer = 0; layer < config.layers; ++layer) {
-    auto start = b.StartState(layer, config.heads, config.head_size);
-    if (!start.empty()) n.start_.push_back(std::move(start));
-  }
-  n.ln_out_ = b.Norm("ln_out", C);
-  n.head_ = b.Matrix("head.weight", config.vocab, C);
-  b.RefuseUnknown();
   if (options.gradients && !n.head_.deltas.empty()) {
     throw Error(ErrorKind::kBadInput, options.adapters.front().file().path().string() +
                                           ": has an adapter of head.weight, which cannot be "
                                           "trained; only those of the layers can");
   }
   return network;
+}
+
+std::unique_ptr<Network> Network::Twin(ThreadPool& pool) const {
+  auto twin = NewNetwork(checkpoint_, config_);
+  BindOptions options;
+  options.twin = &store_;
+  Binder b(*checkpoint_, config_, twin->store_, pool, options);
+  twin->BindAll(b);
+  twin->rounding_ = rounding_;
+  return twin;
+}
+
+void Network::BindAll(Binder& b) {
+  const TableParam embedding = b.Rows("emb.weight", config_.vocab, config_.width);
+  embedding_ = embedding.rows;
+  embedding_grad_ = embedding.g;
+  ln0_ = b.Norm("blocks.0.ln0", config_.width);
+  BindLayers(b);
+  for (size_t layer = 0; layer < config_.layers; ++layer) {
+    auto start = b.StartState(layer, config_.heads, config_.head_size);
+    if (!start.empty()) start_.push_back(std::move(start));
+  }
+  ln_out_ = b.Norm("ln_out", config_.width);
+  head_ = b.Matrix("head.weight", config_.vocab, config_.width);
 }
 
 void CheckParameters(const std::filesystem::path& model, const Config& config, ThreadPool& pool) {

@@ -28,8 +28,12 @@ class Network {
                                        ThreadPool& pool, const BindOptions& options);
   virtual ~Network() = default;
 
+  // The same parameters with gradients of their own, zeros; this must outlive it. So passes with
+  // tapes may overlap. It has no parameters() and no values().
+  std::unique_ptr<Network> Twin(ThreadPool& pool) const;
+
   const Config& config() const { return config_; }
-  const Checkpoint& checkpoint() const { return checkpoint_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
   const std::vector<Parameter>& parameters() const { return store_.parameters; }
   // All that learns, in the order of parameters(): its gradients, and its values if it is trained.
   std::span<float> gradients() const;
@@ -58,15 +62,16 @@ class Network {
             std::span<double> losses) const;
 
  protected:
-  Network(Checkpoint checkpoint, const Config& config);
+  Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config);
   virtual void BindLayers(Binder& binder) = 0;
   // One virtual call a pass picks the generation.
   virtual Var Layers(Pass& p, Var x) const = 0;
 
  private:
+  void BindAll(Binder& binder);
   Var Embed(Pass& p, std::span<const int32_t> tokens) const;
 
-  Checkpoint checkpoint_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
   Config config_;
   ParamStore store_;
   TensorView embedding_;

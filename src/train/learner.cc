@@ -52,14 +52,14 @@ Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptio
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
   }
-  passes_ = std::make_unique<Passes>(*network_,
-                                     PassOptions{.exact = options.precision == DType::kF32,
-                                                 .recompute = options.recompute,
-                                                 .l2wrap = options.l2wrap,
-                                                 .dropout = options.dropout,
-                                                 .chunk = options.chunk,
-                                                 .bptt = options.bptt},
-                                     pool);
+  lanes_ = std::make_unique<Lanes>(*network_,
+                                   PassOptions{.exact = options.precision == DType::kF32,
+                                               .recompute = options.recompute,
+                                               .l2wrap = options.l2wrap,
+                                               .dropout = options.dropout,
+                                               .chunk = options.chunk,
+                                               .bptt = options.bptt},
+                                   pool);
   parts_ = PartsOf(network_->values().size(), world.size());
   const size_t rank = world.rank();
   optimizer_ = std::make_unique<AdamW>(*network_, parts_[rank], parts_[rank + 1], options.adam);
@@ -130,7 +130,7 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
 
 size_t Learner::RowsPerPass(size_t rows) const {
   const size_t limit = options_.rows_per_pass == 0 ? rows : options_.rows_per_pass;
-  return std::min({rows, limit, passes_->most_rows()});
+  return std::min({rows, limit, lanes_->most_rows()});
 }
 
 // Leaves the sum of the rows' gradients in the network; returns that of their losses.
@@ -138,12 +138,12 @@ double Learner::Accumulate(std::span<const SampleRow> rows, size_t first, double
                            size_t depth) {
   const std::span<float> g = network_->gradients();
   if (rows.size() <= RowsPerPass(rows.size())) {
-    pool_.ForRanges(g.size(), kAdamBlock, [&](size_t begin, size_t end) {
-      std::fill(g.begin() + begin, g.begin() + end, 0.0f);
-    });
-    if (rows.empty()) return 0;
+    if (rows.empty()) {
+      std::fill(g.begin(), g.end(), 0.0f);
+      return 0;
+    }
     const uint64_t dropout_seed = options_.seed * 0x9e3779b97f4a7c15u + memory_.steps;
-    return passes_->Learn(rows, first, scale, dropout_seed);
+    return lanes_->Learn(rows, first, scale, dropout_seed);
   }
   const size_t middle = rows.size() / 2;
   const double left = Accumulate(rows.first(middle), first, scale, depth + 1);

@@ -18,7 +18,7 @@
 #include "models/network.h"
 #include "train/adamw.h"
 #include "train/bad_step.h"
-#include "train/passes.h"
+#include "train/lanes.h"
 #include "train/samples.h"
 #include "train/world.h"
 
@@ -81,7 +81,7 @@ class Learner {
   // Most rows of so many that go through together.
   size_t RowsPerPass(size_t rows) const;
   // What they take.
-  Passes& passes() { return *passes_; }
+  Lanes& lanes() { return *lanes_; }
 
  private:
   double Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
@@ -98,7 +98,7 @@ class Learner {
   std::shared_ptr<Network> network_;
   std::vector<size_t> parts_;  // of the ranks
   std::unique_ptr<AdamW> optimizer_;
-  std::unique_ptr<Passes> passes_;
+  std::unique_ptr<Lanes> lanes_;
   std::vector<Buffer> halves_;  // gradients that wait for their other half
   Memory memory_;
   size_t skipped_ = 0;  // steps in a row, the last ones
