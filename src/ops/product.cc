@@ -18,12 +18,46 @@ namespace {
 // Below this a product is done before other threads would have woken up.
 constexpr size_t kSerialMacs = 1 << 15;
 
-size_t TaskCount(const Pass& p, const Weight& w, size_t rows) {
-  if (rows * w.rows * w.cols < kSerialMacs) return 1;
-  // A few tasks a thread even out what else the machine is doing; each is still
-  // a long run of memory.
-  const size_t wanted = p.pool.threads() * (w.rows * w.cols * rows > (size_t{1} << 20) ? 4 : 1);
-  return std::min(w.panels(), wanted);
+// Some rows of a product of many against some panels.
+struct Part {
+  size_t row, rows, panel, panel_end;
+};
+
+// Long runs of panels first, then short ones, so that threads finish together; where panels are too
+// few for that, rows are cut, too.
+std::vector<Part> PartsOf(const Pass& p, size_t rows, const Weight& w) {
+  constexpr size_t kEach = 16, kFewest = 96, kGrain = 16;  // parts a thread; rows of a part
+  const size_t panels = w.panels(), threads = p.pool.threads();
+  if (threads == 1 || rows * w.rows * w.cols < kSerialMacs) return {{0, rows, 0, panels}};
+  size_t blocks = std::clamp<size_t>(kEach * threads / panels, 1, rows / kFewest + 1);
+  if (blocks > 1) blocks = (blocks + threads - 1) / threads * threads;
+  const auto row = [&](size_t block) {
+    return block == blocks ? rows : rows * block / blocks / kGrain * kGrain;
+  };
+  std::vector<Part> parts;
+  for (size_t panel = 0; panel < panels;) {
+    const size_t end = panel + std::max<size_t>(1, (panels - panel) / (2 * threads));
+    for (size_t i = 0; i < blocks; ++i) {
+      if (row(i) < row(i + 1)) parts.push_back({row(i), row(i + 1) - row(i), panel, end});
+    }
+    panel = end;
+  }
+  return parts;
+}
+
+// y = x W^T, and then what follows it.
+void ProductInParts(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
+                    const Then* then) {
+  const std::vector<Part> parts = PartsOf(p, x.rows, w);
+  p.pool.For(parts.size(), [&](size_t task) {
+    const auto [row, rows, panel, panel_end] = parts[task];
+    const Activations some{x.form, x.data + row * x.stride, rows, x.stride};
+    const Mat<float> to = y.Rows(row, rows);
+    MatMul(w, some, panel, panel_end, to);
+    if (then == nullptr) return;
+    const size_t column = panel * kPanelRows;
+    (*then)(to.Columns(column, std::min(panel_end * kPanelRows, w.rows) - column), row, column);
+  });
 }
 
 // Panels [begin, end) of a product, and then what follows it.
@@ -202,10 +236,7 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y)
     OneProduct one{x, w, y, nullptr};
     return Products(p, {&one, 1});
   }
-  const size_t panels = w.panels(), tasks = TaskCount(p, w, x.rows);
-  p.pool.For(tasks, [&](size_t task) {
-    MatMul(w, x, panels * task / tasks, panels * (task + 1) / tasks, y);
-  });
+  ProductInParts(p, x, w, y, nullptr);
 }
 
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then) {
@@ -216,9 +247,7 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
     return Products(p, {&one, 1});
   }
   if (y.data == nullptr) y.data = p.arena.New<float>(y.rows * y.cols);
-  Product(p, x, w, y);
-  p.ForRows(y.rows, 4 * y.rows * y.cols,
-            [&](size_t begin, size_t end) { then(y.Rows(begin, end - begin), begin, 0); });
+  ProductInParts(p, x, w, y, &then);
 }
 
 void Product(const Pass& p, Mat<const float> x, const Weight& w, Mat<float> y) {

@@ -32,7 +32,8 @@ bool ProductPlan::IsFor(std::span<const OneProduct> products, size_t threads) co
              [](const OneProduct& product, const Weight& w) { return AreCutAlike(product.w, w); });
 }
 
-// Panels by twos, since one row reads two at a time, where that leaves enough to share out.
+// Panels by twos, since one row reads two at a time, where that leaves enough to share out. The
+// largest come first: what comes last should keep no thread waiting for long.
 std::vector<ProductPlan::Part> ProductPlan::Smallest() const {
   std::vector<Part> parts;
   for (size_t i = 0; i < weights_.size(); ++i) {
@@ -42,6 +43,8 @@ std::vector<ProductPlan::Part> ProductPlan::Smallest() const {
       parts.push_back({i, begin, end, (end - begin) * BytesOfPanel(weights_[i])});
     }
   }
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.bytes > b.bytes; });
   return parts;
 }
 
@@ -57,7 +60,8 @@ void ProductPlan::Cut(std::span<const Part> smallest) {
     do {
       const Part& part = smallest[at++];
       bytes += part.bytes;
-      if (parts_.size() == first || parts_.back().product != part.product) {
+      if (parts_.size() == first || parts_.back().product != part.product ||
+          parts_.back().end != part.begin) {
         parts_.push_back(part);
       } else {
         parts_.back().end = part.end;

@@ -140,6 +140,38 @@ TEST_P(BackwardProductTest, MultiplyPanelsHasTheBitsOfMatMul) {
   }
 }
 
+// Threads share out panels, and rows where panels are few: each value is made once, and what
+// follows it sees it.
+TEST_P(BackwardProductTest, ManyRowsAreSharedOutWhole) {
+  for (const Activation form : Forms()) {
+    for (const Shape& s : {Shape{300, 64, 96}, Shape{97, 150, 64}, Shape{9, 900, 70}}) {
+      const Packed w(PanelType(form), Normal(s.outputs * s.inputs), s.outputs, s.inputs);
+      auto x = Normal(s.rows * s.inputs);
+      std::vector<float> alone(s.rows * s.outputs);
+      for (const size_t threads : {1, 2, 3, 7}) {
+        Bench bench(threads);
+        const Activations prepared = Prepared(bench.pass, form, View(x, s.inputs));
+        std::vector<float> y(s.rows * s.outputs), seen(y.size());
+        std::vector<uint8_t> times(y.size());
+        Product(bench.pass, prepared, w.weight, View(y, s.outputs),
+                [&](Mat<float> block, size_t row, size_t column) {
+                  for (size_t t = 0; t < block.rows; ++t) {
+                    for (size_t i = 0; i < block.cols; ++i) {
+                      const size_t at = (row + t) * s.outputs + column + i;
+                      seen[at] = block.Row(t)[i];
+                      ++times[at];
+                    }
+                  }
+                });
+        if (threads == 1) MatMul(w.weight, prepared, 0, w.weight.panels(), View(alone, s.outputs));
+        EXPECT_TRUE(BitEqual(y, alone)) << s.rows << " rows, " << threads << " threads";
+        EXPECT_TRUE(BitEqual(seen, alone)) << s.rows << " rows, " << threads << " threads";
+        EXPECT_EQ(times, std::vector<uint8_t>(times.size(), 1)) << threads;
+      }
+    }
+  }
+}
+
 TEST_P(BackwardProductTest, RowsOfAddProductKnowNoCompany) {
   const Shape s{600, 130, 333};
   for (const Activation form : Forms()) {
