@@ -33,7 +33,7 @@ else
 	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
 
-model: ## DATA=folder RUN=folder: train the built-in model anew, for hours
+model: ## DATA=folder RUN=folder: train the built-in model anew, for an hour or so
 	@$(MAKE) --no-print-directory build
 	@tools/train-model "$(DATA)" "$(RUN)"
 
