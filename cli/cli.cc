@@ -170,7 +170,9 @@ void CheckWritable(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (std::filesystem::is_other(status)) return;
-  AtomicFile(std::filesystem::path(path));  // goes without a trace
+  const InterruptScope interrupt;           // after Ctrl-C, too,
+  AtomicFile(std::filesystem::path(path));  // it goes without a trace
+  InterruptScope::Check();
 }
 
 void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs) {

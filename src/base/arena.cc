@@ -11,26 +11,27 @@ constexpr size_t kBlock = size_t{1} << 20;
 
 void* Arena::Allocate(size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
-  while (current_ < blocks_.size() && used_ + bytes > blocks_[current_].size()) {
+  while (current_ < blocks_.size() && used_ + bytes > blocks_[current_].memory.size()) {
     ++current_;
     used_ = 0;
   }
   if (current_ == blocks_.size()) {
     // Doubling keeps the count of blocks small without a guess at the whole.
-    const size_t last = blocks_.empty() ? kBlock / 2 : blocks_.back().size();
+    const size_t last = blocks_.empty() ? kBlock / 2 : blocks_.back().memory.size();
+    const size_t begin = reserved_bytes();
     // Large ones lie on huge pages: a training pass walks gigabytes of rows.
-    blocks_.emplace_back(std::max(bytes, std::min(2 * last, 64 * kBlock)));
+    blocks_.push_back({Buffer(std::max(bytes, std::min(2 * last, 64 * kBlock))), begin});
     used_ = 0;
   }
-  void* result = blocks_[current_].data() + used_;
+  const Block& block = blocks_[current_];
+  void* result = block.memory.data() + used_;
   used_ += bytes;
+  most_ = std::max(most_, block.begin + used_);
   return result;
 }
 
 size_t Arena::reserved_bytes() const {
-  size_t bytes = 0;
-  for (const Buffer& block : blocks_) bytes += block.size();
-  return bytes;
+  return blocks_.empty() ? 0 : blocks_.back().begin + blocks_.back().memory.size();
 }
 
 }  // namespace linnet

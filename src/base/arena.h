@@ -44,10 +44,17 @@ class Arena {
     used_ = mark.used;
   }
   size_t reserved_bytes() const;
+  // The most that was taken at once; reserved is that in whole blocks.
+  size_t most_bytes() const { return most_; }
 
  private:
-  std::vector<Buffer> blocks_;
-  size_t current_ = 0, used_ = 0;
+  struct Block {
+    Buffer memory;
+    size_t begin;  // bytes of the blocks before it
+  };
+
+  std::vector<Block> blocks_;
+  size_t current_ = 0, used_ = 0, most_ = 0;
 };
 
 }  // namespace linnet

@@ -35,5 +35,16 @@ TEST(Arena, ASecondPassOfTheSameSizeReservesNothing) {
   EXPECT_EQ(pass(), first);
 }
 
+TEST(Arena, KnowsTheMostThatWasTaken) {
+  Arena arena;
+  EXPECT_EQ(arena.most_bytes(), 0u);
+  const Arena::Mark mark = arena.mark();
+  for (int i = 0; i < 3; ++i) arena.Allocate(6400);
+  arena.Rewind(mark);
+  arena.Allocate(64);
+  EXPECT_EQ(arena.most_bytes(), 3 * 6400u);
+  EXPECT_GE(arena.reserved_bytes(), arena.most_bytes());
+}
+
 }  // namespace
 }  // namespace linnet

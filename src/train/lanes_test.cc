@@ -93,6 +93,17 @@ TEST_P(LanesTest, BytesCountTheirGradients) {
   EXPECT_LT(bytes(4, true), bytes(3, true) + gradients);
 }
 
+// However small the model: a token's rows count, not the blocks that memory is taken in.
+TEST_P(LanesTest, BytesGrowWithTheLength) {
+  const auto network = Bound();
+  constexpr size_t kLength = 1 << 20, kRowBytes = 64 * sizeof(float);
+  for (const size_t threads : {1, 2}) {
+    ThreadPool pool(threads);
+    Lanes lanes(*network, {}, pool);
+    EXPECT_GT(lanes.Bytes(2, kLength), 2 * kLength * 20 * kRowBytes) << threads;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Generations, LanesTest,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 

@@ -180,7 +180,7 @@ uint64_t Passes::Bytes(size_t rows, size_t length) {
     const Part whole{&row, 0, tokens, 0};
     arena_ = Arena();
     Run({&whole, 1}, 0, 0, {});
-    return static_cast<double>(arena_.reserved_bytes());
+    return static_cast<double>(arena_.most_bytes());
   };
   const size_t few = std::min<size_t>(length, 16), more = 4 * few;
   const double small = measure(few), large = measure(more);
