@@ -170,8 +170,8 @@ void CheckWritable(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (std::filesystem::is_other(status)) return;
-  const InterruptScope interrupt;           // after Ctrl-C, too,
-  AtomicFile(std::filesystem::path(path));  // it goes without a trace
+  const InterruptScope interrupt;
+  const AtomicFile trial{std::filesystem::path(path)};  // goes without a trace, after Ctrl-C, too
   InterruptScope::Check();
 }
 
