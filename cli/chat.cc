@@ -103,7 +103,7 @@ class Chat {
       } catch (const OutputError&) {
         throw;
       } catch (const Error& error) {
-        Note(error.what());
+        Note(MessageOf(error));
       }
       if (InterruptScope::Ended()) throw Interruption();
     }

@@ -101,6 +101,29 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   return command;
 }
 
+std::string MessageOf(const Error& error) {
+  const auto with = [&](const char* what) { return fmt::format("{}; {}", error.what(), what); };
+  switch (error.remedy()) {
+    case Remedy::kNone:
+      break;
+    case Remedy::kIgnoreMemory:
+      return with("pass --force to go on");
+    case Remedy::kGiveVocabulary:
+      return with("give its file with --vocab");
+    case Remedy::kUseAsState:
+      return with("with --state");
+    case Remedy::kLowerRate:
+      return with("lower --lr");
+    case Remedy::kSkipStep:
+      return with("lower --lr, or pass --skip-spikes to go on without the step");
+    case Remedy::kLearnMore:
+      return with("loosen --freeze or --tune");
+    case Remedy::kOtherFolder:
+      return with("or give another --out");
+  }
+  return error.what();
+}
+
 void RefuseQuant(const CommonOptions& common, const char* instead) {
   if (common.quant.empty()) return;
   throw CLI::ValidationError(

@@ -80,6 +80,9 @@ class InterruptScope {
 
 struct Interruption {};
 
+// What `error` says and, where a setting would help, the option to give for it.
+std::string MessageOf(const Error& error);
+
 // Installs the behaviour above; main calls it once.
 void HandleInterrupts();
 // A standard stream that is closed becomes /dev/null, before a file to be written takes its place.

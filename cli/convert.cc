@@ -39,7 +39,7 @@ GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::st
     missing = fmt::format("{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {
     if (!o.common.vocab.empty()) throw;
-    missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what());
+    missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, MessageOf(error));
   }
   return {};
 }

@@ -133,6 +133,8 @@ int Main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     Say("linnet: out of memory\n");
     return kFailed;
+  } catch (const Error& error) {
+    return Fail(MessageOf(error));
   } catch (const std::exception& error) {
     return Fail(error.what());
   }

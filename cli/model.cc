@@ -64,7 +64,7 @@ std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoi
     try {
       vocabulary = StoredVocabularyOf(in);
     } catch (const Error& error) {
-      Say(fmt::format("{}: written without a vocabulary: {}\n", out, error.what()));
+      Say(fmt::format("{}: written without a vocabulary: {}\n", out, MessageOf(error)));
     }
   }
   if (std::filesystem::path(out).extension() != ".pth") return vocabulary;

@@ -99,7 +99,7 @@ void RunLines(const Options& options, const Tokenizer& tokenizer) {
     try {
       Print(ConvertLine(line, tokenizer, options.decode) + "\n");
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("stdin:{}: {}", number, error.what()));
+      throw Error(error.kind(), fmt::format("stdin:{}: {}", number, error.what()), error.remedy());
     }
   }
 }

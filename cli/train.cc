@@ -290,6 +290,9 @@ void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common
   RunEnd end = RunEnd::kDone;
   try {
     end = Train(command, o, common, *world);
+  } catch (const Error& error) {
+    AbandonWorld(*world, MessageOf(error), kFailed);
+    throw;
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);
     throw;

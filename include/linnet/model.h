@@ -18,6 +18,7 @@
 
 namespace linnet {
 
+class Checkpoint;
 class Network;
 
 // A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs, or of a
@@ -89,9 +90,9 @@ struct ModelCost {
 
 class Model {
  public:
-  // Maps the file (.pth, .safetensors, .st, a shard index or its folder) and
-  // tells its generation from its tensors. Matrices are packed in the file's own
-  // precision, the embedding stays in the file.
+  // Maps the file (.pth, .safetensors, .st, llama.cpp's .gguf, rwkv.cpp's .bin, a shard index or
+  // its folder) and tells its generation from its tensors. Matrices are packed in the file's own
+  // precision, blocks of GGUF and .bin files run as they are, the embedding stays in the file.
   // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
   // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
   static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
@@ -135,6 +136,7 @@ class Model {
 
  private:
   friend Model ModelOf(std::shared_ptr<const Network> network);
+  friend const Checkpoint& CheckpointOf(const Model& model);
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

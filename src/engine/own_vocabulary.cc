@@ -8,6 +8,7 @@
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "models/detect.h"
+#include "models/model_of.h"
 #include "text/escaped_tokens.h"
 #include "text/tokenizers.h"
 #include "text/vocabulary_file.h"
@@ -28,32 +29,32 @@ std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_
 }
 
 // Of a GGUF file that holds one for a model of `vocab` logits; else null.
-std::shared_ptr<const Tokenizer> GgufTokenizer(const std::filesystem::path& model, size_t vocab) {
-  if (!IsGguf(model)) return nullptr;
-  const MappedFile map(model);
-  const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
+std::shared_ptr<const Tokenizer> GgufTokenizer(const TensorFile& file, size_t vocab) {
+  if (file.container() != Container::kGguf) return nullptr;
+  const auto own = ReadGgufVocabulary({file.bytes(), file.path().string()});
   if (own.model != "rwkv" || own.tokens.size() != vocab) return nullptr;
-  return EscapedTokenizer(own.tokens, own.kinds, model.string());
+  return EscapedTokenizer(own.tokens, own.kinds, file.path().string());
 }
 
-// `text`: what the file itself holds of a vocabulary.
-std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::filesystem::path& model,
-                                        size_t vocab, const std::filesystem::path& home) {
-  if (!text.empty()) return WorldTokenizerOf(text, vocab, model.string() + ": its vocabulary");
-  if (auto own = GgufTokenizer(model, vocab)) return own;
-  return Tokenizer::ForVocabulary(vocab, model, home);
+std::shared_ptr<const Tokenizer> TokenizerFor(const Checkpoint& model, size_t vocab,
+                                              const std::filesystem::path& home) {
+  const std::filesystem::path& path = model.file().path();
+  const std::string text = model.Vocabulary();
+  if (!text.empty()) return WorldTokenizerOf(text, vocab, path.string() + ": its vocabulary");
+  if (auto own = GgufTokenizer(model.file(), vocab)) return own;
+  return Tokenizer::ForVocabulary(vocab, path, home);
 }
 
 }  // namespace
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home) {
-  return Choose(model.vocabulary(), model.path(), model.config().vocab, home);
+  return TokenizerFor(CheckpointOf(model), model.config().vocab, home);
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
                                              const std::filesystem::path& home) {
-  return Choose(model.Vocabulary(), model.file().path(), ConfigOf(model).vocab, home);
+  return TokenizerFor(model, ConfigOf(model).vocab, home);
 }
 
 std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
@@ -69,7 +70,7 @@ std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_
 
 std::vector<std::byte> StoredVocabularyOf(const Checkpoint& model) {
   const size_t vocab = ConfigOf(model).vocab;
-  const auto own = GgufTokenizer(model.file().path(), vocab);
+  const auto own = GgufTokenizer(model.file(), vocab);
   if (own == nullptr) return {};
   const auto world = vocab == kWorldVocabulary ? Tokenizer::ForVocabulary(vocab) : nullptr;
   bool same = world != nullptr;

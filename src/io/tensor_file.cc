@@ -124,7 +124,10 @@ void TensorFile::OpenShards(const fs::path& index) {
 void TensorFile::Add(const FileBytes& file) {
   const Container container = Sniff(file);
   ParsedFile parsed = ParseAs(container, file);
-  if (file_bytes_ == 0) container_ = container;
+  if (file_bytes_ == 0) {
+    container_ = container;
+    bytes_ = file.bytes;
+  }
   file_bytes_ += file.bytes.size();
   if (parsed.tensors.empty()) {
     throw Error(ErrorKind::kBadModel,

@@ -40,6 +40,8 @@ class TensorFile {
   const TensorView* Find(std::string_view name) const;  // null if absent
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   uint64_t file_bytes() const { return file_bytes_; }
+  // Of the first shard, as they lie in the file or in memory.
+  std::span<const std::byte> bytes() const { return bytes_; }
 
   // Gives back the memory of the pages that hold the tensor's bytes.
   void Drop(const TensorView& tensor) const noexcept;
@@ -53,6 +55,7 @@ class TensorFile {
   std::filesystem::path path_;
   Container container_ = Container::kSafetensors;
   uint64_t file_bytes_ = 0;
+  std::span<const std::byte> bytes_;
   std::vector<MappedFile> maps_;
   std::vector<std::unique_ptr<StoredRecord>> records_;
   std::vector<std::unique_ptr<Encoding>> encodings_;

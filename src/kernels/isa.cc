@@ -113,7 +113,8 @@ void ForceIsa(Isa isa) {
   const auto& levels = Supported();
   if (std::find(levels.begin(), levels.end(), isa) == levels.end()) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("--isa {}: this CPU goes up to {}", Name(isa), Name(levels.back())));
+                fmt::format("instruction-set level {}: this CPU goes up to {}", Name(isa),
+                            Name(levels.back())));
   }
   Level() = isa;
   hwy::DisableTargets(DisabledTargets(isa));

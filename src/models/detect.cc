@@ -19,8 +19,9 @@ bool AnyContains(const Checkpoint& c, std::string_view part) {
                      [&](const TensorView& t) { return t.name.find(part) != std::string::npos; });
 }
 
-[[noreturn]] void Refuse(const Checkpoint& c, const std::string& what) {
-  throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what);
+[[noreturn]] void Refuse(const Checkpoint& c, const std::string& what,
+                         Remedy remedy = Remedy::kNone) {
+  throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what, remedy);
 }
 
 // Relatives whose equations Linnet does not have; first match wins.
@@ -79,12 +80,11 @@ void RefuseOthers(const Checkpoint& c) {
              "trained on");
     case FileKind::kTimeState:
       Refuse(c,
-             "this is a tuned initial state, not a model; open its model and give this file "
-             "with --state");
+             "this is a tuned initial state, not a model; open its model and start from this file",
+             Remedy::kUseAsState);
     case FileKind::kState:
-      Refuse(c,
-             "this is a saved state, not a model; open its model and give this file with "
-             "--state");
+      Refuse(c, "this is a saved state, not a model; open its model and start from this file",
+             Remedy::kUseAsState);
     default:
       break;
   }

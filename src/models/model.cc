@@ -67,10 +67,10 @@ void CheckMemory(const Checkpoint& checkpoint, bool force) {
   const uint64_t need = checkpoint.file().file_bytes(), have = AvailableMemory();
   if (force || need <= have) return;
   throw Error(ErrorKind::kNoMemory,
-              fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available; pass "
-                          "--force to go on",
+              fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available",
                           checkpoint.file().path().string(), static_cast<double>(need) / 1e9,
-                          static_cast<double>(have) / 1e9));
+                          static_cast<double>(have) / 1e9),
+              Remedy::kIgnoreMemory);
 }
 
 }  // namespace
@@ -229,6 +229,8 @@ Model Model::BuiltIn(const OpenOptions& options) {
 Model ModelOf(std::shared_ptr<const Network> network) {
   return Model(std::make_unique<Model::Impl>(std::move(network)));
 }
+
+const Checkpoint& CheckpointOf(const Model& model) { return model.impl_->network().checkpoint(); }
 
 const Config& Model::config() const { return impl_->network().config(); }
 const std::filesystem::path& Model::path() const {

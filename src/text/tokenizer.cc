@@ -46,8 +46,9 @@ std::shared_ptr<const Tokenizer> BuiltinWorld() {
   if (text.empty()) {
     throw Error(
         ErrorKind::kBadInput,
-        "this build has no World vocabulary built in; give rwkv_vocab_v20230424.txt (of the "
-        "Python package rwkv) with --vocab, or build with VOCAB=path");
+        "this build has no World vocabulary built in; it is rwkv_vocab_v20230424.txt of the Python "
+        "package rwkv",
+        Remedy::kGiveVocabulary);
   }
   return NewWorldTokenizer(ParseVocabulary(text, "built-in vocabulary"));
 }
@@ -75,8 +76,9 @@ std::shared_ptr<const Tokenizer> FindNeox(const std::filesystem::path& model,
   }
   throw Error(ErrorKind::kBadInput,
               fmt::format("this model needs GPT-NeoX's 20B_tokenizer.json; put it beside the model "
-                          "or into {}, or give it with --vocab",
-                          data.string()));
+                          "or into {}",
+                          data.string()),
+              Remedy::kGiveVocabulary);
 }
 
 }  // namespace
@@ -116,9 +118,10 @@ std::shared_ptr<const Tokenizer> Tokenizer::ForVocabulary(size_t vocab,
   throw Error(
       ErrorKind::kBadInput,
       fmt::format("{}no tokenizer is known for a vocabulary of {} (known: 256 bytes, {} to {} "
-                  "GPT-NeoX 20B, {} World); give its file with --vocab",
+                  "GPT-NeoX 20B, {} World)",
                   model.empty() ? "" : model.string() + ": ", vocab, kNeoxSmallest, kNeoxLargest,
-                  kWorldVocabulary));
+                  kWorldVocabulary),
+      Remedy::kGiveVocabulary);
 }
 
 }  // namespace linnet

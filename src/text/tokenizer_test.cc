@@ -133,14 +133,21 @@ TEST(BytesTokenizerTest, IdIsTheByte) {
 TEST(TokenizerTest, ChoosesByVocabularySize) {
   const test::TemporaryFolder scratch;
   const std::filesystem::path home = scratch / "home";
-  EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(320); }).find("--vocab"), std::string::npos);
-  EXPECT_NE(ErrorOf([&] { Tokenizer::ForVocabulary(50276, {}, home); }).find("--vocab"),
-            std::string::npos);
+  const auto remedy = [&](size_t vocab) {
+    try {
+      Tokenizer::ForVocabulary(vocab, {}, home);
+    } catch (const Error& error) {
+      return error.remedy();
+    }
+    return Remedy::kNone;
+  };
+  EXPECT_EQ(remedy(320), Remedy::kGiveVocabulary);
+  EXPECT_EQ(remedy(50276), Remedy::kGiveVocabulary);
   const std::string missing =
       ErrorOf([&] { Tokenizer::ForVocabulary(50277, scratch / "model.pth", home); });
   EXPECT_NE(missing.find("20B_tokenizer.json"), std::string::npos) << missing;
   if (BuiltinVocabulary().empty()) {
-    EXPECT_NE(ErrorOf([] { Tokenizer::ForVocabulary(65536); }).find("--vocab"), std::string::npos);
+    EXPECT_EQ(remedy(65536), Remedy::kGiveVocabulary);
   }
   if (!std::filesystem::exists(kFolder)) GTEST_SKIP() << "no " << kFolder;
   std::filesystem::copy_file(kFolder / "20B_tokenizer.json", scratch / "20B_tokenizer.json");

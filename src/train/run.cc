@@ -128,7 +128,7 @@ class Runner {
     try {
       StepMetrics m = Step();
       if (m.step == m.steps && m.report.skipped && !std::isfinite(m.report.grad_norm)) {
-        throw BadStep(m.report.trouble + "; the run cannot end with it, lower --lr", false);
+        throw BadStep(m.report.trouble + "; the run cannot end with it", false, Remedy::kLowerRate);
       }
       if (IsDue(m)) m.valid = Validate();
       if (First()) {
@@ -140,13 +140,13 @@ class Runner {
       if (!bad.sound() && !proven_ && saved_ > 0) {
         throw BadStep(fmt::format("{}; if it did so before, remove {} to go on from an older one",
                                   bad.what(), CheckpointPath(options_.out, saved_).string()),
-                      false);
+                      false, bad.remedy());
       }
       if (!bad.sound() || saved_ == learner_.steps()) throw;
       const uint64_t step = learner_.steps();
       Save();
       world_.FromFirst(0);  // the others end the run, which must not be before it is saved
-      throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true);
+      throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true, bad.remedy());
     }
   }
 
@@ -184,7 +184,7 @@ class Runner {
   void Save() {
     const std::string odd = BadLearntValue(learner_.network());
     if (!odd.empty()) {
-      throw BadStep(fmt::format("step {}: {}; lower --lr", learner_.steps(), odd), false);
+      throw BadStep(fmt::format("step {}: {}", learner_.steps(), odd), false, Remedy::kLowerRate);
     }
     Notes notes = {{"rows", std::to_string(rows_read_)},
                    {"tokens", std::to_string(tokens_)},

@@ -89,9 +89,8 @@ RunLock::RunLock(const fs::path& run) : fd_(open(run.c_str(), O_RDONLY | O_DIREC
   if (fd_ < 0 || flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   close(fd_);
   throw Error(ErrorKind::kBadInput,
-              run.string() +
-                  ": another linnet train is at work in it; wait until it ends, or give "
-                  "another --out");
+              run.string() + ": another run is being trained in it; wait until it ends",
+              Remedy::kOtherFolder);
 }
 
 RunLock::~RunLock() {
