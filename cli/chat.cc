@@ -35,7 +35,7 @@ constexpr const char* kHelp = R"(  /help            this list
 A line that ends in \ goes on in the next. A blank before a / makes it text.
 )";
 
-struct Options {
+struct ChatFlags {
   CommonOptions common;
   std::string model, chat_template = "auto", think = "auto", system, state;
   std::vector<std::string> stops;
@@ -81,7 +81,7 @@ std::string_view WithoutLeadingBlanks(std::string_view text) {
 
 class Chat {
  public:
-  Chat(const Options& options, std::shared_ptr<const Tokenizer> tokenizer, Session& session,
+  Chat(const ChatFlags& options, std::shared_ptr<const Tokenizer> tokenizer, Session& session,
        ConversationOptions conversation, LineReader& lines)
       : json_(options.common.json),
         sampling_(options.sampling),
@@ -246,7 +246,7 @@ std::string Banner(const Model& model, const ChatTemplate& form) {
                      form.name());
 }
 
-void RunChat(Options o) {
+void RunChat(ChatFlags o) {
   SettleSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
@@ -267,7 +267,7 @@ void RunChat(Options o) {
   chat.Run();
 }
 
-constexpr const char* kExample =
+constexpr const char* kChatExample =
     "linnet chat model.pth --system 'Answer in one sentence.'\n\n"
     "Without MODEL it is a talk with the small model that is built in.\n"
     "Lines come from stdin, replies go to stdout, all else to stderr; /help lists the commands.\n"
@@ -277,9 +277,9 @@ constexpr const char* kExample =
 }  // namespace
 
 void AddChat(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<ChatFlags>();
   CLI::App* command =
-      AddCommand(app, "chat", "Talk to a model", kExample, o->common, [o] { RunChat(*o); });
+      AddCommand(app, "chat", "Talk to a model", kChatExample, o->common, [o] { RunChat(*o); });
   command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
   auto templates = ChatTemplate::Names();
   templates.insert(templates.begin(), "auto");

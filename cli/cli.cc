@@ -95,7 +95,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
       ->type_name("TYPE[:N]")
       ->group("Common");
   command->callback([&common, run = std::move(run)] {
-    if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
+    ForceIsa(common.isa.empty() ? CurrentIsa() : *ParseIsa(common.isa));  // refuses an old CPU
     run();
   });
   return command;

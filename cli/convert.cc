@@ -20,7 +20,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct ConvertFlags {
   CommonOptions common;
   std::string in, out, type;
 };
@@ -30,7 +30,8 @@ bool IsGgufName(const std::string& out) {
 }
 
 // The vocabulary that goes into a GGUF file; none if it is not to be had, and `missing` says why.
-GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::string& missing) {
+GgufVocabulary GgufVocabularyFor(const ConvertFlags& o, const Checkpoint& in,
+                                 std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
   try {
     const auto tokenizer =
@@ -44,7 +45,7 @@ GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::st
   return {};
 }
 
-void RunConvert(const Options& o) {
+void RunConvert(const ConvertFlags& o) {
   RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth", ".gguf"});
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
@@ -86,7 +87,7 @@ void RunConvert(const Options& o) {
 }  // namespace
 
 void AddConvert(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<ConvertFlags>();
   CLI::App* command =
       AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
                  "linnet convert model.fla.safetensors model.pth --type bf16", o->common,

@@ -27,7 +27,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct DataFlags {
   CommonOptions all, build, check;
   std::vector<std::string> inputs;
   std::string out, name, chat = "world", build_model, check_model;
@@ -43,7 +43,7 @@ std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
   return TokenizerOf(Checkpoint(model), HomeFolder());
 }
 
-void Build(const Options& o) {
+void Build(const DataFlags& o) {
   const auto tokenizer = VocabularyOf(o.build, o.build_model);
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
@@ -164,7 +164,7 @@ std::vector<uint64_t> Chosen(const TokenData& data, uint64_t count) {
   return chosen;
 }
 
-void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
+void PrintJson(const DataFlags& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   ordered_json histogram = ordered_json::array(), samples = ordered_json::array();
   for (size_t i = 0; i < lengths.doubling.size(); ++i) {
@@ -196,7 +196,7 @@ void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
   Print(result.dump() + "\n");
 }
 
-void PrintText(const Options& o, const TokenData& data, const Totals& totals,
+void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   Print(fmt::format("{}: {} documents, {} tokens of {} bytes, ids up to {}\n", data.name(),
                     data.documents(), data.tokens(), SizeOf(data.type()), totals.largest));
@@ -231,7 +231,7 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
   }
 }
 
-void Check(const Options& o) {
+void Check(const DataFlags& o) {
   const auto tokenizer = VocabularyOf(o.check, o.check_model);
   const TokenData data(o.name, tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->size());
   const Totals totals = Scan(data, tokenizer.get());
@@ -242,7 +242,7 @@ void Check(const Options& o) {
 }  // namespace
 
 void AddData(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<DataFlags>();
   CLI::App* command =
       AddCommand(app, "data", "Make the tokenized data that models are trained on, and look at it",
                  "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->all, [o] {});

@@ -22,7 +22,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct GenerateFlags {
   CommonOptions common;
   std::string model, prompt_file, state, save_state;
   std::optional<std::string> prompt;
@@ -49,7 +49,7 @@ std::string ReadAll(std::FILE* file, const std::string& name) {
   return text;
 }
 
-std::string PromptOf(const Options& o) {
+std::string PromptOf(const GenerateFlags& o) {
   if (o.prompt) return *o.prompt;
   if (o.prompt_file.empty()) return ReadAll(stdin, "stdin");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
@@ -59,7 +59,7 @@ std::string PromptOf(const Options& o) {
 }
 
 // --stop takes several strings, so in `--stop A MODEL` the parser leaves none for MODEL.
-void FindModel(Options& o) {
+void FindModel(GenerateFlags& o) {
   if (o.model.empty() && o.stops.size() > 1 && IsCheckpoint(o.stops.back())) {
     o.model = std::move(o.stops.back());
     o.stops.pop_back();
@@ -67,7 +67,7 @@ void FindModel(Options& o) {
 }
 
 // The text as it comes, unless JSON is wanted.
-Written WriteText(const Options& o, Session& session) {
+Written WriteText(const GenerateFlags& o, Session& session) {
   Watcher watcher = NewWatcher();
   if (!o.common.json) {
     watcher.text = [](std::string_view text) {
@@ -86,7 +86,7 @@ Written WriteText(const Options& o, Session& session) {
   return written;
 }
 
-void Run(Options o) {
+void Run(GenerateFlags o) {
   FindModel(o);
   if (o.prompt && !o.prompt_file.empty()) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
@@ -121,7 +121,7 @@ void Run(Options o) {
   if (o.common.json) Print(ToJson(written) + "\n");
 }
 
-constexpr const char* kExample =
+constexpr const char* kGenerateExample =
     "linnet generate model.pth --prompt 'The kingfisher' --max-tokens 100\n\n"
     "Without MODEL the small model that is built in writes.\n"
     "Without --prompt and --prompt-file the prompt is read from stdin. The prompt is taken raw;\n"
@@ -134,10 +134,10 @@ constexpr const char* kExample =
 }  // namespace
 
 void AddGenerate(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<GenerateFlags>();
   o->sampling.options = PlainDefaults();
-  CLI::App* command =
-      AddCommand(app, "generate", "Continue a prompt", kExample, o->common, [o] { Run(*o); });
+  CLI::App* command = AddCommand(app, "generate", "Continue a prompt", kGenerateExample, o->common,
+                                 [o] { Run(*o); });
   command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
   command->add_option("--prompt", o->prompt, "The text to continue")->type_name("TEXT");
   command->add_option("--prompt-file", o->prompt_file, "A file that holds it")->type_name("FILE");

@@ -14,7 +14,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct GradFlags {
   CommonOptions common;
   std::string model, tokens, out;
   bool l2wrap = false;
@@ -35,7 +35,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
   writer->Finish();
 }
 
-void RunGrad(const Options& o) {
+void RunGrad(const GradFlags& o) {
   CheckKeeps(o.out, {o.model});
   CheckWritable(o.out);
   Checkpoint checkpoint(o.model);
@@ -52,7 +52,7 @@ void RunGrad(const Options& o) {
 }  // namespace
 
 void AddGrad(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<GradFlags>();
   CLI::App* command =
       AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
                  "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,

@@ -21,7 +21,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct InitFlags {
   CommonOptions common;
   InitSizes sizes;
   std::string generation, dtype = "bf16", ranks = "released", out;
@@ -34,7 +34,7 @@ struct Total {
 };
 
 // Panels, without the model ever being in a file in full precision.
-Total WritePacked(const Options& o, const Config& config) {
+Total WritePacked(const InitFlags& o, const Config& config) {
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   ThreadPool pool(o.common.threads);
   constexpr uint64_t kSteps = 1000;
@@ -50,7 +50,7 @@ Total WritePacked(const Options& o, const Config& config) {
   return {written.parameters, std::filesystem::file_size(o.out)};
 }
 
-Total Write(const Options& o, const Config& config) {
+Total Write(const InitFlags& o, const Config& config) {
   if (o.dtype == "int8" || o.dtype == "nf4") return WritePacked(o, config);
   const SourceType type = *ParseFloatType(o.dtype);
   const auto parameters = NewParameters(config);
@@ -78,7 +78,7 @@ Total Write(const Options& o, const Config& config) {
   return total;
 }
 
-void Report(const Options& o, const Config& c, const Total& total) {
+void Report(const InitFlags& o, const Config& c, const Total& total) {
   Say(fmt::format("{}: RWKV-{}, {} layers, width {}, {} parameters, {:.3f} GB\n", o.out,
                   Name(c.generation), c.layers, c.width, total.parameters,
                   static_cast<double>(total.bytes) / 1e9));
@@ -98,7 +98,7 @@ void Report(const Options& o, const Config& c, const Total& total) {
   Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-void RunInit(Options& o) {
+void RunInit(InitFlags& o) {
   RefuseQuant(o.common, "--dtype");
   o.sizes.generation = *ParseGeneration(o.generation);
   o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
@@ -114,7 +114,7 @@ void RunInit(Options& o) {
 }  // namespace
 
 void AddInit(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<InitFlags>();
   CLI::App* command =
       AddCommand(app, "init", "Write a new model, as the reference trainers start it",
                  "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct InspectFlags {
   CommonOptions common;
   std::string file;
 };
@@ -233,7 +233,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   }
 }
 
-void RunInspect(const Options& o) {
+void RunInspect(const InspectFlags& o) {
   const Checkpoint checkpoint(o.file);
   const Facts facts = FactsOf(checkpoint, o.file);
   if (o.common.json) {
@@ -246,7 +246,7 @@ void RunInspect(const Options& o) {
 }  // namespace
 
 void AddInspect(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<InspectFlags>();
   CLI::App* command =
       AddCommand(app, "inspect", "Show what a checkpoint, adapter or state holds",
                  "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); });

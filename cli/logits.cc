@@ -15,14 +15,14 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct LogitsFlags {
   CommonOptions common;
   std::string model, tokens, text, state, out;
   size_t chunk = 0, batch = 1;
   bool fast = false;
 };
 
-std::vector<int32_t> TokensOf(const Options& o, const Model& model) {
+std::vector<int32_t> TokensOf(const LogitsFlags& o, const Model& model) {
   auto ids = o.tokens.empty() ? TokenizerFor(o.common, model)->Encode(o.text)
                               : ParseIds(o.tokens, model.config().vocab, "--tokens", o.model);
   if (ids.empty()) throw Error(ErrorKind::kBadInput, "no tokens, expected at least one");
@@ -35,7 +35,7 @@ struct Companion {
   std::vector<int32_t> tokens;
 };
 
-std::vector<Companion> Companions(const Options& o, const Model& model,
+std::vector<Companion> Companions(const LogitsFlags& o, const Model& model,
                                   const std::vector<int32_t>& tokens) {
   std::vector<Companion> out;
   for (size_t i = 1; i < o.batch; ++i) {
@@ -49,7 +49,7 @@ std::vector<Companion> Companions(const Options& o, const Model& model,
   return out;
 }
 
-std::vector<float> Run(const Options& o, const Model& model, const std::vector<int32_t>& tokens,
+std::vector<float> Run(const LogitsFlags& o, const Model& model, const std::vector<int32_t>& tokens,
                        State& state) {
   CommonOptions common = o.common;
   common.exact = !o.fast;
@@ -69,7 +69,7 @@ std::vector<float> Run(const Options& o, const Model& model, const std::vector<i
   return logits;
 }
 
-void Write(const Options& o, size_t vocab, const std::vector<int32_t>& tokens,
+void Write(const LogitsFlags& o, size_t vocab, const std::vector<int32_t>& tokens,
            const std::vector<float>& logits, const State& state) {
   const auto list = state.ToReference();
   std::vector<TensorSpec> specs = {{"tokens", SourceType::kI64, {tokens.size()}},
@@ -85,7 +85,7 @@ void Write(const Options& o, size_t vocab, const std::vector<int32_t>& tokens,
   writer->Finish();
 }
 
-void RunLogits(const Options& o) {
+void RunLogits(const LogitsFlags& o) {
   if (o.tokens.empty() == o.text.empty()) {
     throw CLI::ValidationError("logits", "give either --tokens or --text");
   }
@@ -101,7 +101,7 @@ void RunLogits(const Options& o) {
 }  // namespace
 
 void AddLogits(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<LogitsFlags>();
   CLI::App* command = AddCommand(
       app, "logits", "Write the logits after each token, and the last state, to a safetensors file",
       "linnet logits model.pth --tokens 1,2,3 --out logits.safetensors", o->common,

@@ -21,14 +21,14 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct MergeFlags {
   CommonOptions common;
   std::string base, adapter, out, type;
   std::optional<float> scale;
 };
 
 // After each of a few tokens spread over the vocabulary; exact values and activations.
-std::vector<float> LogitsOf(const Options& o, const std::filesystem::path& path,
+std::vector<float> LogitsOf(const MergeFlags& o, const std::filesystem::path& path,
                             std::vector<AdapterFile> adapters) {
   OpenOptions options;
   options.force = o.common.force;
@@ -87,7 +87,7 @@ Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
 }
 
 // OUT appears when its logits have been compared.
-Merged Write(const Options& o) {
+Merged Write(const MergeFlags& o) {
   const Checkpoint base(o.base);
   const Adapter adapter(o.adapter, base, o.scale);
   Merged merged = CountOf(base, adapter);
@@ -119,7 +119,7 @@ Merged Write(const Options& o) {
   return merged;
 }
 
-void RunMerge(const Options& o) {
+void RunMerge(const MergeFlags& o) {
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   CheckKeeps(o.out, {o.base, o.adapter});
   const Merged merged = Write(o);
@@ -146,7 +146,7 @@ void RunMerge(const Options& o) {
 }  // namespace
 
 void AddMerge(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<MergeFlags>();
   CLI::App* command = AddCommand(
       app, "merge", "Make an adapter part of its model",
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"

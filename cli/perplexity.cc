@@ -19,14 +19,14 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct PerplexityFlags {
   CommonOptions common;
   std::vector<std::string> files;
   std::string state;
   size_t chunk = 0;
 };
 
-void RunPerplexity(const Options& o) {
+void RunPerplexity(const PerplexityFlags& o) {
   // A file of any name may be either; without a built-in model the first can only be the model.
   const bool named = IsCheckpoint(o.files[0]) || (!Model::HasBuiltIn() && o.files.size() > 1);
   const size_t first = named ? 1 : 0;
@@ -75,7 +75,7 @@ void RunPerplexity(const Options& o) {
 }  // namespace
 
 void AddPerplexity(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<PerplexityFlags>();
   CLI::App* command =
       AddCommand(app, "perplexity", "Measure how well a model foretells text files",
                  "linnet perplexity model.pth book.txt\n\n"

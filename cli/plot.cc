@@ -42,7 +42,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-struct Options {
+struct PlotFlags {
   CommonOptions common;
   std::vector<std::string> runs;
   std::string out;
@@ -154,7 +154,7 @@ void TellApart(const std::vector<std::string>& paths, Json& runs) {
   }
 }
 
-void RunPlot(const Options& o) {
+void RunPlot(const PlotFlags& o) {
 #ifdef LINNET_CHART_JS
   Json runs = Json::array();
   for (const std::string& run : o.runs) runs.push_back(ReadRun(run));
@@ -191,7 +191,7 @@ void RunPlot(const Options& o) {
 }  // namespace
 
 void AddPlot(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<PlotFlags>();
   CLI::App* command =
       AddCommand(app, "plot", "Draw the curves of training runs as one HTML page",
                  "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); });

@@ -24,13 +24,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct QuantizeFlags {
   CommonOptions common;
   std::string in, out, type, keep, head, low_rank, report;
   size_t layers = SIZE_MAX;
 };
 
-Packing PackingOf(const Options& o) {
+Packing PackingOf(const QuantizeFlags& o) {
   Packing packing;
   packing.type = ParseDType(o.type);
   packing.layers = o.layers;
@@ -43,7 +43,7 @@ Packing PackingOf(const Options& o) {
   return packing;
 }
 
-Quantized Write(const Options& o) {
+Quantized Write(const QuantizeFlags& o) {
   const Packing packing = PackingOf(o);
   const Checkpoint in(o.in);
   ThreadPool pool(o.common.threads);
@@ -69,13 +69,13 @@ struct Yardstick {
 };
 
 // Both models run with f32 activations, so that only the weights differ.
-CommonOptions ExactOptions(const Options& o) {
+CommonOptions ExactOptions(const QuantizeFlags& o) {
   CommonOptions common = o.common;
   common.exact = true;
   return common;
 }
 
-Yardstick YardstickOf(const Options& o) {
+Yardstick YardstickOf(const QuantizeFlags& o) {
   const CommonOptions common = ExactOptions(o);
   Yardstick before{OpenModel(common, o.in), ReadText(o.report), {}};
   before.tokens = TokenizerFor(common, before.model)->Encode(before.text);
@@ -85,7 +85,7 @@ Yardstick YardstickOf(const Options& o) {
   return before;
 }
 
-ordered_json Report(const Options& o, const Yardstick& before) {
+ordered_json Report(const QuantizeFlags& o, const Yardstick& before) {
   const CommonOptions common = ExactOptions(o);
   const Model after = OpenModel(common, o.out);
   Workspace workspace = NewWorkspace(common);
@@ -108,7 +108,7 @@ ordered_json Report(const Options& o, const Yardstick& before) {
           {"bytes", before.text.size()}};
 }
 
-void PrintReport(const Options& o, const ordered_json& r) {
+void PrintReport(const QuantizeFlags& o, const ordered_json& r) {
   Print(
       fmt::format("{}: {:.4f} bits per byte before, {:.4f} after; perplexity {:.3f} before, {:.3f} "
                   "after ({} tokens)\n",
@@ -122,7 +122,7 @@ void PrintReport(const Options& o, const ordered_json& r) {
                   r["largest_logit_error"].get<double>(), 100 * r["same_choice"].get<double>()));
 }
 
-void RunQuantize(const Options& o) {
+void RunQuantize(const QuantizeFlags& o) {
   RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors"});
   CheckKeepsParts(o.out, o.in);
@@ -151,7 +151,7 @@ void RunQuantize(const Options& o) {
 }  // namespace
 
 void AddQuantize(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<QuantizeFlags>();
   const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"}, CLI::ignore_case);
   CLI::App* command =
       AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",

@@ -26,7 +26,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct StateFlags {
   CommonOptions all, info, diff, to, from;
   std::string file, other, layout, model, out;
 };
@@ -101,7 +101,7 @@ double Norm(std::span<const float> values) {
   return std::sqrt(sum);
 }
 
-void Info(const Options& o) {
+void Info(const StateFlags& o) {
   const Opened opened = Open(o.file, "");
   const StateShape& s = opened.state.shape();
   ordered_json norms = ordered_json::array();
@@ -159,7 +159,7 @@ Difference Compare(std::span<const float> a, std::span<const float> b) {
   return d;
 }
 
-void CheckSameSizes(const Options& o, const Opened& a, const Opened& b) {
+void CheckSameSizes(const StateFlags& o, const Opened& a, const Opened& b) {
   const StateShape &x = a.state.shape(), &y = b.state.shape();
   const auto describe = [](const Opened& opened) {
     const StateShape& s = opened.state.shape();
@@ -175,7 +175,7 @@ void CheckSameSizes(const Options& o, const Opened& a, const Opened& b) {
               fmt::format("{}: {}, but {} is {}", o.other, describe(b), o.file, describe(a)));
 }
 
-void Diff(const Options& o) {
+void Diff(const StateFlags& o) {
   const Opened a = Open(o.file, ""), b = Open(o.other, "");
   CheckSameSizes(o, a, b);
   double absolute = 0, relative = 0;
@@ -225,7 +225,7 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
              {"bytes", bytes}});
 }
 
-void Export(const Options& o) {
+void Export(const StateFlags& o) {
   CheckKeeps(o.out, {o.file, o.model});
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
@@ -238,14 +238,14 @@ void Export(const Options& o) {
   Report(o.to, o.out, opened.state.shape(), o.layout);
 }
 
-void Import(const Options& o) {
+void Import(const StateFlags& o) {
   CheckKeeps(o.out, {o.file, o.model});
   const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
   state.Save(o.out);
   Report(o.from, o.out, state.shape(), o.layout);
 }
 
-void AddLayout(CLI::App* command, Options& o) {
+void AddLayout(CLI::App* command, StateFlags& o) {
   command
       ->add_option("--layout", o.layout,
                    "The other program's: reference (ChatRWKV's list), rwkv.cpp (raw f32), web-rwkv "
@@ -257,7 +257,7 @@ void AddLayout(CLI::App* command, Options& o) {
 }  // namespace
 
 void AddState(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<StateFlags>();
   CLI::App* command = AddCommand(app, "state", "Show, compare and carry saved states",
                                  "linnet state info chat.state", o->all, [o] {});
   command->require_subcommand(1);

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct TokenizeFlags {
   CommonOptions common;
   std::string model;
   bool jsonl = false, decode = false;
@@ -93,7 +93,7 @@ std::string ConvertLine(const std::string& line, const Tokenizer& tokenizer, boo
   return result.dump();
 }
 
-void RunLines(const Options& options, const Tokenizer& tokenizer) {
+void RunLines(const TokenizeFlags& options, const Tokenizer& tokenizer) {
   std::string line;
   for (size_t number = 1; ReadLine(line); ++number) {
     try {
@@ -104,7 +104,7 @@ void RunLines(const Options& options, const Tokenizer& tokenizer) {
   }
 }
 
-void RunWhole(const Options& options, const Tokenizer& tokenizer) {
+void RunWhole(const TokenizeFlags& options, const Tokenizer& tokenizer) {
   const std::string input = ReadInput();
   if (options.decode) {
     const std::string text = DecodeText(tokenizer, ParseIds(input, tokenizer.size(), "stdin"));
@@ -116,7 +116,7 @@ void RunWhole(const Options& options, const Tokenizer& tokenizer) {
                             : fmt::format("{}\n", fmt::join(ids, ",")));
 }
 
-std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
+std::shared_ptr<const Tokenizer> TokenizerOf(const TokenizeFlags& options) {
   if (!options.common.vocab.empty()) return Tokenizer::Load(options.common.vocab);
   if (options.model.empty()) {
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
@@ -124,7 +124,7 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
   return linnet::TokenizerOf(Checkpoint(options.model), HomeFolder());
 }
 
-void Run(const Options& options) {
+void Run(const TokenizeFlags& options) {
   const auto tokenizer = TokenizerOf(options);
   options.jsonl ? RunLines(options, *tokenizer) : RunWhole(options, *tokenizer);
 }
@@ -132,7 +132,7 @@ void Run(const Options& options) {
 }  // namespace
 
 void AddTokenize(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TokenizeFlags>();
   CLI::App* command =
       AddCommand(app, "tokenize", "Turn text on stdin into token ids, and back",
                  "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt",

@@ -21,14 +21,14 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct VocabFlags {
   CommonOptions all, common;
   std::vector<std::string> inputs;
   size_t size = 0;
   std::string chat = "world", out;
 };
 
-void RunTrain(const Options& o) {
+void RunTrain(const VocabFlags& o) {
   const auto [least, most] = VocabularyTrainer::Sizes();
   if (o.size < least || o.size > most) {
     throw CLI::ValidationError(
@@ -102,7 +102,7 @@ void RunTrain(const Options& o) {
 }  // namespace
 
 void AddVocab(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<VocabFlags>();
   CLI::App* command =
       AddCommand(app, "vocab", "Make a vocabulary of your own",
                  "linnet vocab train book.txt --size 4096 --out vocab.txt", o->all, [o] {});

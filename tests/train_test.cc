@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using namespace std::chrono_literals;
 
 TEST_F(TrainCommandTest, LearnsAndLeavesAModelThatRuns) {
   const std::string run = scratch_ / "run";
@@ -132,11 +131,11 @@ TEST_F(TrainCommandTest, ValidationIsThePerplexityOfWhatIsLeft) {
 }
 
 // A power cut at any moment: what is killed and resumed ends with the bytes of what was not. Each
-// of twenty kills comes a random time behind a random step of one and the same run; the steps are
-// counted, so that no load of the machine lets it end before the last.
+// of up to twenty kills comes a random time behind a random step of one and the same run. A busy
+// machine may let it go further between two, so they end well before its last step.
 TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
   constexpr int kKills = 20;
-  constexpr uint64_t kSteps = 300, kMostAhead = 8;  // twenty times at most, and some on top
+  constexpr uint64_t kSteps = 300, kMostAhead = 8, kNearTheEnd = 240;
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   const Words often = {"--every", "1"};  // so that many cuts fall into the writing of checkpoints
   const auto now = std::chrono::steady_clock::now;
@@ -147,22 +146,20 @@ TEST_F(TrainCommandTest, KilledAndResumedEndsWithTheSameBytes) {
   std::uniform_int_distribution<uint64_t> ahead(1, kMostAhead);
   std::uniform_real_distribution<double> moment(0, 1.5 * step);
   int halves = 0;
-  for (int i = 0; i < kKills; ++i) {
-    const uint64_t before = NewestStep(cut), due = before + ahead(random);
+  for (int i = 0; i < kKills && NewestStep(cut) < kNearTheEnd; ++i) {
+    const uint64_t due = NewestStep(cut) + ahead(random);
     const Words words = i > 0 ? Words{"train", "--out", cut, "--resume", "--threads", "1"}
                               : NewRun(cut, std::to_string(kSteps)) + often;
-    const auto wait = [&] {
-      const auto patience = now() + std::chrono::seconds(60);
-      const auto waits = [&](bool more) { return more && now() < patience; };
-      while (waits(NewestStep(cut) < due)) std::this_thread::sleep_for(100us);
-      // Each fourth is struck while it writes.
-      while (waits(i % 4 == 3 && Unfinished(cut) == 0)) std::this_thread::yield();
-      if (i % 4 != 3) std::this_thread::sleep_for(std::chrono::duration<double>(moment(random)));
+    const bool while_writing = i % 4 == 3;
+    const auto is_due = [&](const std::string&) {
+      if (NewestStep(cut) < due || (while_writing && Unfinished(cut) == 0)) return false;
+      if (!while_writing)
+        std::this_thread::sleep_for(std::chrono::duration<double>(moment(random)));
+      return true;
     };
-    const Outcome killed = SignalLinnet(words, wait, SIGKILL);
+    const Outcome killed = SignalLinnet(words, is_due, SIGKILL);
     ASSERT_EQ(killed.exit_code, -SIGKILL) << "kill " << i << ": " << killed.err;
     ASSERT_GE(NewestStep(cut), due) << "kill " << i;
-    ASSERT_LT(NewestStep(cut), kSteps) << "kill " << i;
     halves += Unfinished(cut);
   }
   EXPECT_GT(halves, 0) << "no cut fell into the writing of a checkpoint";
@@ -210,11 +207,9 @@ TEST_F(TrainCommandTest, ChunksHoldTheMemoryOfOneWhateverTheContext) {
   EXPECT_LT(peak("b", "16384", {"--chunk", "256"}), chunks + (16 << 20));
 }
 
-// Returns when a run has learnt something.
-void WaitFor(const std::string& run) {
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (std::chrono::steady_clock::now() < patience && ReadFile(run + "/metrics.jsonl").empty())
-    std::this_thread::sleep_for(10ms);
+// When a run has learnt something.
+Due AfterAStep(const std::string& run) {
+  return [=](const std::string&) { return !ReadFile(run + "/metrics.jsonl").empty(); };
 }
 
 void ExpectAllSaved(const std::string& run, const std::string& why) {
@@ -230,8 +225,8 @@ TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
     const std::string run = scratch_ / ("run" + std::to_string(signal)).c_str();
     // On so little data the loss comes near zero, where usual gradients are tiny and one above
     // --clip is a spike.
-    const Outcome stopped = SignalLinnet(
-        NewRun(run, "100000") + Words{"--skip-spikes"}, [&] { WaitFor(run); }, signal);
+    const Outcome stopped =
+        SignalLinnet(NewRun(run, "100000") + Words{"--skip-spikes"}, AfterAStep(run), signal);
     ASSERT_EQ(stopped.exit_code, 130) << stopped.err;
     ExpectAllSaved(run, stopped.err);
   }
@@ -240,26 +235,18 @@ TEST_F(TrainCommandTest, CtrlCSavesAndEnds) {
 // Nothing can be written to it by then.
 TEST_F(TrainCommandTest, ALostTerminalSavesAndEnds) {
   const std::string run = scratch_ / "run";
-  EXPECT_EQ(CloseTerminalOf(NewRun(run, "100000") + Words{"--skip-spikes"}, [&] { WaitFor(run); }),
-            130);
+  EXPECT_EQ(CloseTerminalOf(NewRun(run, "100000") + Words{"--skip-spikes"}, AfterAStep(run)), 130);
   ExpectAllSaved(run, "");
 }
 
-// A step of this size takes minutes, at whose end it would look.
+// A step of so many rows takes an hour, at whose end it would look.
 TEST_F(TrainCommandTest, ASecondSigtermEndsWhatDoesNotLook) {
   const std::string run = scratch_ / "run";
-  const Words large = {"train", "--data",   data_,  "--out",        run,    "--generation",
-                       "7",     "--layers", "8",    "--width",      "1024", "--ctx",
-                       "512",   "--batch",  "1",    "--accumulate", "400",  "--steps",
-                       "1",     "--vocab",  vocab_, "--threads",    "1",    "--force"};
-  const char* kScript =
-      "\"$0\" \"$@\" & until [ -e \"$RUN/run.json\" ]; do sleep 0.1; done; sleep 0.5; "
-      "kill -TERM $!; sleep 2.1; kill -TERM $!; wait $!";
-  const auto start = std::chrono::steady_clock::now();
-  const Outcome outcome =
-      RunProgram("/usr/bin/env", Words{"RUN=" + run, "sh", "-c", kScript, LINNET_PROGRAM} + large);
+  Words words = NewRun(run, "1", "512");
+  *(std::find(words.begin(), words.end(), "--accumulate") + 1) = "20000";
+  const auto started = [&](const std::string&) { return fs::exists(run + "/run.json"); };
+  const Outcome outcome = SignalLinnet(words, started, SIGTERM, {}, 2.1);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 60s);
   EXPECT_TRUE(Metrics(run).empty());
 }
 

@@ -76,6 +76,7 @@ void CheckMemory(const Checkpoint& checkpoint, bool force) {
 }  // namespace
 
 Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
+  CurrentIsa();  // throws if no kernel can run here
   Config config = ConfigOf(checkpoint);
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
