@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/documents.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
@@ -48,9 +49,7 @@ void Build(const Options& o) {
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
-  std::vector<std::string> read = o.inputs;
-  read.insert(read.end(), {o.build.vocab, o.build_model});
-  for (const auto& file : TokenFilesOf(o.out)) CheckKeeps(file.string(), read);
+  for (const auto& file : TokenFilesOf(o.out)) CheckOutput(o.build, {file, TokenOutput()});
   const InterruptScope interrupt;
   DataBuilder builder(o.out, *tokenizer);
   ForDocuments(o.inputs, o.chat, "tokenizing", [&](Document& document) {
@@ -259,7 +258,8 @@ void AddData(CLI::App& app) {
                    "<|endoftext|>; .jsonl: a document a line, {\"text\"}, a conversation, or a "
                    "prompt and its response")
       ->required();
-  build->add_option("--out", o->out, "The name of the data, without an ending")->required();
+  AddOutput(*build, o->build, "--out", o->out, "The name of the data, without an ending")
+      ->required();
   build->add_option("--model", o->build_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");
   build->add_option("--chat", o->chat, "How conversations are written")

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "cli/kept_options.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/ranks.h"
 #include "cli/train_progress.h"
 #include "engine/own_vocabulary.h"
@@ -176,7 +177,7 @@ void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
 
 // Makes the run's folder if it is not there; held by the first rank while it works in it. Nothing
 // that a new run would write over is lost.
-std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
+std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, const CommonOptions& common, bool first) {
   const fs::path out = o.out;
   if (!o.resume && !CheckpointSteps(out).empty()) {
     throw Error(ErrorKind::kBadInput,
@@ -189,7 +190,7 @@ std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
   auto lock = std::make_unique<RunLock>(out);
   if (o.resume) return lock;
   for (const char* left : {"model.pth", "best.safetensors"}) {
-    if (!o.base.empty()) CheckKeeps((out / left).string(), {o.base});
+    CheckReplaces(common, {out / left, ModelOutput()});
   }
   KeptOptions::Remove(out);  // of a run that was given up
   return lock;
@@ -240,7 +241,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckFlags(o);
   const bool first = world.rank() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
-  const auto lock = EnterFolder(o, first);
+  const auto lock = EnterFolder(o, common, first);
 
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
@@ -321,7 +322,7 @@ void AddTrain(CLI::App& app) {
         RunTrace(o->common, o->flags.base, o->flags.trace, LearnerOptionsOf(o->flags, o->common),
                  schedule);
       });
-  AddTrainOptions(*o->command, o->flags);
+  AddTrainOptions(*o->command, o->common, o->flags);
 }
 
 }  // namespace linnet::cli

@@ -33,7 +33,7 @@ struct TrainFlags {
 };
 
 // In train_options.cc.
-void AddTrainOptions(CLI::App& command, TrainFlags& flags);
+void AddTrainOptions(CLI::App& command, CommonOptions& common, TrainFlags& flags);
 // Throws CLI::ValidationError where flags lack something or contradict each other.
 void CheckFlags(const TrainFlags& flags);
 // Throws CLI::ValidationError for options that a new run would not obey.

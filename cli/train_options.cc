@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "cli/output_file.h"
 #include "cli/train.h"
 
 namespace linnet::cli {
@@ -67,10 +68,10 @@ void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
 
 namespace {
 
-void AddRunOptions(CLI::App& c, TrainFlags& o) {
+void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
   c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
       ->type_name("NAME");
-  c.add_option("--out", o.out, "The folder of the run")->type_name("RUN");
+  AddOutput(c, common, "--out", o.out, "The folder of the run")->type_name("RUN");
   c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
   c.add_option("--ctx", o.ctx, "Tokens of a row")
       ->capture_default_str()
@@ -153,9 +154,9 @@ void AddModelOptions(CLI::App& c, TrainFlags& o) {
 
 }  // namespace
 
-void AddTrainOptions(CLI::App& command, TrainFlags& flags) {
+void AddTrainOptions(CLI::App& command, CommonOptions& common, TrainFlags& flags) {
   AddModelOptions(command, flags);
-  AddRunOptions(command, flags);
+  AddRunOptions(command, common, flags);
   AddLearningOptions(command, flags);
 }
 
