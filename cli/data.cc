@@ -188,6 +188,10 @@ void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
                        {"median", lengths.median},
                        {"longest", lengths.longest},
                        {"histogram", histogram}};
+  result["vocabulary"] = nullptr;
+  if (const auto& known = data.vocabulary()) {
+    result["vocabulary"] = {{"hash", known->hash}, {"tokens", known->tokens}};
+  }
   result["ctx"] = o.ctx;
   result["magic_prime"] = MagicPrime(data.tokens(), o.ctx);
   result["packed_rows"] = NewPackedSamples(data, o.ctx, 0)->rows_per_epoch();
@@ -199,6 +203,9 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   Print(fmt::format("{}: {} documents, {} tokens of {} bytes, ids up to {}\n", data.name(),
                     data.documents(), data.tokens(), SizeOf(data.type()), totals.largest));
+  if (const auto& known = data.vocabulary()) {
+    Print(fmt::format("vocabulary: {} tokens, hash {}\n", known->tokens, known->hash));
+  }
   Print(fmt::format("to be learnt: {} tokens, {:.1f} %\n", totals.learnt,
                     100 * static_cast<double>(totals.learnt) / static_cast<double>(data.tokens())));
   if (tokenizer != nullptr) {
@@ -233,6 +240,9 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
 void Check(const Options& o) {
   const auto tokenizer = VocabularyOf(o.check, o.check_model);
   const TokenData data(o.name, tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->size());
+  if (tokenizer != nullptr) {
+    data.CheckVocabulary(*tokenizer, o.check.vocab.empty() ? o.check_model : o.check.vocab);
+  }
   const Totals totals = Scan(data, tokenizer.get());
   const Lengths lengths = LengthsOf(data);
   (o.check.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());

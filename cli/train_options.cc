@@ -38,6 +38,9 @@ void CheckFlags(const TrainFlags& o) {
   if (!o.generation.empty() && (o.layers == 0 || o.width == 0)) {
     throw CLI::ValidationError("train", "a new model needs --layers and --width");
   }
+  if (TunesAdapter(o) && o.base.empty()) {
+    throw CLI::ValidationError("--tune", "an adapter needs --base MODEL");
+  }
   if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
   if (o.bptt != 0 && o.chunk == 0) {
     throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");

@@ -194,6 +194,17 @@ void TokenData::Read(uint64_t begin, std::span<int32_t> tokens) const {
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = Token(begin + i);
 }
 
+void TokenData::CheckIds() const {
+  constexpr uint64_t kAll = uint64_t{1} << 26, kPieces = 1024, kPiece = kAll / kPieces;
+  const uint64_t all = tokens(), pieces = all <= kAll ? 1 : kPieces;
+  const uint64_t piece = all <= kAll ? all : kPiece;
+  for (uint64_t i = 0; i < pieces; ++i) {
+    const uint64_t begin = pieces == 1 ? 0 : (all - piece) / (pieces - 1) * i;
+    for (uint64_t at = begin; at < begin + piece; ++at) Token(at);
+  }
+  Drop();
+}
+
 std::string TokenData::Hash() const {
   constexpr uint64_t kPieces = 256, kPiece = 1024;
   uint64_t hash = 0xcbf29ce484222325u, all = 0;  // FNV-1a
@@ -244,8 +255,8 @@ void TokenData::CheckVocabulary(const Tokenizer& tokenizer, const std::string& w
   if (given == *vocabulary_) return;
   throw Error(
       ErrorKind::kBadInput,
-      fmt::format("{}: its tokens are of a vocabulary of {} tokens (hash {}), expected that "
-                  "of {}, of {} (hash {}); build the data with the same vocabulary",
+      fmt::format("{}: its tokens are of another vocabulary ({} tokens, hash {}) than that "
+                  "of {} ({} tokens, hash {}); build the data with the same one",
                   name_, vocabulary_->tokens, vocabulary_->hash, whose, given.tokens, given.hash));
 }
 

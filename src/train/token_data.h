@@ -69,6 +69,9 @@ class TokenData {
   // that is not in the vocabulary.
   void Read(uint64_t begin, std::span<int32_t> tokens) const;
   int32_t Token(uint64_t at) const;
+  // Throws Error kBadInput if there is an id that is not in the vocabulary: among all tokens, or,
+  // of very many, among a sample spread over them.
+  void CheckIds() const;
   // 16 hex digits and the number of bytes, of a fixed sample of all files: the same for copies of
   // them, and quick for files of any size.
   std::string Hash() const;
