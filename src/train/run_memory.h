@@ -25,9 +25,9 @@ ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options
 // of one of `ranks` processes, which runs `share` rows a step, `rows` a pass.
 uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t ranks);
 
-// Bytes that a pass of so many rows of `length` tokens takes with this number of threads. Measured
-// on small models of the same generation and scaled, so it is a few percent off at most. Of a model
-// of which all learns.
+// Bytes that a pass of so many rows of `length` tokens takes with this number of threads, of a
+// model of which all learns: measured on small models of the same generation and scaled, within a
+// third of what Lanes::Bytes finds once there is a network.
 uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t rows, size_t length,
                    size_t threads, uint64_t learning);
 

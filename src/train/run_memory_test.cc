@@ -37,18 +37,18 @@ class RunMemoryTest : public ::testing::TestWithParam<Generation> {
 TEST_P(RunMemoryTest, APassIsPredictedFromSmallModels) {
   const InitSizes sizes = Sizes(4, 512);
   for (const bool recompute : {false, true}) {
-    for (const size_t chunk : {0, 32}) {
+    for (const size_t chunk : {0, 64}) {
       ThreadPool pool(2);
       LearnerOptions options;
       options.recompute = recompute;
       options.chunk = chunk;
       Learner learner = NewLearner(sizes, options, pool);
-      const size_t rows = chunk == 0 ? 4 : 1, length = 128;
+      const size_t rows = chunk == 0 ? 4 : 1, length = 256;
       const auto taken = static_cast<double>(learner.lanes().Bytes(rows, length));
       const auto predicted =
           static_cast<double>(PassBytes(NewConfig(sizes), options, rows, length, pool.threads(),
                                         learner.network().values().size()));
-      EXPECT_NEAR(predicted / taken, 1, 0.1) << recompute << " " << chunk;
+      EXPECT_NEAR(predicted / taken, 1, 0.34) << recompute << " " << chunk;
     }
   }
 }
