@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/line_reader.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/sampling.h"
 #include "cli/writing.h"
 #include "engine/conversation.h"
@@ -27,7 +29,7 @@ constexpr const char* kHelp = R"(  /help            this list
   /reset           start anew
   /retry           another reply to the last line
   /undo            take the last line and its reply back
-  /save FILE       save the state to a file
+  /save FILE       save the state to a file; /save! replaces a file of another kind
   /load FILE       go on from a saved or tuned state
   /set [KEY VALUE] change a setting; alone: show them
   /system TEXT     start anew with this system text
@@ -83,7 +85,8 @@ class Chat {
  public:
   Chat(const ChatFlags& options, std::shared_ptr<const Tokenizer> tokenizer, Session& session,
        ConversationOptions conversation, LineReader& lines)
-      : json_(options.common.json),
+      : common_(options.common),
+        json_(options.common.json),
         sampling_(options.sampling),
         tokenizer_(std::move(tokenizer)),
         session_(session),
@@ -164,10 +167,11 @@ class Chat {
       CheckTurns("undo");
       conversation_.Undo();
       Note(fmt::format("(taken back; {} more can be)", conversation_.turns()));
-    } else if (name == "/save") {
-      Save(Needed(argument, "/save FILE"));
+    } else if (name == "/save" || name == "/save!") {
+      Save(Needed(argument, "/save FILE"), name == "/save!");
     } else if (name == "/load") {
       conversation_.GoTo(StartOf(Needed(argument, "/load FILE"), session_.model()));
+      if (saved_.count(argument) == 0) AddInput(common_, argument);
       Note(fmt::format("(goes on from {})", argument));
     } else if (name == "/set") {
       argument.empty() ? ShowSettings() : Set(argument);
@@ -197,9 +201,12 @@ class Chat {
                                   what, forgotten));
   }
 
-  void Save(const std::string& path) {
+  void Save(const std::string& path, bool overwrite) {
+    common_.overwrite = overwrite;
+    CheckOutput(common_, {.path = path, .kind = StateOutput(), .overwrite = "/save! FILE"});
     const Snapshot here = conversation_.Here();
     here.state.Save(path, here.logits);
+    saved_.insert(path);
     Note(fmt::format("(saved to {})", path));
   }
 
@@ -231,6 +238,8 @@ class Chat {
     }
   }
 
+  CommonOptions common_;
+  std::set<std::string> saved_;  // files that this talk wrote, and may write again
   bool json_;
   Sampling sampling_;
   std::shared_ptr<const Tokenizer> tokenizer_;
