@@ -105,6 +105,11 @@ void RefuseOthers(const Checkpoint& c) {
 // Strides of 0 let a small file claim tensors of any size; whoever packs them
 // would reserve it all. Weights that are shared show a few bytes twice.
 void RefuseInflated(const Checkpoint& c) {
+  if (c.Has("state.000")) {
+    Refuse(c,
+           "this is a state as ChatRWKV keeps it, a list of tensors, not a model; open its model "
+           "and import this file");
+  }
   constexpr uint64_t kTimes = 4;
   const uint64_t limit = kTimes * c.file().file_bytes();
   uint64_t claimed = 0;
