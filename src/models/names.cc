@@ -52,12 +52,18 @@ size_t WidthOf(const TensorFile& file, const std::string& embedding) {
   return emb != nullptr && emb->shape.size() == 2 ? emb->shape[1] : 0;
 }
 
+// fla's name as its model without a head has it.
+std::string_view WithoutModel(std::string_view name) {
+  constexpr std::string_view kModel = "model.";
+  return StartsWith(name, kModel) ? name.substr(kModel.size()) : name;
+}
+
 Dialect DialectOf(const TensorFile& file) {
   if (file.container() == Container::kGguf) return Dialect::kLlamaCpp;
   if (file.container() == Container::kGgmf) return Dialect::kRwkvCpp;
   for (const TensorView& t : file.tensors()) {
     if (StartsWith(t.name, "rwkv.blocks.")) return Dialect::kHuggingFace;
-    if (StartsWith(t.name, "model.layers.") && t.name.find(".attn.k_k") != std::string::npos) {
+    if (StartsWith(WithoutModel(t.name), "layers.") && EndsWith(t.name, ".attn.k_k")) {
       return Dialect::kFla;
     }
   }
@@ -145,17 +151,25 @@ TensorView FromFlaLora(TensorView t, size_t at) {
 
 TensorView FromFla(TensorView t) {
   static const Renames kEndings = {
-      {"model.embeddings.weight", "emb.weight"}, {"lm_head.weight", "head.weight"},
-      {"model.norm.weight", "ln_out.weight"},    {"model.norm.bias", "ln_out.bias"},
-      {"pre_norm.weight", "ln0.weight"},         {"pre_norm.bias", "ln0.bias"},
-      {"attn_norm.weight", "ln1.weight"},        {"attn_norm.bias", "ln1.bias"},
-      {"ffn_norm.weight", "ln2.weight"},         {"ffn_norm.bias", "ln2.bias"},
-      {"g_norm.weight", "ln_x.weight"},          {"g_norm.bias", "ln_x.bias"},
-      {"r_proj.weight", "receptance.weight"},    {"k_proj.weight", "key.weight"},
-      {"v_proj.weight", "value.weight"},         {"o_proj.weight", "output.weight"},
+  static const Renames kOuter = {{"embeddings.weight", "emb.weight"},
+                                 {"lm_head.weight", "head.weight"},
+                                 {"norm.weight", "ln_out.weight"},
+                                 {"norm.bias", "ln_out.bias"}};
+      {"pre_norm.weight", "ln0.weight"},      {"pre_norm.bias", "ln0.bias"},
+      {"attn_norm.weight", "ln1.weight"},     {"attn_norm.bias", "ln1.bias"},
+      {"ffn_norm.weight", "ln2.weight"},      {"ffn_norm.bias", "ln2.bias"},
+      {"g_norm.weight", "ln_x.weight"},       {"g_norm.bias", "ln_x.bias"},
+      {"r_proj.weight", "receptance.weight"}, {"k_proj.weight", "key.weight"},
+      {"v_proj.weight", "value.weight"},      {"o_proj.weight", "output.weight"},
   };
   RenameEnding(t.name, kEndings);
-  RenamePart(t.name, "model.layers.", "blocks.");
+  t.name = WithoutModel(t.name);
+  for (const auto& [from, to] : kOuter) {
+    if (t.name != from) continue;
+    t.name = to;
+    return t;
+  }
+  if (StartsWith(t.name, "layers.")) RenamePart(t.name, "layers.", "blocks.");
   RenamePart(t.name, ".attn.", ".att.");
   const size_t lora = t.name.find("_lora.lora.");
   if (lora != std::string::npos && lora > 0) return FromFlaLora(std::move(t), lora);
@@ -232,11 +246,25 @@ std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}{}", laye
 bool IsTimeState(std::string_view name) { return EndsWith(name, kTimeState); }
 
 Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
+std::string WithoutTrainersPrefix(const std::string& name) {
+  const std::string_view inner = WithoutModel(name);
+  if (inner.size() == name.size()) return name;
+  for (const char* own : {"blocks.", "emb.", "head.", "ln_out."}) {
+    if (StartsWith(inner, own)) return std::string(inner);
+  }
+  return name;
+}
 
-Checkpoint::Checkpoint(TensorFile file)
-    : file_(std::move(file)),
-      packed_(IsPacked(file_)),
-      dialect_(packed_ ? Dialect::kBlinkDL : DialectOf(file_)) {
+TensorFile OpenTensors(const std::filesystem::path& path) {
+  TensorFile file = TensorFile::Open(path);
+  file.Rename(WithoutTrainersPrefix);
+  return file;
+}
+
+
+Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPacked(file_)) {
+  file_.Rename(WithoutTrainersPrefix);
+  dialect_ = packed_ ? Dialect::kBlinkDL : DialectOf(file_);
   if (packed_) {
     PackedTensors packed = OpenPacked(file_);
     tensors_ = std::move(packed.views);

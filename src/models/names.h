@@ -19,7 +19,7 @@ enum class Dialect : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
   kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
-  kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r
+  kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r, or without `model.`
   kLlamaCpp,     // GGUF: blk.0.time_mix_lerp_fused.weight
   kRwkvCpp,      // rwkv.cpp's .bin files: BlinkDL's names, some values transformed
 };
@@ -38,6 +38,12 @@ std::string TimeStateName(size_t layer);
 bool IsTimeState(std::string_view name);
 
 // Owns the mapped file; the tensors are views into it. Immutable.
+// BlinkDL's name without the `model.` that trainers save before it (RWKV-PEFT's init_pissa.pth);
+// any other name as it is.
+std::string WithoutTrainersPrefix(const std::string& name);
+// TensorFile::Open, its tensors renamed so: adapters and states, which have BlinkDL's names only.
+TensorFile OpenTensors(const std::filesystem::path& path);
+
 class Checkpoint {
  public:
   // Throws what TensorFile::Open throws; packed files (packed.h) are read too.
@@ -62,7 +68,7 @@ class Checkpoint {
 
   TensorFile file_;
   bool packed_;
-  Dialect dialect_;
+  Dialect dialect_ = Dialect::kBlinkDL;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t, std::less<>> index_;
