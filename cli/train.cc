@@ -21,6 +21,7 @@
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/header.h"
 #include "models/init.h"
 #include "text/tokenizers.h"
 #include "train/new_model.h"
@@ -251,6 +252,10 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   const TokenData data(o.data, config.vocab);
   const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
   if (kept) kept->CheckSources(command, sources);
+  if (!TunesAdapter(o)) {
+    RefuseLostEpsilons(config, checkpoint.file().path(),
+                       RunOptionsOf(o).out / RunOptionsOf(o).result);
+  }
   if (!o.valid.empty()) CheckVocabulary(*tokenizer, common, config.vocab);
   const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
   const auto samples = sampling == "stream" ? NewMagicPrimeSamples(data, o.ctx)

@@ -153,6 +153,14 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
   return *t;
 }
 
+[[noreturn]] void RefuseHeadless(const Checkpoint& c) {
+  const bool hub = c.dialect() == Dialect::kFla || c.dialect() == Dialect::kHuggingFace;
+  Refuse(c, fmt::format("head.weight is missing: the file is incomplete{}",
+                        hub ? ", or its head is its embedding and no config.json beside it says so "
+                              "(tie_word_embeddings)"
+                            : ""));
+}
+
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
   const std::string att = "blocks.0.att.";
   if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
@@ -312,6 +320,10 @@ FileKind KindOf(const Checkpoint& c) {
   for (const char* mark : {".lora_A", ".lora_B", ".bone", ".disha", "lora_M", "init_lora"}) {
     if (AnyContains(c, mark)) return FileKind::kAdapter;
   }
+  // web-rwkv's; fla's low-rank matrices of a model are *_lora.lora.0.weight.
+  for (const TensorView& t : c.tensors()) {
+    if (t.name.ends_with(".lora.0") || t.name.ends_with(".lora.1")) return FileKind::kAdapter;
+  }
   if (AnyContains(c, ".att.time_state")) return FileKind::kTimeState;
   return FileKind::kUnknown;
 }
@@ -320,14 +332,11 @@ Config ConfigOf(const Checkpoint& c) {
   if (KindOf(c) == FileKind::kAdapter) RefuseForeignAdapter(c);
   RefuseRelatives(c);
   RefuseInflated(c);
-  // web-rwkv's; fla's low-rank matrices of a model are *_lora.lora.0.weight.
-  for (const TensorView& t : c.tensors()) {
-    if (t.name.ends_with(".lora.0") || t.name.ends_with(".lora.1")) return FileKind::kAdapter;
-  }
   const auto generation = GenerationOf(c);
   if (!generation || !c.Has("emb.weight")) RefuseOthers(c);
   Config config;
   config.generation = *generation;
+  if (!c.Has("head.weight")) RefuseHeadless(c);
   const TensorView& emb = Need(c, "emb.weight", 2);
   config.vocab = emb.shape[0];
   config.width = emb.shape[1];
@@ -340,6 +349,7 @@ Config ConfigOf(const Checkpoint& c) {
   }
   ReadHeads(c, config);
   ReadRanks(c, config);
+  ApplyHeader(c.header(), c.file().path().string(), config);
   return config;
 }
 

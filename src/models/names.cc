@@ -81,6 +81,7 @@ Dialect DialectOf(const TensorFile& file) {
 }
 
 constexpr std::string_view kTimeState = ".att.time_state";
+constexpr std::string_view kEmbedding = "emb.weight", kHead = "head.weight";
 
 TensorView FromWebRwkv(TensorView t) {
   static const Renames kRenames = {
@@ -150,11 +151,11 @@ TensorView FromFlaLora(TensorView t, size_t at) {
 }
 
 TensorView FromFla(TensorView t) {
-  static const Renames kEndings = {
   static const Renames kOuter = {{"embeddings.weight", "emb.weight"},
                                  {"lm_head.weight", "head.weight"},
                                  {"norm.weight", "ln_out.weight"},
                                  {"norm.bias", "ln_out.bias"}};
+  static const Renames kEndings = {
       {"pre_norm.weight", "ln0.weight"},      {"pre_norm.bias", "ln0.bias"},
       {"attn_norm.weight", "ln1.weight"},     {"attn_norm.bias", "ln1.bias"},
       {"ffn_norm.weight", "ln2.weight"},      {"ffn_norm.bias", "ln2.bias"},
@@ -162,7 +163,6 @@ TensorView FromFla(TensorView t) {
       {"r_proj.weight", "receptance.weight"}, {"k_proj.weight", "key.weight"},
       {"v_proj.weight", "value.weight"},      {"o_proj.weight", "output.weight"},
   };
-  RenameEnding(t.name, kEndings);
   t.name = WithoutModel(t.name);
   for (const auto& [from, to] : kOuter) {
     if (t.name != from) continue;
@@ -170,6 +170,7 @@ TensorView FromFla(TensorView t) {
     return t;
   }
   if (StartsWith(t.name, "layers.")) RenamePart(t.name, "layers.", "blocks.");
+  RenameEnding(t.name, kEndings);
   RenamePart(t.name, ".attn.", ".att.");
   const size_t lora = t.name.find("_lora.lora.");
   if (lora != std::string::npos && lora > 0) return FromFlaLora(std::move(t), lora);
@@ -245,7 +246,6 @@ const char* Name(Dialect dialect) {
 std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}{}", layer, kTimeState); }
 bool IsTimeState(std::string_view name) { return EndsWith(name, kTimeState); }
 
-Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
 std::string WithoutTrainersPrefix(const std::string& name) {
   const std::string_view inner = WithoutModel(name);
   if (inner.size() == name.size()) return name;
@@ -261,6 +261,7 @@ TensorFile OpenTensors(const std::filesystem::path& path) {
   return file;
 }
 
+Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
 
 Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPacked(file_)) {
   file_.Rename(WithoutTrainersPrefix);
@@ -277,7 +278,20 @@ Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPack
     tensors_ = Rename(file_, dialect_);
   }
   if (file_.container() == Container::kSafetensors) TakeVocabulary();
+  header_ = ReadHeader(file_, dialect_);
+  if (header_.tied) TieHead();
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
+}
+
+// As transformers ties them: a head in the file counts for nothing.
+void Checkpoint::TieHead() {
+  std::erase_if(tensors_, [](const TensorView& t) { return t.name == kHead; });
+  const auto emb = std::find_if(tensors_.begin(), tensors_.end(),
+                                [](const TensorView& t) { return t.name == kEmbedding; });
+  if (emb == tensors_.end()) return;
+  TensorView head = *emb;
+  head.name = kHead;
+  tensors_.push_back(std::move(head));
 }
 
 // It is no parameter: the hash, counts and conversions never meet it.
