@@ -141,11 +141,12 @@ std::function<Validation(const Model&)> ValidationOn(
 void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, size_t vocab) {
   constexpr size_t kMostFilling = 128;
   const bool own = common.vocab.empty();
-  if (tokenizer.size() <= vocab && (own || tokenizer.size() + kMostFilling > vocab)) return;
+  CheckFits(tokenizer, vocab, own ? tokenizer.name() : common.vocab);
+  if (own || tokenizer.size() + kMostFilling > vocab) return;
   throw Error(ErrorKind::kBadInput,
               fmt::format("{}: has ids up to {}, the model up to {}; --valid needs the model's own "
                           "vocabulary, give it with --vocab",
-                          own ? tokenizer.name() : common.vocab, tokenizer.size() - 1, vocab - 1));
+                          common.vocab, tokenizer.size() - 1, vocab - 1));
 }
 
 // Also tells a packed model from the one it was made from.
@@ -154,6 +155,9 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
+  if (!common.vocab.empty() && !o.base.empty()) {
+    return LoadTokenizer(common.vocab, ConfigOf(Checkpoint(o.base)).vocab);
+  }
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
@@ -248,14 +252,14 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   const auto tokenizer = TokenizerOfRun(o, common);
   Checkpoint checkpoint(BaseOf(o, common, tokenizer.get(), pool, world));
   const Config config = ConfigOf(checkpoint);
-  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
-  const TokenData data(o.data, config.vocab);
-  const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
-  if (kept) kept->CheckSources(command, sources);
   if (!TunesAdapter(o)) {
     RefuseLostEpsilons(config, checkpoint.file().path(),
                        RunOptionsOf(o).out / RunOptionsOf(o).result);
   }
+  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
+  const TokenData data(o.data, config.vocab);
+  const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
+  if (kept) kept->CheckSources(command, sources);
   if (!o.valid.empty()) CheckVocabulary(*tokenizer, common, config.vocab);
   const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
   const auto samples = sampling == "stream" ? NewMagicPrimeSamples(data, o.ctx)

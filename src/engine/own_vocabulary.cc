@@ -20,10 +20,7 @@ namespace {
 std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
                                                   const std::string& name) {
   std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
-  if (tokenizer->size() > vocab) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: has ids up to {}, the model up to {}", name,
-                                                  tokenizer->size() - 1, vocab - 1));
-  }
+  CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
 
@@ -32,8 +29,10 @@ std::shared_ptr<const Tokenizer> GgufTokenizer(const std::filesystem::path& mode
   if (!IsGguf(model)) return nullptr;
   const MappedFile map(model);
   const auto own = ReadGgufVocabulary({map.bytes(), model.string()});
-  if (own.model != "rwkv" || own.tokens.size() != vocab) return nullptr;
-  return EscapedTokenizer(own.tokens, own.kinds, model.string());
+  if (own.model != "rwkv" || own.tokens.empty()) return nullptr;
+  auto tokenizer = EscapedTokenizer(own.tokens, own.kinds, model.string());
+  CheckFits(*tokenizer, vocab, model.string() + ": its vocabulary");
+  return tokenizer;
 }
 
 // `text`: what the file itself holds of a vocabulary.
@@ -41,10 +40,25 @@ std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::file
                                         size_t vocab, const std::filesystem::path& home) {
   if (!text.empty()) return WorldTokenizerOf(text, vocab, model.string() + ": its vocabulary");
   if (auto own = GgufTokenizer(model, vocab)) return own;
-  return Tokenizer::ForVocabulary(vocab, model, home);
+  auto tokenizer = Tokenizer::ForVocabulary(vocab, model, home);
+  CheckFits(*tokenizer, vocab, model.string() + ": its tokenizer");
+  return tokenizer;
 }
 
 }  // namespace
+
+void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name) {
+  if (tokenizer.size() <= vocab) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}: has ids up to {}, the model up to {}; it is another model's", name,
+                          tokenizer.size() - 1, vocab - 1));
+}
+
+std::shared_ptr<const Tokenizer> LoadTokenizer(const std::filesystem::path& file, size_t vocab) {
+  auto tokenizer = Tokenizer::Load(file);
+  CheckFits(*tokenizer, vocab, file.string());
+  return tokenizer;
+}
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home) {
@@ -58,8 +72,9 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
 
 std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
   const MappedFile map(file);
-  const std::string text(AsText(map.bytes()));
+  std::string text(AsText(map.bytes()));
   WorldTokenizerOf(text, vocab, file.string());
+  if (IsJsonVocabulary(text)) text = FormatVocabulary(ParseVocabulary(text, file.string()));
   if (text.size() > kMaxVocabularyBytes) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}",
                                                   file.string(), text.size(), kMaxVocabularyBytes));
