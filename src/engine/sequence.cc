@@ -1,7 +1,11 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
+
+#include "kernels/within.h"
+#include "linnet/error.h"
 
 namespace linnet {
 
@@ -40,6 +44,14 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
   }
   if (turns.empty()) return 0;
   model.Forward(turns, workspace);
+  for (const Turn& turn : turns) {
+    if (!AllWithin(turn.logits.data(), turn.logits.size(), std::numeric_limits<float>::max())) {
+      throw Error(ErrorKind::kBadModel,
+                  model.path().string() +
+                      ": its logits are no finite numbers: the weights hold infinities or NaN, or "
+                      "values that overflow on the way");
+    }
+  }
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* s = running[i];
     s->begin_ += turns[i].tokens.size();
