@@ -35,8 +35,8 @@ GgufVocabulary GgufVocabularyFor(const ConvertFlags& o, const Checkpoint& in,
                                  std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
   try {
-    const auto tokenizer =
-        o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
+    const auto tokenizer = o.common.vocab.empty() ? TokenizerOf(in, HomeFolder())
+                                                  : LoadTokenizer(o.common.vocab, size);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
     missing = fmt::format("{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {

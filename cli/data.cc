@@ -18,6 +18,7 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
+#include "models/detect.h"
 #include "models/names.h"
 #include "text/utf8.h"
 #include "train/data_builder.h"
@@ -39,9 +40,17 @@ struct DataFlags {
 // Null if neither a vocabulary nor a model is given.
 std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
                                               const std::string& model) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  if (model.empty()) return nullptr;
-  return TokenizerOf(Checkpoint(model), HomeFolder());
+  if (model.empty()) return common.vocab.empty() ? nullptr : Tokenizer::Load(common.vocab);
+  const Checkpoint checkpoint(model);
+  if (common.vocab.empty()) return TokenizerOf(checkpoint, HomeFolder());
+  return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
+}
+
+// One more than the largest id that may occur: of the model, as in training, or of the released
+// model that the vocabulary is made for.
+size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
+  if (!o.check_model.empty()) return ConfigOf(Checkpoint(o.check_model)).vocab;
+  return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
 }
 
 void Build(const DataFlags& o) {
@@ -239,7 +248,7 @@ void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
 
 void Check(const DataFlags& o) {
   const auto tokenizer = VocabularyOf(o.check, o.check_model);
-  const TokenData data(o.name, tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->size());
+  const TokenData data(o.name, IdsOf(o, tokenizer.get()));
   if (tokenizer != nullptr) {
     data.CheckVocabulary(*tokenizer, o.check.vocab.empty() ? o.check_model : o.check.vocab);
   }

@@ -122,6 +122,8 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
   facts.vocabulary = c.Vocabulary().size();
   for (const TensorView& t : c.tensors()) {
     if (t.name.starts_with(kTrainingPrefix)) continue;
+    // The logits that a saved state holds are no part of it.
+    if (facts.kind == FileKind::kState && !t.name.starts_with("state.")) continue;
     facts.parameters += t.elements();
     facts.dtypes[TypeName(t)] += t.elements();
   }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -95,6 +96,9 @@ void RunLogits(const LogitsFlags& o) {
   const auto tokens = TokensOf(o, model);
   State state = o.state.empty() ? model.NewState() : State::Load(o.state, model.state_shape());
   const auto logits = Run(o, model, tokens, state);
+  if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); })) {
+    Say(fmt::format("{}: warning: the logits hold infinities or NaN\n", o.model));
+  }
   Write(o, model.config().vocab, tokens, logits, state);
 }
 

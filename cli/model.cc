@@ -115,7 +115,7 @@ Workspace NewWorkspace(const CommonOptions& common) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty()) return LoadTokenizer(common.vocab, model.config().vocab);
   return TokenizerOf(model, HomeFolder());
 }
 

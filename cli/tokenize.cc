@@ -16,6 +16,7 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
+#include "models/detect.h"
 #include "models/names.h"
 #include "text/json_line.h"
 
@@ -117,11 +118,14 @@ void RunWhole(const TokenizeFlags& options, const Tokenizer& tokenizer) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const TokenizeFlags& options) {
-  if (!options.common.vocab.empty()) return Tokenizer::Load(options.common.vocab);
+  const std::string& vocab = options.common.vocab;
   if (options.model.empty()) {
+    if (!vocab.empty()) return Tokenizer::Load(vocab);
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return linnet::TokenizerOf(Checkpoint(options.model), HomeFolder());
+  const Checkpoint model(options.model);
+  if (!vocab.empty()) return LoadTokenizer(vocab, ConfigOf(model).vocab);
+  return linnet::TokenizerOf(model, HomeFolder());
 }
 
 void Run(const TokenizeFlags& options) {

@@ -22,6 +22,7 @@
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/header.h"
 #include "models/init.h"
 #include "text/tokenizers.h"
 #include "train/new_model.h"
@@ -143,11 +144,12 @@ std::function<Validation(const Model&)> ValidationOn(
 void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, size_t vocab) {
   constexpr size_t kMostFilling = 128;
   const bool own = common.vocab.empty();
-  if (tokenizer.size() <= vocab && (own || tokenizer.size() + kMostFilling > vocab)) return;
+  CheckFits(tokenizer, vocab, own ? tokenizer.name() : common.vocab);
+  if (own || tokenizer.size() + kMostFilling > vocab) return;
   throw Error(ErrorKind::kBadInput,
               fmt::format("{}: has ids up to {}, the model up to {}; --valid needs the model's own "
                           "vocabulary, give it with --vocab",
-                          own ? tokenizer.name() : common.vocab, tokenizer.size() - 1, vocab - 1));
+                          common.vocab, tokenizer.size() - 1, vocab - 1));
 }
 
 // Also tells a packed model from the one it was made from.
@@ -156,6 +158,9 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
+  if (!common.vocab.empty() && !o.base.empty()) {
+    return LoadTokenizer(common.vocab, ConfigOf(Checkpoint(o.base)).vocab);
+  }
   if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
@@ -248,6 +253,10 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   std::optional<Checkpoint> checkpoint = ExistingBase(o);
   const Config config =
       checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
+  if (checkpoint && !TunesAdapter(o)) {
+    RefuseLostEpsilons(config, checkpoint->file().path(),
+                       RunOptionsOf(o).out / RunOptionsOf(o).result);
+  }
   const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
   CheckData(o, common, data, tokenizer.get(), checkpoint ? &*checkpoint : nullptr);

@@ -94,8 +94,10 @@ void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
                "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all");
-  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
+  // 0 would mean that they are not given.
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(CLI::PositiveNumber);
+  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps")
+                            ->check(CLI::PositiveNumber);
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
   epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);

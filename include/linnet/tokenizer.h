@@ -19,7 +19,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Any byte string can be encoded. The 20B tokenizer normalizes to NFC first
+  // Throws Error kBadInput for text that the tokens cannot spell, which none is where every single
+  // byte is a token, as in the released vocabularies. The 20B tokenizer normalizes to NFC first
   // (invalid UTF-8 becomes U+FFFD there).
   virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
 
@@ -37,8 +38,8 @@ class Tokenizer {
   // The bytes of all, one after another; see Utf8Stream for text to show.
   std::string Decode(std::span<const int32_t> ids) const;
 
-  // Reads a World-format vocabulary (`id literal length` lines) or a
-  // tokenizer.json, told apart by content.
+  // Reads a World-format vocabulary (`id literal length` lines), web-rwkv's JSON
+  // form of one, or a tokenizer.json, told apart by content.
   // Throws Error: kIo, or kBadInput naming the file and line.
   static std::shared_ptr<const Tokenizer> Load(const std::filesystem::path& path);
 

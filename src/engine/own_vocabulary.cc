@@ -21,19 +21,19 @@ namespace {
 std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
                                                   const std::string& name) {
   std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
-  if (tokenizer->size() > vocab) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: has ids up to {}, the model up to {}", name,
-                                                  tokenizer->size() - 1, vocab - 1));
-  }
+  CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
 
 // Of a GGUF file that holds one for a model of `vocab` logits; else null.
 std::shared_ptr<const Tokenizer> GgufTokenizer(const TensorFile& file, size_t vocab) {
   if (file.container() != Container::kGguf) return nullptr;
-  const auto own = ReadGgufVocabulary({file.bytes(), file.path().string()});
-  if (own.model != "rwkv" || own.tokens.size() != vocab) return nullptr;
-  return EscapedTokenizer(own.tokens, own.kinds, file.path().string());
+  const std::string name = file.path().string();
+  const auto own = ReadGgufVocabulary({file.bytes(), name});
+  if (own.model != "rwkv" || own.tokens.empty()) return nullptr;
+  auto tokenizer = EscapedTokenizer(own.tokens, own.kinds, name);
+  CheckFits(*tokenizer, vocab, name + ": its vocabulary");
+  return tokenizer;
 }
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const Checkpoint& model, size_t vocab,
@@ -42,10 +42,25 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const Checkpoint& model, size_t vo
   const std::string text = model.Vocabulary();
   if (!text.empty()) return WorldTokenizerOf(text, vocab, path.string() + ": its vocabulary");
   if (auto own = GgufTokenizer(model.file(), vocab)) return own;
-  return Tokenizer::ForVocabulary(vocab, path, home);
+  auto tokenizer = Tokenizer::ForVocabulary(vocab, path, home);
+  CheckFits(*tokenizer, vocab, path.string() + ": its tokenizer");
+  return tokenizer;
 }
 
 }  // namespace
+
+void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name) {
+  if (tokenizer.size() <= vocab) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}: has ids up to {}, the model up to {}; it is another model's", name,
+                          tokenizer.size() - 1, vocab - 1));
+}
+
+std::shared_ptr<const Tokenizer> LoadTokenizer(const std::filesystem::path& file, size_t vocab) {
+  auto tokenizer = Tokenizer::Load(file);
+  CheckFits(*tokenizer, vocab, file.string());
+  return tokenizer;
+}
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home) {
@@ -59,8 +74,9 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
 
 std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
   const MappedFile map(file);
-  const std::string text(AsText(map.bytes()));
+  std::string text(AsText(map.bytes()));
   WorldTokenizerOf(text, vocab, file.string());
+  if (IsJsonVocabulary(text)) text = FormatVocabulary(ParseVocabulary(text, file.string()));
   if (text.size() > kMaxVocabularyBytes) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}",
                                                   file.string(), text.size(), kMaxVocabularyBytes));

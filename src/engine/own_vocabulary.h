@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "io/gguf.h"
@@ -17,6 +18,14 @@ namespace linnet {
 // errors it throws, and ConfigOf's.
 std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
                                              const std::filesystem::path& home = {});
+
+// Throws Error kBadInput, which begins with `name`, if a tokenizer has ids that a model of `vocab`
+// logits has not: they could be neither read nor written. Fewer are fine, as released models fill
+// their logits up to a round number. Whatever pairs a tokenizer with a model comes through here.
+void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name);
+
+// Tokenizer::Load of a file for such a model.
+std::shared_ptr<const Tokenizer> LoadTokenizer(const std::filesystem::path& file, size_t vocab);
 
 // A vocabulary file as model files hold it (Checkpoint::stored_vocabulary), for a model of `vocab`
 // logits. Throws Error: kIo; kBadInput if it is not in the World format or has ids that the model

@@ -1,8 +1,10 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "kernels/within.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -45,17 +47,29 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
     tokens += count;
   }
   if (turns.empty()) return 0;
+  const auto drop_all = [&] {
+    for (Sequence* s : running) {
+      s->DropWaiting();
+      s->at_.logits.clear();
+    }
+  };
   try {
     model.Forward(turns, workspace);
   } catch (const Error&) {  // found before anything was written
     for (Sequence* s : first_logits) s->at_.logits.clear();
     throw;
   } catch (...) {  // some passes may have run, others not
-    for (Sequence* s : running) {
-      s->DropWaiting();
-      s->at_.logits.clear();
-    }
+    drop_all();
     throw;
+  }
+  for (const Turn& turn : turns) {
+    if (!AllWithin(turn.logits.data(), turn.logits.size(), std::numeric_limits<float>::max())) {
+      drop_all();
+      throw Error(ErrorKind::kBadModel,
+                  model.path().string() +
+                      ": its logits are no finite numbers: the weights hold infinities or NaN, or "
+                      "values that overflow on the way");
+    }
   }
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* s = running[i];

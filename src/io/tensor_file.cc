@@ -75,6 +75,7 @@ TensorFile TensorFile::Open(const fs::path& path) {
   file.path_ = path;
   std::error_code error;
   const fs::path found = fs::is_directory(path, error) ? ModelIn(path) : path;
+  file.folder_ = found.parent_path();
   if (IsIndex(found)) {
     file.OpenShards(found);
   } else {
@@ -133,7 +134,11 @@ void TensorFile::Add(const FileBytes& file) {
     throw Error(ErrorKind::kBadModel,
                 fmt::format("{}: holds no tensors, expected a model's", file.name));
   }
-  for (auto& tensor : parsed.tensors) AddTensor(std::move(tensor), file.name);
+  names_.push_back(std::make_unique<std::string>(file.name));
+  for (auto& tensor : parsed.tensors) {
+    tensor.file = names_.back().get();
+    AddTensor(std::move(tensor), file.name);
+  }
   std::move(parsed.records.begin(), parsed.records.end(), std::back_inserter(records_));
   std::move(parsed.encodings.begin(), parsed.encodings.end(), std::back_inserter(encodings_));
   metadata_.merge(parsed.metadata);
@@ -145,6 +150,16 @@ void TensorFile::AddTensor(TensorView tensor, const std::string& file) {
                 fmt::format("{}: holds two tensors {}", file, Quoted(tensor.name)));
   }
   tensors_.push_back(std::move(tensor));
+}
+
+void TensorFile::Rename(const std::function<std::string(const std::string&)>& rename) {
+  std::vector<TensorView> tensors = std::move(tensors_);
+  tensors_.clear();
+  index_.clear();
+  for (auto& tensor : tensors) {
+    tensor.name = rename(tensor.name);
+    AddTensor(std::move(tensor), path_.string());
+  }
 }
 
 const TensorView* TensorFile::Find(std::string_view name) const {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@
 
 namespace linnet {
 
-// Immutable once open, so any number of threads may read it.
+// Immutable once open but for Rename, so any number of threads may read it.
 class TensorFile {
  public:
   // Maps the file, sniffing its container; for a `*.index.json`, or a folder
@@ -42,6 +43,12 @@ class TensorFile {
   uint64_t file_bytes() const { return file_bytes_; }
   // Of the first shard, as they lie in the file or in memory.
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Where files that belong to it are looked for, such as config.json; none for bytes in memory.
+  const std::optional<std::filesystem::path>& folder() const { return folder_; }
+
+  // Gives tensors other names, before anything else refers to them. Throws Error kBadModel if two
+  // would have the same.
+  void Rename(const std::function<std::string(const std::string&)>& rename);
 
   // Gives back the memory of the pages that hold the tensor's bytes.
   void Drop(const TensorView& tensor) const noexcept;
@@ -53,10 +60,12 @@ class TensorFile {
   void AddTensor(TensorView tensor, const std::string& file);
 
   std::filesystem::path path_;
+  std::optional<std::filesystem::path> folder_;
   Container container_ = Container::kSafetensors;
   uint64_t file_bytes_ = 0;
   std::span<const std::byte> bytes_;
   std::vector<MappedFile> maps_;
+  std::vector<std::unique_ptr<std::string>> names_;  // of the files, for tensors to point to
   std::vector<std::unique_ptr<StoredRecord>> records_;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;

@@ -246,11 +246,11 @@ State ReadState(const TensorFile& file, const StateShape& model) {
   return state;
 }
 
-State State::Load(const std::filesystem::path& path) { return ReadState(TensorFile::Open(path)); }
+State State::Load(const std::filesystem::path& path) { return ReadState(OpenTensors(path)); }
 
 State State::Load(const std::filesystem::path& path, const StateShape& model,
                   std::vector<float>* logits) {
-  const TensorFile file = TensorFile::Open(path);
+  const TensorFile file = OpenTensors(path);
   State state = ReadState(file, model);
   state.shape_.model_hash = model.model_hash;
   if (logits != nullptr) {

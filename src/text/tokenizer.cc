@@ -93,7 +93,7 @@ std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const 
   }
   const size_t first = content.find_first_not_of(" \t\r\n");
   if (first == content.npos) throw Error(ErrorKind::kBadInput, name + ": the vocabulary is empty");
-  if (content[first] == '{') return NewNeoxTokenizer(content, name);
+  if (content[first] == '{' && !IsJsonVocabulary(content)) return NewNeoxTokenizer(content, name);
   return NewWorldTokenizer(ParseVocabulary(content, name));
 }
 

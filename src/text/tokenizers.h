@@ -16,8 +16,8 @@ namespace linnet {
 // Logits of the released models that the World vocabulary belongs to.
 inline constexpr size_t kWorldVocabulary = 65536;
 
-// Greedy: at each place the longest token that fits. Every single byte must be
-// a token. Not prefix-stable: text added at the end may change the last ids.
+// Greedy: at each place the longest token that fits. Encode throws where none
+// does. Not prefix-stable: text added at the end may change the last ids.
 std::unique_ptr<const Tokenizer> NewWorldTokenizer(const std::vector<VocabularyEntry>& entries);
 
 // GPT-NeoX 20B: `json` is the content of its tokenizer.json, `name` is for

@@ -14,6 +14,7 @@
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "models/convert.h"
+#include "models/header.h"
 
 namespace linnet {
 namespace {
@@ -130,6 +131,7 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
   if (first) {
     auto metadata = notes;
     const Learner::Memory& memory = learner.memory();
+    metadata.merge(EpsilonMetadata(network.config()));
     metadata["kind"] = kTrainingKind;
     metadata["steps"] = std::to_string(memory.steps);
     metadata["updates"] = std::to_string(memory.updates);
@@ -207,7 +209,8 @@ void SaveModel(const Network& network, const std::filesystem::path& path, Source
   if (!vocabulary.empty()) {
     specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
   }
-  const auto writer = TensorWriter::Create(path, specs);
+  RefuseLostEpsilons(network.config(), network.checkpoint().file().path(), path);
+  const auto writer = TensorWriter::Create(path, specs, EpsilonMetadata(network.config()));
   for (const Parameter& p : network.parameters()) {
     writer->AppendFloats(type, InCheckpointOrder(p, p.v));
   }
