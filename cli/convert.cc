@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gguf_convert.h"
 
@@ -34,7 +35,7 @@ GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::st
   const size_t size = ConfigOf(in).vocab;
   try {
     const auto tokenizer =
-        o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
+        o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : TokenizerNamed(o.common.vocab);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
     missing = fmt::format("{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {
@@ -52,7 +53,7 @@ void RunConvert(const Options& o) {
   }
   CheckKeepsParts(o.out, o.in);
   CheckKeeps(o.out, {o.common.vocab});
-  const Checkpoint in(o.in);
+  const Checkpoint in = CheckpointNamed(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
@@ -91,7 +92,7 @@ void AddConvert(CLI::App& app) {
       AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
                  "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
                  [o] { RunConvert(*o); });
-  command->add_option("IN", o->in, "Any checkpoint, in any naming")->required();
+  command->add_option("IN", o->in, kModelHelp)->required();
   command->add_option("OUT", o->out, "The file to write, .safetensors, .pth or .gguf")->required();
   command
       ->add_option("--type", o->type,

@@ -17,7 +17,7 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/names.h"
+#include "models/builtin_model.h"
 #include "text/utf8.h"
 #include "train/data_builder.h"
 #include "train/samples.h"
@@ -38,9 +38,9 @@ struct Options {
 // Null if neither a vocabulary nor a model is given.
 std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
                                               const std::string& model) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
   if (model.empty()) return nullptr;
-  return TokenizerOf(Checkpoint(model), HomeFolder());
+  return TokenizerOf(CheckpointNamed(model), HomeFolder());
 }
 
 void Build(const Options& o) {

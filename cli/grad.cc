@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "io/tensor_writer.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gradient.h"
 
@@ -38,7 +39,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 void RunGrad(const Options& o) {
   CheckKeeps(o.out, {o.model});
   CheckWritable(o.out);
-  Checkpoint checkpoint(o.model);
+  Checkpoint checkpoint = CheckpointNamed(o.model);
   const Config config = ConfigOf(checkpoint);
   const auto tokens = ParseIds(o.tokens, config.vocab, "--tokens", o.model);
   ThreadPool pool(o.common.threads);
@@ -57,7 +58,7 @@ void AddGrad(CLI::App& app) {
       AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
                  "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
                  [o] { RunGrad(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint")->required();
+  command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
   command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();

@@ -16,7 +16,7 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/names.h"
+#include "models/builtin_model.h"
 #include "text/json_line.h"
 
 namespace linnet::cli {
@@ -117,11 +117,11 @@ void RunWhole(const Options& options, const Tokenizer& tokenizer) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
-  if (!options.common.vocab.empty()) return Tokenizer::Load(options.common.vocab);
+  if (!options.common.vocab.empty()) return TokenizerNamed(options.common.vocab);
   if (options.model.empty()) {
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return linnet::TokenizerOf(Checkpoint(options.model), HomeFolder());
+  return linnet::TokenizerOf(CheckpointNamed(options.model), HomeFolder());
 }
 
 void Run(const Options& options) {

@@ -18,7 +18,7 @@
 #include "io/tensor_writer.h"
 #include "kernels/isa.h"
 #include "linnet/error.h"
-#include "models/convert.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/init.h"
@@ -123,7 +123,7 @@ std::function<Validation(const Model&)> ValidationOn(
     std::optional<Model> opened;
     if (ScoresCopy(o)) {
       const fs::path file = run.out / "validated.tmp";  // removed on resume, too
-      run.save(learner.network(), file);
+      SaveModel(learner.network(), file, run.model_type, run.vocabulary);
       opened.emplace(Model::Open(file, {.force = true}));
       fs::remove(file);  // which stays mapped
     }
@@ -153,10 +153,10 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
-  return TokenizerOf(Checkpoint(o.base), HomeFolder());
+  return TokenizerOf(CheckpointNamed(o.base), HomeFolder());
 }
 
 // --vocab as the run's models hold it; empty if they need not: their size says which it is.
@@ -167,11 +167,18 @@ std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenize
   return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
 }
 
-// The run leaves models with this vocabulary, or their base's.
-void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
-  run.save = [vocabulary, type = run.model_type](const Network& network, const fs::path& path) {
-    SaveModel(network, path, type, vocabulary);
-  };
+// What the run's models hold: --vocab, or the vocabulary of what it begins with.
+std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokenizer* tokenizer,
+                                       const Checkpoint& base, size_t vocab) {
+  if (!common.vocab.empty()) return OwnVocabulary(common, tokenizer, vocab);
+  const auto stored = base.stored_vocabulary();
+  if (!stored.empty()) return {stored.begin(), stored.end()};
+  try {
+    return StoredVocabularyOf(base);
+  } catch (const Error& error) {
+    Say(fmt::format("the models of this run hold no vocabulary: {}\n", error.what()));
+    return {};
+  }
 }
 
 // Makes the run's folder if it is not there; held by the first rank while it works in it. Nothing
@@ -188,7 +195,7 @@ std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
   if (!first) return nullptr;
   auto lock = std::make_unique<RunLock>(out);
   if (o.resume) return lock;
-  for (const char* left : {"model.pth", "best.safetensors"}) {
+  for (const char* left : {"model.safetensors", "model.pth", "best.safetensors"}) {
     if (!o.base.empty()) CheckKeeps((out / left).string(), {o.base});
   }
   KeptOptions::Remove(out);  // of a run that was given up
@@ -196,9 +203,9 @@ std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
 }
 
 // What the run begins with: --base, or a new model, which the first rank writes.
-fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
-                ThreadPool& pool, World& world) {
-  if (!o.base.empty()) return o.base;
+Checkpoint BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
+                  ThreadPool& pool, World& world) {
+  if (!o.base.empty()) return CheckpointNamed(o.base);
   const fs::path base = fs::path(o.out) / "init.safetensors";
   // One that lies there without --resume is of a run that was given up.
   if (world.rank() == 0 && !(o.resume && fs::exists(base))) {
@@ -207,7 +214,7 @@ fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenize
                   InterruptScope::Check);
   }
   world.FromFirst(0);  // the others wait for the file
-  return base;
+  return Checkpoint(base);
 }
 
 // But for what the learner's counters decide.
@@ -245,9 +252,9 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   const InterruptScope interrupt;  // Ctrl-C saves and ends
   ThreadPool pool(common.threads);
   const auto tokenizer = TokenizerOfRun(o, common);
-  Checkpoint checkpoint(BaseOf(o, common, tokenizer.get(), pool, world));
+  Checkpoint checkpoint = BaseOf(o, common, tokenizer.get(), pool, world);
   const Config config = ConfigOf(checkpoint);
-  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
+  const auto vocabulary = VocabularyOfRun(common, tokenizer.get(), checkpoint, config.vocab);
   const TokenData data(o.data, config.vocab);
   const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
   if (kept) kept->CheckSources(command, sources);
@@ -257,7 +264,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
                                             : NewPackedSamples(data, o.ctx, o.seed);
 
   RunOptions run = RunOptionsOf(o);
-  TuneModel(vocabulary, run);
+  run.vocabulary = vocabulary;
   const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
@@ -277,10 +284,6 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
                          ValidationOn(o, valid, common, tokenizer, learner, run)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
-  if (first && !adapter && end != RunEnd::kInterrupted &&
-      !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
-    SayWithoutVocabulary((run.out / run.result).string());
-  }
   return end;
 }
 

@@ -7,6 +7,7 @@
 #include "io/deflated_text.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "text/escaped_tokens.h"
 #include "text/tokenizers.h"
@@ -16,14 +17,17 @@ namespace linnet {
 
 namespace {
 
+void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name) {
+  if (tokenizer.size() <= vocab) return;
+  throw Error(ErrorKind::kBadInput, fmt::format("{}: has ids up to {}, the model up to {}", name,
+                                                tokenizer.size() - 1, vocab - 1));
+}
+
 // Throws Error kBadInput that begins with `name`.
 std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
                                                   const std::string& name) {
   std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
-  if (tokenizer->size() > vocab) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: has ids up to {}, the model up to {}", name,
-                                                  tokenizer->size() - 1, vocab - 1));
-  }
+  CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
 
@@ -44,7 +48,20 @@ std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::file
   return Tokenizer::ForVocabulary(vocab, model, home);
 }
 
+// That of a model which is named for its vocabulary alone.
+std::shared_ptr<const Tokenizer> HeldTokenizer(const Checkpoint& model) {
+  const std::string text = model.Vocabulary(), path = model.file().path().string();
+  if (!text.empty()) return NewWorldTokenizer(ParseVocabulary(text, path + ": its vocabulary"));
+  if (auto own = IsGguf(path) ? GgufTokenizer(path, ConfigOf(model).vocab) : nullptr) return own;
+  throw Error(ErrorKind::kBadInput,
+              path + ": holds no vocabulary; name a model that does, or a vocabulary file");
+}
+
 }  // namespace
+
+std::shared_ptr<const Tokenizer> TokenizerNamed(const std::string& name) {
+  return IsModelName(name) ? HeldTokenizer(CheckpointNamed(name)) : Tokenizer::Load(name);
+}
 
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home) {
@@ -56,13 +73,20 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
   return Choose(model.Vocabulary(), model.file().path(), ConfigOf(model).vocab, home);
 }
 
-std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
-  const MappedFile map(file);
+std::vector<std::byte> StoredVocabulary(const std::string& name, size_t vocab) {
+  if (IsModelName(name)) {
+    const Checkpoint model = CheckpointNamed(name);
+    CheckFits(*HeldTokenizer(model), vocab, name);
+    const auto stored = model.stored_vocabulary();
+    return stored.empty() ? StoredVocabularyOf(model)
+                          : std::vector<std::byte>(stored.begin(), stored.end());
+  }
+  const MappedFile map(name);
   const std::string text(AsText(map.bytes()));
-  WorldTokenizerOf(text, vocab, file.string());
+  WorldTokenizerOf(text, vocab, name);
   if (text.size() > kMaxVocabularyBytes) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}",
-                                                  file.string(), text.size(), kMaxVocabularyBytes));
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}", name,
+                                                  text.size(), kMaxVocabularyBytes));
   }
   return DeflateText(text);
 }
