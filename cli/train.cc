@@ -162,8 +162,7 @@ std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const Commo
 // --vocab as the run's models hold it; empty if they need not: their size says which it is.
 std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenizer* tokenizer,
                                      size_t vocab) {
-  const bool own = !common.vocab.empty() && tokenizer->name() == std::string_view("world") &&
-                   tokenizer->model_vocab() == tokenizer->size();
+  const bool own = !common.vocab.empty() && tokenizer->model_vocab() == tokenizer->size();
   return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
 }
 
@@ -173,6 +172,8 @@ std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokeni
   if (!common.vocab.empty()) return OwnVocabulary(common, tokenizer, vocab);
   const auto stored = base.stored_vocabulary();
   if (!stored.empty()) return {stored.begin(), stored.end()};
+  const fs::path neox = NeoxFileOf(vocab, base.file().path(), HomeFolder());
+  if (!neox.empty()) return StoredVocabulary(neox.string(), vocab);
   try {
     return StoredVocabularyOf(base);
   } catch (const Error& error) {

@@ -86,7 +86,7 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
 
 // They may write one file anew in its place, but not a part of a model, nor what they need after.
 TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
-  for (const char* left : {"model.pth", "best.safetensors"}) {
+  for (const char* left : {"model.pth", "model.safetensors", "best.safetensors"}) {
     const std::string run = scratch_ / left + ".run", base = run + "/" + left;
     fs::create_directory(run);
     Expect({"convert", base_, base});

@@ -121,7 +121,7 @@ class Model {
   const Config& config() const;
   // The file that was opened, of a folder the one in it; a name if it lies in memory.
   const std::filesystem::path& path() const;
-  // The World-format text of the vocabulary that the file holds, empty if none:
+  // The text of the vocabulary file that the model's file holds, empty if none:
   // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
   std::string vocabulary() const;
   // Of generation, shapes and a sample of each tensor; the same for every dialect.

@@ -24,9 +24,9 @@ void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name
 }
 
 // Throws Error kBadInput that begins with `name`.
-std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
-                                                  const std::string& name) {
-  std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
+std::shared_ptr<const Tokenizer> TokenizerFrom(const std::string& text, size_t vocab,
+                                               const std::string& name) {
+  std::shared_ptr<const Tokenizer> tokenizer = ParseTokenizer(text, name);
   CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
@@ -43,7 +43,7 @@ std::shared_ptr<const Tokenizer> GgufTokenizer(const std::filesystem::path& mode
 // `text`: what the file itself holds of a vocabulary.
 std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::filesystem::path& model,
                                         size_t vocab, const std::filesystem::path& home) {
-  if (!text.empty()) return WorldTokenizerOf(text, vocab, model.string() + ": its vocabulary");
+  if (!text.empty()) return TokenizerFrom(text, vocab, model.string() + ": its vocabulary");
   if (auto own = GgufTokenizer(model, vocab)) return own;
   return Tokenizer::ForVocabulary(vocab, model, home);
 }
@@ -51,7 +51,7 @@ std::shared_ptr<const Tokenizer> Choose(const std::string& text, const std::file
 // That of a model which is named for its vocabulary alone.
 std::shared_ptr<const Tokenizer> HeldTokenizer(const Checkpoint& model) {
   const std::string text = model.Vocabulary(), path = model.file().path().string();
-  if (!text.empty()) return NewWorldTokenizer(ParseVocabulary(text, path + ": its vocabulary"));
+  if (!text.empty()) return ParseTokenizer(text, path + ": its vocabulary");
   if (auto own = IsGguf(path) ? GgufTokenizer(path, ConfigOf(model).vocab) : nullptr) return own;
   throw Error(ErrorKind::kBadInput,
               path + ": holds no vocabulary; name a model that does, or a vocabulary file");
@@ -83,7 +83,7 @@ std::vector<std::byte> StoredVocabulary(const std::string& name, size_t vocab) {
   }
   const MappedFile map(name);
   const std::string text(AsText(map.bytes()));
-  WorldTokenizerOf(text, vocab, name);
+  TokenizerFrom(text, vocab, name);
   if (text.size() > kMaxVocabularyBytes) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}", name,
                                                   text.size(), kMaxVocabularyBytes));

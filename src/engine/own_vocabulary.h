@@ -21,8 +21,7 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
 
 // A vocabulary as model files hold it (Checkpoint::stored_vocabulary), for a model of `vocab`
 // logits; named as TokenizerNamed of tokenizer.h takes it. Empty for the World vocabulary of a GGUF
-// file. Throws Error: what that throws; kBadInput if it is not in the World format or has ids that
-// the model has not.
+// file. Throws Error: what that throws; kBadInput if it has ids that the model has not.
 std::vector<std::byte> StoredVocabulary(const std::string& name, size_t vocab);
 
 // The vocabulary that a GGUF file holds, in the form of other model files; empty for other files,
