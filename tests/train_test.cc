@@ -169,6 +169,22 @@ TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
   EXPECT_EQ(err.find("no tokenizer is known"), std::string::npos) << err;
 }
 
+TEST_F(TrainCommandTest, ARunTakesThe20BTokenizerBesideItsBaseAlong) {
+  const std::string json = "../shared/data/tokenizer/20B_tokenizer.json";
+  if (!fs::exists(json)) GTEST_SKIP() << "no ../shared/data";
+  const std::string folder = scratch_ / "base", base = folder + "/base.safetensors",
+                    run = scratch_ / "run", data = scratch_ / "data";
+  fs::create_directory(folder);
+  fs::copy_file(json, folder + "/20B_tokenizer.json");
+  Expect({"init", "--generation", "4", "--layers", "1", "--width", "64", "--vocab", "50277", base});
+  Expect({"data", "build", scratch_ / "story.txt", "--model", base, "--out", data});
+  Expect({"train", "--base", base, "--data", data, "--out", run, "--ctx", "16", "--batch", "1",
+          "--steps", "1"});
+  Expect({"generate", run, "--prompt", "The fox", "--max-tokens", "3"});
+  EXPECT_EQ(RunLinnet({"tokenize", "--vocab", run}, "The fox").out,
+            RunLinnet({"tokenize", "--vocab", json}, "The fox").out);
+}
+
 // Validation scores what the run leaves: values rounded as in the file, or the adapter beside its
 // base, in whatever precision and format.
 TEST_F(TrainCommandTest, ValidationIsThePerplexityOfWhatIsLeft) {

@@ -39,8 +39,8 @@ std::string DamageOf(const std::filesystem::path& path);
 
 // The whole model: what learns as it is now, anything else as its checkpoint has it. BlinkDL's
 // names, .pth or safetensors by the ending; `type` of all tensors. Safetensors hold `vocabulary`
-// (as StoredVocabulary gives it), or the checkpoint's own if that is empty, and `notes` as metadata;
-// .pth has no place for either.
+// (as StoredVocabulary gives it), or the checkpoint's own if that is empty, and `notes` as
+// metadata; .pth has no place for either.
 void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type,
                std::span<const std::byte> vocabulary = {}, const Notes& notes = {});
 
