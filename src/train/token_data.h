@@ -24,7 +24,7 @@ size_t SizeOf(TokenType type);
 // NAME.idx: where each document lies among the tokens of NAME.bin. Views the bytes of the file,
 // little-endian without padding: "MMIDIDX\0\0", u64 version 1, u8 type, u64 entries, u64 length of
 // the last list; then i32 sizes and i64 byte offsets of entries, and i64 entries before each
-// document and after the last (training.md §1.5).
+// document and after the last. The layout is Megatron-LM's (RWKV-LM: src/binidx.py).
 class TokenIndex {
  public:
   // Checks every size and offset. `name` begins messages. Throws Error kBadInput.
