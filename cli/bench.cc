@@ -110,7 +110,7 @@ void AddBench(CLI::App& app) {
       AddCommand(app, "bench", "Measure how fast a model runs, beside what the machine could do",
                  "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
                  [o] { RunBench(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
+  command->add_option("MODEL", o->model, kOptionalModelHelp);
   const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // hours of work, on any model worth it
   command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")
       ->capture_default_str()

@@ -47,9 +47,11 @@ struct ChatFlags {
 
 void Note(std::string_view text) { Say(fmt::format("{}\n", text)); }
 
-// Known from the file's name, as nothing in the file tells: models that think.
+// Known from the name of the file or of its folder, as nothing in the file tells: models that
+// think. In a folder the file may be called model.safetensors.
 bool NamedG1(const std::filesystem::path& path) {
-  return Lower(path.filename().string()).find("g1") != std::string::npos;
+  const std::string folder = path.parent_path().filename().string();
+  return Lower(folder + "/" + path.filename().string()).find("g1") != std::string::npos;
 }
 
 const ChatTemplate& TemplateFor(const std::string& name, const Model& model,
@@ -289,7 +291,7 @@ void AddChat(CLI::App& app) {
   const auto o = std::make_shared<ChatFlags>();
   CLI::App* command =
       AddCommand(app, "chat", "Talk to a model", kChatExample, o->common, [o] { RunChat(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
+  command->add_option("MODEL", o->model, kOptionalModelHelp);
   auto templates = ChatTemplate::Names();
   templates.insert(templates.begin(), "auto");
   command->add_option("--template", o->chat_template, "How the talk is written for the model")

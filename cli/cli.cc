@@ -86,7 +86,9 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   command->add_option("--isa", common.isa, "Use a lower instruction-set level")
       ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"}))
       ->group("Common");
-  command->add_option("--vocab", common.vocab, "Take the vocabulary from this file")
+  command
+      ->add_option("--vocab", common.vocab,
+                   "Take the vocabulary from this file, or from a model that holds one")
       ->type_name("FILE")
       ->group("Common");
   command

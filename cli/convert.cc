@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gguf_convert.h"
 
@@ -53,7 +54,7 @@ void RunConvert(const ConvertFlags& o) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
   }
   CheckOutput(o.common, {o.out, ModelOutput()});
-  const Checkpoint in(o.in);
+  const Checkpoint in = CheckpointNamed(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
@@ -92,7 +93,7 @@ void AddConvert(CLI::App& app) {
       AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
                  "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
                  [o] { RunConvert(*o); });
-  command->add_option("IN", o->in, "Any checkpoint, in any naming")->required();
+  command->add_option("IN", o->in, kModelHelp)->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors, .pth or .gguf")
       ->required();
   command

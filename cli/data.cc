@@ -18,8 +18,8 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
-#include "models/names.h"
 #include "text/utf8.h"
 #include "train/data_builder.h"
 #include "train/samples.h"
@@ -40,8 +40,8 @@ struct DataFlags {
 // Null if neither a vocabulary nor a model is given.
 std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
                                               const std::string& model) {
-  if (model.empty()) return common.vocab.empty() ? nullptr : Tokenizer::Load(common.vocab);
-  const Checkpoint checkpoint(model);
+  if (model.empty()) return common.vocab.empty() ? nullptr : TokenizerNamed(common.vocab);
+  const Checkpoint checkpoint = CheckpointNamed(model);
   if (common.vocab.empty()) return TokenizerOf(checkpoint, HomeFolder());
   return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
 }
@@ -49,7 +49,7 @@ std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
 // One more than the largest id that may occur: of the model, as in training, or of the released
 // model that the vocabulary is made for.
 size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
-  if (!o.check_model.empty()) return ConfigOf(Checkpoint(o.check_model)).vocab;
+  if (!o.check_model.empty()) return ConfigOf(CheckpointNamed(o.check_model)).vocab;
   return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
 }
 

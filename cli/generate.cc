@@ -16,8 +16,8 @@
 #include "cli/sampling.h"
 #include "cli/writing.h"
 #include "engine/session.h"
-#include "io/tensor_file.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "text/chat_template.h"
 
 namespace linnet::cli {
@@ -61,7 +61,7 @@ std::string PromptOf(const GenerateFlags& o) {
 
 // --stop takes several strings, so in `--stop A MODEL` the parser leaves none for MODEL.
 void FindModel(GenerateFlags& o) {
-  if (o.model.empty() && o.stops.size() > 1 && IsCheckpoint(o.stops.back())) {
+  if (o.model.empty() && o.stops.size() > 1 && IsModelName(o.stops.back())) {
     o.model = std::move(o.stops.back());
     o.stops.pop_back();
   }
@@ -102,7 +102,8 @@ void Run(GenerateFlags o) {
     CheckOutput(o.common, {.path = o.save_state, .kind = StateOutput(), .rewrites = "--state"});
   }
   // A model this small strays with a wider choice.
-  if (o.model.empty() && o.sampling.given.count("top-p") == 0) o.sampling.options.top_p = 0.6f;
+  if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)
+    o.sampling.options.top_p = 0.6f;
   SettleSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
@@ -138,7 +139,7 @@ void AddGenerate(CLI::App& app) {
   o->sampling.options = PlainDefaults();
   CLI::App* command = AddCommand(app, "generate", "Continue a prompt", kGenerateExample, o->common,
                                  [o] { Run(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
+  command->add_option("MODEL", o->model, kOptionalModelHelp);
   command->add_option("--prompt", o->prompt, "The text to continue")->type_name("TEXT");
   command->add_option("--prompt-file", o->prompt_file, "A file that holds it")->type_name("FILE");
   command->add_option("--max-tokens", o->max_tokens, "Tokens to write at most")

@@ -9,6 +9,7 @@
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "io/tensor_writer.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gradient.h"
 
@@ -38,7 +39,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 
 void RunGrad(const GradFlags& o) {
   CheckOutput(o.common, {o.out, GradientOutput()});
-  Checkpoint checkpoint(o.model);
+  Checkpoint checkpoint = CheckpointNamed(o.model);
   const Config config = ConfigOf(checkpoint);
   const auto tokens = ParseIds(o.tokens, config.vocab, "--tokens", o.model);
   ThreadPool pool(o.common.threads);
@@ -57,7 +58,7 @@ void AddGrad(CLI::App& app) {
       AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
                  "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
                  [o] { RunGrad(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint")->required();
+  command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
   AddOutput(*command, o->common, "--out", o->out, "The file to write")

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/names.h"
 #include "models/packed.h"
@@ -236,7 +237,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
 }
 
 void RunInspect(const InspectFlags& o) {
-  const Checkpoint checkpoint(o.file);
+  const Checkpoint checkpoint = CheckpointNamed(o.file);
   const Facts facts = FactsOf(checkpoint, o.file);
   if (o.common.json) {
     PrintJson(checkpoint, facts);
@@ -252,7 +253,10 @@ void AddInspect(CLI::App& app) {
   CLI::App* command =
       AddCommand(app, "inspect", "Show what a checkpoint, adapter or state holds",
                  "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); });
-  command->add_option("FILE", o->file, "A checkpoint, adapter or state")->required();
+  command
+      ->add_option("FILE", o->file,
+                   "A checkpoint, adapter or state, a folder of shards or of a run, or `builtin`")
+      ->required();
 }
 
 }  // namespace linnet::cli

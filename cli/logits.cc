@@ -110,7 +110,7 @@ void AddLogits(CLI::App& app) {
       app, "logits", "Write the logits after each token, and the last state, to a safetensors file",
       "linnet logits model.pth --tokens 1,2,3 --out logits.safetensors", o->common,
       [o] { RunLogits(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint")->required();
+  command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them");
   command->add_option("--text", o->text, "Text, encoded with the model's vocabulary");
   command->add_option("--chunk", o->chunk, "Tokens a pass; all at once if not given")

@@ -16,6 +16,7 @@
 #include "cli/progress.h"
 #include "linnet/error.h"
 #include "models/adapter.h"
+#include "models/builtin_model.h"
 #include "models/convert.h"
 #include "models/detect.h"
 
@@ -29,12 +30,7 @@ struct MergeFlags {
 };
 
 // After each of a few tokens spread over the vocabulary; exact values and activations.
-std::vector<float> LogitsOf(const MergeFlags& o, const std::filesystem::path& path,
-                            std::vector<AdapterFile> adapters) {
-  OpenOptions options;
-  options.force = o.common.force;
-  options.adapters = std::move(adapters);
-  const Model model = Model::Open(path, options);
+std::vector<float> LogitsOf(const MergeFlags& o, const Model& model) {
   InterruptScope::Check();
   const size_t vocab = model.config().vocab;
   std::vector<int32_t> tokens;
@@ -89,12 +85,15 @@ Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
 
 // OUT appears when its logits have been compared.
 Merged Write(const MergeFlags& o) {
-  const Checkpoint base(o.base);
+  const Checkpoint base = CheckpointNamed(o.base);
   const Adapter adapter(o.adapter, base, o.scale);
   Merged merged = CountOf(base, adapter);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
-  const auto before = LogitsOf(o, o.base, {}),
-             applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
+  const OpenOptions open{.force = o.common.force};
+  OpenOptions apply = open;
+  apply.adapters = {{o.adapter, o.scale}};
+  const auto before = LogitsOf(o, Model::Named(o.base, open)),
+             applied = LogitsOf(o, Model::Named(o.base, apply));
   CheckNumbers(before, o.base, "of this model are not all numbers; it is damaged");
   CheckNumbers(applied, o.adapter,
                "of the model with it are not all numbers, so nothing was written; is --scale "
@@ -110,7 +109,7 @@ Merged Write(const MergeFlags& o) {
     progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
   };
   options.check = [&](const std::filesystem::path& written) {
-    const auto after = LogitsOf(o, written, {});
+    const auto after = LogitsOf(o, Model::Open(written, open));
     CheckNumbers(after, o.out,
                  "of the merged model are not all numbers, so it was not written; see --type and "
                  "--scale");
@@ -154,7 +153,8 @@ void AddMerge(CLI::App& app) {
       "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
       "for; `linnet quantize` makes them small again.",
       o->common, [o] { RunMerge(*o); });
-  command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
+  command->add_option("BASE", o->base, "The model the adapter was trained on, or `builtin`")
+      ->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")

@@ -90,12 +90,10 @@ void AddAdapterOption(CLI::App& command, CommonOptions& common) {
       ->allow_extra_args(false);
 }
 
-Model OpenModel(const CommonOptions& common, const std::string& path) {
-  if (path.empty() && !Model::HasBuiltIn()) {
-    throw CLI::ValidationError("MODEL",
-                               "is missing, and none is built in: models/linnet.safetensors was "
-                               "not there when this program was built");
-  }
+namespace {
+
+template <class F>
+Model Open(const CommonOptions& common, F&& open) {
   constexpr uint64_t kSteps = 1000;
   Progress progress("loading", kSteps);
   OpenOptions options;
@@ -107,7 +105,27 @@ Model OpenModel(const CommonOptions& common, const std::string& path) {
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));
   }
-  return path.empty() ? Model::BuiltIn(options) : Model::Open(path, options);
+  return open(options);
+}
+
+}  // namespace
+
+bool MeansBuiltIn(const std::string& model) { return model.empty() || model == kBuiltInName; }
+
+Model OpenModel(const CommonOptions& common, const std::string& model) {
+  if (MeansBuiltIn(model) && !Model::HasBuiltIn()) {
+    throw CLI::ValidationError(
+        "MODEL", fmt::format("is {}, and none is built in: models/linnet.safetensors was not there "
+                             "when this program was built",
+                             model.empty() ? "missing" : "the built-in one"));
+  }
+  return Open(common, [&](const OpenOptions& options) {
+    return model.empty() ? Model::BuiltIn(options) : Model::Named(model, options);
+  });
+}
+
+Model OpenWritten(const CommonOptions& common, const std::filesystem::path& file) {
+  return Open(common, [&](const OpenOptions& options) { return Model::Open(file, options); });
 }
 
 Workspace NewWorkspace(const CommonOptions& common) {

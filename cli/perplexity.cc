@@ -13,8 +13,8 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/progress.h"
-#include "io/tensor_file.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 
 namespace linnet::cli {
 namespace {
@@ -28,7 +28,7 @@ struct PerplexityFlags {
 
 void RunPerplexity(const PerplexityFlags& o) {
   // A file of any name may be either; without a built-in model the first can only be the model.
-  const bool named = IsCheckpoint(o.files[0]) || (!Model::HasBuiltIn() && o.files.size() > 1);
+  const bool named = IsModelName(o.files[0]) || (!Model::HasBuiltIn() && o.files.size() > 1);
   const size_t first = named ? 1 : 0;
   if (o.files.size() == first) {
     throw CLI::ValidationError("FILE", "is missing: give a text to score with " + o.files[0]);
@@ -79,12 +79,12 @@ void AddPerplexity(CLI::App& app) {
   CLI::App* command =
       AddCommand(app, "perplexity", "Measure how well a model foretells text files",
                  "linnet perplexity model.pth book.txt\n\n"
-                 "The first argument is the model if it holds a checkpoint; else all are texts, "
-                 "and the\nbuilt-in model scores them.",
+                 "The first argument is the model if it is a checkpoint, a folder of one or "
+                 "`builtin`;\nelse all are texts, and the built-in model scores them.",
                  o->common, [o] { RunPerplexity(*o); });
   command
       ->add_option("MODEL_AND_FILES", o->files,
-                   "Text files; before them a checkpoint, if not the built-in model")
+                   "Text files; before them a model, if not the built-in one")
       ->required();
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");

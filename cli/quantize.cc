@@ -19,6 +19,7 @@
 #include "cli/progress.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 
 namespace linnet::cli {
 namespace {
@@ -46,7 +47,7 @@ Packing PackingOf(const QuantizeFlags& o) {
 
 Quantized Write(const QuantizeFlags& o) {
   const Packing packing = PackingOf(o);
-  const Checkpoint in(o.in);
+  const Checkpoint in = CheckpointNamed(o.in);
   ThreadPool pool(o.common.threads);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   constexpr uint64_t kSteps = 1000;
@@ -88,7 +89,7 @@ Yardstick YardstickOf(const QuantizeFlags& o) {
 
 ordered_json Report(const QuantizeFlags& o, const Yardstick& before) {
   const CommonOptions common = ExactOptions(o);
-  const Model after = OpenModel(common, o.out);
+  const Model after = OpenWritten(common, o.out);
   Workspace workspace = NewWorkspace(common);
   Progress progress("Comparing", before.tokens.size());
   const Divergence d = Compare(before.model, after, workspace, before.tokens,
@@ -158,7 +159,7 @@ void AddQuantize(CLI::App& app) {
                  "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
                  "With --vocab the file holds that World-format vocabulary, and needs no other.",
                  o->common, [o] { RunQuantize(*o); });
-  command->add_option("IN", o->in, "Any checkpoint")->required();
+  command->add_option("IN", o->in, kModelHelp)->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
       ->transform(types)

@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/output_file.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/names.h"
@@ -40,7 +41,7 @@ struct Opened {
 
 // What a model's states are, without its weights.
 StateShape ShapeOf(const std::string& model) {
-  const Checkpoint checkpoint(model);
+  const Checkpoint checkpoint = CheckpointNamed(model);
   const Config c = ConfigOf(checkpoint);
   return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
 }

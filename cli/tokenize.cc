@@ -16,8 +16,8 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
-#include "models/names.h"
 #include "text/json_line.h"
 
 namespace linnet::cli {
@@ -120,10 +120,10 @@ void RunWhole(const TokenizeFlags& options, const Tokenizer& tokenizer) {
 std::shared_ptr<const Tokenizer> TokenizerOf(const TokenizeFlags& options) {
   const std::string& vocab = options.common.vocab;
   if (options.model.empty()) {
-    if (!vocab.empty()) return Tokenizer::Load(vocab);
+    if (!vocab.empty()) return TokenizerNamed(vocab);
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  const Checkpoint model(options.model);
+  const Checkpoint model = CheckpointNamed(options.model);
   if (!vocab.empty()) return LoadTokenizer(vocab, ConfigOf(model).vocab);
   return linnet::TokenizerOf(model, HomeFolder());
 }

@@ -19,7 +19,7 @@
 #include "io/tensor_writer.h"
 #include "kernels/isa.h"
 #include "linnet/error.h"
-#include "models/convert.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/header.h"
@@ -127,7 +127,7 @@ std::function<Validation(const Model&)> ValidationOn(
     std::optional<Model> opened;
     if (ScoresCopy(o)) {
       const fs::path file = run.out / "validated.tmp";  // removed on resume, too
-      run.save(learner.network(), file);
+      SaveModel(learner.network(), file, run.model_type, run.vocabulary);
       opened.emplace(Model::Open(file, {.force = true}));
       fs::remove(file);  // which stays mapped
     }
@@ -159,32 +159,40 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
 
 std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
   if (!common.vocab.empty() && !o.base.empty()) {
-    return LoadTokenizer(common.vocab, ConfigOf(Checkpoint(o.base)).vocab);
+    return LoadTokenizer(common.vocab, ConfigOf(CheckpointNamed(o.base)).vocab);
   }
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
-  return TokenizerOf(Checkpoint(o.base), HomeFolder());
+  return TokenizerOf(CheckpointNamed(o.base), HomeFolder());
 }
 
 // --vocab as the run's models hold it; empty if they need not: their size says which it is.
 std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenizer* tokenizer,
                                      size_t vocab) {
-  const bool own = !common.vocab.empty() && tokenizer->name() == std::string_view("world") &&
-                   tokenizer->model_vocab() == tokenizer->size();
+  const bool own = !common.vocab.empty() && tokenizer->model_vocab() == tokenizer->size();
   return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
 }
 
-// The run leaves models with this vocabulary, or their base's.
-void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
-  run.save = [vocabulary, type = run.model_type](const Network& network, const fs::path& path) {
-    SaveModel(network, path, type, vocabulary);
-  };
+// What the run's models hold: --vocab, or the vocabulary of what it begins with.
+std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokenizer* tokenizer,
+                                       const Checkpoint& base, size_t vocab) {
+  if (!common.vocab.empty()) return OwnVocabulary(common, tokenizer, vocab);
+  const auto stored = base.stored_vocabulary();
+  if (!stored.empty()) return {stored.begin(), stored.end()};
+  const fs::path neox = NeoxFileOf(vocab, base.file().path(), HomeFolder());
+  if (!neox.empty()) return StoredVocabulary(neox.string(), vocab);
+  try {
+    return StoredVocabularyOf(base);
+  } catch (const Error& error) {
+    Say(fmt::format("the models of this run hold no vocabulary: {}\n", error.what()));
+    return {};
+  }
 }
 
 // What the run begins with if it is there already: --base, or of a run that goes on its own start.
 std::optional<Checkpoint> ExistingBase(const TrainFlags& o) {
-  if (!o.base.empty()) return Checkpoint(o.base);
+  if (!o.base.empty()) return CheckpointNamed(o.base);
   const fs::path own = InitPath(o);
   // One that lies there without --resume is of a run that was given up.
   if (o.resume && fs::exists(own)) return Checkpoint(own);
@@ -253,11 +261,9 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   std::optional<Checkpoint> checkpoint = ExistingBase(o);
   const Config config =
       checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
-  if (checkpoint && !TunesAdapter(o)) {
-    RefuseLostEpsilons(config, checkpoint->file().path(),
-                       RunOptionsOf(o).out / RunOptionsOf(o).result);
-  }
-  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
+  const auto vocabulary = checkpoint
+                              ? VocabularyOfRun(common, tokenizer.get(), *checkpoint, config.vocab)
+                              : OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
   CheckData(o, common, data, tokenizer.get(), checkpoint ? &*checkpoint : nullptr);
   const RunSources sources = {o.base.empty() ? "" : HashOfFile(*checkpoint), data.Hash()};
@@ -280,7 +286,9 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   const auto lock = EnterFolder(o, common, first, start);
   ThreadPool pool(common.threads);
   if (!checkpoint) checkpoint = NewBase(o, common, *tokenizer, pool, world, start);
-  TuneModel(vocabulary, run);
+  run.vocabulary = vocabulary;
+  // A .pth has no place for epsilons, without which it would be another model.
+  if (!EpsilonMetadata(config).empty()) run.results = {"model.safetensors"};
   const std::optional<Adapter> adapter = StartAdapter(o, *checkpoint, pool, world, start);
   if (adapter) TuneAdapter(o, *adapter, run);
   Learner learner(std::move(*checkpoint), config, learning, pool, world,
@@ -301,10 +309,6 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
                          ValidationOn(o, valid, common, tokenizer, learner, run)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
-  if (first && !adapter && end != RunEnd::kInterrupted &&
-      !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
-    SayWithoutVocabulary((run.out / run.result).string());
-  }
   return end;
 }
 

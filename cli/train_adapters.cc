@@ -58,7 +58,7 @@ std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base,
 }
 
 void TuneAdapter(const TrainFlags& o, const Adapter& adapter, RunOptions& run) {
-  run.result = o.tune == "state" ? "state.pth" : "adapter.safetensors";
+  run.results = {o.tune == "state" ? "state.pth" : "adapter.safetensors"};
   // In bf16 products read the factors rounded so: the file is what was validated.
   run.save = [&adapter, type = run.model_type](const Network& network, const fs::path& path) {
     SaveAdapter(network, adapter.file(), path, type);

@@ -144,7 +144,7 @@ void AddLearningOptions(CLI::App& c, TrainFlags& o) {
 }
 
 void AddModelOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--base", o.base, "The model to start from")->type_name("MODEL");
+  c.add_option("--base", o.base, "The model to start from, or `builtin`")->type_name("MODEL");
   c.add_option("--generation", o.generation, "Start a new model: which RWKV")
       ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
   c.add_option("--layers", o.layers, "Layers of a new model");

@@ -154,7 +154,7 @@ void TrainProgress::End(RunEnd end) {
   Say(fmt::format("{}{} after step {}; {}\n", before, how, learner_.steps(),
                   end == RunEnd::kInterrupted
                       ? "go on with --resume"
-                      : "the result is " + (run_.out / run_.result).string()));
+                      : "the result is " + (run_.out / run_.results.front()).string()));
   if (!common_.json) return;
   using Json = nlohmann::ordered_json;
   const bool any = shown_ > 0;  // steps in this call

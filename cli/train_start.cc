@@ -43,6 +43,7 @@ std::vector<OutputFile> FilesOfRun(const TrainFlags& o) {
     files.push_back(
         {out / (o.tune == "state" ? "state.pth" : "adapter.safetensors"), ResultKind(o)});
   } else {
+    files.push_back({out / "model.safetensors", ModelOutput()});
     files.push_back({out / "model.pth", ModelOutput()});
   }
   return files;
@@ -57,7 +58,8 @@ uint64_t DiskBytes(const TrainFlags& o, const ParameterSizes& sizes, uint64_t st
   // An old one goes when the new one is whole and a step has followed.
   if (o.keep != 0) checkpoints = std::min<uint64_t>(checkpoints, o.keep + 1);
   const uint64_t result = o.precision == "f32" ? values : values / 2;
-  return (o.base.empty() ? values : 0) + checkpoints * 3 * values + result;
+  const uint64_t results = TunesAdapter(o) ? 1 : 2;  // model.safetensors and model.pth
+  return (o.base.empty() ? values : 0) + checkpoints * 3 * values + results * result;
 }
 
 // The nearest folder that is there, on whose disk the run will lie.

@@ -112,7 +112,7 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
 }
 
 TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
-  for (const char* left : {"model.pth", "best.safetensors"}) {
+  for (const char* left : {"model.pth", "model.safetensors", "best.safetensors"}) {
     const std::string run = scratch_ / left + ".run", base = run + "/" + left;
     fs::create_directory(run);
     Expect({"convert", base_, base});

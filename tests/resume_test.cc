@@ -229,7 +229,9 @@ TEST_F(ResumeTest, TheInstructionSetLevelIsKept) {
   for (const char* file : {"/checkpoint-00000008.safetensors", "/model.pth"})
     fs::remove(cut + file);
   Expect(Resume(cut));
-  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  for (const char* file : {"/model.pth", "/model.safetensors"}) {
+    EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
+  }
   EXPECT_EQ(json::parse(ReadFile(cut + "/run.json"))["options"]["--isa"],
             json::array({"portable"}));
 }

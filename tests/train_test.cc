@@ -39,8 +39,8 @@ TEST_F(TrainCommandTest, LearnsAndLeavesAModelThatRuns) {
   EXPECT_EQ(RunLinnet(NewRun(run, "60")).exit_code, 1) << "a run was overwritten";
 }
 
-// What a run leaves needs no --vocab: its models hold the vocabulary, and .pth, which has no place
-// for one, says so.
+// What a run leaves needs no --vocab: its models and checkpoints hold the vocabulary, but for .pth,
+// which has no place for one.
 TEST_F(TrainCommandTest, ModelsHoldTheVocabularyOfTheirRun) {
   const std::string run = scratch_ / "run", tuned = scratch_ / "tuned",
                     packed = scratch_ / "packed.safetensors";
@@ -50,11 +50,12 @@ TEST_F(TrainCommandTest, ModelsHoldTheVocabularyOfTheirRun) {
   };
   const Outcome trained = RunLinnet(NewRun(run, "2") + valid);
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
-  EXPECT_NE(trained.err.find("model.pth: written without its vocabulary"), std::string::npos)
+  EXPECT_NE(trained.err.find("the result is " + run + "/model.safetensors"), std::string::npos)
       << trained.err;
-  EXPECT_EQ(trained.err.find("best.safetensors: written without"), std::string::npos);
-  expect_known(run + "/best.safetensors");
-  expect_known(run + "/init.safetensors");
+  for (const char* file : {"/best.safetensors", "/init.safetensors", "/model.safetensors",
+                           "/checkpoint-00000002.safetensors", "", "/"}) {
+    expect_known(run + file);
+  }
   // Its size tells nothing.
   const Outcome unknown = RunLinnet({"generate", run + "/model.pth", "--prompt", "The"});
   EXPECT_NE(unknown.err.find("no tokenizer is known"), std::string::npos) << unknown.err;
@@ -66,7 +67,90 @@ TEST_F(TrainCommandTest, ModelsHoldTheVocabularyOfTheirRun) {
                  "--ctx", "32", "--batch", "2", "--steps", "1"} +
            valid);
     expect_known(tuned + "/best.safetensors");
+    expect_known(tuned);
   }
+}
+
+// Both files of the result have the same values, and the folder is the one with the vocabulary.
+TEST_F(TrainCommandTest, TheFolderOfARunIsAModelWhereverOneIsNamed) {
+  const std::string run = scratch_ / "run", of_pth = scratch_ / "a.safetensors",
+                    of_folder = scratch_ / "b.safetensors", story = scratch_ / "story.txt";
+  Expect(NewRun(run, "4") + Words{"--every", "2"});
+  Expect({"logits", run + "/model.pth", "--tokens", "1,2,3", "--out", of_pth});
+  Expect({"logits", run, "--tokens", "1,2,3", "--out", of_folder});
+  EXPECT_TRUE(ReadFile(of_pth) == ReadFile(of_folder));
+  const auto out = [](const Words& words, const std::string& input = "") {
+    const Outcome outcome = RunLinnet(words, input);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string ids = out({"tokenize", "--vocab", vocab_}, "The fox said");
+  EXPECT_EQ(out({"tokenize", "--vocab", run}, "The fox said"), ids);
+  EXPECT_EQ(out({"tokenize", "--model", run}, "The fox said"), ids);
+  EXPECT_EQ(out({"inspect", run, "--json"}),
+            out({"inspect", run + "/model.safetensors", "--json"}));
+  const std::string reply = out({"chat", run, "--max-tokens", "8", "--seed", "1"}, "The fox?
+");
+  EXPECT_NE(reply.find_first_not_of(" 
+"), std::string::npos);
+  Expect({"data", "build", story, "--vocab", run, "--out", scratch_ / "same"});
+  EXPECT_TRUE(ReadFile(data_ + ".bin") == ReadFile(scratch_ / "same.bin"));
+  Expect({"quantize", run + "/model.pth", scratch_ / "q.safetensors", "--type", "int8", "--vocab",
+          run});
+  EXPECT_EQ(out({"tokenize", "--model", scratch_ / "q.safetensors"}, "The fox said"), ids);
+  Expect({"convert", run, scratch_ / "c.safetensors"});
+  EXPECT_EQ(out({"tokenize", "--model", scratch_ / "c.safetensors"}, "The fox said"), ids);
+  // A run from a run, and on from there.
+  const std::string second = scratch_ / "second";
+  Expect({"train", "--base", run, "--data", data_, "--out", second, "--ctx", "16", "--batch", "1",
+          "--steps", "1"});
+  Expect({"train", "--out", second, "--resume", "--steps", "2"});
+  EXPECT_EQ(out({"tokenize", "--model", second}, "The fox said"), ids);
+}
+
+TEST_F(TrainCommandTest, TheFolderOfARunThatGoesOnIsItsNewestCheckpoint) {
+  const std::string run = scratch_ / "run", newest = run + "/checkpoint-00000004.safetensors",
+                    older = run + "/checkpoint-00000002.safetensors";
+  Expect(NewRun(run, "4") + Words{"--every", "2"});
+  const auto logits = [&](const std::string& model) {
+    Expect({"logits", model, "--tokens", "1,2,3", "--out", scratch_ / "l.safetensors"});
+    return ReadFile(scratch_ / "l.safetensors");
+  };
+  fs::rename(newest, scratch_ / "newest");
+  EXPECT_TRUE(logits(run) == logits(run + "/model.safetensors")) << "an older one does not count";
+  for (const char* result : {"/model.pth", "/model.safetensors"}) fs::remove(run + result);
+  EXPECT_TRUE(logits(run) == logits(older)) << "as if it was killed";
+  // Cut off, as a copy that was broken off.
+  WriteFile(newest, ReadFile(scratch_ / "newest").substr(0, 5000));
+  EXPECT_TRUE(logits(run) == logits(older));
+  fs::rename(scratch_ / "newest", newest);
+  EXPECT_TRUE(logits(run) == logits(newest));
+  const Outcome chat = RunLinnet({"chat", run, "--max-tokens", "8"}, "The fox?
+");
+  EXPECT_EQ(chat.exit_code, 0) << chat.err;
+}
+
+// A folder that is no model says what it is.
+TEST_F(TrainCommandTest, AFolderWithoutAModelSaysWhatItIs) {
+  const std::string run = scratch_ / "run", base = scratch_ / "base.safetensors";
+  Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "280", base});
+  Expect({"train", "--base", base, "--data", data_, "--out", run, "--tune", "lora", "--ctx", "16",
+          "--batch", "1", "--steps", "1"});
+  const Outcome adapter = RunLinnet({"chat", run}, "The fox?
+");
+  EXPECT_EQ(adapter.exit_code, 1);
+  EXPECT_NE(adapter.err.find(run + "/adapter.safetensors"), std::string::npos) << adapter.err;
+  fs::create_directory(scratch_ / "empty");
+  for (const Words& words : {Words{"chat", scratch_ / "empty"},
+                             Words{"tokenize", "--vocab", scratch_ / "empty"}}) {
+    const Outcome empty = RunLinnet(words, "The fox?
+");
+    EXPECT_EQ(empty.exit_code, 1);
+    EXPECT_NE(empty.err.find("a folder with 0 checkpoints"), std::string::npos) << empty.err;
+  }
+  const Outcome none = RunLinnet({"tokenize", "--vocab", base}, "The fox");
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.err.find(base + ": holds no vocabulary"), std::string::npos) << none.err;
 }
 
 TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
@@ -82,6 +166,22 @@ TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
   const std::string err =
       RunLinnet({"generate", model, "--prompt", "The", "--max-tokens", "1"}).err;
   EXPECT_EQ(err.find("no tokenizer is known"), std::string::npos) << err;
+}
+
+TEST_F(TrainCommandTest, ARunTakesThe20BTokenizerBesideItsBaseAlong) {
+  const std::string json = "../shared/data/tokenizer/20B_tokenizer.json";
+  if (!fs::exists(json)) GTEST_SKIP() << "no ../shared/data";
+  const std::string folder = scratch_ / "base", base = folder + "/base.safetensors",
+                    run = scratch_ / "run", data = scratch_ / "data";
+  fs::create_directory(folder);
+  fs::copy_file(json, folder + "/20B_tokenizer.json");
+  Expect({"init", "--generation", "4", "--layers", "1", "--width", "64", "--vocab", "50277", base});
+  Expect({"data", "build", scratch_ / "story.txt", "--model", base, "--out", data});
+  Expect({"train", "--base", base, "--data", data, "--out", run, "--ctx", "16", "--batch", "1",
+          "--steps", "1"});
+  Expect({"generate", run, "--prompt", "The fox", "--max-tokens", "3"});
+  EXPECT_EQ(RunLinnet({"tokenize", "--vocab", run}, "The fox").out,
+            RunLinnet({"tokenize", "--vocab", json}, "The fox").out);
 }
 
 // Validation scores what the run leaves: values rounded as in the file, or the adapter beside its
@@ -108,7 +208,7 @@ TEST_F(TrainCommandTest, ValidationIsThePerplexityOfWhatIsLeft) {
                              Words{"--freeze", "att", "--quant", "nf4"},
                              Words{"--freeze", "att", "--quant", "int8", "--precision", "f32"}}) {
     const json valid = validated(words);
-    for (const char* file : {"/model.pth", "/best.safetensors"}) {
+    for (const char* file : {"/model.pth", "/model.safetensors", "/best.safetensors"}) {
       const json scored = score({run + file, "--vocab", vocab_});
       EXPECT_EQ(scored["bits_per_byte"], valid["valid_bits_per_byte"])
           << testing::PrintToString(words) << file;
@@ -182,7 +282,9 @@ TEST_F(TrainCommandTest, ARunInChunksGoesOnWithThem) {
   fs::remove(cut + "/model.pth");
   Expect({"train", "--out", cut, "--resume", "--threads", "1"});
   EXPECT_EQ(Metrics(cut).size(), 12u);
-  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  for (const char* file : {"/model.pth", "/model.safetensors"}) {
+    EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
+  }
   const std::string plain = scratch_ / "plain";
   Expect(NewRun(plain, "12"));
   EXPECT_FALSE(ReadFile(whole + "/model.pth") == ReadFile(plain + "/model.pth"));

@@ -60,6 +60,11 @@ class Tokenizer {
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home = {});
 
+// What a user names as a vocabulary: a file that Tokenizer::Load reads, or a model that holds one
+// (as Model::Named takes it: also a run's folder, or `builtin`). Throws Error: what those throw,
+// and kBadInput for a model that holds none.
+std::shared_ptr<const Tokenizer> TokenizerNamed(const std::string& name);
+
 // Joins token bytes into text that never ends inside a UTF-8 character. What
 // is not UTF-8 becomes U+FFFD, one for each longest start of a character or
 // byte that starts none (WHATWG Encoding Standard), however the bytes are cut.

@@ -7,6 +7,7 @@
 #include "io/deflated_text.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/model_of.h"
 #include "text/escaped_tokens.h"
@@ -18,9 +19,9 @@ namespace linnet {
 namespace {
 
 // Throws Error kBadInput that begins with `name`.
-std::shared_ptr<const Tokenizer> WorldTokenizerOf(const std::string& text, size_t vocab,
-                                                  const std::string& name) {
-  std::shared_ptr<const Tokenizer> tokenizer = NewWorldTokenizer(ParseVocabulary(text, name));
+std::shared_ptr<const Tokenizer> TokenizerFrom(const std::string& text, size_t vocab,
+                                               const std::string& name) {
+  std::shared_ptr<const Tokenizer> tokenizer = ParseTokenizer(text, name);
   CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
@@ -40,11 +41,20 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const Checkpoint& model, size_t vo
                                               const std::filesystem::path& home) {
   const std::filesystem::path& path = model.file().path();
   const std::string text = model.Vocabulary();
-  if (!text.empty()) return WorldTokenizerOf(text, vocab, path.string() + ": its vocabulary");
+  if (!text.empty()) return TokenizerFrom(text, vocab, path.string() + ": its vocabulary");
   if (auto own = GgufTokenizer(model.file(), vocab)) return own;
   auto tokenizer = Tokenizer::ForVocabulary(vocab, path, home);
   CheckFits(*tokenizer, vocab, path.string() + ": its tokenizer");
   return tokenizer;
+}
+
+// That of a model which is named for its vocabulary alone.
+std::shared_ptr<const Tokenizer> HeldTokenizer(const Checkpoint& model) {
+  const std::string text = model.Vocabulary(), path = model.file().path().string();
+  if (!text.empty()) return ParseTokenizer(text, path + ": its vocabulary");
+  if (auto own = GgufTokenizer(model.file(), ConfigOf(model).vocab)) return own;
+  throw Error(ErrorKind::kBadInput,
+              path + ": holds no vocabulary; name a model that does, or a vocabulary file");
 }
 
 }  // namespace
@@ -56,9 +66,13 @@ void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name
                           tokenizer.size() - 1, vocab - 1));
 }
 
-std::shared_ptr<const Tokenizer> LoadTokenizer(const std::filesystem::path& file, size_t vocab) {
-  auto tokenizer = Tokenizer::Load(file);
-  CheckFits(*tokenizer, vocab, file.string());
+std::shared_ptr<const Tokenizer> TokenizerNamed(const std::string& name) {
+  return IsModelName(name) ? HeldTokenizer(CheckpointNamed(name)) : Tokenizer::Load(name);
+}
+
+std::shared_ptr<const Tokenizer> LoadTokenizer(const std::string& name, size_t vocab) {
+  auto tokenizer = TokenizerNamed(name);
+  CheckFits(*tokenizer, vocab, name);
   return tokenizer;
 }
 
@@ -72,14 +86,21 @@ std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
   return TokenizerFor(model, ConfigOf(model).vocab, home);
 }
 
-std::vector<std::byte> StoredVocabulary(const std::filesystem::path& file, size_t vocab) {
-  const MappedFile map(file);
+std::vector<std::byte> StoredVocabulary(const std::string& name, size_t vocab) {
+  if (IsModelName(name)) {
+    const Checkpoint model = CheckpointNamed(name);
+    CheckFits(*HeldTokenizer(model), vocab, name);
+    const auto stored = model.stored_vocabulary();
+    return stored.empty() ? StoredVocabularyOf(model)
+                          : std::vector<std::byte>(stored.begin(), stored.end());
+  }
+  const MappedFile map(name);
   std::string text(AsText(map.bytes()));
-  WorldTokenizerOf(text, vocab, file.string());
-  if (IsJsonVocabulary(text)) text = FormatVocabulary(ParseVocabulary(text, file.string()));
+  TokenizerFrom(text, vocab, name);
+  if (IsJsonVocabulary(text)) text = FormatVocabulary(ParseVocabulary(text, name));
   if (text.size() > kMaxVocabularyBytes) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}",
-                                                  file.string(), text.size(), kMaxVocabularyBytes));
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: has {} bytes, expected at most {}", name,
+                                                  text.size(), kMaxVocabularyBytes));
   }
   return DeflateText(text);
 }

@@ -24,8 +24,8 @@ namespace linnet {
 // Immutable once open but for Rename, so any number of threads may read it.
 class TensorFile {
  public:
-  // Maps the file, sniffing its container; for a `*.index.json`, or a folder
-  // that has one (or one model file), maps all shards.
+  // Maps the file, sniffing its container; for a `*.index.json` maps all its
+  // shards, for a folder the file that ModelIn (io/model_folder.h) finds there.
   // Throws Error kIo if it cannot be read, kBadModel with the one line that says
   // what the file is instead (truncated download, optimizer state, HTML page …).
   // Every size and offset is checked before use; nothing is allocated that is
@@ -35,6 +35,7 @@ class TensorFile {
   // The same for one file's bytes in memory, which must outlive the result.
   static TensorFile Parse(std::span<const std::byte> bytes, const std::string& name);
 
+  // The file or shard index that was opened, of a folder the one in it.
   const std::filesystem::path& path() const { return path_; }
   Container container() const { return container_; }  // of the first shard
   std::span<const TensorView> tensors() const { return tensors_; }

@@ -42,7 +42,7 @@ TEST(TensorFileTest, ShardsAreOneModel) {
     ASSERT_EQ(moved.tensors().size(), 2u);
     EXPECT_EQ(ReadInts(*moved.Find("a")), (std::vector<int64_t>{1}));
     EXPECT_EQ(ReadInts(*moved.Find("b")), (std::vector<int64_t>{2}));
-    EXPECT_EQ(moved.path(), path);
+    EXPECT_EQ(moved.path(), index);
     EXPECT_EQ(moved.file_bytes(), 2 * Shard("a", "1").size());
   }
 }

@@ -219,12 +219,11 @@ Model Model::FromMemory(std::span<const std::byte> bytes, const std::string& nam
 bool Model::HasBuiltIn() { return !BuiltInModel().empty(); }
 
 Model Model::BuiltIn(const OpenOptions& options) {
-  if (!HasBuiltIn()) {
-    throw Error(ErrorKind::kBadModel,
-                "no model is built in: models/linnet.safetensors was not there when this program "
-                "was built; name a checkpoint");
-  }
-  return FromMemory(BuiltInModel(), "built-in model", options);
+  return Model(std::make_unique<Impl>(BuiltInCheckpoint(), options));
+}
+
+Model Model::Named(const std::string& name, const OpenOptions& options) {
+  return name == kBuiltInName ? BuiltIn(options) : Open(name, options);
 }
 
 Model ModelOf(std::shared_ptr<const Network> network) {

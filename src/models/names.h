@@ -28,7 +28,8 @@ enum class Dialect : uint8_t {
 const char* Name(Dialect dialect);
 
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
-// a World-format text as DeflateText writes it.
+// the text of a vocabulary file (World's format, or a tokenizer.json) as
+// DeflateText writes it.
 inline constexpr char kVocabularyTensor[] = "vocabulary";
 inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
 // What a training checkpoint holds beside its model.
@@ -59,7 +60,7 @@ class Checkpoint {
   const TensorView* Find(const std::string& name) const;            // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
-  // The vocabulary that the file holds: as stored, and its World-format text,
+  // The vocabulary that the file holds: as stored, and its text,
   // which nobody has read yet. Empty if it holds none. Vocabulary throws Error
   // kBadModel if it is damaged.
   std::span<const std::byte> stored_vocabulary() const { return vocabulary_; }

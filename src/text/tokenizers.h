@@ -3,6 +3,7 @@
 #define LINNET_TEXT_TOKENIZERS_H_
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ std::unique_ptr<const Tokenizer> NewNeoxTokenizer(std::string_view json, const s
 
 // Id = byte.
 std::unique_ptr<const Tokenizer> NewBytesTokenizer();
+
+// The 20B file of a model of so many logits, where ForVocabulary (linnet/tokenizer.h) looks for it;
+// empty if it has another vocabulary, or there is none.
+std::filesystem::path NeoxFileOf(size_t vocab, const std::filesystem::path& model,
+                                 const std::filesystem::path& home);
 
 // From the content of a file of either kind.
 std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name);

@@ -61,6 +61,11 @@ Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptio
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn", Remedy::kLearnMore);
   }
+  const auto named = network_->checkpoint().tensors();
+  learns_all_ = adapters.empty() &&
+                (!options.learns || std::all_of(named.begin(), named.end(), [&](const auto& t) {
+                  return options.learns(t.name);
+                }));
   lanes_ = std::make_unique<Lanes>(*network_, PassOptionsOf(options), pool);
   parts_ = PartsOf(network_->values().size(), world.size());
   const size_t rank = world.rank();

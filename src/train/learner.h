@@ -67,6 +67,8 @@ class Learner {
 
   uint64_t steps() const { return memory_.steps; }  // done
   const Network& network() const { return *network_; }
+  // Whether parameters() are all of the model: a file of them can be opened as one.
+  bool learns_all() const { return learns_all_; }
   // The network as it is now, for scoring and sampling; changes with every step.
   Model AsModel() const;
 
@@ -98,6 +100,7 @@ class Learner {
   ThreadPool& pool_;
   World& world_;
   std::shared_ptr<Network> network_;
+  bool learns_all_;
   std::vector<size_t> parts_;  // of the ranks
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<Lanes> lanes_;

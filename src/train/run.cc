@@ -174,7 +174,7 @@ class Runner {
       result = events_.validate(learner_.AsModel());
       better = result->bits_per_byte < best_;
       if (better) best_ = result->bits_per_byte;
-      if (better) SaveResult("best.safetensors");
+      if (better) SaveResult("best.safetensors", {});
     }
     since_best_ = world_.FromFirst(better) != 0 ? 0 : since_best_ + 1;
     return result;
@@ -190,7 +190,8 @@ class Runner {
                    {"tokens", std::to_string(tokens_)},
                    {"since_best", std::to_string(since_best_)}};
     if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
-    SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes);
+    SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes,
+                 options_.vocabulary);
     saved_ = learner_.steps();
     unsaved_ = false;
     proven_ = false;
@@ -209,14 +210,17 @@ class Runner {
 
   RunEnd Finish(RunEnd end) {
     RemoveOld();
-    if (First()) SaveResult(options_.result);
+    if (!First()) return end;
+    for (const std::string& name : options_.results) {
+      SaveResult(name, {{kStepsKey, std::to_string(learner_.steps())}});
+    }
     return end;
   }
 
-  void SaveResult(const std::string& name) {
+  void SaveResult(const std::string& name, const Notes& notes) {
     const fs::path path = options_.out / name;
     if (options_.save) return options_.save(learner_.network(), path);
-    SaveModel(learner_.network(), path, options_.model_type);
+    SaveModel(learner_.network(), path, options_.model_type, options_.vocabulary, notes);
   }
 
   Learner& learner_;

@@ -5,9 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <regex>
 #include <system_error>
 #include <utility>
@@ -49,26 +47,6 @@ int64_t NewestWhole(const fs::path& run, const std::function<void(const std::str
 }
 
 }  // namespace
-
-std::vector<uint64_t> CheckpointSteps(const fs::path& run) {
-  std::vector<uint64_t> steps;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run, error)) {
-    unsigned long long step = 0;
-    char end = 0;
-    const std::string name = entry.path().filename().string();
-    if (std::sscanf(name.c_str(), "checkpoint-%llu.safetensor%c", &step, &end) == 2 &&
-        entry.path() == CheckpointPath(run, step)) {
-      steps.push_back(step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
-
-fs::path CheckpointPath(const fs::path& run, uint64_t step) {
-  return run / fmt::format("checkpoint-{:08}.safetensors", step);
-}
 
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& run,
                                 const std::function<void(const std::string&)>& say) {

@@ -2,23 +2,18 @@
 #ifndef LINNET_TRAIN_RUN_FOLDER_H_
 #define LINNET_TRAIN_RUN_FOLDER_H_
 
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "io/model_folder.h"
 #include "train/learner.h"
 #include "train/training_file.h"
 #include "train/world.h"
 
 namespace linnet {
-
-// The steps of a run's checkpoints, ascending.
-std::vector<uint64_t> CheckpointSteps(const std::filesystem::path& run);
-std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t step);
 
 // Loads the newest checkpoint that is whole, if the run has any, and returns its notes. Newer ones
 // that are damaged are set aside under another name; `say` is told so, a line each. All ranks call

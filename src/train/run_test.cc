@@ -107,6 +107,8 @@ TEST_F(RunTest, WhatWasLearntBeforeASpikeIsSaved) {
   EXPECT_EQ(Run("whole"), "");
   EXPECT_TRUE(Bytes("cut/model.pth") == Bytes("whole/model.pth")) << "as one that never stopped";
   EXPECT_FALSE(Bytes("whole/model.pth").empty());
+  EXPECT_TRUE(Bytes("cut/model.safetensors") == Bytes("whole/model.safetensors"));
+  EXPECT_FALSE(Bytes("whole/model.safetensors").empty());
 }
 
 // The first step with it makes values that are finite still, from which no loss comes.
