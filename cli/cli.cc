@@ -17,6 +17,7 @@
 #include "base/atomic_file.h"
 #include "base/lower.h"
 #include "base/thread_pool.h"
+#include "cli/status_line.h"
 #include "io/tensor_file.h"
 #include "kernels/isa.h"
 
@@ -30,8 +31,13 @@ std::atomic<int64_t> g_ended_at{0};  // milliseconds
 static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
 bool g_terminal[3];  // which standard streams are
 
+void EndNow() {
+  EraseStatusLine();
+  _exit(kInterrupted);
+}
+
 void OnInterrupt(int) {
-  if (g_scopes == 0 || g_interrupted != 0) _exit(kInterrupted);
+  if (g_scopes == 0 || g_interrupted != 0) EndNow();
   g_interrupted = 1;
 }
 
@@ -41,7 +47,7 @@ void OnEnd(int signal) {
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC, &clock);
   const int64_t now = int64_t{clock.tv_sec} * 1000 + clock.tv_nsec / 1000000;
-  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) _exit(kInterrupted);
+  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) EndNow();
   if (g_ended == 0) g_ended_at = now;
   g_ended = 1;
   g_interrupted = 1;
@@ -208,11 +214,13 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
 }
 
 void Say(std::string_view text) noexcept {
+  EraseStatusLine();
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void Print(std::string_view text) {
+  EraseStatusLine();
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) FailToWrite();
 }
 
