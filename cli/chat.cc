@@ -52,7 +52,7 @@ void RunChat(Options o) {
   Session session(model, *tokenizer, workspace, StartOf(o.state, model),
                   Sampler(o.sampling.options, tokenizer));
   const auto lines = LineReader::New(History(o));
-  Talk talk({.json = o.common.json,
+  Talk talk({.common = o.common,
              .sampling = o.sampling,
              .think = o.think,
              .form = o.chat_template,
@@ -60,8 +60,7 @@ void RunChat(Options o) {
                               .system = o.system,
                               .think = ThinkFor(o.think, form),
                               .max_tokens = o.max_tokens,
-                              .stops = o.stops},
-             .inputs = {o.model, o.common.vocab, o.state}},
+                              .stops = o.stops}},
             tokenizer, session, *lines);
   Say(Banner(model, form));
   talk.Run();

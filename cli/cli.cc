@@ -14,11 +14,9 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "base/atomic_file.h"
 #include "base/lower.h"
 #include "base/thread_pool.h"
 #include "cli/status_line.h"
-#include "io/tensor_file.h"
 #include "kernels/isa.h"
 
 namespace linnet::cli {
@@ -85,6 +83,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
                      CommonOptions& common, std::function<void()> run) {
   common.threads = AvailableCores();
   CLI::App* command = app.add_subcommand(name, does);
+  common.command = command;
   command->footer(fmt::format("Example:\n  {}", example));
   command->add_option("--threads", common.threads, "Threads to use")
       ->capture_default_str()
@@ -198,39 +197,6 @@ void CheckEnding(const char* option, const std::string& path,
   if (std::filesystem::is_other(std::filesystem::status(path, error))) {
     throw Error(ErrorKind::kIo, path + ": is a pipe or device, expected the name of a file");
   }
-  CheckWritable(path);
-}
-
-void CheckWritable(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_other(status)) return;
-  const InterruptScope interrupt;
-  const AtomicFile trial{std::filesystem::path(path)};  // goes without a trace, after Ctrl-C, too
-  InterruptScope::Check();
-}
-
-void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(out, error)) return;
-  for (const std::string& input : inputs) {
-    std::vector<std::filesystem::path> files = {input};
-    try {
-      files = FilesOf(input);
-    } catch (const Error&) {  // who reads it says what is wrong
-    }
-    for (const auto& file : files) {
-      if (!std::filesystem::equivalent(file, out, error)) continue;
-      throw Error(
-          ErrorKind::kBadInput,
-          fmt::format("{}: would take the place of {}, which is read; write to another name", out,
-                      input));
-    }
-  }
-}
-
-void CheckKeepsParts(const std::string& out, const std::string& input) {
-  if (FilesOf(input).size() > 1) CheckKeeps(out, {input});
 }
 
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text) {

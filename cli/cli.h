@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -18,7 +19,7 @@ namespace linnet::cli {
 
 enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
 
-// Options every command takes, also where they change nothing.
+// Options every command takes, also where they change nothing; and what the command may write.
 struct CommonOptions {
   size_t threads = 1;  // AddCommand sets the cores this process may use
   bool json = false;   // the result as one JSON value
@@ -29,6 +30,11 @@ struct CommonOptions {
   std::string quant;   // TYPE[:N]: pack the first N layers' matrices so
   // FILE[:SCALE], of commands with --lora
   std::vector<std::string> adapters;
+  bool overwrite = false;  // of commands with an output: replace a file of another kind
+  // Kept for output_file.h: what options name is read, but for the outputs.
+  const CLI::App* command = nullptr;
+  std::vector<const CLI::Option*> outputs;
+  std::vector<std::filesystem::path> inputs;  // read besides
 };
 
 // Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
@@ -97,18 +103,9 @@ void OpenStreams();
 
 // The file of `option` is to be written, and its ending says what it becomes: wrong usage if that
 // promises a format other than these. A name that promises nothing becomes the first. Throws Error
-// kIo if it could not be written, or is a pipe or device, which holds no model afterwards.
+// kIo if it is a pipe or device, which holds no model afterwards.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
-
-// Throws Error kIo if a file that is to be written after long work could not be.
-void CheckWritable(const std::string& path);
-
-// Throws Error kBadInput if writing the file `out` would take one of `inputs` away: it is the same
-// file, under whatever name or link, or a part of it. Empty names count for nothing.
-void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs);
-// As that, for a command that may well write its one input anew, in place, but not a part of it.
-void CheckKeepsParts(const std::string& out, const std::string& input);
 
 // Wrong usage, naming `option`, if it is none.
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);

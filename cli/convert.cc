@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
@@ -50,8 +51,7 @@ void RunConvert(const Options& o) {
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
   }
-  CheckKeepsParts(o.out, o.in);
-  CheckKeeps(o.out, {o.common.vocab});
+  CheckOutput(o.common, {o.out, ModelOutput()});
   const Checkpoint in(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());
@@ -92,7 +92,8 @@ void AddConvert(CLI::App& app) {
                  "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
                  [o] { RunConvert(*o); });
   command->add_option("IN", o->in, "Any checkpoint, in any naming")->required();
-  command->add_option("OUT", o->out, "The file to write, .safetensors, .pth or .gguf")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors, .pth or .gguf")
+      ->required();
   command
       ->add_option("--type", o->type,
                    "What all values become, each its own if not given; of GGUF the big "

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/documents.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
@@ -48,9 +49,7 @@ void Build(const Options& o) {
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
-  std::vector<std::string> read = o.inputs;
-  read.insert(read.end(), {o.build.vocab, o.build_model});
-  for (const auto& file : TokenFilesOf(o.out)) CheckKeeps(file.string(), read);
+  for (const auto& file : TokenFilesOf(o.out)) CheckOutput(o.build, {file, TokenOutput()});
   const InterruptScope interrupt;
   DataBuilder builder(o.out, *tokenizer);
   ForDocuments(o.inputs, o.chat, "tokenizing", [&](Document& document) {
@@ -189,6 +188,10 @@ void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
                        {"median", lengths.median},
                        {"longest", lengths.longest},
                        {"histogram", histogram}};
+  result["vocabulary"] = nullptr;
+  if (const auto& known = data.vocabulary()) {
+    result["vocabulary"] = {{"hash", known->hash}, {"tokens", known->tokens}};
+  }
   result["ctx"] = o.ctx;
   result["magic_prime"] = MagicPrime(data.tokens(), o.ctx);
   result["packed_rows"] = NewPackedSamples(data, o.ctx, 0)->rows_per_epoch();
@@ -200,6 +203,9 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   Print(fmt::format("{}: {} documents, {} tokens of {} bytes, ids up to {}\n", data.name(),
                     data.documents(), data.tokens(), SizeOf(data.type()), totals.largest));
+  if (const auto& known = data.vocabulary()) {
+    Print(fmt::format("vocabulary: {} tokens, hash {}\n", known->tokens, known->hash));
+  }
   Print(fmt::format("to be learnt: {} tokens, {:.1f} %\n", totals.learnt,
                     100 * static_cast<double>(totals.learnt) / static_cast<double>(data.tokens())));
   if (tokenizer != nullptr) {
@@ -234,6 +240,9 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
 void Check(const Options& o) {
   const auto tokenizer = VocabularyOf(o.check, o.check_model);
   const TokenData data(o.name, tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->size());
+  if (tokenizer != nullptr) {
+    data.CheckVocabulary(*tokenizer, o.check.vocab.empty() ? o.check_model : o.check.vocab);
+  }
   const Totals totals = Scan(data, tokenizer.get());
   const Lengths lengths = LengthsOf(data);
   (o.check.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());
@@ -259,7 +268,8 @@ void AddData(CLI::App& app) {
                    "<|endoftext|>; .jsonl: a document a line, {\"text\"}, a conversation, or a "
                    "prompt and its response")
       ->required();
-  build->add_option("--out", o->out, "The name of the data, without an ending")->required();
+  AddOutput(*build, o->build, "--out", o->out, "The name of the data, without an ending")
+      ->required();
   build->add_option("--model", o->build_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");
   build->add_option("--chat", o->chat, "How conversations are written")

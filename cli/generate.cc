@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/sampling.h"
 #include "cli/writing.h"
 #include "engine/session.h"
@@ -92,14 +93,13 @@ void Run(Options o) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
   }
   if (!o.save_state.empty()) {
-    CheckKeeps(o.save_state, {o.model, o.prompt_file, o.common.vocab});
-    CheckWritable(o.save_state);
     if (std::filesystem::path(o.save_state).extension() == ".pth") {
       throw CLI::ValidationError(
           "--save-state", fmt::format("'{}': a state is safetensors, expected a name such as "
                                       "chat.state",
                                       o.save_state));
     }
+    CheckOutput(o.common, {.path = o.save_state, .kind = StateOutput(), .rewrites = "--state"});
   }
   // A model this small strays with a wider choice.
   if (o.model.empty() && o.sampling.given.count("top-p") == 0) o.sampling.options.top_p = 0.6f;
@@ -148,7 +148,8 @@ void AddGenerate(CLI::App& app) {
   command->add_flag("--ignore-stop", o->ignore_stop, "Write on past token 0 and stop strings");
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
-  command->add_option("--save-state", o->save_state, "Save the state at the end to this file")
+  AddOutput(*command, o->common, "--save-state", o->save_state,
+            "Save the state at the end to this file")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
   AddSamplingOptions(*command, o->sampling);

@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "io/tensor_writer.h"
 #include "models/detect.h"
 #include "models/gradient.h"
@@ -36,8 +37,7 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 }
 
 void RunGrad(const Options& o) {
-  CheckKeeps(o.out, {o.model});
-  CheckWritable(o.out);
+  CheckOutput(o.common, {o.out, GradientOutput()});
   Checkpoint checkpoint(o.model);
   const Config config = ConfigOf(checkpoint);
   const auto tokens = ParseIds(o.tokens, config.vocab, "--tokens", o.model);
@@ -60,7 +60,9 @@ void AddGrad(CLI::App& app) {
   command->add_option("MODEL", o->model, "A checkpoint")->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
-  command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
+  AddOutput(*command, o->common, "--out", o->out, "The file to write")
+      ->type_name("FILE")
+      ->required();
 }
 
 }  // namespace linnet::cli

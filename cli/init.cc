@@ -12,6 +12,7 @@
 
 #include "base/thread_pool.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "io/tensor_writer.h"
 #include "linnet/dtype.h"
@@ -108,6 +109,7 @@ void RunInit(Options& o) {
   } else {
     CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   }
+  CheckOutput(o.common, {o.out, ModelOutput()});
   Report(o, config, Write(o, config));
 }
 
@@ -120,7 +122,8 @@ void AddInit(CLI::App& app) {
                  "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
                  [o] { RunInit(*o); });
   command->remove_option(command->get_option("--vocab"));  // here it is a size
-  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
+      ->required();
   command->add_option("--generation", o->generation, "Which RWKV")
       ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}))
       ->required();

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 
@@ -89,8 +90,7 @@ void RunLogits(const Options& o) {
   if (o.tokens.empty() == o.text.empty()) {
     throw CLI::ValidationError("logits", "give either --tokens or --text");
   }
-  CheckKeeps(o.out, {o.model, o.state});
-  CheckWritable(o.out);
+  CheckOutput(o.common, {o.out, LogitsOutput()});
   const Model model = OpenModel(o.common, o.model);
   const auto tokens = TokensOf(o, model);
   State state = o.state.empty() ? model.NewState() : State::Load(o.state, model.state_shape());
@@ -118,7 +118,9 @@ void AddLogits(CLI::App& app) {
   AddAdapterOption(*command, o->common);
   command->add_flag("--fast", o->fast, "Round activations as the other commands do by default")
       ->excludes(command->get_option("--exact"));
-  command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
+  AddOutput(*command, o->common, "--out", o->out, "The file to write")
+      ->type_name("FILE")
+      ->required();
 }
 
 }  // namespace linnet::cli

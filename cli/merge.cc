@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "linnet/error.h"
 #include "models/adapter.h"
@@ -121,7 +122,7 @@ Merged Write(const Options& o) {
 
 void RunMerge(const Options& o) {
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
-  CheckKeeps(o.out, {o.base, o.adapter});
+  CheckOutput(o.common, {o.out, ModelOutput()});
   const Merged merged = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   if (o.common.json) {
@@ -156,7 +157,8 @@ void AddMerge(CLI::App& app) {
   command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
-  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
+      ->required();
   command->add_option("--scale", o->scale,
                       "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
   command->add_option("--type", o->type, "Of all tensors; the base's own if not given")

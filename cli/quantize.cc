@@ -15,6 +15,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
@@ -61,7 +62,7 @@ Quantized Write(const Options& o) {
   return QuantizeCheckpoint(in, o.out, pool, options);
 }
 
-// What a packed model is held against: made before OUT is written, which may be IN.
+// What a packed model is held against.
 struct Yardstick {
   Model model;
   std::string text;
@@ -125,8 +126,7 @@ void PrintReport(const Options& o, const ordered_json& r) {
 void RunQuantize(const Options& o) {
   RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors"});
-  CheckKeepsParts(o.out, o.in);
-  CheckKeeps(o.out, {o.common.vocab, o.report});
+  CheckOutput(o.common, {o.out, ModelOutput()});
   std::optional<Yardstick> before;
   if (!o.report.empty()) before = YardstickOf(o);
   const Quantized written = Write(o);
@@ -159,7 +159,7 @@ void AddQuantize(CLI::App& app) {
                  "With --vocab the file holds that World-format vocabulary, and needs no other.",
                  o->common, [o] { RunQuantize(*o); });
   command->add_option("IN", o->in, "Any checkpoint")->required();
-  command->add_option("OUT", o->out, "The file to write, .safetensors")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
       ->transform(types)
       ->required();

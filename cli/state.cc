@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/hash.h"
@@ -225,8 +226,17 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
              {"bytes", bytes}});
 }
 
+// A state of these sizes in some program's layout; raw values are known by their number alone.
+OutputKind StateIn(StateLayout layout, const StateShape& shape) {
+  if (layout == StateLayout::kReference) return StateOutput();
+  if (layout == StateLayout::kTimeState) return TunedStateOutput();
+  return {"a state of these sizes in this layout", [layout, shape](const auto& path) {
+            ImportState(path, layout, shape);
+            return true;
+          }};
+}
+
 void Export(const Options& o) {
-  CheckKeeps(o.out, {o.file, o.model});
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
   // Of a tuned state only S is known, which has one orientation in one layout alone.
@@ -234,12 +244,13 @@ void Export(const Options& o) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
   }
+  CheckOutput(o.to, {o.out, StateIn(layout, opened.state.shape())});
   ExportState(opened.state, layout, o.out);
   Report(o.to, o.out, opened.state.shape(), o.layout);
 }
 
 void Import(const Options& o) {
-  CheckKeeps(o.out, {o.file, o.model});
+  CheckOutput(o.from, {o.out, StateOutput()});
   const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
   state.Save(o.out);
   Report(o.from, o.out, state.shape(), o.layout);
@@ -276,7 +287,7 @@ void AddState(CLI::App& app) {
                             "linnet state export chat.state --layout rwkv.cpp chat.bin", o->to,
                             [o] { Export(*o); });
   to->add_option("FILE", o->file, "A saved or tuned state")->required();
-  to->add_option("OUT", o->out, "The file to write")->required();
+  AddOutput(*to, o->to, "OUT", o->out, "The file to write")->required();
   AddLayout(to, *o);
   to->add_option("--model", o->model, "The model of a tuned state, for its generation");
 
@@ -285,7 +296,7 @@ void AddState(CLI::App& app) {
                  "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state",
                  o->from, [o] { Import(*o); });
   from->add_option("FILE", o->file, "A state of another program")->required();
-  from->add_option("OUT", o->out, "The state to write")->required();
+  AddOutput(*from, o->from, "OUT", o->out, "The state to write")->required();
   AddLayout(from, *o);
   from->add_option("--model", o->model, "The model it belongs to, for its sizes")->required();
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/cli.h"
 #include "cli/writing.h"
 #include "linnet/error.h"
 
@@ -20,8 +19,7 @@ std::string_view WithoutLeadingBlanks(std::string_view text) {
 
 Talk::Talk(TalkOptions options, std::shared_ptr<const Tokenizer> tokenizer, Session& session,
            LineReader& lines)
-    : json_(options.json),
-      inputs_(std::move(options.inputs)),
+    : common_(std::move(options.common)),
       conversation_(session, std::move(options.conversation)),
       settings_(conversation_, std::move(tokenizer), std::move(options.sampling),
                 std::move(options.think), std::move(options.form)),
@@ -60,7 +58,7 @@ void Talk::OnMessage(const Message& message) {
 
 void Talk::Answer(const std::function<Written(const Watcher&)>& write) {
   Watcher watcher = NewWatcher();
-  if (!json_) {
+  if (!common_.json) {
     watcher.text = [begun = false](std::string_view text) mutable {
       if (!begun) text = WithoutLeadingBlanks(text);
       begun |= !text.empty();
@@ -70,7 +68,7 @@ void Talk::Answer(const std::function<Written(const Watcher&)>& write) {
   }
   Written written = write(watcher);
   written.text = WithoutLeadingBlanks(written.text);
-  Print(json_ ? ToJson(written) + "\n" : "\n");
+  Print(common_.json ? ToJson(written) + "\n" : "\n");
   FlushOutput();
   if (written.finish == Finish::kInterrupted) Say("(stopped)\n");
   if (written.finish == Finish::kLength) {

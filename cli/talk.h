@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
+#include "cli/cli.h"
 #include "cli/message_reader.h"
 #include "cli/sampling.h"
 #include "cli/talk_settings.h"
@@ -16,11 +18,10 @@
 namespace linnet::cli {
 
 struct TalkOptions {
-  bool json = false;  // replies as JSON
+  CommonOptions common;
   Sampling sampling;
   std::string think, form;  // names, as options give them
   ConversationOptions conversation;
-  std::vector<std::string> inputs;  // files that no command may replace
 };
 
 // Replies go to stdout, all else to stderr. Keeps references. One thread at a time.
@@ -53,6 +54,7 @@ class Talk {
   void Retry(const std::string&);
   void Undo(const std::string&);
   void Save(const std::string& path);
+  void SaveOver(const std::string& path);
   void Load(const std::string& path);
   void Export(const std::string& path);
   void ExportOver(const std::string& path);
@@ -62,7 +64,8 @@ class Talk {
   void Quit(const std::string&);
 
   [[noreturn]] void RefuseStep(const char* what) const;
-  void ExportTo(const std::string& name, bool replace);
+  void SaveTo(const std::string& name, bool overwrite);
+  void ExportTo(const std::string& name, bool overwrite);
   void StartCounting() { counts_ = {}; }
 
   // Since the start, or the last command that began a new talk.
@@ -71,9 +74,9 @@ class Talk {
     Written last;  // without its text
   };
 
-  bool json_;
+  CommonOptions common_;
+  std::set<std::string> saved_;  // files that this talk wrote, and may write again
   bool over_ = false;
-  std::vector<std::string> inputs_;
   Conversation conversation_;
   TalkSettings settings_;
   MessageReader messages_;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/talk.h"
 #include "cli/talk_export.h"
 #include "cli/trained_length.h"
@@ -37,9 +38,10 @@ const Talk::Command Talk::kCommands[] = {
     {"/retry", "", "another reply to the last message", &Talk::Retry},
     {"/undo", "", "take back the last message and its reply, a /load or a /reset", &Talk::Undo},
     {"/save", "FILE", "save the state to a file", &Talk::Save, true},
+    {"/save!", "FILE", "the same, also over a file of another kind", &Talk::SaveOver, true},
     {"/load", "FILE", "go on from a saved or tuned state", &Talk::Load, true},
     {"/export", "FILE", "write the talk as Markdown (.md) or JSON (.json)", &Talk::Export, true},
-    {"/export!", "FILE", "the same, also over a file that exists", &Talk::ExportOver, true},
+    {"/export!", "FILE", "the same, also over a file of another kind", &Talk::ExportOver, true},
     {"/set", "[KEY [VALUE]]", "show all settings or one, or change one", &Talk::Set},
     {"/tokens", "", "tokens and speed, and how much of its context is used", &Talk::Tokens},
     {"/system", "TEXT", "start anew with this system text", &Talk::System},
@@ -102,10 +104,17 @@ void Talk::RefuseStep(const char* what) const {
                                 what, forgotten));
 }
 
-void Talk::Save(const std::string& path) {
-  const std::string file = ExpandHome(path);
+void Talk::Save(const std::string& path) { SaveTo(path, false); }
+
+void Talk::SaveOver(const std::string& path) { SaveTo(path, true); }
+
+void Talk::SaveTo(const std::string& name, bool overwrite) {
+  const std::string file = ExpandHome(name);
+  common_.overwrite = overwrite;
+  CheckOutput(common_, {.path = file, .kind = StateOutput(), .overwrite = "/save! FILE"});
   const Snapshot here = conversation_.Here();
   here.state.Save(file, here.logits);
+  saved_.insert(file);
   Say(fmt::format("(saved to {})\n", file));
 }
 
@@ -113,7 +122,7 @@ void Talk::Load(const std::string& path) {
   const std::string file = ExpandHome(path);
   conversation_.GoTo(StartOf(file, conversation_.session().model()));
   StartCounting();
-  inputs_.push_back(file);
+  if (!saved_.contains(file)) AddInput(common_, file);
   Say(fmt::format("(goes on from {}; /undo goes back)\n", file));
 }
 
@@ -121,15 +130,17 @@ void Talk::Export(const std::string& path) { ExportTo(path, false); }
 
 void Talk::ExportOver(const std::string& path) { ExportTo(path, true); }
 
-void Talk::ExportTo(const std::string& name, bool replace) {
+void Talk::ExportTo(const std::string& name, bool overwrite) {
   const std::string file = ExpandHome(name);
-  CheckKeeps(file, inputs_);
+  CheckExportName(file);
+  common_.overwrite = overwrite;
+  CheckOutput(common_, {.path = file, .kind = TalkOutput(), .overwrite = "/export! FILE"});
   const TalkRecord record{.model = conversation_.session().model().path().filename().string(),
                           .system = conversation_.system(),
                           .exchanges = conversation_.exchanges(),
                           .missing = conversation_.missing(),
                           .whole = conversation_.whole()};
-  ExportTalk(record, file, replace);
+  ExportTalk(record, file);
   Say(fmt::format("(wrote {} turns to {})\n", record.exchanges.size(), file));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -16,6 +17,9 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
+constexpr std::string_view kTitle = "# A talk with ";
+
+bool IsJson(const fs::path& path) { return Lower(path.extension().string()) == ".json"; }
 
 // Replies begin with the blank that the model wrote behind a speaker's name.
 std::string_view Trim(std::string_view text) {
@@ -42,7 +46,7 @@ std::string AsJson(const TalkRecord& talk) {
 }
 
 std::string AsMarkdown(const TalkRecord& talk) {
-  std::string text = fmt::format("# A talk with {}\n", talk.model);
+  std::string text = fmt::format("{}{}\n", kTitle, talk.model);
   const auto add = [&](const char* who, std::string_view content) {
     text += fmt::format("\n## {}\n\n{}\n", who, Trim(content));
   };
@@ -58,20 +62,28 @@ std::string AsMarkdown(const TalkRecord& talk) {
 
 }  // namespace
 
-void ExportTalk(const TalkRecord& talk, const fs::path& path, bool replace) {
-  const std::string ending = Lower(path.extension().string());
-  if (ending != ".md" && ending != ".json") {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: ends in neither .md (Markdown) nor .json", path.string()));
-  }
-  std::error_code error;
-  if (!replace && fs::is_regular_file(path, error) && fs::file_size(path, error) > 0) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: exists; /export! {} replaces it", path.string(), path.string()));
-  }
+void CheckExportName(const fs::path& path) {
+  if (IsJson(path) || Lower(path.extension().string()) == ".md") return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("{}: ends in neither .md (Markdown) nor .json", path.string()));
+}
+
+void ExportTalk(const TalkRecord& talk, const fs::path& path) {
   AtomicFile file(path);
-  file.Write(ending == ".json" ? AsJson(talk) : AsMarkdown(talk));
+  file.Write(IsJson(path) ? AsJson(talk) : AsMarkdown(talk));
   file.Commit();
+}
+
+OutputKind TalkOutput() {
+  return {"an exported talk", [](const fs::path& path) {
+            std::ifstream file(path);
+            std::string line;
+            std::getline(file, line);
+            if (line.starts_with(kTitle)) return true;
+            file.seekg(0);
+            const Json json = Json::parse(file);
+            return json.is_object() && json.contains("version") && json.contains("messages");
+          }};
 }
 
 }  // namespace linnet::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/output_kind.h"
 #include "engine/conversation.h"
 
 namespace linnet::cli {
@@ -18,10 +19,15 @@ struct TalkRecord {
   bool whole = true;   // it does not go on from a loaded state
 };
 
+// Throws Error kBadInput for an ending other than .md and .json.
+void CheckExportName(const std::filesystem::path& path);
+
 // Writes it as Markdown, or as JSON if the name ends in .json: {"version":1,"model",
-// "messages":[{"role","content"}]}, roles as OpenAI names them. Throws Error: kBadInput for another
-// ending than .md and .json, and for a file that exists and is not empty unless `replace`; kIo.
-void ExportTalk(const TalkRecord& talk, const std::filesystem::path& path, bool replace);
+// "messages":[{"role","content"}]}, roles as OpenAI names them. Throws Error kIo.
+void ExportTalk(const TalkRecord& talk, const std::filesystem::path& path);
+
+// A file of ExportTalk's.
+OutputKind TalkOutput();
 
 }  // namespace linnet::cli
 

@@ -8,11 +8,12 @@
 #include <memory>
 #include <regex>
 
-#include "base/memory.h"
 #include "cli/kept_options.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/ranks.h"
 #include "cli/train_progress.h"
+#include "cli/train_start.h"
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
 #include "io/tensor_writer.h"
@@ -101,6 +102,8 @@ InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
   return sizes;
 }
 
+fs::path InitPath(const TrainFlags& o) { return fs::path(o.out) / "init.safetensors"; }
+
 // ---- The run ----
 
 // Of --valid, which may be pipes.
@@ -174,40 +177,37 @@ void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
   };
 }
 
-// Makes the run's folder if it is not there; held by the first rank while it works in it. Nothing
-// that a new run would write over is lost.
-std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
-  const fs::path out = o.out;
-  if (!o.resume && !CheckpointSteps(out).empty()) {
-    throw Error(ErrorKind::kBadInput,
-                out.string() + ": already holds a run; pass --resume to go on, or another --out");
-  }
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
-  if (!first) return nullptr;
-  auto lock = std::make_unique<RunLock>(out);
-  if (o.resume) return lock;
-  for (const char* left : {"model.pth", "best.safetensors"}) {
-    if (!o.base.empty()) CheckKeeps((out / left).string(), {o.base});
-  }
-  KeptOptions::Remove(out);  // of a run that was given up
-  return lock;
+// What the run begins with if it is there already: --base, or of a run that goes on its own start.
+std::optional<Checkpoint> ExistingBase(const TrainFlags& o) {
+  if (!o.base.empty()) return Checkpoint(o.base);
+  const fs::path own = InitPath(o);
+  // One that lies there without --resume is of a run that was given up.
+  if (o.resume && fs::exists(own)) return Checkpoint(own);
+  return std::nullopt;
 }
 
-// What the run begins with: --base, or a new model, which the first rank writes.
-fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
-                ThreadPool& pool, World& world) {
-  if (!o.base.empty()) return o.base;
-  const fs::path base = fs::path(o.out) / "init.safetensors";
-  // One that lies there without --resume is of a run that was given up.
-  if (world.rank() == 0 && !(o.resume && fs::exists(base))) {
-    const size_t vocab = tokenizer->model_vocab();
-    WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer, vocab), o.seed, base, pool,
-                  InterruptScope::Check);
+// Writes the new model that a run begins with; the first rank does, the others wait for the file.
+Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Tokenizer& tokenizer,
+                   ThreadPool& pool, World& world, RunStart& start) {
+  if (world.rank() == 0) {
+    const size_t vocab = tokenizer.model_vocab();
+    WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, &tokenizer, vocab), o.seed, InitPath(o),
+                  pool, InterruptScope::Check);
+    start.Made(InitPath(o));
   }
-  world.FromFirst(0);  // the others wait for the file
-  return base;
+  world.FromFirst(0);
+  return Checkpoint(InitPath(o));
+}
+
+// Makes the run's folder if it is not there; held by the first rank while it works in it.
+std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, const CommonOptions& common, bool first,
+                                     RunStart& start) {
+  start.Make();
+  if (!first) return nullptr;
+  auto lock = std::make_unique<RunLock>(o.out);
+  CheckFolder(o, common);                     // another program may have held it since
+  if (!o.resume) KeptOptions::Remove(o.out);  // of a run that was given up
+  return lock;
 }
 
 // But for what the learner's counters decide.
@@ -225,7 +225,7 @@ RunOptions RunOptionsOf(const TrainFlags& o) {
   return run;
 }
 
-RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
+RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   std::optional<KeptOptions> kept;
   uint64_t past_rows = 0;  // of a step
@@ -240,16 +240,18 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckFlags(o);
   const bool first = world.rank() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
-  const auto lock = EnterFolder(o, first);
+  for (const fs::path& file : TokenFilesOf(o.data)) AddInput(common, file);
+  CheckFolder(o, common);
 
-  const InterruptScope interrupt;  // Ctrl-C saves and ends
-  ThreadPool pool(common.threads);
+  // Nothing is written before all that can be refused is.
   const auto tokenizer = TokenizerOfRun(o, common);
-  Checkpoint checkpoint(BaseOf(o, common, tokenizer.get(), pool, world));
-  const Config config = ConfigOf(checkpoint);
+  std::optional<Checkpoint> checkpoint = ExistingBase(o);
+  const Config config =
+      checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
   const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
-  const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
+  CheckData(o, common, data, tokenizer.get(), checkpoint ? &*checkpoint : nullptr);
+  const RunSources sources = {o.base.empty() ? "" : HashOfFile(*checkpoint), data.Hash()};
   if (kept) kept->CheckSources(command, sources);
   if (!o.valid.empty()) CheckVocabulary(*tokenizer, common, config.vocab);
   const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
@@ -257,10 +259,22 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
                                             : NewPackedSamples(data, o.ctx, o.seed);
 
   RunOptions run = RunOptionsOf(o);
+  const LearnerOptions learning = LearnerOptionsOf(o, common);
+  if (!o.resume) {
+    CheckRoom(o, common,
+              {config, checkpoint ? &*checkpoint : nullptr, learning, StepsOf(o, *samples, 0, 0)},
+              world);
+  }
+
+  const InterruptScope interrupt;  // Ctrl-C saves and ends
+  RunStart start(o.out);
+  const auto lock = EnterFolder(o, common, first, start);
+  ThreadPool pool(common.threads);
+  if (!checkpoint) checkpoint = NewBase(o, common, *tokenizer, pool, world, start);
   TuneModel(vocabulary, run);
-  const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
+  const std::optional<Adapter> adapter = StartAdapter(o, *checkpoint, pool, world, start);
   if (adapter) TuneAdapter(o, *adapter, run);
-  Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
+  Learner learner(std::move(*checkpoint), config, learning, pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
   const Notes notes = LoadNewest(learner, world, run.out, [](const std::string& line) {
                         Say(line + "\n");
@@ -272,6 +286,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   if (!IsOver(learner, run, notes)) progress.Plan();
   if (first) KeptOptions::Of(command, sources).Write(run.out);
+  start.Succeeded();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted,
                          ValidationOn(o, valid, common, tokenizer, learner, run)};
@@ -285,7 +300,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
 }
 
 // One rank's trouble is everybody's: they would wait for it.
-void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
+void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   const auto world = JoinWorld();
   RunEnd end = RunEnd::kDone;
   try {
@@ -321,7 +336,7 @@ void AddTrain(CLI::App& app) {
         RunTrace(o->common, o->flags.base, o->flags.trace, LearnerOptionsOf(o->flags, o->common),
                  schedule);
       });
-  AddTrainOptions(*o->command, o->flags);
+  AddTrainOptions(*o->command, o->common, o->flags);
 }
 
 }  // namespace linnet::cli

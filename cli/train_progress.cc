@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "cli/train_start.h"
 #include "eval/speed.h"
 #include "linnet/error.h"
 #include "text/columns.h"
@@ -79,13 +80,7 @@ void TrainProgress::Plan() {
   const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass + scored;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
   const auto steps = static_cast<double>(run_.schedule.steps);
-  if (rest > left && !common_.force) {
-    throw Error(ErrorKind::kNoMemory,
-                fmt::format("the run needs about {:.1f} GB more than the {:.1f} GB that are "
-                            "available; lower --batch (and raise --accumulate), pass --recompute, "
-                            "--chunk N, or --force to go on",
-                            GB(rest - left), GB(left)));
-  }
+  CheckFits(common_, rest, left);
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);

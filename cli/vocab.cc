@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "cli/cli.h"
 #include "cli/documents.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
@@ -35,8 +36,7 @@ void RunTrain(const Options& o) {
         "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
                               least, most));
   }
-  CheckKeeps(o.out, o.inputs);
-  CheckWritable(o.out);
+  CheckOutput(o.common, {o.out, VocabularyOutput()});
   const InterruptScope interrupt;
   VocabularyTrainer trainer;
   uint64_t read = 0;
@@ -115,7 +115,8 @@ void AddVocab(CLI::App& app) {
       ->required();
   train->add_option("--size", o->size, "Tokens, with 0, the end of text, which has no entry")
       ->required();
-  train->add_option("--out", o->out, "The file to write, in the World format")->required();
+  AddOutput(*train, o->common, "--out", o->out, "The file to write, in the World format")
+      ->required();
   train->add_option("--chat", o->chat, "How conversations are written")
       ->check(CLI::IsMember(ChatTemplate::Names()))
       ->capture_default_str();

@@ -212,9 +212,14 @@ TEST_F(ChatTest, AnExportReplacesNothingUnasked) {
   WriteFile(file, "notes");
   const Outcome refused = Chat("Hello.\n/export " + file + "\n/export talk.txt\n");
   EXPECT_EQ(ReadFile(file), "notes");
-  EXPECT_NE(refused.err.find(file + ": exists; /export! "), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find(file + ": exists and holds text, not an exported talk"),
+            std::string::npos)
+      << refused.err;
   EXPECT_NE(refused.err.find("talk.txt: ends in neither .md"), std::string::npos) << refused.err;
   Chat("Hello.\n/export! " + file + "\n");
+  const std::string first = ReadFile(file);
+  Chat("Name a fruit.\n/export " + file + "\n");
+  EXPECT_NE(ReadFile(file), first) << "an older export may be replaced";
   EXPECT_TRUE(ReadFile(file).starts_with("# A talk with")) << ReadFile(file);
   // Never a file that is read.
   const std::string state = scratch / "state.md";

@@ -88,7 +88,8 @@ void DataBuilder::Write(const DataOrder& order, const std::function<void(uint64_
       if (progress) progress(writer.documents());
     }
   }
-  writer.Commit();
+  const VocabularyId vocabulary = IdOf(tokenizer_);
+  writer.Commit(&vocabulary);
 }
 
 }  // namespace linnet

@@ -13,16 +13,15 @@ namespace {
 // Of the gradients of all lanes but the first, which are memory beside what a pass takes.
 constexpr size_t kMostGradientBytes = size_t{1} << 30;
 
-// Gradients are summed in halves, so lanes halve the rows evenly, and the threads. Who runs layers
-// twice to save memory gets none.
+}  // namespace
+
+// Gradients are summed in halves, so lanes halve the rows evenly, and the threads.
 size_t LanesFor(size_t rows, size_t threads, size_t gradient_bytes, const PassOptions& options) {
   if (options.recompute) return 1;
   size_t lanes = size_t{1} << std::min(std::countr_zero(rows), std::countr_zero(threads));
   while (lanes > 1 && (lanes - 1) * gradient_bytes > kMostGradientBytes) lanes /= 2;
   return lanes;
 }
-
-}  // namespace
 
 struct Lanes::Lane {
   Lane(const Network& of, const PassOptions& options, ThreadPool& threads)

@@ -18,6 +18,9 @@
 
 namespace linnet {
 
+// How many lanes a pass of so many rows goes in. Whoever runs layers twice to save memory gets one.
+size_t LanesFor(size_t rows, size_t threads, size_t gradient_bytes, const PassOptions& options);
+
 // One thread at a time. The bits are those of Passes, however many lanes there are.
 class Lanes {
  public:

@@ -39,6 +39,15 @@ std::vector<size_t> PartsOf(size_t floats, size_t ranks) {
 
 }  // namespace
 
+PassOptions PassOptionsOf(const LearnerOptions& options) {
+  return {.exact = options.precision == DType::kF32,
+          .recompute = options.recompute,
+          .l2wrap = options.l2wrap,
+          .dropout = options.dropout,
+          .chunk = options.chunk,
+          .bptt = options.bptt};
+}
+
 Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
                  ThreadPool& pool, World& world, std::span<const Adapter> adapters)
     : options_(options), pool_(pool), world_(world) {
@@ -52,14 +61,7 @@ Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptio
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
   }
-  lanes_ = std::make_unique<Lanes>(*network_,
-                                   PassOptions{.exact = options.precision == DType::kF32,
-                                               .recompute = options.recompute,
-                                               .l2wrap = options.l2wrap,
-                                               .dropout = options.dropout,
-                                               .chunk = options.chunk,
-                                               .bptt = options.bptt},
-                                   pool);
+  lanes_ = std::make_unique<Lanes>(*network_, PassOptionsOf(options), pool);
   parts_ = PartsOf(network_->values().size(), world.size());
   const size_t rank = world.rank();
   optimizer_ = std::make_unique<AdamW>(*network_, parts_[rank], parts_[rank + 1], options.adam);

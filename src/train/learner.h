@@ -41,6 +41,8 @@ struct LearnerOptions {
   bool skip_spikes = false;  // go on without the update, instead of throwing
 };
 
+PassOptions PassOptionsOf(const LearnerOptions& options);
+
 // Steps in a row that skip_spikes leaves out; what is wrong with so many is not the data.
 inline constexpr size_t kMostSkipped = 20;
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <regex>
 #include <system_error>
 #include <utility>
 
@@ -79,10 +80,41 @@ std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& 
 void RemoveUnfinished(const fs::path& run) {
   std::error_code error;
   std::vector<fs::path> unfinished;  // AtomicFile's names
+  // Others' files may lie in the folder, too.
+  const std::regex name(
+      R"((checkpoint-\d+|best|model|adapter|state|init|start|run|metrics)\.[a-z]+\.\d+\.\d+\.tmp)"
+      R"(|validated\.tmp(\.\d+\.\d+\.tmp)?)");
   for (const auto& entry : fs::directory_iterator(run, error)) {
-    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
+    if (std::regex_match(entry.path().filename().string(), name)) {
+      unfinished.push_back(entry.path());
+    }
   }
   for (const fs::path& path : unfinished) fs::remove(path, error);
+}
+
+void RunStart::Make() {
+  std::error_code error;
+  std::vector<fs::path> missing;  // the innermost first
+  for (fs::path at = fs::absolute(run_, error).lexically_normal();
+       !at.empty() && !fs::exists(at, error) && at != at.root_path(); at = at.parent_path()) {
+    if (at.has_filename()) missing.push_back(at);
+  }
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (fs::create_directory(*at, error)) folders_.push_back(*at);
+    if (error) break;
+  }
+  if (fs::is_directory(run_)) return;
+  throw Error(ErrorKind::kIo,
+              fmt::format("{}: cannot be made: {}", run_.string(),
+                          error ? error.message() : "a file of this name is in the way"));
+}
+
+RunStart::~RunStart() {
+  if (succeeded_) return;
+  std::error_code ignored;
+  for (const fs::path& file : files_) fs::remove(file, ignored);
+  // Folders with something else in them stay.
+  for (; !folders_.empty(); folders_.pop_back()) fs::remove(folders_.back(), ignored);
 }
 
 RunLock::RunLock(const fs::path& run) : fd_(open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {

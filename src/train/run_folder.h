@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "train/learner.h"
@@ -26,8 +27,29 @@ std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t 
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const std::filesystem::path& run,
                                 const std::function<void(const std::string&)>& say);
 
-// Removes what a run that was killed was writing.
+// Removes what a run that was killed was writing: the temporary files of a run's own names.
 void RemoveUnfinished(const std::filesystem::path& run);
+
+// The folder of a run that starts. A start that fails leaves nothing: what Make and Made were told
+// of is removed again, unless Succeeded was called.
+class RunStart {
+ public:
+  explicit RunStart(std::filesystem::path run) : run_(std::move(run)) {}
+  ~RunStart();
+  RunStart(const RunStart&) = delete;
+  RunStart& operator=(const RunStart&) = delete;
+
+  // Makes the folder, and those above it, unless they are there. Throws Error kIo.
+  void Make();
+  // A file that this start has written.
+  void Made(std::filesystem::path file) { files_.push_back(std::move(file)); }
+  void Succeeded() { succeeded_ = true; }
+
+ private:
+  std::filesystem::path run_;
+  std::vector<std::filesystem::path> folders_, files_;  // the innermost folder last
+  bool succeeded_ = false;
+};
 
 // Held while a program works in the folder, which must be there; goes with the program, however it
 // ends.
