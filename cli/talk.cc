@@ -47,6 +47,7 @@ void Talk::Run() {
       Say("(stopped)\n");
     }
     if (InterruptScope::Ended()) throw Interruption();
+    InterruptScope::Clear();  // what it was to stop is over
   }
 }
 
