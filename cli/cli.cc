@@ -16,21 +16,30 @@
 
 #include "base/lower.h"
 #include "base/thread_pool.h"
+#include "cli/status_line.h"
 #include "kernels/isa.h"
 
 namespace linnet::cli {
 namespace {
 
 volatile sig_atomic_t g_scopes = 0;
+volatile sig_atomic_t g_patient = 0;
 volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
 std::atomic<int64_t> g_ended_at{0};  // milliseconds
 static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
-bool g_terminal[3];  // which standard streams are
+bool g_terminal[3];        // which standard streams are
+int g_wake[2] = {-1, -1};  // a pipe
+
+void EndNow() {
+  EraseStatusLine();
+  _exit(kInterrupted);
+}
 
 void OnInterrupt(int) {
-  if (g_scopes == 0 || g_interrupted != 0) _exit(kInterrupted);
+  if (g_scopes == 0 || (g_interrupted != 0 && g_patient == 0)) EndNow();
   g_interrupted = 1;
+  Wake();
 }
 
 // Of SIGTERM and SIGHUP one may follow the other at once, which does not mean that waiting is over.
@@ -39,7 +48,7 @@ void OnEnd(int signal) {
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC, &clock);
   const int64_t now = int64_t{clock.tv_sec} * 1000 + clock.tv_nsec / 1000000;
-  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) _exit(kInterrupted);
+  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) EndNow();
   if (g_ended == 0) g_ended_at = now;
   g_ended = 1;
   g_interrupted = 1;
@@ -48,12 +57,14 @@ void OnEnd(int signal) {
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     if (nowhere >= 0 && g_terminal[stream]) dup2(nowhere, stream);
   }
+  Wake();
   errno = error;
 }
 
 void Handle(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // no write fails for a Ctrl-C
   sigaction(signal, &action, nullptr);
 }
 
@@ -131,24 +142,46 @@ void RefuseQuant(const CommonOptions& common, const char* instead) {
       "--quant", fmt::format("is for commands that run a model; {} says what is written", instead));
 }
 
-InterruptScope::InterruptScope() {
-  g_interrupted = g_ended;
-  g_scopes = 1;
+InterruptScope::InterruptScope(Patience patience) {
+  if (g_scopes == 0) {
+    Clear();
+    g_patient = patience == Patience::kAlways ? 1 : 0;
+  }
+  g_scopes = g_scopes + 1;
 }
 
 InterruptScope::~InterruptScope() {
-  g_scopes = 0;
-  g_interrupted = 0;
+  if (g_scopes == 1) {
+    g_interrupted = 0;
+    g_patient = 0;
+  }
+  g_scopes = g_scopes - 1;
 }
 
 bool InterruptScope::Ended() { return g_ended != 0; }
 
 bool InterruptScope::Interrupted() { return g_interrupted != 0; }
 
-void InterruptScope::Clear() { g_interrupted = g_ended; }
+void InterruptScope::Clear() {
+  ClearWakes();
+  g_interrupted = g_ended;
+}
 
 void InterruptScope::Check() {
   if (Interrupted()) throw Interruption();
+}
+
+int WakeDescriptor() { return g_wake[0]; }
+
+void Wake() noexcept {
+  const int error = errno;
+  [[maybe_unused]] const ssize_t n = write(g_wake[1], "", 1);  // full: it is readable already
+  errno = error;
+}
+
+void ClearWakes() {
+  char bytes[64];
+  while (read(g_wake[0], bytes, sizeof(bytes)) > 0) continue;
 }
 
 void OpenStreams() {
@@ -160,6 +193,8 @@ void OpenStreams() {
 }
 
 void HandleInterrupts() {
+  // Without one, a signal that comes right before a wait is noticed after it.
+  [[maybe_unused]] const int made = pipe2(g_wake, O_CLOEXEC | O_NONBLOCK);
   Handle(SIGPIPE, SIG_IGN);  // a reader of stderr that has gone stops nothing
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
   Handle(SIGINT, OnInterrupt);
@@ -199,11 +234,13 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
 }
 
 void Say(std::string_view text) noexcept {
+  EraseStatusLine();
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void Print(std::string_view text) {
+  EraseStatusLine();
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) FailToWrite();
 }
 

@@ -70,10 +70,13 @@ void AddData(CLI::App& app);
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. SIGTERM and SIGHUP do
 // the same, but nobody is there to go on with: Ended() stays true, and a second one ends the
 // program if it comes two seconds later or more. For commands that have something to finish or
-// clean up. One at a time.
+// clean up. They nest: the outermost counts.
 class InterruptScope {
  public:
-  InterruptScope();
+  // Patient ones never end the program by Ctrl-C, however often it comes.
+  enum class Patience : bool { kOnce, kAlways };
+
+  explicit InterruptScope(Patience patience = Patience::kOnce);
   ~InterruptScope();
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
@@ -91,6 +94,13 @@ std::string MessageOf(const Error& error);
 
 // Installs the behaviour above; main calls it once.
 void HandleInterrupts();
+
+// A file descriptor to poll beside others: readable once one of those signals has come, or Wake was
+// called, until InterruptScope::Clear or ClearWakes.
+int WakeDescriptor();
+void Wake() noexcept;  // a signal's handler may call it
+void ClearWakes();
+
 // A standard stream that is closed becomes /dev/null, before a file to be written takes its place.
 void OpenStreams();
 

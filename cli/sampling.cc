@@ -40,7 +40,11 @@ void SetMirostat(SamplerOptions& o, const std::string& text) {
 }
 
 void SetLogitBias(SamplerOptions& o, const std::string& text) {
-  constexpr const char* kExpected = "ID:X, as 11:-1.5 or 11:-inf";
+  constexpr const char* kExpected = "ID:X, as 11:-1.5 or 11:-inf, or none";
+  if (text == "none") {
+    o.logit_bias.clear();
+    return;
+  }
   const size_t colon = text.find(':');
   if (colon == std::string::npos) throw NotThat{kExpected};
   const std::string_view all = text;
@@ -112,8 +116,9 @@ const Setting kSettings[] = {
        o.order = text == "rwkv" ? SamplingOrder::kRwkv : SamplingOrder::kOpenAI;
      },
      [](const O& o) { return std::string(o.order == SamplingOrder::kRwkv ? "rwkv" : "openai"); }},
-    {"logit-bias", "ID:X", "Adds X to the logit of a token; -inf bans it; may come often",
-     SetLogitBias, ShowLogitBias},
+    {"logit-bias", "ID:X",
+     "Adds X to the logit of a token; -inf bans it; may come often; none: no bias", SetLogitBias,
+     ShowLogitBias},
     {kSeed, "N", "The same seed gives the same text, on any number of threads",
      [](O& o, const std::string& text) { o.seed = Number<uint64_t>(text, "a whole number"); },
      [](const O& o) { return std::to_string(o.seed); }},

@@ -74,6 +74,7 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* s = running[i];
     s->begin_ += turns[i].tokens.size();
+    s->at_.tokens += turns[i].tokens.size();
     if (s->waiting() == 0) {
       s->DropWaiting();
     } else {

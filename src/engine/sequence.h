@@ -18,8 +18,9 @@ namespace linnet {
 struct Snapshot {
   State state;
   std::vector<float> logits;
+  size_t tokens = 0;  // read since it was created or loaded
 
-  Snapshot Clone() const { return {state.Clone(), logits}; }
+  Snapshot Clone() const { return {state.Clone(), logits, tokens}; }
   size_t bytes() const { return (state.values().size() + logits.size()) * sizeof(float); }
 };
 
