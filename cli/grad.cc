@@ -36,6 +36,9 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 }
 
 void RunGrad(const Options& o) {
+  if (!o.common.quant.empty()) {
+    throw CLI::ValidationError("--quant", "a gradient is taken of the values as the file has them");
+  }
   CheckKeeps(o.out, {o.model});
   CheckWritable(o.out);
   Checkpoint checkpoint(o.model);
@@ -53,10 +56,10 @@ void RunGrad(const Options& o) {
 
 void AddGrad(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
-                 "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
-                 [o] { RunGrad(*o); });
+  CLI::App* command = AddCommand(
+      app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
+      "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
+      [o] { RunGrad(*o); }, kThreads | kIsa);
   command->add_option("MODEL", o->model, "A checkpoint")->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");

@@ -115,10 +115,10 @@ void RunInit(Options& o) {
 
 void AddInit(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "init", "Write a new model, as the reference trainers start it",
-                 "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
-                 [o] { RunInit(*o); });
+  CLI::App* command = AddCommand(
+      app, "init", "Write a new model, as the reference trainers start it",
+      "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
+      [o] { RunInit(*o); }, kThreads | kJson);
   command->remove_option(command->get_option("--vocab"));  // here it is a size
   command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
   command->add_option("--generation", o->generation, "Which RWKV")

@@ -104,6 +104,8 @@ Merged Write(const Options& o) {
   ConvertOptions options;
   options.adapter = &adapter;
   if (!o.type.empty()) options.type = ParseFloatType(o.type);
+  const auto vocabulary = VocabularyFor(o.common, base, o.out);
+  options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t total) {
     InterruptScope::Check();
     progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
@@ -120,8 +122,9 @@ Merged Write(const Options& o) {
 }
 
 void RunMerge(const Options& o) {
+  RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
-  CheckKeeps(o.out, {o.base, o.adapter});
+  CheckKeeps(o.out, {o.base, o.adapter, o.common.vocab});
   const Merged merged = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   if (o.common.json) {
@@ -152,7 +155,7 @@ void AddMerge(CLI::App& app) {
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"
       "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
       "for; `linnet quantize` makes them small again.",
-      o->common, [o] { RunMerge(*o); });
+      o->common, [o] { RunMerge(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
   command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
