@@ -12,6 +12,7 @@
 #include "cli/kept_options.h"
 #include "cli/model.h"
 #include "cli/ranks.h"
+#include "cli/texts.h"
 #include "cli/train_progress.h"
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
