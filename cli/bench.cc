@@ -106,10 +106,10 @@ void RunBench(const BenchFlags& o) {
 
 void AddBench(CLI::App& app) {
   const auto o = std::make_shared<BenchFlags>();
-  CLI::App* command =
-      AddCommand(app, "bench", "Measure how fast a model runs, beside what the machine could do",
-                 "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
-                 [o] { RunBench(*o); });
+  CLI::App* command = AddCommand(
+      app, "bench", "Measure how fast a model runs, beside what the machine could do",
+      "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
+      [o] { RunBench(*o); }, kAllOptions & ~kVocab);
   command->add_option("MODEL", o->model, kOptionalModelHelp);
   const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // hours of work, on any model worth it
   command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")

@@ -17,6 +17,7 @@
 #include "base/lower.h"
 #include "base/thread_pool.h"
 #include "cli/status_line.h"
+#include "cli/usage.h"
 #include "kernels/isa.h"
 
 namespace linnet::cli {
@@ -80,33 +81,37 @@ void FailToWrite() {
 }  // namespace
 
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
-                     CommonOptions& common, std::function<void()> run) {
+                     CommonOptions& common, std::function<void()> run, unsigned heeds) {
   common.threads = AvailableCores();
   CLI::App* command = app.add_subcommand(name, does);
-  common.command = command;
   command->footer(fmt::format("Example:\n  {}", example));
-  command->add_option("--threads", common.threads, "Threads to use")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024))
-      ->group("Common");
-  command->add_flag("--json", common.json, "Print the result as JSON")->group("Common");
-  command->add_flag("--exact", common.exact, "Use exact values and f32 activations everywhere")
-      ->group("Common");
-  command->add_flag("--force", common.force, "Go on where memory or limits say no")
-      ->group("Common");
-  command->add_option("--isa", common.isa, "Use a lower instruction-set level")
-      ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"}))
-      ->group("Common");
-  command
-      ->add_option("--vocab", common.vocab,
-                   "Take the vocabulary from this file, or from a model that holds one")
-      ->type_name("FILE")
-      ->group("Common");
-  command
-      ->add_option("--quant", common.quant, "Pack matrices in this format, of the first N layers")
-      ->type_name("TYPE[:N]")
-      ->group("Common");
-  command->callback([&common, run = std::move(run)] {
+  const auto show = [heeds](CLI::Option* option, Heeds which) {
+    option->group((heeds & which) != 0 ? "Common" : kUnheeded);
+  };
+  show(command->add_option("--threads", common.threads, "Threads to use")
+           ->capture_default_str()
+           ->check(CLI::Range(1, 1024)),
+       kThreads);
+  show(command->add_flag("--json", common.json, "Print the result as JSON"), kJson);
+  show(command->add_flag("--exact", common.exact, "Use exact values and f32 activations"), kExact);
+  if ((heeds & kForce) != 0) {
+    show(command->add_flag("--force", common.force, "Go on where memory or limits say no"), kForce);
+  }
+  show(command->add_option("--isa", common.isa, "Use a lower instruction-set level")
+           ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"})),
+       kIsa);
+  show(command
+           ->add_option("--vocab", common.vocab,
+                        "Take the vocabulary from this file, or from a model that holds one")
+           ->type_name("FILE"),
+       kVocab);
+  show(command
+           ->add_option("--quant", common.quant,
+                        "Pack matrices in this format, of the first N layers")
+           ->type_name("TYPE[:N]"),
+       kQuant);
+  command->callback([&common, command, run = std::move(run)] {
+    common.command = command;
     ForceIsa(common.isa.empty() ? CurrentIsa() : *ParseIsa(common.isa));  // refuses an old CPU
     run();
   });
@@ -206,15 +211,8 @@ void HandleInterrupts() {
 
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
-  constexpr std::string_view kFormats[] = {".safetensors", ".pth",  ".gguf", ".bin",
-                                           ".pt",          ".ckpt", ".onnx", ".json",
-                                           ".txt",         ".npz",  ".zip",  ".state"};
   const std::string ending = std::filesystem::path(path).extension();
-  const std::string small = Lower(ending);  // .PTH promises a .pth, which it would not become
-  const auto has = [](const auto& list, const std::string& one) {
-    return std::find(std::begin(list), std::end(list), one) != std::end(list);
-  };
-  if (!has(endings, ending) && has(kFormats, small)) {
+  if (!ending.empty() && std::find(endings.begin(), endings.end(), ending) == endings.end()) {
     throw CLI::ValidationError(
         option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
   }

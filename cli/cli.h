@@ -19,7 +19,19 @@ namespace linnet::cli {
 
 enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
 
-// Options every command takes, also where they change nothing; and what the command may write.
+// The common options that a command heeds. Its --help shows these and no others. Those that all
+// commands are promised to take are accepted everywhere; --force is not one of them.
+enum Heeds : unsigned {
+  kThreads = 1,
+  kJson = 2,
+  kExact = 4,
+  kForce = 8,
+  kIsa = 16,
+  kVocab = 32,
+  kQuant = 64,
+  kAllOptions = 127,  // of commands that run a model on text
+};
+
 struct CommonOptions {
   size_t threads = 1;  // AddCommand sets the cores this process may use
   bool json = false;   // the result as one JSON value
@@ -39,9 +51,11 @@ struct CommonOptions {
 
 // Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
 // options are put in force and `run` is called; `common` must live until then (`run` may own it).
+// A command and those below it may share one `common`. `heeds` is a sum of Heeds.
 // `run` throws linnet::Error for bad input (exit 1) and CLI::ValidationError for wrong usage (2).
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
-                     CommonOptions& common, std::function<void()> run);
+                     CommonOptions& common, std::function<void()> run,
+                     unsigned heeds = kAllOptions);
 
 // Wrong usage if --quant, which packs a model as it is loaded, is given to a command that runs
 // none; `instead` says what does what may be meant.
@@ -104,9 +118,9 @@ void ClearWakes();
 // A standard stream that is closed becomes /dev/null, before a file to be written takes its place.
 void OpenStreams();
 
-// The file of `option` is to be written, and its ending says what it becomes: wrong usage if that
-// promises a format other than these. A name that promises nothing becomes the first. Throws Error
-// kIo if it is a pipe or device, which holds no model afterwards.
+// The file of `option` is to be written, and its ending says what it becomes: wrong usage if it is
+// none of these. A name without an ending becomes the first. Throws Error kIo if it is a pipe or
+// device, which holds no model afterwards.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
 

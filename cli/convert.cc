@@ -89,10 +89,10 @@ void RunConvert(const ConvertFlags& o) {
 
 void AddConvert(CLI::App& app) {
   const auto o = std::make_shared<ConvertFlags>();
-  CLI::App* command =
-      AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
-                 "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
-                 [o] { RunConvert(*o); });
+  CLI::App* command = AddCommand(
+      app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
+      "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
+      [o] { RunConvert(*o); }, kJson | kVocab);
   command->add_option("IN", o->in, kModelHelp)->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors, .pth or .gguf")
       ->required();

@@ -30,7 +30,7 @@ namespace {
 using nlohmann::ordered_json;
 
 struct DataFlags {
-  CommonOptions all, build, check;
+  CommonOptions common;
   std::vector<std::string> inputs;
   std::string out, name, chat = "world", build_model, check_model;
   bool keep_order = false, learn_prompts = false;
@@ -54,14 +54,15 @@ size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
 }
 
 void Build(const DataFlags& o) {
-  const auto tokenizer = VocabularyOf(o.build, o.build_model);
+  const auto tokenizer = VocabularyOf(o.common, o.build_model);
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
-  for (const auto& file : TokenFilesOf(o.out)) CheckOutput(o.build, {file, TokenOutput()});
+  for (const auto& file : TokenFilesOf(o.out)) CheckOutput(o.common, {file, TokenOutput()});
   const InterruptScope interrupt;
+  const DocumentInputs inputs(o.inputs, o.chat);
   DataBuilder builder(o.out, *tokenizer);
-  ForDocuments(o.inputs, o.chat, "tokenizing", [&](Document& document) {
+  inputs.ForEach("tokenizing", [&](Document& document) {
     for (DocumentPart& part : document) part.learnt = part.learnt || o.learn_prompts;
     builder.Add(document);
   });
@@ -74,7 +75,7 @@ void Build(const DataFlags& o) {
   }
   const uint64_t documents = builder.documents() * o.epochs, tokens = builder.tokens() * o.epochs,
                  learnt = builder.learnt() * o.epochs;
-  if (o.build.json) {
+  if (o.common.json) {
     return Print(
         ordered_json{
             {"path", o.out}, {"documents", documents}, {"tokens", tokens}, {"learnt", learnt}}
@@ -247,37 +248,37 @@ void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
 }
 
 void Check(const DataFlags& o) {
-  const auto tokenizer = VocabularyOf(o.check, o.check_model);
+  const auto tokenizer = VocabularyOf(o.common, o.check_model);
   const TokenData data(o.name, IdsOf(o, tokenizer.get()));
   if (tokenizer != nullptr) {
-    data.CheckVocabulary(*tokenizer, o.check.vocab.empty() ? o.check_model : o.check.vocab);
+    data.CheckVocabulary(*tokenizer, o.common.vocab.empty() ? o.check_model : o.common.vocab);
   }
   const Totals totals = Scan(data, tokenizer.get());
   const Lengths lengths = LengthsOf(data);
-  (o.check.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());
+  (o.common.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());
 }
 
 }  // namespace
 
 void AddData(CLI::App& app) {
   const auto o = std::make_shared<DataFlags>();
-  CLI::App* command =
-      AddCommand(app, "data", "Make the tokenized data that models are trained on, and look at it",
-                 "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->all, [o] {});
+  CLI::App* command = AddCommand(
+      app, "data", "Make the tokenized data that models are trained on, and look at it",
+      "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->common, [] {}, 0);
   command->require_subcommand(1);
 
-  CLI::App* build =
-      AddCommand(*command, "build", "Turn .txt and .jsonl files into OUT.bin, OUT.idx and OUT.mask",
-                 "linnet data build books/*.txt talk.jsonl --vocab vocab.txt "
-                 "--out stories",
-                 o->build, [o] { Build(*o); });
+  CLI::App* build = AddCommand(
+      *command, "build", "Turn texts and conversations into OUT.bin, OUT.idx and OUT.mask",
+      "linnet data build books/*.txt talk.jsonl --vocab vocab.txt "
+      "--out stories",
+      o->common, [o] { Build(*o); }, kJson | kVocab);
   build
       ->add_option("IN", o->inputs,
-                   ".txt: a document, or several that end at form feeds or lines of "
+                   ".txt and .md: a document, or several that end at form feeds or lines of "
                    "<|endoftext|>; .jsonl: a document a line, {\"text\"}, a conversation, or a "
-                   "prompt and its response")
+                   "prompt and its response; .json: an array of such; -: stdin")
       ->required();
-  AddOutput(*build, o->build, "--out", o->out, "The name of the data, without an ending")
+  AddOutput(*build, o->common, "--out", o->out, "The name of the data, without an ending")
       ->required();
   build->add_option("--model", o->build_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");
@@ -293,7 +294,8 @@ void AddData(CLI::App& app) {
 
   CLI::App* check = AddCommand(
       *command, "check", "Show what tokenized data holds: counts, lengths, samples",
-      "linnet data check stories --vocab vocab.txt --ctx 512", o->check, [o] { Check(*o); });
+      "linnet data check stories --vocab vocab.txt --ctx 512", o->common, [o] { Check(*o); },
+      kJson | kVocab);
   check->add_option("NAME", o->name, "The name of the data, without an ending")->required();
   check->add_option("--model", o->check_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");

@@ -38,6 +38,9 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
 }
 
 void RunGrad(const GradFlags& o) {
+  if (!o.common.quant.empty()) {
+    throw CLI::ValidationError("--quant", "a gradient is taken of the values as the file has them");
+  }
   CheckOutput(o.common, {o.out, GradientOutput()});
   Checkpoint checkpoint = CheckpointNamed(o.model);
   const Config config = ConfigOf(checkpoint);
@@ -54,10 +57,10 @@ void RunGrad(const GradFlags& o) {
 
 void AddGrad(CLI::App& app) {
   const auto o = std::make_shared<GradFlags>();
-  CLI::App* command =
-      AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
-                 "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
-                 [o] { RunGrad(*o); });
+  CLI::App* command = AddCommand(
+      app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
+      "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
+      [o] { RunGrad(*o); }, kThreads | kIsa);
   command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");

@@ -117,10 +117,10 @@ void RunInit(InitFlags& o) {
 
 void AddInit(CLI::App& app) {
   const auto o = std::make_shared<InitFlags>();
-  CLI::App* command =
-      AddCommand(app, "init", "Write a new model, as the reference trainers start it",
-                 "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
-                 [o] { RunInit(*o); });
+  CLI::App* command = AddCommand(
+      app, "init", "Write a new model, as the reference trainers start it",
+      "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
+      [o] { RunInit(*o); }, kThreads | kJson);
   command->remove_option(command->get_option("--vocab"));  // here it is a size
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();

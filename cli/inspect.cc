@@ -250,9 +250,9 @@ void RunInspect(const InspectFlags& o) {
 
 void AddInspect(CLI::App& app) {
   const auto o = std::make_shared<InspectFlags>();
-  CLI::App* command =
-      AddCommand(app, "inspect", "Show what a checkpoint, adapter or state holds",
-                 "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); });
+  CLI::App* command = AddCommand(
+      app, "inspect", "Show what a checkpoint, adapter or state holds",
+      "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); }, kJson);
   command
       ->add_option("FILE", o->file,
                    "A checkpoint, adapter or state, a folder of shards or of a run, or `builtin`")

@@ -12,6 +12,7 @@
 
 #include "base/atomic_file.h"
 #include "cli/model.h"
+#include "cli/texts.h"
 #include "cli/train.h"
 #include "io/model_folder.h"
 #include "linnet/error.h"
@@ -24,9 +25,10 @@ namespace fs = std::filesystem;
 
 // Options of the run itself, not of the call.
 bool IsKept(const CLI::Option& option) {
-  const std::string name = option.get_name();
-  return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
-                                        : name == "--vocab" || name == "--quant" || name == "--isa";
+  constexpr std::string_view kOfTheCall[] = {"--resume", "--out",   "--help", "--threads",
+                                             "--json",   "--exact", "--force"};
+  return std::find(std::begin(kOfTheCall), std::end(kOfTheCall), option.get_name()) ==
+         std::end(kOfTheCall);
 }
 
 // Options whose other values would make another run, or shift the data under it.
@@ -104,7 +106,9 @@ KeptOptions KeptOptions::Of(const CLI::App& command, const RunSources& sources) 
     if (option->count() == 0 || !IsKept(*option)) continue;
     auto& words = kept.options_[option->get_name()] = option->results();
     if (!NamesFiles(option->get_name())) continue;
-    for (std::string& word : words) word = PlaceOf(option->get_name(), word);
+    for (std::string& word : words) {
+      if (word != "-") word = PlaceOf(option->get_name(), word);  // stdin
+    }
   }
   return kept;
 }

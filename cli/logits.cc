@@ -109,7 +109,7 @@ void AddLogits(CLI::App& app) {
   CLI::App* command = AddCommand(
       app, "logits", "Write the logits after each token, and the last state, to a safetensors file",
       "linnet logits model.pth --tokens 1,2,3 --out logits.safetensors", o->common,
-      [o] { RunLogits(*o); });
+      [o] { RunLogits(*o); }, kThreads | kForce | kIsa | kVocab | kQuant);
   command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them");
   command->add_option("--text", o->text, "Text, encoded with the model's vocabulary");

@@ -104,6 +104,8 @@ Merged Write(const MergeFlags& o) {
   ConvertOptions options;
   options.adapter = &adapter;
   if (!o.type.empty()) options.type = ParseFloatType(o.type);
+  const auto vocabulary = VocabularyFor(o.common, base, o.out);
+  options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t total) {
     InterruptScope::Check();
     progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
@@ -120,6 +122,7 @@ Merged Write(const MergeFlags& o) {
 }
 
 void RunMerge(const MergeFlags& o) {
+  RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   CheckOutput(o.common, {o.out, ModelOutput()});
   const Merged merged = Write(o);
@@ -152,7 +155,7 @@ void AddMerge(CLI::App& app) {
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"
       "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
       "for; `linnet quantize` makes them small again.",
-      o->common, [o] { RunMerge(*o); });
+      o->common, [o] { RunMerge(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
   command->add_option("BASE", o->base, "The model the adapter was trained on, or `builtin`")
       ->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")

@@ -6,8 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 
 #include "base/lower.h"
 #include "cli/progress.h"
@@ -183,25 +182,6 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
     }
   }
   return ids;
-}
-
-void CheckText(const std::string& path) {
-  // What a pipe gives now it will not give again.
-  std::error_code error;
-  if (std::filesystem::is_fifo(path, error)) return;
-  std::ifstream file(path, std::ios::binary);
-  if (file.peek() == std::ifstream::traits_type::eof()) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-}
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!(file && text << file.rdbuf())) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-  return std::move(text).str();
 }
 
 }  // namespace linnet::cli

@@ -66,12 +66,6 @@ Error NoScore(const std::string& model, const std::string& text);
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,
                               const std::string& model = "");
 
-// A whole file. Throws Error kIo, also if it is empty.
-std::string ReadText(const std::string& path);
-
-// Throws what ReadText would, of a file that is to be read after long work; a pipe passes.
-void CheckText(const std::string& path);
-
 }  // namespace linnet::cli
 
 #endif  // LINNET_CLI_MODEL_H_

@@ -193,9 +193,9 @@ void RunPlot(const PlotFlags& o) {
 
 void AddPlot(CLI::App& app) {
   const auto o = std::make_shared<PlotFlags>();
-  CLI::App* command =
-      AddCommand(app, "plot", "Draw the curves of training runs as one HTML page",
-                 "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); });
+  CLI::App* command = AddCommand(
+      app, "plot", "Draw the curves of training runs as one HTML page",
+      "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); }, kJson);
   command->add_option("RUN", o->runs, "Folders of linnet train")->required();
   AddOutput(*command, o->common, "--out", o->out,
             "The page to write; plot.html in the first run if not given")

@@ -17,6 +17,7 @@
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/texts.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
 #include "models/builtin_model.h"
@@ -154,11 +155,11 @@ void RunQuantize(const QuantizeFlags& o) {
 void AddQuantize(CLI::App& app) {
   const auto o = std::make_shared<QuantizeFlags>();
   const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"}, CLI::ignore_case);
-  CLI::App* command =
-      AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",
-                 "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
-                 "With --vocab the file holds that World-format vocabulary, and needs no other.",
-                 o->common, [o] { RunQuantize(*o); });
+  CLI::App* command = AddCommand(
+      app, "quantize", "Write a model in fewer bits, ready to run as it lies",
+      "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
+      "With --vocab the file holds that World-format vocabulary, and needs no other.",
+      o->common, [o] { RunQuantize(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
   command->add_option("IN", o->in, kModelHelp)->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")

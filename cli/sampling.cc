@@ -148,14 +148,23 @@ void Check(const SamplerOptions& options) {
 
 void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
   for (const Setting& setting : kSettings) {
-    auto* option = command.add_option_function<std::vector<std::string>>(
-        fmt::format("--{}", setting.name),
-        [&setting, &sampling](const std::vector<std::string>& values) {
-          for (const std::string& value : values) Apply(setting, value, sampling);
-        },
-        setting.help);
-    // One value a flag, or the flag would swallow the MODEL behind it.
-    option->allow_extra_args(false)->type_name(setting.type)->group("Sampling");
+    const std::string name = fmt::format("--{}", setting.name);
+    CLI::Option* option = nullptr;
+    if (setting.set == SetLogitBias) {
+      option = command.add_option_function<std::vector<std::string>>(
+          name,
+          [&setting, &sampling](const std::vector<std::string>& values) {
+            for (const std::string& value : values) Apply(setting, value, sampling);
+          },
+          setting.help);
+      option->allow_extra_args(false);  // or it would take the MODEL behind it, too
+    } else {
+      option = command.add_option_function<std::string>(
+          name,
+          [&setting, &sampling](const std::string& value) { Apply(setting, value, sampling); },
+          setting.help);
+    }
+    option->type_name(setting.type)->group("Sampling");
     if (setting.name != std::string_view(kSeed) && setting.set != SetLogitBias) {
       option->default_str(setting.show(sampling.options));
     }

@@ -29,7 +29,7 @@ namespace {
 using nlohmann::ordered_json;
 
 struct StateFlags {
-  CommonOptions all, info, diff, to, from;
+  CommonOptions common;
   std::string file, other, layout, model, out;
 };
 
@@ -126,7 +126,7 @@ void Info(const StateFlags& o) {
                                {"bytes", std::filesystem::file_size(o.file)},
                                {"model_hash", known(s.model_hash)},
                                {"norms", norms}};
-  if (o.info.json) return PrintLine(result);
+  if (o.common.json) return PrintLine(result);
   for (const auto& [key, value] : result.items()) {
     if (key == "norms" || value.is_null()) continue;
     Print(fmt::format("{:<12}{}\n", key,
@@ -196,7 +196,7 @@ void Diff(const StateFlags& o) {
     }
     layers.push_back(row);
   }
-  if (o.diff.json) {
+  if (o.common.json) {
     return PrintLine({{"absolute", absolute}, {"relative", relative}, {"layers", layers}});
   }
   Print("largest difference of each part, by layer, and its share of the largest entry\n");
@@ -245,16 +245,16 @@ void Export(const StateFlags& o) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
   }
-  CheckOutput(o.to, {o.out, StateIn(layout, opened.state.shape())});
+  CheckOutput(o.common, {o.out, StateIn(layout, opened.state.shape())});
   ExportState(opened.state, layout, o.out);
-  Report(o.to, o.out, opened.state.shape(), o.layout);
+  Report(o.common, o.out, opened.state.shape(), o.layout);
 }
 
 void Import(const StateFlags& o) {
-  CheckOutput(o.from, {o.out, StateOutput()});
+  CheckOutput(o.common, {o.out, StateOutput()});
   const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
   state.Save(o.out);
-  Report(o.from, o.out, state.shape(), o.layout);
+  Report(o.common, o.out, state.shape(), o.layout);
 }
 
 void AddLayout(CLI::App* command, StateFlags& o) {
@@ -270,34 +270,37 @@ void AddLayout(CLI::App* command, StateFlags& o) {
 
 void AddState(CLI::App& app) {
   const auto o = std::make_shared<StateFlags>();
-  CLI::App* command = AddCommand(app, "state", "Show, compare and carry saved states",
-                                 "linnet state info chat.state", o->all, [o] {});
+  CLI::App* command = AddCommand(
+      app, "state", "Show, compare and carry saved states", "linnet state info chat.state",
+      o->common, [] {}, 0);
   command->require_subcommand(1);
 
-  CLI::App* info = AddCommand(*command, "info", "Show what a state file holds",
-                              "linnet state info chat.state --json", o->info, [o] { Info(*o); });
+  CLI::App* info = AddCommand(
+      *command, "info", "Show what a state file holds", "linnet state info chat.state --json",
+      o->common, [o] { Info(*o); }, kJson);
   info->add_option("FILE", o->file, "A saved or tuned state")->required();
 
-  CLI::App* diff =
-      AddCommand(*command, "diff", "Show the largest difference of two states, by layer and part",
-                 "linnet state diff a.state b.state", o->diff, [o] { Diff(*o); });
+  CLI::App* diff = AddCommand(
+      *command, "diff", "Show the largest difference of two states, by layer and part",
+      "linnet state diff a.state b.state", o->common, [o] { Diff(*o); }, kJson);
   diff->add_option("A", o->file, "A saved or tuned state")->required();
   diff->add_option("B", o->other, "Another of the same sizes")->required();
 
-  CLI::App* to = AddCommand(*command, "export", "Write a state in another program's layout",
-                            "linnet state export chat.state --layout rwkv.cpp chat.bin", o->to,
-                            [o] { Export(*o); });
+  CLI::App* to = AddCommand(
+      *command, "export", "Write a state in another program's layout",
+      "linnet state export chat.state --layout rwkv.cpp chat.bin", o->common, [o] { Export(*o); },
+      kJson);
   to->add_option("FILE", o->file, "A saved or tuned state")->required();
-  AddOutput(*to, o->to, "OUT", o->out, "The file to write")->required();
+  AddOutput(*to, o->common, "OUT", o->out, "The file to write")->required();
   AddLayout(to, *o);
   to->add_option("--model", o->model, "The model of a tuned state, for its generation");
 
-  CLI::App* from =
-      AddCommand(*command, "import", "Read a state in another program's layout",
-                 "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state",
-                 o->from, [o] { Import(*o); });
+  CLI::App* from = AddCommand(
+      *command, "import", "Read a state in another program's layout",
+      "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state", o->common,
+      [o] { Import(*o); }, kJson);
   from->add_option("FILE", o->file, "A state of another program")->required();
-  AddOutput(*from, o->from, "OUT", o->out, "The state to write")->required();
+  AddOutput(*from, o->common, "OUT", o->out, "The state to write")->required();
   AddLayout(from, *o);
   from->add_option("--model", o->model, "The model it belongs to, for its sizes")->required();
 }

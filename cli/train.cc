@@ -12,6 +12,7 @@
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "cli/ranks.h"
+#include "cli/texts.h"
 #include "cli/train_progress.h"
 #include "cli/train_start.h"
 #include "engine/own_vocabulary.h"

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/texts.h"
 #include "cli/train.h"
 #include "linnet/error.h"
 #include "models/builtin_model.h"

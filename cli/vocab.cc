@@ -23,7 +23,7 @@ namespace linnet::cli {
 namespace {
 
 struct VocabFlags {
-  CommonOptions all, common;
+  CommonOptions common;
   std::vector<std::string> inputs;
   size_t size = 0;
   std::string chat = "world", out;
@@ -38,9 +38,10 @@ void RunTrain(const VocabFlags& o) {
   }
   CheckOutput(o.common, {o.out, VocabularyOutput()});
   const InterruptScope interrupt;
+  const DocumentInputs inputs(o.inputs, o.chat);
   VocabularyTrainer trainer;
   uint64_t read = 0;
-  ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
+  inputs.ForEach("reading", [&](const Document& document) {
     for (const DocumentPart& part : document) {
       read += part.text().size();
       ForBlocks(part, [&](std::string_view block) {
@@ -64,7 +65,7 @@ void RunTrain(const VocabFlags& o) {
   const auto tokenizer = NewWorldTokenizer(entries);
   uint64_t tokens = 0, bytes = 0, used = 0;
   std::vector<bool> seen(tokenizer->size());
-  ForDocuments(o.inputs, o.chat, "measuring", [&](const Document& document) {
+  inputs.ForEach("measuring", [&](const Document& document) {
     for (const DocumentPart& part : document) {
       EncodeAll(*tokenizer, part, [&](const std::vector<int32_t>& ids) {
         InterruptScope::Check();
@@ -103,16 +104,15 @@ void RunTrain(const VocabFlags& o) {
 
 void AddVocab(CLI::App& app) {
   const auto o = std::make_shared<VocabFlags>();
-  CLI::App* command =
-      AddCommand(app, "vocab", "Make a vocabulary of your own",
-                 "linnet vocab train book.txt --size 4096 --out vocab.txt", o->all, [o] {});
+  CLI::App* command = AddCommand(
+      app, "vocab", "Make a vocabulary of your own",
+      "linnet vocab train book.txt --size 4096 --out vocab.txt", o->common, [] {}, 0);
   command->require_subcommand(1);
-  CLI::App* train =
-      AddCommand(*command, "train", "Choose the tokens that make the fewest of these texts",
-                 "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
-                 [o] { RunTrain(*o); });
-  train->add_option("IN", o->inputs, ".txt and .jsonl files, as `linnet data build` reads them")
-      ->required();
+  CLI::App* train = AddCommand(
+      *command, "train", "Choose the tokens that make the fewest of these texts",
+      "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
+      [o] { RunTrain(*o); }, kJson);
+  train->add_option("IN", o->inputs, "Texts, as `linnet data build` reads them")->required();
   train->add_option("--size", o->size, "Tokens, with 0, the end of text, which has no entry")
       ->required();
   AddOutput(*train, o->common, "--out", o->out, "The file to write, in the World format")
