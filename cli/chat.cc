@@ -43,7 +43,7 @@ InputHistory History(const ChatFlags& o) {
 }
 
 void RunChat(ChatFlags o) {
-  SettleSampling(o.sampling);
+  ResolveSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
   FitSampling(o.sampling, *tokenizer, model.config().vocab);

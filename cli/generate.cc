@@ -103,7 +103,7 @@ void Run(GenerateFlags o) {
   // A model this small strays with a wider choice.
   if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)
     o.sampling.options.top_p = 0.6f;
-  SettleSampling(o.sampling);
+  ResolveSampling(o.sampling);
   // A file is read before a model that may take long; what is typed can wait for it.
   const bool from_stdin = !o.prompt && (o.prompt_file.empty() || o.prompt_file == "-");
   if (!o.prompt && !from_stdin) o.prompt = PromptIn(o.prompt_file);

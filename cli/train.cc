@@ -11,7 +11,7 @@
 #include "cli/kept_options.h"
 #include "cli/model.h"
 #include "cli/output_file.h"
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/texts.h"
 #include "cli/train_progress.h"
 #include "cli/train_start.h"
@@ -200,10 +200,11 @@ std::optional<Checkpoint> ExistingBase(const TrainFlags& o) {
   return std::nullopt;
 }
 
-// Writes the new model that a run begins with; the first rank does, the others wait for the file.
+// Writes the new model that a run begins with; the first process does, the others wait for the
+// file.
 Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Tokenizer& tokenizer,
                    ThreadPool& pool, World& world, RunStart& start) {
-  if (world.rank() == 0) {
+  if (world.index() == 0) {
     const size_t vocab = tokenizer.model_vocab();
     WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, &tokenizer, vocab), o.seed, InitPath(o),
                   pool, InterruptScope::Check);
@@ -213,7 +214,7 @@ Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Token
   return Checkpoint(InitPath(o));
 }
 
-// Makes the run's folder if it is not there; held by the first rank while it works in it.
+// Makes the run's folder if it is not there; held by the first process while it works in it.
 std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, const CommonOptions& common, bool first,
                                      RunStart& start) {
   start.Make();
@@ -252,7 +253,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
     RefuseUseless(command, o);
   }
   CheckFlags(o);
-  const bool first = world.rank() == 0;
+  const bool first = world.index() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
   for (const fs::path& file : TokenFilesOf(o.data)) AddInput(common, file);
   CheckFolder(o, common);
@@ -313,7 +314,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   return end;
 }
 
-// One rank's trouble is everybody's: they would wait for it.
+// One process's trouble is everybody's: they would wait for it.
 void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   const auto world = JoinWorld();
   RunEnd end = RunEnd::kDone;
@@ -325,7 +326,7 @@ void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);
     throw;
-  } catch (const Interruption&) {  // before the ranks could agree on it
+  } catch (const Interruption&) {  // before the processes could agree on it
     AbandonWorld(*world, "interrupted", kInterrupted);
     throw;
   }

@@ -136,7 +136,7 @@ void CheckRoom(const TrainFlags& o, const CommonOptions& common, const RunSizes&
         PassBytes(run.config, run.learner, rows, o.ctx, common.threads, sizes.learning) / 4 * 3;
     CheckFits(common, bytes, available);
   }
-  if (world.rank() == 0) {
+  if (world.index() == 0) {
     CheckSpace(ExistingFolder(o.out) / fs::path(o.out).filename(), DiskBytes(o, sizes, run.steps));
   }
 }

@@ -97,8 +97,8 @@ class Model {
  public:
   // Maps the file (.pth, .safetensors, .st, llama.cpp's .gguf, rwkv.cpp's .bin, a shard index) and
   // tells its generation from its tensors. Matrices are packed in the file's own precision, blocks
-  // of GGUF and .bin files run as they are, the embedding stays in the file. A folder stands for the
-  // model in it: released files, or a run of `linnet train`, which is its result, or its newest
+  // of GGUF and .bin files run as they are, the embedding stays in the file. A folder stands for
+  // the model in it: released files, or a run of `linnet train`, which is its result, or its newest
   // whole checkpoint while it goes on.
   // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
   // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
@@ -125,7 +125,7 @@ class Model {
   // The text of the vocabulary file that the model's file holds, empty if none:
   // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
   std::string vocabulary() const;
-  // Of generation, shapes and a sample of each tensor; the same for every dialect.
+  // Of generation, shapes and a sample of each tensor; the same for every tensor naming.
   const std::string& hash() const;
   StateShape state_shape() const;
   const ModelCost& cost() const;

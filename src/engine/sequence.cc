@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/within.h"
+#include "kernels/range_check.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -63,7 +63,8 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
     throw;
   }
   for (const Turn& turn : turns) {
-    if (!AllWithin(turn.logits.data(), turn.logits.size(), std::numeric_limits<float>::max())) {
+    if (!AllMagnitudesWithin(turn.logits.data(), turn.logits.size(),
+                             std::numeric_limits<float>::max())) {
       drop_all();
       throw Error(ErrorKind::kBadModel,
                   model.path().string() +

@@ -154,7 +154,7 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
 }
 
 [[noreturn]] void RefuseHeadless(const Checkpoint& c) {
-  const bool hub = c.dialect() == Dialect::kFla || c.dialect() == Dialect::kHuggingFace;
+  const bool hub = c.naming() == TensorNaming::kFla || c.naming() == TensorNaming::kHuggingFace;
   Refuse(c, fmt::format("head.weight is missing: the file is incomplete{}",
                         hub ? ", or its head is its embedding and no config.json beside it says so "
                               "(tie_word_embeddings)"

@@ -173,8 +173,8 @@ void ReadHuggingFace(const json& config, Header& header) {
   if (divisor) header.ln_x_eps = kNormEps * static_cast<double>(*divisor * *divisor);
 }
 
-void ReadConfigJson(const TensorFile& file, Dialect dialect, Header& header) {
-  header.norm_eps_per_channel = dialect == Dialect::kFla;
+void ReadConfigJson(const TensorFile& file, TensorNaming naming, Header& header) {
+  header.norm_eps_per_channel = naming == TensorNaming::kFla;
   if (!file.folder()) return;
   const auto path = *file.folder() / kConfigJson;
   std::error_code error;
@@ -183,7 +183,7 @@ void ReadConfigJson(const TensorFile& file, Dialect dialect, Header& header) {
   const json config = ReadConfigJson(path);
   const auto tied = config.find("tie_word_embeddings");
   header.tied = tied != config.end() && *tied == true;
-  dialect == Dialect::kFla ? ReadFla(config, header) : ReadHuggingFace(config, header);
+  naming == TensorNaming::kFla ? ReadFla(config, header) : ReadHuggingFace(config, header);
 }
 
 // ---- What the tensors say ----
@@ -213,30 +213,30 @@ std::optional<size_t> NumberOf(const TensorFile& file, const std::string& key) {
   throw Bad(file.path().string(), fmt::format("{} is {}, expected a number", key, Quoted(*text)));
 }
 
-Header ReadHeader(const TensorFile& file, Dialect dialect) {
+Header ReadHeader(const TensorFile& file, TensorNaming naming) {
   Header header;
   header.file = file.path().string();
-  switch (dialect) {
-    case Dialect::kLlamaCpp:
+  switch (naming) {
+    case TensorNaming::kLlamaCpp:
       ReadGguf(file, header);
       break;
-    case Dialect::kRwkvCpp:
+    case TensorNaming::kRwkvCpp:
       // Its data type is that of most matrices; each tensor has its own.
       AddSizes(file, "ggmf.", {{"n_vocab", "vocab"}, {"n_embed", "width"}, {"n_layer", "layers"}},
                header);
       break;
-    case Dialect::kFla:
-    case Dialect::kHuggingFace:
-      ReadConfigJson(file, dialect, header);
+    case TensorNaming::kFla:
+    case TensorNaming::kHuggingFace:
+      ReadConfigJson(file, naming, header);
       break;
-    case Dialect::kBlinkDL:
+    case TensorNaming::kBlinkDL:
       if (IsPacked(file)) {
         AddSizes(file, "", {{"layers", "layers"}, {"width", "width"}, {"vocab", "vocab"}}, header);
       }
       header.norm_eps = EpsilonOf(file, kNormEpsKey);
       header.ln_x_eps = EpsilonOf(file, kLnXEpsKey);
       break;
-    case Dialect::kWebRwkv:
+    case TensorNaming::kWebRwkv:
       break;
   }
   return header;

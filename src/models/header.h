@@ -15,7 +15,7 @@
 
 namespace linnet {
 
-enum class Dialect : uint8_t;
+enum class TensorNaming : uint8_t;
 
 // Keys of GGUF files, rwkv.cpp's first numbers, config.json under Hugging Face's names, and the
 // metadata of our own files. Every key that changes numbers is here or refused.
@@ -35,7 +35,7 @@ struct Header {
 
 // Throws Error kBadModel for a header that is damaged, and for what it says that Linnet does not
 // run.
-Header ReadHeader(const TensorFile& file, Dialect dialect);
+Header ReadHeader(const TensorFile& file, TensorNaming naming);
 
 // Sets the epsilons of `config`, which the tensors' shapes gave. Throws Error kBadModel where these
 // contradict the header: a file that lost its last layer would run as a smaller model.

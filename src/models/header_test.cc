@@ -361,7 +361,7 @@ TEST(HeaderGoldenTest, FilesAsPeopleHaveThem) {
       << refusal;
   const Checkpoint bare(Data("cases/fla-noprefix/model.safetensors"));
   EXPECT_EQ(KindOf(bare), FileKind::kModel);
-  EXPECT_EQ(bare.dialect(), Dialect::kFla);
+  EXPECT_EQ(bare.naming(), TensorNaming::kFla);
 }
 
 }  // namespace

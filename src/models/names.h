@@ -1,4 +1,4 @@
-// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whatever dialect
+// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whatever naming
 // it was written in.
 #ifndef LINNET_MODELS_NAMES_H_
 #define LINNET_MODELS_NAMES_H_
@@ -16,7 +16,7 @@
 namespace linnet {
 
 // How the names of a checkpoint are spelled.
-enum class Dialect : uint8_t {
+enum class TensorNaming : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
   kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
@@ -25,7 +25,7 @@ enum class Dialect : uint8_t {
   kRwkvCpp,      // rwkv.cpp's .bin files: BlinkDL's names, some values transformed
 };
 
-const char* Name(Dialect dialect);
+const char* Name(TensorNaming naming);
 
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
 // the text of a vocabulary file (World's format, or a tokenizer.json) as
@@ -53,7 +53,7 @@ class Checkpoint {
   explicit Checkpoint(TensorFile file);
 
   const TensorFile& file() const { return file_; }
-  Dialect dialect() const { return dialect_; }
+  TensorNaming naming() const { return naming_; }
   bool packed() const { return packed_; }
   const Header& header() const { return header_; }
   std::span<const TensorView> tensors() const { return tensors_; }  // the vocabulary is none
@@ -72,7 +72,7 @@ class Checkpoint {
 
   TensorFile file_;
   bool packed_;
-  Dialect dialect_ = Dialect::kBlinkDL;
+  TensorNaming naming_ = TensorNaming::kBlinkDL;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   Header header_;

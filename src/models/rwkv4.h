@@ -22,7 +22,7 @@ struct Rwkv4 {
 
 // mix * x + (1 - mix) * x before, for several mixes: how v4 and v5 write a token shift.
 template <class... Mix>
-auto MixesKeeping(Pass& p, Var x, ShiftOf which, const Mix&... mix) {
+auto LerpsFromPrevious(Pass& p, Var x, ShiftOf which, const Mix&... mix) {
   const auto before = [&](MixFor m) {
     m.mu = OneMinus(p, m.mu);
     return m;

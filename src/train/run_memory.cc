@@ -11,8 +11,8 @@
 #include "models/detect.h"
 #include "models/init.h"
 #include "models/network.h"
-#include "train/lanes.h"
 #include "train/passes.h"
+#include "train/replicas.h"
 
 namespace linnet {
 namespace {
@@ -133,10 +133,10 @@ uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t r
     for (auto& [name, rank] : small.ranks) rank = scaled(rank);
   }
   const PassOptions pass = PassOptionsOf(options);
-  const size_t lanes = LanesFor(rows, threads, learning * sizeof(float), pass);
+  const size_t replicas = ReplicasFor(rows, threads, learning * sizeof(float), pass);
   const auto measure = [&](size_t layers) {
     small.layers = layers;
-    return MeasuredPass(small, options, rows / lanes, length);
+    return MeasuredPass(small, options, rows / replicas, length);
   };
   // The first layer is unlike the others, which are alike.
   const size_t few = std::min<size_t>(config.layers, 2);
@@ -144,7 +144,8 @@ uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t r
   if (config.layers > few) {
     bytes += (measure(few + 1) - bytes) * static_cast<double>(config.layers - few);
   }
-  return static_cast<uint64_t>(scale * bytes) * lanes + (lanes - 1) * learning * sizeof(float);
+  return static_cast<uint64_t>(scale * bytes) * replicas +
+         (replicas - 1) * learning * sizeof(float);
 }
 
 }  // namespace linnet

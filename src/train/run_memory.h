@@ -27,7 +27,7 @@ uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, 
 
 // Bytes that a pass of so many rows of `length` tokens takes with this number of threads, of a
 // model of which all learns: measured on small models of the same generation and scaled, within a
-// third of what Lanes::Bytes finds once there is a network.
+// third of what Replicas::Bytes finds once there is a network.
 uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t rows, size_t length,
                    size_t threads, uint64_t learning);
 

@@ -44,7 +44,7 @@ TEST_P(RunMemoryTest, APassIsPredictedFromSmallModels) {
       options.chunk = chunk;
       Learner learner = NewLearner(sizes, options, pool);
       const size_t rows = chunk == 0 ? 4 : 1, length = 256;
-      const auto taken = static_cast<double>(learner.lanes().Bytes(rows, length));
+      const auto taken = static_cast<double>(learner.replicas().Bytes(rows, length));
       const auto predicted =
           static_cast<double>(PassBytes(NewConfig(sizes), options, rows, length, pool.threads(),
                                         learner.network().values().size()));

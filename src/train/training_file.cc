@@ -122,7 +122,7 @@ void ReadParameter(const TensorFile& file, const Parameter& p) {
 void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
                   const Notes& notes, std::span<const std::byte> vocabulary) {
   const Network& network = learner.network();
-  const bool first = world.rank() == 0;
+  const bool first = world.index() == 0;
   std::unique_ptr<TensorWriter> writer;
   Checksum sum;
   if (vocabulary.empty()) vocabulary = network.checkpoint().stored_vocabulary();
@@ -153,8 +153,8 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
     writer = TensorWriter::Create(path, specs, metadata);
     for (const Parameter& p : network.parameters()) take(InCheckpointOrder(p, p.v));
   }
-  world.Gather(learner.optimizer().first_moments(), learner.parts(), take);
-  world.Gather(learner.optimizer().second_moments(), learner.parts(), take);
+  world.Gather(learner.optimizer().first_moments(), learner.shards(), take);
+  world.Gather(learner.optimizer().second_moments(), learner.shards(), take);
   if (!first) return;
   sum.Add(vocabulary);
   writer->Append(vocabulary);
@@ -177,8 +177,8 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
   const TensorView& second = Find(file, kMoments[1], {network.values().size()});
   for (const Parameter& p : network.parameters()) Find(file, p.name, p.shape);
   for (const Parameter& p : network.parameters()) ReadParameter(file, p);
-  const size_t begin = learner.parts()[world.rank()];
-  const size_t count = learner.parts()[world.rank() + 1] - begin;
+  const size_t begin = learner.shards()[world.index()];
+  const size_t count = learner.shards()[world.index() + 1] - begin;
   const auto read = [&](const TensorView& t, std::span<float> to) {
     ReadRows(t.Slice(begin, count), 0, 1, to.data());
   };

@@ -1,6 +1,6 @@
-// Together: products that do not read one another, in one loop.
-#ifndef LINNET_OPS_TOGETHER_H_
-#define LINNET_OPS_TOGETHER_H_
+// DeferredProducts: products that do not read one another, in one loop.
+#ifndef LINNET_OPS_DEFERRED_PRODUCTS_H_
+#define LINNET_OPS_DEFERRED_PRODUCTS_H_
 
 #include <vector>
 
@@ -12,16 +12,16 @@ namespace linnet {
 // without adapters: then they run all at once, where threads meet and memory's stream breaks off
 // once instead of after each. What they give may be read after Run() only, which must not be left
 // out. One at a time of a pass.
-class Together {
+class DeferredProducts {
  public:
-  explicit Together(Pass& p);
-  ~Together();
-  Together(const Together&) = delete;
-  Together& operator=(const Together&) = delete;
+  explicit DeferredProducts(Pass& p);
+  ~DeferredProducts();
+  DeferredProducts(const DeferredProducts&) = delete;
+  DeferredProducts& operator=(const DeferredProducts&) = delete;
 
   // Whether products of so many rows wait.
-  bool Takes(size_t rows) const;
-  // `then` must not refer to what may be gone by then.
+  bool Defers(size_t rows) const;
+  // `epilogue` must not refer to what may be gone by then.
   void Add(const OneProduct& product) { waiting_.push_back(product); }
   void Run();
 
@@ -32,4 +32,4 @@ class Together {
 
 }  // namespace linnet
 
-#endif  // LINNET_OPS_TOGETHER_H_
+#endif  // LINNET_OPS_DEFERRED_PRODUCTS_H_

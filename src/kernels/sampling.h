@@ -1,7 +1,7 @@
 // What becomes of a row of logits on the way to the odds of its tokens: the same bits at every
 // instruction-set level, so that a seed gives the same text on every machine.
-#ifndef LINNET_KERNELS_ODDS_H_
-#define LINNET_KERNELS_ODDS_H_
+#ifndef LINNET_KERNELS_SAMPLING_H_
+#define LINNET_KERNELS_SAMPLING_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -22,17 +22,17 @@ void SumBlocks(const float* x, size_t n, float least, double* sums) noexcept;
 
 // Of the values from `high` on the sum as SumWeights adds them; of those from `low` to below
 // `high` the values themselves, in order, in `between` [n].
-struct Split {
+struct SumAbove {
   double above;
   size_t between;
 };
-Split SplitRow(const float* x, size_t n, float low, float high, float* between) noexcept;
+SumAbove SumAboveRow(const float* x, size_t n, float low, float high, float* between) noexcept;
 
 // n >= 1, none NaN.
-struct Extremes {
+struct MinMax {
   float least, most;
 };
-Extremes ExtremesOf(const float* x, size_t n) noexcept;
+MinMax MinMaxOf(const float* x, size_t n) noexcept;
 
 // Closes the ranks of the tokens with a weight of `least` or more; returns how many there are. What
 // lies beyond them is rubbish.
@@ -42,4 +42,4 @@ size_t FindAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept;
 
 }  // namespace linnet
 
-#endif  // LINNET_KERNELS_ODDS_H_
+#endif  // LINNET_KERNELS_SAMPLING_H_
