@@ -67,12 +67,12 @@ void Measure(bool exact, size_t rows, size_t outputs, size_t inputs, size_t leng
   Products m(rows, outputs, inputs, dtype);
   Arena arena;
   ThreadPool pool(1);
-  std::vector<Sequence> sequences;
+  std::vector<TrainingSequence> sequences;
   for (size_t at = 0; at < rows; at += length) sequences.push_back({at, length});
   const Pass p{.arena = arena,
                .pool = pool,
                .segments = {},
-               .layout = {},
+               .strides = {},
                .exact = exact,
                .sequences = sequences};
   const Mat<float> x{m.x.data(), rows, inputs, inputs}, y{m.y.data(), rows, outputs, outputs};

@@ -49,7 +49,7 @@ void Run(const char* path, size_t batch, size_t tokens, int steps, bool exact) {
   for (int step = 0; step < steps; ++step) {
     std::vector<State> states;
     std::vector<Segment> segments;
-    std::vector<Sequence> sequences;
+    std::vector<TrainingSequence> sequences;
     for (size_t i = 0; i < batch; ++i) {
       states.emplace_back(StateShape{c.generation, c.layers, c.width, c.heads, c.head_size, ""});
     }
@@ -61,7 +61,7 @@ void Run(const char* path, size_t batch, size_t tokens, int steps, bool exact) {
     Pass p{.arena = arena,
            .pool = pool,
            .segments = segments,
-           .layout = network->layout(),
+           .strides = network->strides(),
            .exact = exact,
            .tape = &tape,
            .sequences = sequences};

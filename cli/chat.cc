@@ -247,7 +247,7 @@ std::string Banner(const Model& model, const ChatTemplate& form) {
 }
 
 void RunChat(Options o) {
-  SettleSampling(o.sampling);
+  ResolveSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
   FitSampling(o.sampling, *tokenizer, model.config().vocab);

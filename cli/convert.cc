@@ -1,4 +1,4 @@
-// linnet convert: a checkpoint of any dialect under BlinkDL's names.
+// linnet convert: a checkpoint of any tensor naming to BlinkDL's names.
 #include "models/convert.h"
 
 #include <fmt/format.h>
@@ -73,13 +73,13 @@ void RunConvert(const Options& o) {
   Say(missing);
   Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
                   converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
-                  Name(in.dialect())));
+                  Name(in.naming())));
   if (!o.common.json) return;
   const nlohmann::ordered_json result = {{"path", o.out},
                                          {"tensors", converted.tensors},
                                          {"parameters", converted.parameters},
                                          {"bytes", bytes},
-                                         {"from", Name(in.dialect())}};
+                                         {"from", Name(in.naming())}};
   Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 

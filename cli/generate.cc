@@ -103,7 +103,7 @@ void Run(Options o) {
   }
   // A model this small strays with a wider choice.
   if (o.model.empty() && o.sampling.given.count("top-p") == 0) o.sampling.options.top_p = 0.6f;
-  SettleSampling(o.sampling);
+  ResolveSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
   FitSampling(o.sampling, *tokenizer, model.config().vocab);

@@ -206,7 +206,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   };
   row("kind", Name(facts.kind));
   if (facts.generation) row("generation", "RWKV-" + *facts.generation);
-  row("names", Name(c.dialect()));
+  row("names", Name(c.naming()));
   number("layers", facts.layers);
   number("width", facts.width);
   number("heads", facts.heads);

@@ -60,7 +60,7 @@ std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoi
   std::vector<std::byte> vocabulary;
   if (!common.vocab.empty()) {
     vocabulary = StoredVocabulary(common.vocab, ConfigOf(in).vocab);
-  } else if (!held && in.dialect() == Dialect::kLlamaCpp) {
+  } else if (!held && in.naming() == TensorNaming::kLlamaCpp) {
     try {
       vocabulary = StoredVocabularyOf(in);
     } catch (const Error& error) {

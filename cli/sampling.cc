@@ -157,7 +157,7 @@ void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
   }
 }
 
-void SettleSampling(Sampling& sampling) {
+void ResolveSampling(Sampling& sampling) {
   if (!sampling.given.contains(kSeed)) sampling.options.seed = std::random_device()();
   Check(sampling.options);
 }
@@ -186,7 +186,7 @@ void SetSampling(Sampling& sampling, std::string_view key, const std::string& va
     Sampling changed = sampling;
     try {
       Apply(setting, value, changed);
-      SettleSampling(changed);
+      ResolveSampling(changed);
     } catch (const CLI::ValidationError& error) {
       throw Error(ErrorKind::kBadInput, error.what());
     }

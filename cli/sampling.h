@@ -25,7 +25,7 @@ void AddSamplingOptions(CLI::App& command, Sampling& sampling);
 
 // Once everything is parsed: draws a seed unless one was given. Throws CLI::ValidationError if a
 // setting is out of its range.
-void SettleSampling(Sampling& sampling);
+void ResolveSampling(Sampling& sampling);
 
 // Once the model is known. For models of bytes, unless somebody chose: no penalties, since a letter
 // that comes again is no fault, and top-p 0.5, since a wider choice misspells and a narrower one

@@ -69,13 +69,13 @@ Opened Open(const std::string& file, const std::string& model) {
   return {State::Load(file), false};
 }
 
-struct Part {
+struct Component {
   std::string_view name;
   std::span<const float> values;
 };
 
-// The parts of a layer, named as the reference names them.
-std::vector<Part> Parts(const Opened& opened, size_t layer) {
+// The components of a layer, named as the reference names them.
+std::vector<Component> Components(const Opened& opened, size_t layer) {
   const StateShape& s = opened.state.shape();
   const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
   const auto wkv = all.subspan(s.width, s.wkv_floats());
@@ -107,7 +107,8 @@ void Info(const Options& o) {
   ordered_json norms = ordered_json::array();
   for (size_t layer = 0; layer < s.layers; ++layer) {
     ordered_json row;
-    for (const Part& part : Parts(opened, layer)) row[std::string(part.name)] = Norm(part.values);
+    for (const Component& component : Components(opened, layer))
+      row[std::string(component.name)] = Norm(component.values);
     norms.push_back(row);
   }
   const size_t floats = opened.tuned ? s.layers * s.wkv_floats() : s.floats();
@@ -130,7 +131,7 @@ void Info(const Options& o) {
     Print(fmt::format("{:<12}{}\n", key,
                       value.is_string() ? value.get<std::string>() : value.dump()));
   }
-  Print("\nlength of each part, by layer\n");
+  Print("\nlength of each component, by layer\n");
   for (size_t layer = 0; layer < s.layers; ++layer) {
     Print(fmt::format("{:>5}", layer));
     for (const auto& [name, norm] : norms[layer].items()) {
@@ -184,7 +185,7 @@ void Diff(const Options& o) {
   };
   ordered_json layers = ordered_json::array();
   for (size_t layer = 0; layer < a.state.shape().layers; ++layer) {
-    const auto x = Parts(a, layer), y = Parts(b, layer);
+    const auto x = Components(a, layer), y = Components(b, layer);
     ordered_json row;
     for (size_t i = 0; i < x.size(); ++i) {
       const Difference d = Compare(x[i].values, y[i].values);
@@ -197,7 +198,7 @@ void Diff(const Options& o) {
   if (o.diff.json) {
     return PrintLine({{"absolute", absolute}, {"relative", relative}, {"layers", layers}});
   }
-  Print("largest difference of each part, by layer, and its share of the largest entry\n");
+  Print("largest difference of each component, by layer, and its share of the largest entry\n");
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     Print(fmt::format("{:>5}", layer));
     for (const auto& [name, d] : layers[layer].items()) {
@@ -266,9 +267,9 @@ void AddState(CLI::App& app) {
                               "linnet state info chat.state --json", o->info, [o] { Info(*o); });
   info->add_option("FILE", o->file, "A saved or tuned state")->required();
 
-  CLI::App* diff =
-      AddCommand(*command, "diff", "Show the largest difference of two states, by layer and part",
-                 "linnet state diff a.state b.state", o->diff, [o] { Diff(*o); });
+  CLI::App* diff = AddCommand(*command, "diff",
+                              "Show the largest difference of two states, by layer and component",
+                              "linnet state diff a.state b.state", o->diff, [o] { Diff(*o); });
   diff->add_option("A", o->file, "A saved or tuned state")->required();
   diff->add_option("B", o->other, "Another of the same sizes")->required();
 

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "cli/kept_options.h"
 #include "cli/model.h"
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/train_progress.h"
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
@@ -174,8 +174,8 @@ void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
   };
 }
 
-// Makes the run's folder if it is not there; held by the first rank while it works in it. Nothing
-// that a new run would write over is lost.
+// Makes the run's folder if it is not there; held by the first process while it works in it.
+// Nothing that a new run would write over is lost.
 std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
   const fs::path out = o.out;
   if (!o.resume && !CheckpointSteps(out).empty()) {
@@ -195,13 +195,13 @@ std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
   return lock;
 }
 
-// What the run begins with: --base, or a new model, which the first rank writes.
+// What the run begins with: --base, or a new model, which the first process writes.
 fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
                 ThreadPool& pool, World& world) {
   if (!o.base.empty()) return o.base;
   const fs::path base = fs::path(o.out) / "init.safetensors";
   // One that lies there without --resume is of a run that was given up.
-  if (world.rank() == 0 && !(o.resume && fs::exists(base))) {
+  if (world.index() == 0 && !(o.resume && fs::exists(base))) {
     const size_t vocab = tokenizer->model_vocab();
     WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer, vocab), o.seed, base, pool,
                   InterruptScope::Check);
@@ -238,7 +238,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
     RefuseUseless(command, o);
   }
   CheckFlags(o);
-  const bool first = world.rank() == 0;
+  const bool first = world.index() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
   const auto lock = EnterFolder(o, first);
 
@@ -284,7 +284,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   return end;
 }
 
-// One rank's trouble is everybody's: they would wait for it.
+// One process's trouble is everybody's: they would wait for it.
 void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
   const auto world = JoinWorld();
   RunEnd end = RunEnd::kDone;
@@ -293,7 +293,7 @@ void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);
     throw;
-  } catch (const Interruption&) {  // before the ranks could agree on it
+  } catch (const Interruption&) {  // before the processes could agree on it
     AbandonWorld(*world, "interrupted", kInterrupted);
     throw;
   }

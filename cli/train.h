@@ -47,7 +47,8 @@ void RunTrace(const CommonOptions& common, const std::string& base, const std::s
 
 // --tune lora|state, in train_adapters.cc: an adapter learns, and the base stays as it is.
 bool TunesAdapter(const TrainFlags& flags);
-// What a run in flags.out begins with; nothing if it learns the model itself. All ranks call it.
+// What a run in flags.out begins with; nothing if it learns the model itself. All processes call
+// it.
 std::optional<Adapter> StartAdapter(const TrainFlags& flags, const Checkpoint& base,
                                     ThreadPool& pool, World& world);
 // The run leaves an adapter instead of a model; `adapter` must outlive it.

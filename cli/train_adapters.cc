@@ -39,7 +39,7 @@ std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base,
   if (o.base.empty()) throw CLI::ValidationError("--tune", "an adapter needs --base MODEL");
   const fs::path path = fs::path(o.out) / "start.safetensors";
   // A run that goes on goes on from where it began.
-  if (world.rank() == 0 && !(o.resume && fs::exists(path))) {
+  if (world.index() == 0 && !(o.resume && fs::exists(path))) {
     if (o.tune == "state") {
       WriteNewStates(base, path);
     } else {

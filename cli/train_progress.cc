@@ -66,16 +66,17 @@ void TrainProgress::Plan() {
   const auto learning = static_cast<double>(network.values().size());
   const auto [first_row, last_row] = learner_.Share(run_.batch_rows);
   const size_t share = last_row - first_row, rows = learner_.RowsPerPass(share);
-  const uint64_t pass = learner_.lanes().Bytes(rows, flags_.ctx);
+  const uint64_t pass = learner_.replicas().Bytes(rows, flags_.ctx);
   // Another gradient waits at each level at which passes are added.
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
   const uint64_t waiting = levels * network.values().size_bytes();
   const uint64_t matrices = network.cost().layer_macs + network.cost().head_macs;
-  const uint64_t scored =
-      world_.rank() == 0 && ScoresCopy(flags_) ? matrices * (flags_.precision == "f32" ? 4 : 2) : 0;
+  const uint64_t scored = world_.index() == 0 && ScoresCopy(flags_)
+                              ? matrices * (flags_.precision == "f32" ? 4 : 2)
+                              : 0;
   const uint64_t held = ResidentMemory(), left = AvailableMemory();
-  // Values are there; gradients and this rank's part of both moments are not touched yet.
+  // Values are there; gradients and this process's shard of both moments are not touched yet.
   const uint64_t bytes = network.values().size_bytes();
   const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass + scored;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
@@ -91,8 +92,8 @@ void TrainProgress::Plan() {
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);
   const double passes = static_cast<double>(share) / static_cast<double>(std::max<size_t>(rows, 1));
-  const double seconds = learner_.lanes().Seconds(rows, flags_.ctx) * passes;
-  if (world_.rank() != 0) return;
+  const double seconds = learner_.replicas().Seconds(rows, flags_.ctx) * passes;
+  if (world_.index() != 0) return;
   const std::string what =
       flags_.chunk == 0 ? fmt::format("{} rows", rows) : fmt::format("{} tokens", flags_.chunk);
   Say(fmt::format(
@@ -104,7 +105,7 @@ void TrainProgress::Plan() {
       Count(static_cast<double>(data_.tokens())), data_.documents(), rows_per_epoch_, flags_.ctx,
       sampling_, run_.schedule.steps, step_tokens, Count(step_tokens * steps),
       steps * static_cast<double>(run_.batch_rows) / static_cast<double>(rows_per_epoch_),
-      GB(held + rest), world_.size() > 1 ? " a rank" : "", GB(pass), what, GB(left)));
+      GB(held + rest), world_.size() > 1 ? " a process" : "", GB(pass), what, GB(left)));
   Say(fmt::format("time: about {} for {} steps on this machine\n",
                   Duration(seconds * (steps - static_cast<double>(learner_.steps()))),
                   run_.schedule.steps - learner_.steps()));
@@ -147,11 +148,11 @@ void TrainProgress::Show(const StepMetrics& m) {
 
 void TrainProgress::End(RunEnd end) {
   std::vector<double> resident(world_.size());
-  std::vector<size_t> parts(world_.size() + 1);
-  std::iota(parts.begin(), parts.end(), size_t{0});
-  resident[world_.rank()] = static_cast<double>(PeakMemory()) / 1e6;
-  world_.ShareParts(std::span(resident), parts);
-  if (world_.rank() != 0) return;
+  std::vector<size_t> shards(world_.size() + 1);
+  std::iota(shards.begin(), shards.end(), size_t{0});
+  resident[world_.index()] = static_cast<double>(PeakMemory()) / 1e6;
+  world_.AllGather(std::span(resident), shards);
+  if (world_.index() != 0) return;
   const char* how = end == RunEnd::kDone          ? "done"
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";

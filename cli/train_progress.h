@@ -11,8 +11,8 @@
 
 namespace linnet::cli {
 
-// Writes to stderr, but for the JSON of End, and on rank 0 only; all ranks call all but Show. One
-// thread at a time.
+// Writes to stderr, but for the JSON of End, and on process 0 only; all processes call all but
+// Show. One thread at a time.
 class TrainProgress {
  public:
   // Keeps references.

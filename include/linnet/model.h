@@ -113,7 +113,7 @@ class Model {
   // The World-format text of the vocabulary that the file holds, empty if none:
   // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
   std::string vocabulary() const;
-  // Of generation, shapes and a sample of each tensor; the same for every dialect.
+  // Of generation, shapes and a sample of each tensor; the same for every tensor naming.
   const std::string& hash() const;
   StateShape state_shape() const;
   const ModelCost& cost() const;

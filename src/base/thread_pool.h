@@ -49,10 +49,10 @@ class ThreadPool {
   template <class F>
   void ForRanges(size_t count, size_t grain, const F& body) {
     const size_t grains = (count + grain - 1) / grain;
-    const size_t parts = grains < threads() ? grains : threads();
-    For(parts, [&](size_t part) {
-      const size_t begin = grains * part / parts * grain;
-      const size_t end = part + 1 == parts ? count : grains * (part + 1) / parts * grain;
+    const size_t ranges = grains < threads() ? grains : threads();
+    For(ranges, [&](size_t range) {
+      const size_t begin = grains * range / ranges * grain;
+      const size_t end = range + 1 == ranges ? count : grains * (range + 1) / ranges * grain;
       body(begin, end);
     });
   }

@@ -103,7 +103,7 @@ class Runner {
         machine_(options.threads),
         workspace_({.threads = options.threads, .exact = options.exact}) {}
 
-  PartSpeed Prompt(size_t tokens) {
+  PhaseSpeed Prompt(size_t tokens) {
     State state = model_.NewState();
     std::vector<float> logits(vocab_);
     std::vector<int32_t> ids(tokens);
@@ -116,12 +116,12 @@ class Runner {
     return {tokens, rate, rate * 2e-9 * static_cast<double>(model_.cost().layer_macs), 0};
   }
 
-  PartSpeed Decode(size_t tokens) {
+  PhaseSpeed Decode(size_t tokens) {
     const double rate = 1 / StepSeconds(1, tokens);
     return {tokens, rate, 0, rate * 1e-9 * static_cast<double>(model_.cost().matrix_bytes)};
   }
 
-  PartSpeed Batch(size_t sequences) {
+  PhaseSpeed Batch(size_t sequences) {
     constexpr size_t kSteps = 8;
     const double rate = static_cast<double>(sequences) / StepSeconds(sequences, kSteps);
     const ModelCost& cost = model_.cost();
@@ -189,8 +189,8 @@ uint64_t MemoryFor(const Model& model, const SpeedOptions& options) {
 }
 
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {
-  const auto say = [&](const char* part) {
-    if (options.progress) options.progress(part);
+  const auto say = [&](const char* phase) {
+    if (options.progress) options.progress(phase);
   };
   say("machine");
   Runner runner(model, options);

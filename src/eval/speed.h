@@ -14,10 +14,10 @@ namespace linnet {
 struct SpeedOptions {
   size_t threads = 1;
   bool exact = false;
-  size_t prompt = 512;  // tokens of one pass; 0 leaves the part out, also below
+  size_t prompt = 512;  // tokens of one pass; 0 leaves the phase out, also below
   size_t decode = 128;  // tokens one by one
   size_t batch = 32;    // sequences that decode together
-  std::function<void(const char* part)> progress{};
+  std::function<void(const char* phase)> progress{};
 };
 
 // The best of short probes with as many threads: reading memory as this CPU can, and multiply-adds
@@ -31,7 +31,7 @@ struct MachineSpeed {
 // where that is quicker).
 double MeasurePeak(DType format, size_t threads);
 
-struct PartSpeed {
+struct PhaseSpeed {
   size_t count = 0;  // tokens, or sequences of a batch
   double tokens_per_s = 0;
   double gflops = 0;  // prompt: without the head; batch: with it
@@ -40,14 +40,14 @@ struct PartSpeed {
 
 struct SpeedReport {
   MachineSpeed machine;
-  PartSpeed prompt, decode, batch;
+  PhaseSpeed prompt, decode, batch;
 };
 
 // What the measures will hold at once beside the model, about: the sequences' states and logits,
 // and what the probes read. Bytes.
 uint64_t MemoryFor(const Model& model, const SpeedOptions& options);
 
-// Forward passes and arg-max, as generation does them; each part after a
+// Forward passes and arg-max, as generation does them; each phase after a
 // warm-up, medians of several runs, those of decoding in pieces of some tokens.
 // The machine's probes stand between them all, since such machines drift.
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options);

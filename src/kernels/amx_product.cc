@@ -224,7 +224,7 @@ struct Product {
 
 // The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
 // panel, and 0 times its infinities would not be 0.
-void CopyPart(const std::byte* from, size_t inputs, std::byte* chunk) {
+void CopyPartial(const std::byte* from, size_t inputs, std::byte* chunk) {
   const size_t bytes = (inputs + 1) / 2 * kPairBytes;
   std::memcpy(chunk, from, bytes);
   std::memset(chunk + bytes, 0, kChunkBytes - bytes);
@@ -236,7 +236,7 @@ LINNET_TARGET void AmxProduct(const Activations& x, const std::byte* panel, size
                               const PanelOutputs& out) noexcept {
   alignas(64) std::byte part[kChunkBytes];
   const size_t whole = inputs / kChunkInputs, rest = inputs % kChunkInputs;
-  if (rest != 0) CopyPart(panel + whole * kChunkBytes, rest, part);
+  if (rest != 0) CopyPartial(panel + whole * kChunkBytes, rest, part);
   const size_t chunks = whole + (rest != 0);
   const size_t blocks = (chunks + kMostChunks - 1) / kMostChunks;
   const size_t groups = (x.rows + 31) / 32;

@@ -37,7 +37,7 @@ void NormBackGroup(const float* x, const float* dy, const float* gain, Moments m
   for (size_t i = 0; i < n; i += lanes) {
     const size_t count = std::min(lanes, n - i);
     const auto load = [&](const float* from) HWY_ATTR {
-      return count == lanes ? hn::LoadU(d, from + i) : LoadPart(d, from + i, count, 0.0f);
+      return count == lanes ? hn::LoadU(d, from + i) : LoadPartial(d, from + i, count, 0.0f);
     };
     const auto z = hn::Mul(hn::Sub(load(x), mean), inverse);
     auto slope = hn::MulSub(load(dy), load(gain), hn::Set(d, level));
@@ -46,7 +46,7 @@ void NormBackGroup(const float* x, const float* dy, const float* gain, Moments m
     if (count == lanes) {
       hn::StoreU(sum, d, dx + i);
     } else {
-      StorePart(sum, d, dx + i, count);
+      StorePartial(sum, d, dx + i, count);
     }
   }
 }
@@ -101,9 +101,9 @@ struct AddSquaredProduct {
   }
 };
 
-struct GooseKeysBackOf {
-  const GooseKeyRows& in;
-  const GooseKeyGradients& to;
+struct Wkv7KeysBackOf {
+  const Wkv7KeyRows& in;
+  const Wkv7KeyGradients& to;
   float inverse, along;
   template <class D>
   HWY_INLINE void operator()(D d, size_t i) const {
@@ -128,13 +128,13 @@ struct GooseKeysBackOf {
   }
 };
 
-void GooseKeysBack(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) {
+void Wkv7KeysBack(const Wkv7KeyRows& in, size_t n, const Wkv7KeyGradients& to) {
   constexpr float kSmallest = 1e-12f;
   const float length = std::sqrt(SumOver(AddSquaredProduct(), 0.0f, n, in.k, in.k_k));
   const float along =
       length > kSmallest ? SumOver(AddAlongKey(), 0.0f, n, in.remove, in.dremove, in.dreplace, in.a)
                          : 0.0f;
-  ForLanes(n, GooseKeysBackOf{in, to, 1.0f / std::max(length, kSmallest), along});
+  ForLanes(n, Wkv7KeysBackOf{in, to, 1.0f / std::max(length, kSmallest), along});
 }
 
 struct BetweenBackOf {
@@ -199,7 +199,7 @@ namespace linnet {
 HWY_EXPORT(NormBack);
 HWY_EXPORT(NormalizeBack);
 HWY_EXPORT(BonusBack);
-HWY_EXPORT(GooseKeysBack);
+HWY_EXPORT(Wkv7KeysBack);
 HWY_EXPORT(BetweenBack);
 
 void NormBackRow(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
@@ -213,11 +213,11 @@ void NormalizeBackRow(const float* x, const float* y, const float* dy, size_t n,
 void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept {
   HWY_DYNAMIC_DISPATCH(BonusBack)(in, n, to);
 }
-void GooseKeysBackRow(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) noexcept {
-  HWY_DYNAMIC_DISPATCH(GooseKeysBack)(in, n, to);
+void Wkv7KeysBackRow(const Wkv7KeyRows& in, size_t n, const Wkv7KeyGradients& to) noexcept {
+  HWY_DYNAMIC_DISPATCH(Wkv7KeysBack)(in, n, to);
 }
-void BetweenBackRow(const float* dy, const float* x, const float* z, const float* share, size_t n,
-                    float* dx, float* dz, float* dshare) noexcept {
+void InterpolateBackRow(const float* dy, const float* x, const float* z, const float* share,
+                        size_t n, float* dx, float* dz, float* dshare) noexcept {
   HWY_DYNAMIC_DISPATCH(BetweenBack)(dy, x, z, share, n, dx, dz, dshare);
 }
 

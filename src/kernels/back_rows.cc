@@ -35,7 +35,7 @@ struct SlopeOf {
       // y is 0 from x = 6 on, where exp(x) may still be infinite.
       return hn::Neg(hn::Mul(ExpOf(d, hn::Min(x, hn::Set(d, 6.0f))), y));
     }
-    if constexpr (kSlope == Slope::kGooseDecay) {
+    if constexpr (kSlope == Slope::kWkv7Decay) {
       const V s = SigmoidOf(d, x);
       const V falling = hn::Mul(hn::Set(d, -0.60653065971f), hn::Mul(s, hn::Sub(one, s)));
       return hn::Mul(falling, y);
@@ -54,9 +54,10 @@ void SlopeRow(const float* x, const float* y, const float* dy, size_t n, float* 
     hn::StoreU(hn::MulAdd(hn::LoadU(d, dy + i), s, hn::LoadU(d, dx + i)), d, dx + i);
   }
   if (i == n) return;
-  const auto part = [&](const float* from) HWY_ATTR { return LoadPart(d, from + i, n - i, 0.0f); };
-  const auto s = slope(d, part(x), part(y));
-  StorePart(hn::MulAdd(part(dy), s, part(dx)), d, dx + i, n - i);
+  const auto load = [&](const float* from)
+                        HWY_ATTR { return LoadPartial(d, from + i, n - i, 0.0f); };
+  const auto s = slope(d, load(x), load(y));
+  StorePartial(hn::MulAdd(load(dy), s, load(dx)), d, dx + i, n - i);
 }
 
 void AddSlope(Slope slope, const float* x, const float* y, const float* dy, size_t n, float* dx) {
@@ -73,8 +74,8 @@ void AddSlope(Slope slope, const float* x, const float* y, const float* dy, size
       return SlopeRow<Slope::kReluSquared>(x, y, dy, n, dx);
     case Slope::kExpNegExp:
       return SlopeRow<Slope::kExpNegExp>(x, y, dy, n, dx);
-    case Slope::kGooseDecay:
-      return SlopeRow<Slope::kGooseDecay>(x, y, dy, n, dx);
+    case Slope::kWkv7Decay:
+      return SlopeRow<Slope::kWkv7Decay>(x, y, dy, n, dx);
   }
 }
 
@@ -98,7 +99,7 @@ void MulSlope(Slope slope, const float* y, size_t n, float* g) {
       return MapRow(y, g, n, g, MulSlopeOf<Slope::kMinusOne>());
     case Slope::kSilu:
     case Slope::kExpNegExp:
-    case Slope::kGooseDecay:
+    case Slope::kWkv7Decay:
       break;
   }
   HWY_ABORT("this slope needs the input");

@@ -17,7 +17,7 @@ enum class Slope {
   kSilu,         // s (1 + x (1 - s)), s = sigmoid(x)
   kReluSquared,  // 2 sqrt(y)
   kExpNegExp,    // -exp(x) y
-  kGooseDecay,   // -e^(-1/2) s (1 - s) y, s = sigmoid(x)
+  kWkv7Decay,    // -e^(-1/2) s (1 - s) y, s = sigmoid(x)
 };
 
 // dx += dy slope(x, y).
@@ -68,20 +68,20 @@ struct BonusGradients {
 };
 void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept;
 
-// One head of RWKV-7's keys (ops/goose.cc): remove = -kk, kk the normalized k k_k; replace = kk a;
-// key = k (1 + (a - 1) k_a). What is null in `to` is not wanted.
-struct GooseKeyRows {
+// One head of RWKV-7's keys (ops/rwkv7_rows.cc): remove = -kk, kk the normalized k k_k; replace =
+// kk a; key = k (1 + (a - 1) k_a). What is null in `to` is not wanted.
+struct Wkv7KeyRows {
   const float *k, *a, *k_k, *k_a, *remove;
   const float *dkey, *dremove, *dreplace;
 };
-struct GooseKeyGradients {
+struct Wkv7KeyGradients {
   float *k, *a, *k_k, *k_a;
 };
-void GooseKeysBackRow(const GooseKeyRows& in, size_t n, const GooseKeyGradients& to) noexcept;
+void Wkv7KeysBackRow(const Wkv7KeyRows& in, size_t n, const Wkv7KeyGradients& to) noexcept;
 
 // Of y = x + (z - x) share: dx += dy (1 - share), dz += dy share, dshare += dy (z - x).
-void BetweenBackRow(const float* dy, const float* x, const float* z, const float* share, size_t n,
-                    float* dx, float* dz, float* dshare) noexcept;
+void InterpolateBackRow(const float* dy, const float* x, const float* z, const float* share,
+                        size_t n, float* dx, float* dz, float* dshare) noexcept;
 
 }  // namespace linnet
 

@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // The first `count` < Lanes(d) values at x, then `pad`; reads nothing beyond them.
 template <class D>
-HWY_INLINE hn::Vec<D> LoadPart(D d, const hn::TFromD<D>* x, size_t count, hn::TFromD<D> pad) {
+HWY_INLINE hn::Vec<D> LoadPartial(D d, const hn::TFromD<D>* x, size_t count, hn::TFromD<D> pad) {
   HWY_ALIGN hn::TFromD<D> lanes[hn::MaxLanes(d)];
   hn::Store(hn::Set(d, pad), d, lanes);
   std::memcpy(lanes, x, count * sizeof(*x));
@@ -25,7 +25,7 @@ HWY_INLINE hn::Vec<D> LoadPart(D d, const hn::TFromD<D>* x, size_t count, hn::TF
 }
 
 template <class D, class V>
-HWY_INLINE void StorePart(V v, D d, hn::TFromD<D>* y, size_t count) {
+HWY_INLINE void StorePartial(V v, D d, hn::TFromD<D>* y, size_t count) {
   HWY_ALIGN hn::TFromD<D> lanes[hn::MaxLanes(d)];
   hn::Store(v, d, lanes);
   std::memcpy(y, lanes, count * sizeof(*y));
@@ -36,7 +36,7 @@ HWY_INLINE void MapRow(const float* x, size_t n, float* y, const F& f) {
   const hn::ScalableTag<float> d;
   size_t i = 0;
   for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) hn::StoreU(f(d, hn::LoadU(d, x + i)), d, y + i);
-  if (i < n) StorePart(f(d, LoadPart(d, x + i, n - i, 0.0f)), d, y + i, n - i);
+  if (i < n) StorePartial(f(d, LoadPartial(d, x + i, n - i, 0.0f)), d, y + i, n - i);
 }
 
 template <class F>
@@ -47,8 +47,9 @@ HWY_INLINE void MapRow(const float* a, const float* b, size_t n, float* y, const
     hn::StoreU(f(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, y + i);
   }
   if (i == n) return;
-  const auto last_a = LoadPart(d, a + i, n - i, 0.0f), last_b = LoadPart(d, b + i, n - i, 0.0f);
-  StorePart(f(d, last_a, last_b), d, y + i, n - i);
+  const auto last_a = LoadPartial(d, a + i, n - i, 0.0f),
+             last_b = LoadPartial(d, b + i, n - i, 0.0f);
+  StorePartial(f(d, last_a, last_b), d, y + i, n - i);
 }
 
 template <class F>
@@ -60,8 +61,9 @@ HWY_INLINE void MapRow(const float* a, const float* b, const float* c, size_t n,
     hn::StoreU(f(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i), hn::LoadU(d, c + i)), d, y + i);
   }
   if (i == n) return;
-  const auto last_a = LoadPart(d, a + i, n - i, 0.0f), last_b = LoadPart(d, b + i, n - i, 0.0f);
-  StorePart(f(d, last_a, last_b, LoadPart(d, c + i, n - i, 0.0f)), d, y + i, n - i);
+  const auto last_a = LoadPartial(d, a + i, n - i, 0.0f),
+             last_b = LoadPartial(d, b + i, n - i, 0.0f);
+  StorePartial(f(d, last_a, last_b, LoadPartial(d, c + i, n - i, 0.0f)), d, y + i, n - i);
 }
 
 // Calls body(d, i) over all of a row: vectors, then single lanes by the same operations.

@@ -22,7 +22,7 @@ enum class Unary {
   kReluSquared,
   kExpNegExp,
   kNegExp,
-  kGooseDecay
+  kWkv7Decay
 };
 enum class Binary { kAdd, kSub, kMul };
 }  // namespace
@@ -50,7 +50,7 @@ struct UnaryOf {
     }
     if constexpr (kOp == Unary::kExpNegExp) return ExpNegExpOf(d, x);
     if constexpr (kOp == Unary::kNegExp) return hn::Neg(ExpOf(d, x));
-    if constexpr (kOp == Unary::kGooseDecay) {
+    if constexpr (kOp == Unary::kWkv7Decay) {
       return ExpOf(d, hn::Mul(hn::Set(d, -0.60653065971f), SigmoidOf(d, x)));  // -e^(-1/2)
     }
   }
@@ -107,8 +107,8 @@ void MapUnary(Unary op, const float* x, size_t n, float* y) {
       return MapRow(x, n, y, UnaryOf<Unary::kExpNegExp>());
     case Unary::kNegExp:
       return MapRow(x, n, y, UnaryOf<Unary::kNegExp>());
-    case Unary::kGooseDecay:
-      return MapRow(x, n, y, UnaryOf<Unary::kGooseDecay>());
+    case Unary::kWkv7Decay:
+      return MapRow(x, n, y, UnaryOf<Unary::kWkv7Decay>());
   }
 }
 
@@ -180,9 +180,7 @@ void ReluSquaredRow(const float* x, size_t n, float* y) noexcept {
 }
 void ExpNegExpRow(const float* x, size_t n, float* y) noexcept { Map(Unary::kExpNegExp, x, n, y); }
 void NegExpRow(const float* x, size_t n, float* y) noexcept { Map(Unary::kNegExp, x, n, y); }
-void GooseDecayRow(const float* x, size_t n, float* y) noexcept {
-  Map(Unary::kGooseDecay, x, n, y);
-}
+void Wkv7DecayRow(const float* x, size_t n, float* y) noexcept { Map(Unary::kWkv7Decay, x, n, y); }
 
 }  // namespace linnet
 #endif  // HWY_ONCE

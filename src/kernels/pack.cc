@@ -56,7 +56,8 @@ void PackBlocks(const float* source, size_t stride, size_t rows, size_t cols, st
   for (size_t k = 0; k < cols; k += kBlockInputs, panel += BlockBytes(kFormat)) {
     for (size_t i = 0; i < kBlockInputs; i += kTransposed) {
       const size_t inputs = k + i < cols ? std::min(kTransposed, cols - k - i) : 0;
-      TransposePart(source + std::min(k + i, cols), stride, rows, inputs, block + i * kPanelRows);
+      TransposePartial(source + std::min(k + i, cols), stride, rows, inputs,
+                       block + i * kPanelRows);
     }
     EncodeBlock<kFormat>(block, panel);
   }
@@ -69,7 +70,7 @@ void Pack(DType dtype, const float* source, size_t stride, size_t rows, size_t c
   HWY_ALIGN float block[kBlock * kPanelRows];
   for (size_t k = 0; k < cols; k += kBlock, panel += PanelBytes(dtype, kBlock)) {
     const size_t inputs = std::min(kBlock, cols - k);
-    TransposePart(source + k, stride, rows, inputs, block);
+    TransposePartial(source + k, stride, rows, inputs, block);
     Encode(dtype, block, inputs, panel);
   }
 }

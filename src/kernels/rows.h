@@ -29,7 +29,7 @@ void ReluSquaredRow(const float* x, size_t n, float* y) noexcept;  // max(x, 0)Â
 void ExpNegExpRow(const float* x, size_t n, float* y) noexcept;    // exp(-exp(x)), decay of v5, v6
 void NegExpRow(const float* x, size_t n, float* y) noexcept;       // -exp(x), decay of v4
 // exp(-e^(-1/2) sigmoid(x)), the decay of v7, in (0.5452, 1).
-void GooseDecayRow(const float* x, size_t n, float* y) noexcept;
+void Wkv7DecayRow(const float* x, size_t n, float* y) noexcept;
 
 float SumRow(const float* x, size_t n) noexcept;
 float Dot(const float* a, const float* b, size_t n) noexcept;

@@ -22,7 +22,7 @@ constexpr size_t kSums = 32;
 template <class D>
 HWY_INLINE hn::Vec<D> LoadUpTo(D d, const float* x, size_t begin, size_t n, float pad) {
   if (begin + hn::Lanes(d) <= n) return hn::LoadU(d, x + begin);
-  return LoadPart(d, x + std::min(begin, n), n - std::min(begin, n), pad);
+  return LoadPartial(d, x + std::min(begin, n), n - std::min(begin, n), pad);
 }
 
 // The sum of all lanes: the upper half is added to the lower one, down to one lane.

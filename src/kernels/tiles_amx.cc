@@ -173,7 +173,7 @@ LINNET_TARGET void AllRows(const Tile& tile, const Chunks& w) {
 
 // The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
 // panel, and 0 times its infinities would not be 0.
-void CopyPart(const std::byte* from, size_t inputs, std::byte* chunk) {
+void CopyPartial(const std::byte* from, size_t inputs, std::byte* chunk) {
   const size_t bytes = (inputs + 1) / 2 * kPairBytes;
   std::memcpy(chunk, from, bytes);
   std::memset(chunk + bytes, 0, kChunkBytes - bytes);
@@ -183,7 +183,7 @@ void TileOf(const Tile& tile) {
   if (tile.rows <= kAmxFewRows) return AmxFewRows(tile);
   alignas(64) std::byte part[kChunkBytes];
   const size_t whole = tile.inputs / kChunkInputs, rest = tile.inputs % kChunkInputs;
-  if (rest != 0) CopyPart(tile.panel + whole * kChunkBytes, rest, part);
+  if (rest != 0) CopyPartial(tile.panel + whole * kChunkBytes, rest, part);
   AllRows(tile, {tile.panel, part, whole, whole + (rest != 0)});
 }
 

@@ -18,7 +18,7 @@ namespace linnet {
 namespace {
 
 // Some rows of a tile, and some blocks.
-struct Part {
+struct SubTile {
   const Tile& tile;
   size_t row, block, blocks;  // the first row and block
   const std::byte* weights;   // of the first block
@@ -129,7 +129,7 @@ LINNET_VNNI void FewRows(const Tile& tile) {
 // More rows, of int8: their sums stay in y, as registers have room for the integers of a block
 // only. What they fetch waits in L2 for all of them.
 template <size_t kRows>
-LINNET_VNNI void AddManyRows(const Part& p) {
+LINNET_VNNI void AddManyRows(const SubTile& p) {
   constexpr size_t kVectors = 4;
   const Tile& tile = p.tile;
   const size_t y_stride = tile.y_stride;
@@ -189,9 +189,9 @@ template <Core kCore, DType kFormat>
 constexpr TileFunction kFewRowsOfPairs[] = {
     FewRows<kCore, kFormat, 1, 2>, FewRows<kCore, kFormat, 2, 2>, FewRows<kCore, kFormat, 3, 2>,
     FewRows<kCore, kFormat, 4, 2>};
-using PartFunction = void (*)(const Part& part);
-constexpr PartFunction kManyRows[] = {AddManyRows<1>, AddManyRows<2>, AddManyRows<3>,
-                                      AddManyRows<4>, AddManyRows<5>, AddManyRows<6>};
+using SubTileFunction = void (*)(const SubTile& tile);
+constexpr SubTileFunction kManyRows[] = {AddManyRows<1>, AddManyRows<2>, AddManyRows<3>,
+                                         AddManyRows<4>, AddManyRows<5>, AddManyRows<6>};
 constexpr size_t kGroupRows = 6;
 
 // Blocks of nf4 as blocks of int8.

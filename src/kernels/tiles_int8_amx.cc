@@ -87,7 +87,7 @@ struct Prefetcher {
 };
 
 // Some rows of a tile and some blocks.
-struct Part {
+struct SubTile {
   const Tile& tile;
   size_t row, block, blocks;
   const Chunk& chunk;
@@ -142,7 +142,7 @@ LINNET_TARGET inline void AddDot(const int32_t* dot, __m512 scale, const std::by
 
 // The tile unit works on 16 outputs while the integers of the 16 before are scaled and added.
 template <size_t kRows>
-LINNET_TARGET void AddBlocks(const Part& p, Prefetcher& ahead) {
+LINNET_TARGET void AddBlocks(const SubTile& p, Prefetcher& ahead) {
   static_assert(kNear == 4);
   alignas(64) int32_t dots[2][kNear][kTileRows * 16];
   const Tile& tile = p.tile;
@@ -185,7 +185,7 @@ LINNET_TARGET void AddBlocks(const Part& p, Prefetcher& ahead) {
   }
 }
 
-using GroupFunction = void (*)(const Part& part, Prefetcher& ahead);
+using GroupFunction = void (*)(const SubTile& tile, Prefetcher& ahead);
 constexpr GroupFunction kByRows[] = {AddBlocks<1>,  AddBlocks<2>,  AddBlocks<3>,  AddBlocks<4>,
                                      AddBlocks<5>,  AddBlocks<6>,  AddBlocks<7>,  AddBlocks<8>,
                                      AddBlocks<9>,  AddBlocks<10>, AddBlocks<11>, AddBlocks<12>,

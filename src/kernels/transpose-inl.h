@@ -45,7 +45,7 @@ void Transpose(const float* x, size_t stride, float* to) {
 
 // The first `inputs` <= kTransposed inputs of `rows` <= 64 rows to [kTransposed][64]; what is
 // missing becomes zeros.
-void TransposePart(const float* x, size_t stride, size_t rows, size_t inputs, float* to) {
+void TransposePartial(const float* x, size_t stride, size_t rows, size_t inputs, float* to) {
   if (rows == kPanelRows && inputs == kTransposed) return Transpose(x, stride, to);
   HWY_ALIGN float padded[kPanelRows * kTransposed] = {};
   for (size_t row = 0; row < rows; ++row) {

@@ -39,11 +39,11 @@ void Rwkv4(const float* log_w, const float* u, const Mat<const float>& k, const 
     const size_t count = y.cols - c;
     const bool whole = count >= lanes;
     const auto load = [&](const float* x) HWY_ATTR {
-      return whole ? hn::LoadU(d, x + c) : LoadPart(d, x + c, count, 0.0f);
+      return whole ? hn::LoadU(d, x + c) : LoadPartial(d, x + c, count, 0.0f);
     };
     const auto store = [&](hn::Vec<decltype(d)> x, float* to) HWY_ATTR {
       if (whole) return hn::StoreU(x, d, to + c);
-      StorePart(x, d, to + c, count);
+      StorePartial(x, d, to + c, count);
     };
     const auto w_c = load(log_w), u_c = load(u);
     auto aa_c = load(aa), bb_c = load(bb), pp_c = load(pp);

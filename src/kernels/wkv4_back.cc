@@ -104,14 +104,14 @@ class Channels4 {
     const DD d;
     const DF f;
     if (count_ == hn::Lanes(d)) return hn::PromoteTo(d, hn::LoadU(f, row + c_));
-    return hn::PromoteTo(d, LoadPart(f, row + c_, count_, 0.0f));
+    return hn::PromoteTo(d, LoadPartial(f, row + c_, count_, 0.0f));
   }
 
   HWY_INLINE void Put(VD x, float* row) const {
     const DF f;
     const auto value = hn::DemoteTo(f, x);
     if (count_ == hn::Lanes(DD())) return hn::StoreU(value, f, row + c_);
-    StorePart(value, f, row + c_, count_);
+    StorePartial(value, f, row + c_, count_);
   }
 
   HWY_INLINE void AddTo(VD x, float* row) const { Put(hn::Add(From(row), x), row); }

@@ -104,7 +104,7 @@ class Back6 {
   HWY_INLINE hn::Vec<Lanes> From(const float* row, size_t at, float pad) const {
     const Lanes d;
     if (at + hn::Lanes(d) <= n_) return hn::LoadU(d, row + at);
-    return LoadPart(d, row + std::min(at, n_), n_ - std::min(at, n_), pad);
+    return LoadPartial(d, row + std::min(at, n_), n_ - std::min(at, n_), pad);
   }
 
   // The rows of chunk i; rows beyond the end leave the state as it is.
@@ -230,7 +230,7 @@ class Back6 {
     const Lanes d;
     const auto sum = hn::Add(From(row, at, 0.0f), x);
     if (at + hn::Lanes(d) <= n_) return hn::StoreU(sum, d, row + at);
-    StorePart(sum, d, row + at, n_ - at);
+    StorePartial(sum, d, row + at, n_ - at);
   }
 
   const Wkv6Rows& in_;

@@ -102,7 +102,7 @@ class Back7 {
   static HWY_INLINE hn::Vec<Lanes> From(const float* row, size_t at, size_t n, float pad) {
     const Lanes d;
     if (at + hn::Lanes(d) <= n) return hn::LoadU(d, row + at);
-    return LoadPart(d, row + std::min(at, n), n - std::min(at, n), pad);
+    return LoadPartial(d, row + std::min(at, n), n - std::min(at, n), pad);
   }
 
   // What the forward sweep leaves for every chunk: S at its start, U and [Ab | Ak].
@@ -311,7 +311,7 @@ class Back7 {
     const Lanes d;
     const auto sum = hn::Add(From(row, at, n_, 0.0f), x);
     if (at + hn::Lanes(d) <= n_) return hn::StoreU(sum, d, row + at);
-    StorePart(sum, d, row + at, n_ - at);
+    StorePartial(sum, d, row + at, n_ - at);
   }
 
   const Wkv7Rows& in_;

@@ -94,7 +94,7 @@ std::vector<Doubles> Recurrent7(const Data7& in, size_t tokens, size_t n) {
   return g;
 }
 
-TEST_P(WkvBackTest, GooseInChunksIsTheRecurrence) {
+TEST_P(WkvBackTest, Wkv7InChunksIsTheRecurrence) {
   for (const Case7 c : {Case7{70, 64, 0.55f, 1.0f}, Case7{70, 64, 0.546f, 0.56f},
                         Case7{70, 64, 0.999f, 1.0f, false}, Case7{37, 5, 0.55f, 1.0f},
                         Case7{37, 33, 0.55f, 1.0f}, Case7{1, 16, 0.55f, 1.0f}}) {
@@ -233,7 +233,7 @@ TEST_P(WkvBackTest, FinchInChunksIsTheRecurrence) {
   }
 }
 
-TEST_P(WkvBackTest, GooseAddsToWhatIsThere) {
+TEST_P(WkvBackTest, Wkv7AddsToExistingGradients) {
   const size_t n = 16, tokens = 20;
   const auto x = Normal(tokens * n, 0.3f), w = Uniform(tokens * n, 0.6f, 1), S = Normal(n * n);
   const HeadRows row{x.data(), n};

@@ -29,7 +29,7 @@ struct Inputs7 {
   }
 };
 
-TEST_P(WkvTest, Goose) {
+TEST_P(WkvTest, Wkv7) {
   const size_t tokens = 11;
   for (const size_t n : {1, 5, 16, 33, 64, 100}) {
     const size_t stride = n + 3, size = tokens * stride;

@@ -19,24 +19,24 @@ namespace {
 
 constexpr const char* kFirstFactors = "init_pissa.pth";
 
-enum class Part : uint8_t { kDown, kUp, kFirstDown, kFirstUp, kDisha, kBone, kMagnitude };
+enum class Role : uint8_t { kDown, kUp, kFirstDown, kFirstUp, kDisha, kBone, kMagnitude };
 
 struct Suffix {
   std::string_view text;
-  Part part;
+  Role role;
 };
 // In place of a matrix's `.weight`. web-rwkv's are `.lora.0` and `.lora.1`, behind it.
-constexpr Suffix kSuffixes[] = {{".init_lora_A", Part::kFirstDown},
-                                {".init_lora_B", Part::kFirstUp},
-                                {".lora_A", Part::kDown},
-                                {".lora_B", Part::kUp},
-                                {".lora_M", Part::kMagnitude},
-                                {".weight.lora.0", Part::kDown},
-                                {".weight.lora.1", Part::kUp},
-                                {".lora.0", Part::kDown},
-                                {".lora.1", Part::kUp},
-                                {".disha", Part::kDisha},
-                                {".bone", Part::kBone}};
+constexpr Suffix kSuffixes[] = {{".init_lora_A", Role::kFirstDown},
+                                {".init_lora_B", Role::kFirstUp},
+                                {".lora_A", Role::kDown},
+                                {".lora_B", Role::kUp},
+                                {".lora_M", Role::kMagnitude},
+                                {".weight.lora.0", Role::kDown},
+                                {".weight.lora.1", Role::kUp},
+                                {".lora.0", Role::kDown},
+                                {".lora.1", Role::kUp},
+                                {".disha", Role::kDisha},
+                                {".bone", Role::kBone}};
 
 const Suffix* SuffixOf(std::string_view name) {
   for (const Suffix& s : kSuffixes) {
@@ -84,7 +84,7 @@ std::optional<AdapterKind> ParseAdapterKind(std::string_view name) {
 bool Adapter::Learns(const std::string& name) {
   if (IsTimeState(name)) return true;
   const Suffix* suffix = SuffixOf(name);
-  return suffix != nullptr && suffix->part != Part::kFirstDown && suffix->part != Part::kFirstUp;
+  return suffix != nullptr && suffix->role != Role::kFirstDown && suffix->role != Role::kFirstUp;
 }
 
 bool Adapter::Holds(const TensorView& tensor) const {
@@ -125,7 +125,7 @@ Adapter::Adapter(const std::filesystem::path& path, const Checkpoint& base,
   if (untold && file_.metadata().count("alpha") == 0) {
     AddFirstFactors(path.parent_path() / kFirstFactors);
   }
-  for (auto& [name, change] : changes_) Settle(name, change, *base.Find(name), scale);
+  for (auto& [name, change] : changes_) Resolve(name, change, *base.Find(name), scale);
 }
 
 // Files what the tensor is.
@@ -159,21 +159,21 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
   TensorView MatrixChange::*const places[] = {
       &MatrixChange::down, &MatrixChange::up, &MatrixChange::first_down, &MatrixChange::first_up,
       &MatrixChange::up,   &MatrixChange::up, &MatrixChange::magnitude};
-  TensorView& place = change.*places[static_cast<size_t>(suffix->part)];
+  TensorView& place = change.*places[static_cast<size_t>(suffix->role)];
   if (!Absent(place)) {
     throw Bad(file_, fmt::format("holds both {} and {}", place.name, t.name));
   }
   place = t;
-  switch (suffix->part) {
-    case Part::kFirstDown:
-    case Part::kFirstUp:
+  switch (suffix->role) {
+    case Role::kFirstDown:
+    case Role::kFirstUp:
       change.kind = AdapterKind::kPissa;
       break;
-    case Part::kMagnitude:
+    case Role::kMagnitude:
       change.kind = AdapterKind::kDora;
       break;
-    case Part::kDisha:
-    case Part::kBone:
+    case Role::kDisha:
+    case Role::kBone:
       // Bone's blocks went by DiSHA's name once.
       change.kind = t.shape.size() == 3 ? AdapterKind::kBone : AdapterKind::kDisha;
       break;
@@ -222,8 +222,8 @@ float Adapter::ScaleOf(const MatrixChange& change, std::optional<float> scale) c
 }
 
 // Shapes, orientations, rank and scale of a change whose tensors are all there.
-void Adapter::Settle(const std::string& name, MatrixChange& change, const TensorView& w,
-                     std::optional<float> scale) {
+void Adapter::Resolve(const std::string& name, MatrixChange& change, const TensorView& w,
+                      std::optional<float> scale) {
   const size_t out = w.shape[0], in = w.shape[1];
   const auto refuse = [&](const TensorView& t, const std::string& expected) {
     throw Bad(file_,
@@ -247,15 +247,15 @@ void Adapter::Settle(const std::string& name, MatrixChange& change, const Tensor
       change.up_transposed = true;
     }
   } else {
-    SettleFactors(name, change, w);
+    ResolveFactors(name, change, w);
     const TensorView& m = change.magnitude;
     if (!Absent(m) && m.elements() != in) refuse(m, fmt::format("[1, {}]", in));
   }
   change.scale = ScaleOf(change, scale);
 }
 
-void Adapter::SettleFactors(const std::string& name, MatrixChange& change,
-                            const TensorView& w) const {
+void Adapter::ResolveFactors(const std::string& name, MatrixChange& change,
+                             const TensorView& w) const {
   const size_t out = w.shape[0], in = w.shape[1];
   const std::string stem = name.substr(0, name.size() - std::string_view(".weight").size());
   const bool first = change.kind == AdapterKind::kPissa;

@@ -65,9 +65,9 @@ class Adapter {
  private:
   void Read(const TensorView& tensor, const Checkpoint& base);
   void AddFirstFactors(const std::filesystem::path& beside);
-  void Settle(const std::string& name, MatrixChange& change, const TensorView& w,
-              std::optional<float> scale);
-  void SettleFactors(const std::string& name, MatrixChange& change, const TensorView& w) const;
+  void Resolve(const std::string& name, MatrixChange& change, const TensorView& w,
+               std::optional<float> scale);
+  void ResolveFactors(const std::string& name, MatrixChange& change, const TensorView& w) const;
   void CheckStates(const Checkpoint& base) const;
   float ScaleOf(const MatrixChange& change, std::optional<float> scale) const;
 

@@ -1,5 +1,5 @@
 // The law of bits: token by token = all at once = any chunking = inside any batch = any number of
-// threads, for every dialect, format, mode and instruction-set level.
+// threads, for every generation, format, mode and instruction-set level.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -107,7 +107,7 @@ TEST_P(BitsTest, DoNotDependOnChunksBatchOrThreads) {
   ExpectTheSameBits("golden/random-" + std::string(name), options);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dialects, BitsTest,
+INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
                          testing::Combine(testing::Values("v4.pth", "v5.0.pth", "v5.1.pth",
                                                           "v5.2.pth", "v6.pth", "v7.pth"),
                                           testing::Values(DType::kF32, DType::kF16, DType::kBF16,

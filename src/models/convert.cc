@@ -96,7 +96,7 @@ std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
   }
   if (KindOf(in) != FileKind::kModel) return items;
   Config config = ConfigOf(in);
-  if (in.dialect() == Dialect::kBlinkDL && !in.packed()) return items;
+  if (in.naming() == TensorNaming::kBlinkDL && !in.packed()) return items;
   config.ranks.try_emplace("v", 1);  // of a single layer, which has none
   std::map<std::string, size_t> places;
   const auto released = NewParameters(config);

@@ -1,4 +1,4 @@
-// Every dialect reads as the BlinkDL file it was made from, and converts back to it.
+// A file of any tensor naming reads as the BlinkDL file it was made from, and converts back to it.
 #include "models/convert.h"
 
 #include <fmt/format.h>
@@ -62,11 +62,11 @@ using Renaming = std::function<std::string(std::string, bool*)>;
 
 struct Fixture {
   std::string model;  // of ../shared/data
-  const char* dialect;
+  const char* naming;
   Renaming rename;
 };
 
-void PrintTo(const Fixture& f, std::ostream* os) { *os << f.model << " as " << f.dialect; }
+void PrintTo(const Fixture& f, std::ostream* os) { *os << f.model << " as " << f.naming; }
 
 void WriteAs(const Checkpoint& source, const Renaming& rename, const fs::path& path) {
   std::vector<TensorSpec> specs;
@@ -97,25 +97,25 @@ void ExpectSame(const Checkpoint& got, const Checkpoint& expected) {
   EXPECT_EQ(HashOf(got), HashOf(expected));
 }
 
-class DialectTest : public testing::TestWithParam<Fixture> {
+class NamingTest : public testing::TestWithParam<Fixture> {
  protected:
   void SetUp() override {
     if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   }
 };
 
-TEST_P(DialectTest, ReadsAsItsSourceAndConvertsBackToIt) {
+TEST_P(NamingTest, ReadsAsItsSourceAndConvertsBackToIt) {
   const Fixture& f = GetParam();
   const Checkpoint source(Data(f.model));
   const test::TemporaryFile renamed(".safetensors"), back(".pth");
   WriteAs(source, f.rename, renamed.path());
   const Checkpoint other(renamed.path());
-  EXPECT_STREQ(Name(other.dialect()), f.dialect);
+  EXPECT_STREQ(Name(other.naming()), f.naming);
   ExpectSame(other, source);
   EXPECT_EQ(ConfigOf(other).generation, ConfigOf(source).generation);
   ConvertCheckpoint(other, back.path());
   const Checkpoint converted(back.path());
-  EXPECT_EQ(converted.dialect(), Dialect::kBlinkDL);
+  EXPECT_EQ(converted.naming(), TensorNaming::kBlinkDL);
   ExpectSame(converted, source);
 }
 
@@ -130,7 +130,7 @@ std::vector<Fixture> Fixtures() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Dialects, DialectTest, testing::ValuesIn(Fixtures()));
+INSTANTIATE_TEST_SUITE_P(Namings, NamingTest, testing::ValuesIn(Fixtures()));
 
 class ConvertTest : public testing::Test {
  protected:

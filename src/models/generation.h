@@ -7,8 +7,8 @@
 
 #include "linnet/config.h"
 #include "models/binder.h"
+#include "ops/deferred_products.h"
 #include "ops/ops.h"
-#include "ops/together.h"
 
 namespace linnet {
 
@@ -48,11 +48,11 @@ inline MixFor ReceptanceMix(const ChannelMix456& w) { return MixFor(w.mix_r, w.r
 
 // sigmoid(R x_r) * V relu(K x_k)²
 inline Var GatedChannelMix(Pass& p, const ChannelMix456& w, Var x_k, Var x_r) {
-  Together products(p);
+  DeferredProducts products(p);
   const Var gate = Linear(p, x_r, w.receptance);
   const Var k = LinearReluSquared(p, x_k, w.key, w.value);
   products.Run();
-  return Mul(p, Sigmoid(p, gate), Linear(p, k, w.value));
+  return Mul(p, SigmoidInPlace(p, gate), Linear(p, k, w.value));
 }
 
 inline std::string BlockName(size_t layer, const char* part) {

@@ -38,7 +38,7 @@ TEST_P(GgufConvertTest, EveryValueComesBack) {
   const Checkpoint in(Data(GetParam()));
   ConvertToGguf(in, path_, GgufType::kF32, {});
   const Checkpoint out(path_);
-  EXPECT_EQ(out.dialect(), Dialect::kLlamaCpp);
+  EXPECT_EQ(out.naming(), TensorNaming::kLlamaCpp);
   EXPECT_EQ(HashOf(out), HashOf(in));
   for (const TensorView& t : in.tensors()) {
     const bool unused = t.name.rfind("blocks.0.att.v", 0) == 0 && t.name.size() == 15;

@@ -175,7 +175,7 @@ class Renamer {
   }
 
   // The i-th of several vectors in one tensor, as [1, 1, C].
-  TensorView Part(const TensorView& t, size_t parts, size_t i) {
+  TensorView SliceOf(const TensorView& t, size_t parts, size_t i) {
     const size_t n = t.elements() / parts;
     TensorView rows = t;
     SetShape(rows, {parts, n});
@@ -245,7 +245,7 @@ class GgufRenamer : Renamer {
     const size_t mixes = v7_ ? 6 : 5;
     if (place.rest == kLerpFused && t.elements() % mixes == 0) {
       for (size_t i = 0; i < mixes; ++i) {
-        TensorView part = Part(t, mixes, i);
+        TensorView part = SliceOf(t, mixes, i);
         part.name = v7_ ? block + "att.x_" + "rwkvag"[i] : block + "att.time_maa_" + "wkvrg"[i];
         Keep(std::move(part));
       }
@@ -310,7 +310,7 @@ class GgmfRenamer : Renamer {
     const std::string_view name = place ? place->rest : std::string_view{};
     if (name == "att.x_rwkvag" && t.elements() % 6 == 0) {
       for (size_t i = 0; i < 6; ++i) {
-        TensorView part = Part(t, 6, i);
+        TensorView part = SliceOf(t, 6, i);
         part.name = t.name.substr(0, t.name.size() - 6) + "rwkvag"[i];
         Keep(std::move(part));
       }

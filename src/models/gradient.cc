@@ -34,7 +34,7 @@ double AddGradient(const Network& network, std::span<const int32_t> tokens, bool
   Pass p{.arena = arena,
          .pool = pool,
          .segments = {&segment, 1},
-         .layout = network.layout(),
+         .strides = network.strides(),
          .exact = true,
          .tape = &tape};
   const double scale = 1.0 / static_cast<double>(inputs.size());

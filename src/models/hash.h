@@ -9,7 +9,7 @@
 namespace linnet {
 
 // 16 hex digits over the names, shapes and a fixed sample of the values of all
-// tensors, under BlinkDL's names and orientation: the same for every dialect
+// tensors, under BlinkDL's names and orientation: the same for every tensor naming
 // that keeps the values, and quick for files of any size. A packed file has the
 // hash of the checkpoint it was made from, so that states go from one to the other.
 std::string HashOf(const Checkpoint& checkpoint);

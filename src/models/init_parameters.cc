@@ -23,10 +23,10 @@ class List {
   std::vector<NewParameter> all;
 
   // The trainers' ratio_0_to_1 and ratio_1_to_almost0.
-  double q0() const { return c.layers > 1 ? Part(layer, c.layers) : 0; }
+  double q0() const { return c.layers > 1 ? Fraction(layer, c.layers) : 0; }
   double q1() const { return 1 - static_cast<double>(layer) / static_cast<double>(c.layers); }
   // i of n points from 0 to 1; a single point is the first.
-  static double Part(size_t i, size_t n) {
+  static double Fraction(size_t i, size_t n) {
     return n > 1 ? static_cast<double>(i) / static_cast<double>(n - 1) : 0;
   }
 
@@ -83,7 +83,7 @@ void TimeMix4(List& l) {
   const double q0 = l.q0(), q1 = l.q1();
   l.Vector(
       "att.time_decay", {C},
-      [=](size_t i) { return -5 + 8 * std::pow(List::Part(i, C), 0.7 + 1.3 * q0); }, -1, 4);
+      [=](size_t i) { return -5 + 8 * std::pow(List::Fraction(i, C), 0.7 + 1.3 * q0); }, -1, 4);
   l.Vector(
       "att.time_first", {C}, [](size_t i) { return std::log(0.3) + 0.5 * ZigZag3(i); }, -1.2, 0.5);
   l.MixPower("att.time_mix_k", q1);
@@ -112,7 +112,7 @@ void Decay(List& l, std::vector<size_t> shape, size_t n, double lowest = -6) {
   const double power = 0.7 + 1.3 * l.q0();
   l.Vector(
       "att.time_decay", std::move(shape),
-      [=](size_t i) { return lowest - (1 + lowest) * std::pow(List::Part(i, n), power); }, -3.5,
+      [=](size_t i) { return lowest - (1 + lowest) * std::pow(List::Fraction(i, n), power); }, -3.5,
       2.5);
 }
 
@@ -120,7 +120,9 @@ void Bonus(List& l) {
   const double q0 = l.q0();
   l.Vector(
       "att.time_faaaa", {l.c.heads, l.c.head_size},
-      [q0, A = l.c.att_width](size_t i) { return q0 * (1 - List::Part(i, A)) + 0.1 * ZigZag3(i); },
+      [q0, A = l.c.att_width](size_t i) {
+        return q0 * (1 - List::Fraction(i, A)) + 0.1 * ZigZag3(i);
+      },
       0.2, 0.4);
 }
 
@@ -175,9 +177,9 @@ void TimeMix7(List& l) {
            {"r", 0.2}, {"w", 0.9}, {"k", 0.7}, {"v", 0.7}, {"a", 0.9}, {"g", 0.2}}) {
     l.MixRest(std::string("att.x_") + letter, power * q1);
   }
-  const auto linear = [C](size_t i) { return List::Part(i, C) - 0.5; };
+  const auto linear = [C](size_t i) { return List::Fraction(i, C) - 0.5; };
   const auto zigzag = [N](size_t i) {  // from -1 to 1 within each head, flat in the middle
-    const double z = 2 * List::Part(i % N, N) - 1;
+    const double z = 2 * List::Fraction(i % N, N) - 1;
     return N > 1 ? z * std::abs(z) : 0.0;
   };
   const auto channel = [&](const char* name, Curve curve, double center, double spread) {
@@ -187,7 +189,9 @@ void TimeMix7(List& l) {
   const double power = 1 + std::pow(q0, 0.3);
   channel(
       "w0",
-      [=](size_t i) { return -6 + 6 * std::pow(List::Part(i, C), power) + 0.5 + 2.5 * zigzag(i); },
+      [=](size_t i) {
+        return -6 + 6 * std::pow(List::Fraction(i, C), power) + 0.5 + 2.5 * zigzag(i);
+      },
       -3, 3);
   LowRank7(l, "a");
   channel(

@@ -79,7 +79,7 @@ TEST(NewConfig, RefusesSizesThatDoNotFit) {
 }
 
 // The reference's own numbers at C = 768, L = 12, l = 3 (training.md §1.8).
-TEST(NewParameters, GooseStartsAtTheReferencesValues) {
+TEST(NewParameters, Rwkv7StartsAtTheReferenceValues) {
   const auto all = NewParameters(NewConfig({.layers = 12, .width = 768}));
   const auto expect = [&](const std::string& name, double at1, double at100) {
     const auto it = std::find_if(all.begin(), all.end(), [&](const NewParameter& p) {

@@ -162,7 +162,7 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
   Pass p{.arena = workspace.arena,
          .pool = workspace.pool,
          .segments = segments,
-         .layout = network_->layout(),
+         .strides = network_->strides(),
          .exact = workspace.options.exact,
          .plans = &workspace.plans};
   workspace.plans.StartPass();

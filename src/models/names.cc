@@ -52,26 +52,26 @@ size_t WidthOf(const TensorFile& file, const std::string& embedding) {
   return emb != nullptr && emb->shape.size() == 2 ? emb->shape[1] : 0;
 }
 
-Dialect DialectOf(const TensorFile& file) {
-  if (file.container() == Container::kGguf) return Dialect::kLlamaCpp;
-  if (file.container() == Container::kGgmf) return Dialect::kRwkvCpp;
+TensorNaming NamingOf(const TensorFile& file) {
+  if (file.container() == Container::kGguf) return TensorNaming::kLlamaCpp;
+  if (file.container() == Container::kGgmf) return TensorNaming::kRwkvCpp;
   for (const TensorView& t : file.tensors()) {
-    if (StartsWith(t.name, "rwkv.blocks.")) return Dialect::kHuggingFace;
+    if (StartsWith(t.name, "rwkv.blocks.")) return TensorNaming::kHuggingFace;
     if (StartsWith(t.name, "model.layers.") && t.name.find(".attn.k_k") != std::string::npos) {
-      return Dialect::kFla;
+      return TensorNaming::kFla;
     }
   }
   const size_t width = WidthOf(file, "emb.weight");
-  if (file.Find("blocks.0.att.time_mix_x") != nullptr) return Dialect::kWebRwkv;
+  if (file.Find("blocks.0.att.time_mix_x") != nullptr) return TensorNaming::kWebRwkv;
   // Of v7 the converter changes orientations only: w1 is [C, rank] as released.
   const TensorView* w1 = file.Find("blocks.0.att.w1");
   if (w1 != nullptr && w1->shape.size() == 2 && w1->shape[0] != width && w1->shape[1] == width) {
-    return Dialect::kWebRwkv;
+    return TensorNaming::kWebRwkv;
   }
   // Of v5.2 it renames time_faaaa; a released time_first is one value a head.
   const TensorView* first = file.Find("blocks.0.att.time_first");
-  if (first != nullptr && first->Squeezed().shape.size() == 2) return Dialect::kWebRwkv;
-  return Dialect::kBlinkDL;
+  if (first != nullptr && first->Squeezed().shape.size() == 2) return TensorNaming::kWebRwkv;
+  return TensorNaming::kBlinkDL;
 }
 
 constexpr std::string_view kTimeState = ".att.time_state";
@@ -177,24 +177,24 @@ void SplitStacked(const TensorView& t, std::vector<TensorView>& out) {
   }
 }
 
-std::vector<TensorView> Rename(const TensorFile& file, Dialect dialect) {
+std::vector<TensorView> Rename(const TensorFile& file, TensorNaming naming) {
   const bool v6 = file.Find("blocks.0.att.time_mix_x") != nullptr;
   const bool v7 = file.Find("blocks.0.att.r_k") != nullptr;
   std::vector<TensorView> out;
   for (const TensorView& t : file.tensors()) {
-    switch (dialect) {
-      case Dialect::kLlamaCpp:
-      case Dialect::kRwkvCpp:
-      case Dialect::kBlinkDL:
+    switch (naming) {
+      case TensorNaming::kLlamaCpp:
+      case TensorNaming::kRwkvCpp:
+      case TensorNaming::kBlinkDL:
         out.push_back(t);
         break;
-      case Dialect::kWebRwkv:
+      case TensorNaming::kWebRwkv:
         out.push_back(v6 || v7 ? FromWebRwkv(t) : FromWebRwkv5(t));
         break;
-      case Dialect::kHuggingFace:
+      case TensorNaming::kHuggingFace:
         out.push_back(FromHuggingFace(t));
         break;
-      case Dialect::kFla: {
+      case TensorNaming::kFla: {
         TensorView named = FromFla(t);
         if (EndsWith(named.name, ".att.x_x")) {
           SplitStacked(named, out);
@@ -210,19 +210,19 @@ std::vector<TensorView> Rename(const TensorFile& file, Dialect dialect) {
 
 }  // namespace
 
-const char* Name(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::kBlinkDL:
+const char* Name(TensorNaming naming) {
+  switch (naming) {
+    case TensorNaming::kBlinkDL:
       return "BlinkDL";
-    case Dialect::kWebRwkv:
+    case TensorNaming::kWebRwkv:
       return "web-rwkv";
-    case Dialect::kHuggingFace:
+    case TensorNaming::kHuggingFace:
       return "Hugging Face";
-    case Dialect::kFla:
+    case TensorNaming::kFla:
       return "fla";
-    case Dialect::kLlamaCpp:
+    case TensorNaming::kLlamaCpp:
       return "llama.cpp";
-    case Dialect::kRwkvCpp:
+    case TensorNaming::kRwkvCpp:
       return "rwkv.cpp";
   }
   return "?";
@@ -236,17 +236,17 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFil
 Checkpoint::Checkpoint(TensorFile file)
     : file_(std::move(file)),
       packed_(IsPacked(file_)),
-      dialect_(packed_ ? Dialect::kBlinkDL : DialectOf(file_)) {
+      naming_(packed_ ? TensorNaming::kBlinkDL : NamingOf(file_)) {
   if (packed_) {
     PackedTensors packed = OpenPacked(file_);
     tensors_ = std::move(packed.views);
     encodings_ = std::move(packed.encodings);
-  } else if (dialect_ == Dialect::kLlamaCpp || dialect_ == Dialect::kRwkvCpp) {
-    RenamedTensors renamed = dialect_ == Dialect::kLlamaCpp ? FromGguf(file_) : FromGgmf(file_);
+  } else if (naming_ == TensorNaming::kLlamaCpp || naming_ == TensorNaming::kRwkvCpp) {
+    RenamedTensors renamed = naming_ == TensorNaming::kLlamaCpp ? FromGguf(file_) : FromGgmf(file_);
     tensors_ = std::move(renamed.views);
     encodings_ = std::move(renamed.encodings);
   } else {
-    tensors_ = Rename(file_, dialect_);
+    tensors_ = Rename(file_, naming_);
   }
   if (file_.container() == Container::kSafetensors) TakeVocabulary();
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;

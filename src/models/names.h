@@ -1,5 +1,5 @@
-// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whatever dialect
-// it was written in.
+// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whichever program
+// named them.
 #ifndef LINNET_MODELS_NAMES_H_
 #define LINNET_MODELS_NAMES_H_
 
@@ -14,8 +14,8 @@
 
 namespace linnet {
 
-// How the names of a checkpoint are spelled.
-enum class Dialect : uint8_t {
+// Which program's tensor names a checkpoint uses.
+enum class TensorNaming : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
   kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
@@ -24,7 +24,7 @@ enum class Dialect : uint8_t {
   kRwkvCpp,      // rwkv.cpp's .bin files: BlinkDL's names, some values transformed
 };
 
-const char* Name(Dialect dialect);
+const char* Name(TensorNaming naming);
 
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
 // a World-format text as DeflateText writes it.
@@ -45,7 +45,7 @@ class Checkpoint {
   explicit Checkpoint(TensorFile file);
 
   const TensorFile& file() const { return file_; }
-  Dialect dialect() const { return dialect_; }
+  TensorNaming naming() const { return naming_; }
   bool packed() const { return packed_; }
   std::span<const TensorView> tensors() const { return tensors_; }  // the vocabulary is none
   const TensorView* Find(const std::string& name) const;            // null if absent
@@ -62,7 +62,7 @@ class Checkpoint {
 
   TensorFile file_;
   bool packed_;
-  Dialect dialect_;
+  TensorNaming naming_;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t, std::less<>> index_;

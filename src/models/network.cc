@@ -23,7 +23,7 @@ constexpr float kNormEps = 1e-5f;  // of every LayerNorm, in all generations
 
 // The segments' states, layer after layer, to start again from.
 const float* CopyStatesOf(Pass& p, size_t blocks) {
-  const size_t floats = p.layout.layer_floats() * blocks;
+  const size_t floats = p.strides.layer_floats() * blocks;
   float* copy = p.Scratch(p.segments.size() * floats);
   for (size_t i = 0; i < p.segments.size(); ++i) {
     std::copy_n(p.segments[i].state, floats, copy + i * floats);
@@ -32,7 +32,7 @@ const float* CopyStatesOf(Pass& p, size_t blocks) {
 }
 
 void RestoreStates(const Pass& p, const float* states, size_t blocks) {
-  const size_t floats = p.layout.layer_floats();
+  const size_t floats = p.strides.layer_floats();
   for (size_t i = 0; i < p.segments.size(); ++i) {
     const float* from = states + (i * blocks + p.layer) * floats;
     std::copy_n(from, floats, p.segments[i].state + p.layer * floats);
@@ -85,8 +85,9 @@ class NetworkOf final : public Network {
     const auto norm = [&](const NormParam& ln) {
       return Norm(p, x, 1, ln.gain, ln.bias, kNormEps);
     };
-    x = Residual(p, x, Dropout(p, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry), 0));
-    return Residual(p, x, Dropout(p, G::ChannelMix(p, w.layer, norm(w.ln2)), 1));
+    x = AddResidualInPlace(p, x,
+                           Dropout(p, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry), 0));
+    return AddResidualInPlace(p, x, Dropout(p, G::ChannelMix(p, w.layer, norm(w.ln2)), 1));
   }
 
   // With a tape: keeps only what goes into each layer, and runs the layer again when its gradient
@@ -108,7 +109,7 @@ class NetworkOf final : public Network {
         carry->EachVar([&](Var& v) {
           const Var fresh = p.New(v.rows(), v.cols());
           v.g = fresh.g;
-          v.blank = fresh.blank;
+          v.uninitialized = fresh.uninitialized;
         });
       }
       p.OnBackward([this, &p, x, out, carry, states, layer = p.layer] {
@@ -130,13 +131,13 @@ class NetworkOf final : public Network {
     std::vector<Var> carried;
     carry.EachVar([&](Var& v) { carried.push_back(v); });
     const Var y = Layer(p, x, carry);
-    for (const Var& settled : {out, y}) settled.Settle();
+    for (const Var& var : {out, y}) var.InitGradient();
     for (size_t t = 0; t < y.rows(); ++t) std::copy_n(out.g.Row(t), y.cols(), y.g.Row(t));
     if (layer == 0) {  // what later layers gave back to what the first one handed on
       size_t i = 0;
       carry.EachVar([&](Var& v) {
-        carried[i].Settle();
-        v.Settle();
+        carried[i].InitGradient();
+        v.InitGradient();
         const Mat<float> g = carried[i++].g;
         for (size_t t = 0; t < g.rows; ++t) AddScaledRow(g.Row(t), 1.0f, g.cols, v.g.Row(t));
       });
@@ -247,7 +248,7 @@ void CheckParameters(const std::filesystem::path& model, const Config& config, T
   Network::Bind(Checkpoint(model), config, pool, options);
 }
 
-StateLayout Network::layout() const {
+StateStrides Network::strides() const {
   const size_t A = config_.att_width;
   const bool v4 = config_.generation == Generation::k4;
   return {config_.width, v4 ? 3 * A : A * config_.head_size};
@@ -255,7 +256,7 @@ StateLayout Network::layout() const {
 
 void Network::Start(float* state) const {
   for (size_t layer = 0; layer < start_.size(); ++layer) {
-    float* to = layout().Layer(state, layer).wkv.data();
+    float* to = strides().Layer(state, layer).wkv.data();
     for (const Var& head : start_[layer]) {
       to = std::copy_n(head.v.data, head.rows() * head.cols(), to);
     }
@@ -269,7 +270,7 @@ bool Network::start_learns() const {
 }
 
 void Network::AddStartGradients(const Pass& p) const {
-  const Sequence all{0, SIZE_MAX};
+  const TrainingSequence all{0, SIZE_MAX};
   const auto sequences = p.sequences.empty() ? std::span(&all, 1) : p.sequences;
   const size_t n = config_.head_size * config_.head_size;
   p.pool.For(start_.size() * config_.heads, [&](size_t task) {
@@ -282,7 +283,7 @@ void Network::AddStartGradients(const Pass& p) const {
       for (const Segment& s : p.segments) {
         if (s.begin < sequences[i].begin || s.begin - sequences[i].begin >= sequences[i].len)
           continue;
-        AddRow(to, p.layout.Layer(s.state_grad, layer).wkv.data() + head * n, n, to);
+        AddRow(to, p.strides.Layer(s.state_grad, layer).wkv.data() + head * n, n, to);
       }
     };
     SumInHalves(0, sequences.size(), n, leaf, sums.data(), sums.data() + n);
@@ -319,7 +320,7 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
   if (x.tracked()) {
     const std::vector<int32_t> ids(tokens.begin(), tokens.end());
     p.OnBackward([&p, x, ids, g = embedding_grad_] {
-      x.Settle();
+      x.InitGradient();
       AddRowGradients(p, x.g, ids, g);
     });
   }

@@ -41,7 +41,7 @@ class Network {
   // After the values changed: packs anew what products read.
   void Repack(ThreadPool& pool) const;
   const ModelCost& cost() const { return store_.cost; }
-  StateLayout layout() const;
+  StateStrides strides() const;
 
   // Writes the tuned state that an adapter brought, if any, into the state of a new sequence.
   void Start(float* state) const;

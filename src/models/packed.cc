@@ -18,7 +18,7 @@
 #include "io/ggml_tensor.h"
 #include "io/quoted.h"
 #include "kernels/matmul.h"
-#include "kernels/within.h"
+#include "kernels/range_check.h"
 #include "linnet/error.h"
 #include "tensor/half.h"
 
@@ -121,7 +121,7 @@ float LargestOf(DType dtype) {
 
 const float* FindUnfit(DType dtype, std::span<const float> values) {
   const float most = LargestOf(dtype);
-  if (AllWithin(values.data(), values.size(), most)) return nullptr;
+  if (AllMagnitudesWithin(values.data(), values.size(), most)) return nullptr;
   return &*std::find_if(values.begin(), values.end(),
                         [&](float x) { return !(std::abs(x) <= most); });
 }

@@ -27,7 +27,7 @@ struct Quantized {
   uint64_t tensors = 0, parameters = 0, bytes = 0;
 };
 
-// Writes a packed file of a model of any dialect, a packed one too. Reads it a
+// Writes a packed file of a model of any tensor naming, a packed one too. Reads it a
 // few rows at a time and gives their pages back: holds some 100 MB, whatever
 // the model's size. Throws Error: kBadModel for what is no model, and for matrices
 // that are not finite or hold what their format cannot; kIo.

@@ -21,19 +21,19 @@ Rwkv4::Layer Rwkv4::Bind(Binder& b, const Config& c, size_t layer) {
 
 Var Rwkv4::TimeMix(Pass& p, const Config&, const Layer& w, Var x, Carry&) {
   const auto [x_k, x_v, x_r] =
-      MixesKeeping(p, x, ShiftOf::kTimeMix, MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value),
-                   MixFor(w.mix_r, w.receptance));
-  Together products(p);
+      LerpsFromPrevious(p, x, ShiftOf::kTimeMix, MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value),
+                        MixFor(w.mix_r, w.receptance));
+  DeferredProducts products(p);
   const Var k = Linear(p, x_k, w.key), v = Linear(p, x_v, w.value);
   const Var gate = Linear(p, x_r, w.receptance);
   products.Run();
-  const Var r = Sigmoid(p, gate);
+  const Var r = SigmoidInPlace(p, gate);
   return Linear(p, Mul(p, r, Wkv4(p, w.decay, w.first, k, v)), w.output);
 }
 
 Var Rwkv4::ChannelMix(Pass& p, const Layer& w, Var x) {
   const auto [x_k, x_r] =
-      MixesKeeping(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
+      LerpsFromPrevious(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 

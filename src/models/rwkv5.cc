@@ -4,8 +4,8 @@
 
 namespace linnet {
 
-template <Generation kDialect>
-auto Rwkv5<kDialect>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
+template <Generation kGeneration>
+auto Rwkv5<kGeneration>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
   const std::string att = BlockName(layer, "att");
   const size_t C = c.width, A = c.att_width, decays = kPerChannel ? A : c.heads;
   Layer w;
@@ -29,11 +29,11 @@ auto Rwkv5<kDialect>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
   return w;
 }
 
-template <Generation kDialect>
-Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
+template <Generation kGeneration>
+Var Rwkv5<kGeneration>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const auto mix = [&](const auto&... keep) {
-    return MixesKeeping(p, x, ShiftOf::kTimeMix, MixFor(w.mix_r, w.receptance),
-                        MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value), keep...);
+    return LerpsFromPrevious(p, x, ShiftOf::kTimeMix, MixFor(w.mix_r, w.receptance),
+                             MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value), keep...);
   };
   std::array<Var, 4> mixes;  // of r, k, v and the gate
   if constexpr (kGate) {
@@ -41,7 +41,7 @@ Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Ca
   } else {
     std::ranges::copy(mix(), mixes.begin());
   }
-  Together products(p);
+  DeferredProducts products(p);
   const Var r = Linear(p, mixes[0], w.receptance);
   const Var k = Linear(p, mixes[1], w.key);
   const Var v = Linear(p, mixes[2], w.value);
@@ -56,10 +56,10 @@ Var Rwkv5<kDialect>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Ca
   return Linear(p, y, w.output);
 }
 
-template <Generation kDialect>
-Var Rwkv5<kDialect>::ChannelMix(Pass& p, const Layer& w, Var x) {
+template <Generation kGeneration>
+Var Rwkv5<kGeneration>::ChannelMix(Pass& p, const Layer& w, Var x) {
   const auto [x_k, x_r] =
-      MixesKeeping(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
+      LerpsFromPrevious(p, x, ShiftOf::kChannelMix, KeyMix(w.ffn), ReceptanceMix(w.ffn));
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 

@@ -1,4 +1,4 @@
-// RWKV-5 (arXiv:2404.05892) in its three dialects: 5.0, 5.1 with a gate, 5.2 "Eagle" with a decay
+// RWKV-5 (arXiv:2404.05892) in its three variants: 5.0, 5.1 with a gate, 5.2 "Eagle" with a decay
 // a channel.
 #ifndef LINNET_MODELS_RWKV5_H_
 #define LINNET_MODELS_RWKV5_H_
@@ -8,10 +8,10 @@
 
 namespace linnet {
 
-template <Generation kDialect>
+template <Generation kGeneration>
 struct Rwkv5 {
-  static constexpr bool kGate = kDialect != Generation::k50;
-  static constexpr bool kPerChannel = kDialect == Generation::k52;
+  static constexpr bool kGate = kGeneration != Generation::k50;
+  static constexpr bool kPerChannel = kGeneration == Generation::k52;
   using Carry = NoCarry;
 
   struct Layer {

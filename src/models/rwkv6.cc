@@ -33,21 +33,21 @@ Var Rwkv6::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const size_t T = x.rows(), rank = c.ranks.at("mix");
   const Var d = Shift(p, x, ShiftOf::kTimeMix);
   const Var z = Lerp(p, x, d, Broadcast(w.maa_x, T));
-  const Var m = Tanh(p, Linear(p, z, w.maa_w1));  // [T, 5 * rank]
-  Together shifts(p);
+  const Var m = TanhInPlace(p, Linear(p, z, w.maa_w1));  // [T, 5 * rank]
+  DeferredProducts shifts(p);
   std::array<Var, kMixes> shifted;
   for (size_t i = 0; i < kMixes; ++i) {
     shifted[i] = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
   }
   shifts.Run();
-  const auto mix = [&](size_t i) { return Lerp(p, x, d, AddBias(p, shifted[i], w.maa[i])); };
-  Together products(p);
+  const auto mix = [&](size_t i) { return Lerp(p, x, d, AddBiasInPlace(p, shifted[i], w.maa[i])); };
+  DeferredProducts products(p);
   const Var w1 = Linear(p, mix(0), w.decay_w1), k = Linear(p, mix(1), w.key);
   const Var v = Linear(p, mix(2), w.value), r = Linear(p, mix(3), w.receptance);
   const Var gate = Linear(p, mix(4), w.gate);
   products.Run();
-  const Var g = Silu(p, gate), dynamic = Linear(p, Tanh(p, w1), w.decay_w2);
-  const Var decay = ExpNegExp(p, AddBias(p, dynamic, w.decay));
+  const Var g = Silu(p, gate), dynamic = Linear(p, TanhInPlace(p, w1), w.decay_w2);
+  const Var decay = ExpNegExp(p, AddBiasInPlace(p, dynamic, w.decay));
   const Var y = Wkv6(p, r, decay, k, v, w.first, c.heads);
   const Var o = Norm(p, y, c.heads, w.ln_x.gain, w.ln_x.bias, c.ln_x_eps);
   return Linear(p, Mul(p, o, g), w.output);

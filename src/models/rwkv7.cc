@@ -45,26 +45,26 @@ Var Rwkv7::TimeMix(Pass& p, const Config& c, const Layer& l, Var x, Carry& carry
       p, x, ShiftOf::kTimeMix, MixFor(l.x_r, l.receptance), MixFor(l.x_w, l.w.first),
       MixFor(l.x_k, l.key), l.is_first ? MixFor(l.x_v, l.value) : MixFor(l.x_v, l.value, l.v.first),
       MixFor(l.x_a, l.a.first), MixFor(l.x_g, l.g.first));
-  Together first(p);
+  DeferredProducts first(p);
   const Var r = Linear(p, x_r, l.receptance), k = Linear(p, x_k, l.key);
   Var v = Linear(p, x_v, l.value), v1;
   const Var w1 = Linear(p, x_w, l.w.first), a1 = Linear(p, x_a, l.a.first);
   const Var g1 = Linear(p, x_g, l.g.first);
   if (!l.is_first) v1 = Linear(p, x_v, l.v.first);
   first.Run();
-  Together second(p);
-  const Var w = LinearGooseDecay(p, Tanh(p, w1), l.w.second, l.w.bias);
+  DeferredProducts second(p);
+  const Var w = LinearWkv7Decay(p, TanhInPlace(p, w1), l.w.second, l.w.bias);
   const Var a = LinearSigmoid(p, a1, l.a.second, l.a.bias);
-  const Var g = Linear(p, Sigmoid(p, g1), l.g.second);
+  const Var g = Linear(p, SigmoidInPlace(p, g1), l.g.second);
   Var share;
   if (!l.is_first) share = LinearSigmoid(p, v1, l.v.second, l.v.bias);
   second.Run();
   if (l.is_first) {
     carry.v_first = v;
   } else {
-    v = BetweenValues(p, v, carry.v_first, share);
+    v = MixValueResidual(p, v, carry.v_first, share);
   }
-  const auto [key, remove, replace] = KeysOf(p, k, a, l.k_k, l.k_a, c.heads);
+  const auto [key, remove, replace] = MakeWkv7Keys(p, k, a, l.k_k, l.k_a, c.heads);
   const Var y = Wkv7(p, r, w, key, v, remove, replace, c.heads);
   const Var o = GatedOutput(p, {y, r, key, v, l.r_k, l.ln_x.gain, l.ln_x.bias, g}, c.heads,
                             c.ln_x_eps, &l.output);

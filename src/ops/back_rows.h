@@ -19,9 +19,9 @@ namespace linnet {
 template <class Body, class Take>
 void SumOverRows(const Pass& p, size_t rows, size_t cols, size_t outputs, size_t grain, size_t work,
                  const Body& body, const Take& take) {
-  const Sequence all{0, rows};
-  const std::span<const Sequence> sequences =
-      p.sequences.empty() ? std::span<const Sequence>{&all, 1} : p.sequences;
+  const TrainingSequence all{0, rows};
+  const std::span<const TrainingSequence> sequences =
+      p.sequences.empty() ? std::span<const TrainingSequence>{&all, 1} : p.sequences;
   const auto columns = [&](size_t begin, size_t end) {
     const size_t count = end - begin, n = outputs * count;
     std::vector<float> sums((1 + SumTreeDepth(sequences.size())) * n);
@@ -52,22 +52,22 @@ void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
               const std::array<Var, kInputs>& x, const Row& row) {
   const size_t work = 4 * rows * cols;
   using To = std::array<float*, kInputs>;
-  std::array<bool, kInputs> blank{};
+  std::array<bool, kInputs> first_write{};
   std::array<size_t, kInputs> shared{};  // their indices
   size_t sums = 0;
   for (size_t i = 0; i < kInputs; ++i) {
     if (!x[i].tracked()) continue;
     if (IsShared(x[i].g)) {
-      x[i].Settle();
+      x[i].InitGradient();
       shared[sums++] = i;
     } else {
-      blank[i] = x[i].TakeBlank();
+      first_write[i] = x[i].TakeFirstWrite();
     }
   }
   const auto own = [&](size_t t, size_t col, size_t count, To& to) {
     for (size_t i = 0; i < kInputs; ++i) {
       to[i] = x[i].tracked() ? x[i].g.Row(t) + col : nullptr;
-      if (blank[i]) std::fill_n(to[i], count, 0.0f);
+      if (first_write[i]) std::fill_n(to[i], count, 0.0f);
     }
   };
   if (sums == 0) {

@@ -18,7 +18,7 @@ constexpr uint64_t Mix(uint64_t x) {
 template <class F>
 void ForKept(const Pass& p, size_t rows, size_t cols, uint64_t seed, const F& visit) {
   const auto limit = static_cast<uint32_t>(p.dropout * 65536.0f);
-  const auto run = [&](const Sequence& s) {
+  const auto run = [&](const TrainingSequence& s) {
     const uint64_t key = Mix(seed ^ Mix(s.index));
     p.ForRows(s.len, s.len * cols, [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) {
@@ -33,7 +33,7 @@ void ForKept(const Pass& p, size_t rows, size_t cols, uint64_t seed, const F& vi
     });
   };
   if (p.sequences.empty()) run({0, rows, 0});
-  for (const Sequence& s : p.sequences) run(s);
+  for (const TrainingSequence& s : p.sequences) run(s);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ Var Dropout(Pass& p, Var x, size_t branch) {
   });
   p.OnBackward([&p, x, y, seed, factor] {
     if (!x.tracked()) return;
-    for (const Var& settled : {x, y}) settled.Settle();
+    for (const Var& var : {x, y}) var.InitGradient();
     ForKept(p, x.rows(), x.cols(), seed, [&](size_t t, size_t c, bool kept) {
       if (kept) x.g.Row(t)[c] += y.g.Row(t)[c] * factor;
     });

@@ -21,7 +21,7 @@ Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   });
   p.OnBackward([&p, x, y, slope] {
     if (!x.tracked()) return;
-    y.Settle();
+    y.InitGradient();
     BackRows<1>(
         p, y.rows(), y.cols(), kLine, {x}, [&](size_t t, size_t col, size_t n, const auto& to) {
           AddSlopeRow(slope, x.v.Row(t) + col, y.v.Row(t) + col, y.g.Row(t) + col, n, to[0]);
@@ -38,7 +38,7 @@ Var MapInPlace(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   });
   p.OnBackward([&p, x, slope] {
     if (!x.tracked()) return;
-    x.Settle();
+    x.InitGradient();
     p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) MulSlopeRow(slope, x.v.Row(t), x.cols(), x.g.Row(t));
     });
@@ -55,7 +55,7 @@ Var Map2(Pass& p, Var a, Var b, const Kernel& kernel, const Back& back) {
     for (size_t t = begin; t < end; ++t) kernel(a.v.Row(t), b.v.Row(t), a.cols(), y.v.Row(t));
   });
   p.OnBackward([&p, a, b, y, back] {
-    y.Settle();
+    y.InitGradient();
     BackRows<2>(p, y.rows(), y.cols(), kLine, {a, b},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   back(y.g.Row(t) + col, a.v.Row(t) + col, b.v.Row(t) + col, n, to[0], to[1]);
@@ -83,8 +83,8 @@ Var Broadcast(Var row, size_t rows) {
 
 Var Columns(Var x, size_t begin, size_t count) {
   x.v = x.v.Columns(begin, count);
-  x.Settle();  // the whole of it
-  x.blank = nullptr;
+  x.InitGradient();  // the whole of it
+  x.uninitialized = nullptr;
   if (x.tracked()) x.g = x.g.Columns(begin, count);
   return x;
 }
@@ -101,8 +101,8 @@ Var Repeat(Pass& p, Var x, size_t times) {
   }
   p.OnBackward([x, y, times] {
     if (!x.tracked()) return;
-    x.Settle();
-    y.Settle();
+    x.InitGradient();
+    y.InitGradient();
     for (size_t t = 0; t < y.rows(); ++t) {
       for (size_t c = 0; c < y.cols(); ++c) x.g.Row(t)[c / times] += y.g.Row(t)[c];
     }
@@ -118,7 +118,7 @@ Var Lerp(Pass& p, Var x, Var d, Var mu) {
     }
   });
   p.OnBackward([&p, x, d, mu, y] {
-    y.Settle();
+    y.InitGradient();
     BackRows<3>(p, y.rows(), y.cols(), kLine, {x, d, mu},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   const float *dy = y.g.Row(t) + col, *D = d.v.Row(t) + col, *M = mu.v.Row(t) + col;
@@ -141,13 +141,13 @@ Var Add(Pass& p, Var a, Var b) {
               });
 }
 
-Var Residual(Pass& p, Var x, Var y) {
+Var AddResidualInPlace(Pass& p, Var x, Var y) {
   const Var out = p.tape == nullptr ? x : y;
   p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) AddRow(x.v.Row(t), y.v.Row(t), x.cols(), out.v.Row(t));
   });
   p.OnBackward([&p, x, out] {
-    out.Settle();
+    out.InitGradient();
     BackRows<1>(p, out.rows(), out.cols(), kLine, {x},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   PassOn(out.g.Row(t) + col, n, to[0]);
@@ -156,7 +156,7 @@ Var Residual(Pass& p, Var x, Var y) {
   return out;
 }
 
-Var AddBias(Pass& p, Var x, Var bias) {
+Var AddBiasInPlace(Pass& p, Var x, Var bias) {
   p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
       AddRow(x.v.Row(t), bias.v.data, x.cols(), x.v.Row(t));
@@ -164,7 +164,7 @@ Var AddBias(Pass& p, Var x, Var bias) {
   });
   p.OnBackward([&p, x, bias] {
     if (!bias.tracked()) return;
-    x.Settle();
+    x.InitGradient();
     BackRows<1>(p, x.rows(), x.cols(), kLine, {Broadcast(bias, x.rows())},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
                   PassOn(x.g.Row(t) + col, n, to[0]);
@@ -196,13 +196,15 @@ Var Neg(Pass& p, Var x) {
 
 Var OneMinus(Pass& p, Var x) { return Map(p, x, OneMinusRow, Slope::kMinusOne); }
 
-Var Sigmoid(Pass& p, Var x) { return MapInPlace(p, x, SigmoidRow, Slope::kSigmoid); }
+Var SigmoidInPlace(Pass& p, Var x) { return MapInPlace(p, x, SigmoidRow, Slope::kSigmoid); }
 
-Var Tanh(Pass& p, Var x) { return MapInPlace(p, x, TanhRow, Slope::kTanh); }
+Var TanhInPlace(Pass& p, Var x) { return MapInPlace(p, x, TanhRow, Slope::kTanh); }
 
 Var Silu(Pass& p, Var x) { return Map(p, x, SiluRow, Slope::kSilu); }
 
-Var ReluSquared(Pass& p, Var x) { return MapInPlace(p, x, ReluSquaredRow, Slope::kReluSquared); }
+Var ReluSquaredInPlace(Pass& p, Var x) {
+  return MapInPlace(p, x, ReluSquaredRow, Slope::kReluSquared);
+}
 
 Var ExpNegExp(Pass& p, Var x) { return Map(p, x, ExpNegExpRow, Slope::kExpNegExp); }
 

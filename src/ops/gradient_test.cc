@@ -23,7 +23,7 @@ class Bench {
         pass_{.arena = arena_,
               .pool = pool_,
               .segments = segments_,
-              .layout = {kCols, wkv},
+              .strides = {kCols, wkv},
               .exact = true,
               .tape = record ? &tape_ : nullptr} {
     for (float& x : state_) x += first;
@@ -47,7 +47,7 @@ struct Input {
 
 // A gradient as a later step would leave it.
 Mat<float> Gradient(const Var& y) {
-  y.Settle();
+  y.InitGradient();
   return y.g;
 }
 
@@ -143,15 +143,17 @@ const Input kRowsIn{kRows, kCols}, kRow{1, kCols};
 
 TEST(OpGradient, MapsOfOneInput) {
   using Map = Var (*)(Pass&, Var);
-  for (const Map map :
-       {Map{Neg}, Map{OneMinus}, Map{Sigmoid}, Map{Tanh}, Map{Silu}, Map{ExpNegExp}}) {
+  for (const Map map : {Map{Neg}, Map{OneMinus}, Map{SigmoidInPlace}, Map{TanhInPlace}, Map{Silu},
+                        Map{ExpNegExp}}) {
     Checker({kRowsIn}, [map](Pass& p, const auto& x) { return map(p, Copy(p, x[0])); }).Check();
   }
 }
 
 TEST(OpGradient, ReluSquaredOnBothSidesOfItsKink) {
   for (const Input in : {Input{kRows, kCols, 0.1f, 1}, Input{kRows, kCols, -1, -0.1f}}) {
-    Checker({in}, [](Pass& p, const auto& x) { return ReluSquared(p, Copy(p, x[0])); }).Check();
+    Checker({in}, [](Pass& p, const auto& x) {
+      return ReluSquaredInPlace(p, Copy(p, x[0]));
+    }).Check();
   }
 }
 
@@ -165,13 +167,13 @@ TEST(OpGradient, MapsOfAProduct) {
     return LinearSigmoid(p, x[0], w, x[1]);
   }).Check();
   Checker({kRowsIn, kRow}, [&](Pass& p, const auto& x) {
-    return LinearGooseDecay(p, x[0], w, x[1]);
+    return LinearWkv7Decay(p, x[0], w, x[1]);
   }).Check();
 }
 
 TEST(OpGradient, MapsOfTwoInputs) {
   using Map2 = Var (*)(Pass&, Var, Var);
-  for (const Map2 map : {Map2{Add}, Map2{Sub}, Map2{Mul}, Map2{Residual}}) {
+  for (const Map2 map : {Map2{Add}, Map2{Sub}, Map2{Mul}, Map2{AddResidualInPlace}}) {
     Checker({kRowsIn, kRowsIn, kRowsIn}, [map](Pass& p, const auto& x) {
       return map(p, Add(p, x[0], x[1]), Copy(p, x[2]));
     }).Check();
@@ -186,7 +188,7 @@ TEST(OpGradient, BroadcastSumsOverRows) {
 
 TEST(OpGradient, AddBias) {
   Checker({kRowsIn, kRow}, [](Pass& p, const auto& x) {
-    return Silu(p, AddBias(p, Copy(p, x[0]), x[1]));
+    return Silu(p, AddBiasInPlace(p, Copy(p, x[0]), x[1]));
   }).Check();
 }
 
@@ -233,12 +235,12 @@ TEST(OpGradient, Heads) {
   }).Check();
 }
 
-TEST(OpGradient, GooseSweeps) {
+TEST(OpGradient, Rwkv7Rows) {
   Checker({kRowsIn, kRowsIn, kRowsIn}, [](Pass& p, const auto& x) {
-    return BetweenValues(p, x[0], x[1], x[2]);
+    return MixValueResidual(p, x[0], x[1], x[2]);
   }).Check();
   Checker({kRowsIn, kRowsIn, {1, kCols, 0.5f, 1}, kRow}, [](Pass& p, const auto& x) {
-    const GooseKeys y = KeysOf(p, x[0], x[1], x[2], x[3], kHeads);
+    const Wkv7Keys y = MakeWkv7Keys(p, x[0], x[1], x[2], x[3], kHeads);
     return Add(p, y.key, Mul(p, y.remove, Silu(p, y.replace)));
   }).Check();
   Checker({kRowsIn, kRowsIn, kRowsIn, kRowsIn, kRow, kRow, kRow, kRowsIn}, [](Pass& p,

@@ -21,11 +21,11 @@ Var NormalizeHeads(Pass& p, Var x, size_t heads) {
   });
   p.OnBackward([&p, x, y, n] {
     if (!x.tracked()) return;
-    y.Settle();
-    const bool blank = x.TakeBlank();
+    y.InitGradient();
+    const bool first_write = x.TakeFirstWrite();
     p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
       for (size_t t = begin; t < end; ++t) {
-        if (blank) std::fill_n(x.g.Row(t), x.cols(), 0.0f);
+        if (first_write) std::fill_n(x.g.Row(t), x.cols(), 0.0f);
         for (size_t at = 0; at < x.cols(); at += n) {
           NormalizeBackRow(x.v.Row(t) + at, y.v.Row(t) + at, y.g.Row(t) + at, n, x.g.Row(t) + at);
         }
@@ -49,7 +49,7 @@ Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads) {
     }
   });
   p.OnBackward([&p, y, r, k, v, u, out, n] {
-    out.Settle();
+    out.InitGradient();
     const Var shared = u.tracked() ? Broadcast(u, out.rows()) : u;
     BackRows<5>(p, out.rows(), out.cols(), n, {y, r, k, v, shared},
                 [&](size_t t, size_t col, size_t count, const auto& to) {

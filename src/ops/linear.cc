@@ -2,9 +2,9 @@
 
 #include "base/check.h"
 #include "kernels/rows.h"
+#include "ops/deferred_products.h"
 #include "ops/ops.h"
 #include "ops/product.h"
-#include "ops/together.h"
 
 namespace linnet {
 namespace {
@@ -13,25 +13,25 @@ namespace {
 constexpr size_t kChunk = 32;
 
 // The gradient of y before its map, which may be null, in the form of products.
-Activations GradientFor(const Pass& p, Activation form, Var y, const Back& back) {
-  y.Settle();
-  if (back != nullptr && form == Activation::kBF16 && y.cols() % kChunk == 0) {
+Activations GradientFor(const Pass& p, Activation form, Var y, const EpilogueBackward& backward) {
+  y.InitGradient();
+  if (backward != nullptr && form == Activation::kBF16 && y.cols() % kChunk == 0) {
     const Activations dy = p.ReadyRows(form, y.rows(), y.cols());
-    back(&dy);
+    backward(&dy);
     return dy;
   }
-  if (back != nullptr) back(nullptr);
+  if (backward != nullptr) backward(nullptr);
   return Prepared(p, form, y.g);
 }
 
 void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearParam& w, Var y,
-                    const Back& back) {
+                    const EpilogueBackward& backward) {
   const Arena::Scope scope(p.arena);
   const Activation form = BackwardForm(p, w.w.dtype);
-  const Activations dy = GradientFor(p, form, y, back);
+  const Activations dy = GradientFor(p, form, y, backward);
   if (x.tracked()) {
     const Weight turned = TransposedPanels(p, form, w.w);
-    if (x.TakeBlank()) {
+    if (x.TakeFirstWrite()) {
       Product(p, dy, turned, x.g);
     } else {
       AddProduct(p, dy, turned, x.g);
@@ -49,8 +49,8 @@ Var Scaled(Pass& p, Var x, float c) {
   const Var y = p.New(x.rows(), x.cols());
   for (size_t t = 0; t < x.rows(); ++t) ScaleRow(x.v.Row(t), c, x.cols(), y.v.Row(t));
   p.OnBackward([x, y, c] {
-    x.Settle();
-    y.Settle();
+    x.InitGradient();
+    y.InitGradient();
     for (size_t t = 0; t < x.rows(); ++t) AddScaledRow(y.g.Row(t), c, x.cols(), x.g.Row(t));
   });
   return y;
@@ -59,9 +59,9 @@ Var Scaled(Pass& p, Var x, float c) {
 // y += scale up (down x). It keeps no rows as wide as y: their gradient is y's own.
 void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
   const Arena::Mark mark = p.arena.mark();
-  Together* const waiting = std::exchange(p.together, nullptr);  // down x is read at once
+  DeferredProducts* const waiting = std::exchange(p.deferred, nullptr);  // down x is read at once
   const Var h = Scaled(p, Linear(p, x, delta.down), delta.scale);
-  p.together = waiting;
+  p.deferred = waiting;
   const Activations prepared = Prepared(p, ActivationFor(delta.up.w.dtype, p.exact), h.v);
   const Arena::Mark kept = p.arena.mark();
   const Mat<float> change{p.Scratch(y.rows() * y.cols()), y.rows(), y.cols(), y.cols()};
@@ -76,32 +76,33 @@ void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
 
 }  // namespace
 
-void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Then& then, const Back& back) {
+void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& epilogue,
+                  const EpilogueBackward& backward) {
   LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && w.deltas.empty()));
   const Arena::Mark mark = p.arena.mark();
   const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
   const bool alone = w.deltas.empty();
-  if (alone && p.together != nullptr && p.together->Takes(x.rows())) {
-    return p.together->Add({prepared, w.w, y.v, then});
+  if (alone && p.deferred != nullptr && p.deferred->Defers(x.rows())) {
+    return p.deferred->Add({prepared, w.w, y.v, epilogue});
   }
-  if (then != nullptr && alone) {
-    Product(p, prepared, w.w, y.v, then);
+  if (epilogue != nullptr && alone) {
+    Product(p, prepared, w.w, y.v, epilogue);
   } else {
     Product(p, prepared, w.w, y.v);
   }
   // The gradient of a matrix reads the same rows again, the backward form permitting.
   if (p.tape == nullptr || w.g.empty()) p.arena.Rewind(mark);
-  p.OnBackward([&p, &w, x, y, prepared, back = alone ? back : Back()] {
-    LinearBackward(p, x, prepared, w, y, back);
+  p.OnBackward([&p, &w, x, y, prepared, backward = alone ? backward : EpilogueBackward()] {
+    LinearBackward(p, x, prepared, w, y, backward);
   });
   if (alone) return;
   for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
-  if (then == nullptr) return;
+  if (epilogue == nullptr) return;
   p.ForRows(y.rows(), 4 * y.rows() * y.cols(),
-            [&](size_t begin, size_t end) { then(y.v.Rows(begin, end - begin), begin, 0); });
-  p.OnBackward([y, back] {
-    y.Settle();
-    back(nullptr);
+            [&](size_t begin, size_t end) { epilogue(y.v.Rows(begin, end - begin), begin, 0); });
+  p.OnBackward([y, backward] {
+    y.InitGradient();
+    backward(nullptr);
   });
 }
 

@@ -27,7 +27,7 @@ void SlopeBack(Slope slope, Var x, Var y, size_t t, size_t column, size_t count,
     const size_t at = column + i, n = std::min(kNear, count - i);
     float* g = y.g.Row(t) + at;
     float* dx = to == nullptr ? g : near;
-    if (slope == Slope::kGooseDecay) {
+    if (slope == Slope::kWkv7Decay) {
       std::copy_n(g, n, dy);
       std::fill_n(dx, n, 0.0f);
       AddSlopeRow(slope, x.v.Row(t) + at, y.v.Row(t) + at, dy, n, dx);
@@ -40,7 +40,7 @@ void SlopeBack(Slope slope, Var x, Var y, size_t t, size_t column, size_t count,
   }
 }
 
-Back BackWithBias(Pass& p, Slope slope, Var x, Var y, Var bias) {
+EpilogueBackward BackWithBias(Pass& p, Slope slope, Var x, Var y, Var bias) {
   return [&p, slope, x, y, bias](const Activations* to) {
     BackRows<1>(p, y.rows(), y.cols(), kLine, {Shared(bias, y.rows())},
                 [&](size_t t, size_t col, size_t n, const auto& sums) {
@@ -63,17 +63,17 @@ Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias) {
   return y;
 }
 
-Var LinearGooseDecay(Pass& p, Var x, const LinearParam& w, Var bias) {
+Var LinearWkv7Decay(Pass& p, Var x, const LinearParam& w, Var bias) {
   const Var inner = p.New(x.rows(), w.w.rows);
   Var y = inner;
   y.v.data = p.Scratch(y.rows() * y.cols());
   const auto map = [bias, y](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {
       AddRow(block.Row(t), bias.v.data + column, block.cols, block.Row(t));
-      GooseDecayRow(block.Row(t), block.cols, y.v.Row(row + t) + column);
+      Wkv7DecayRow(block.Row(t), block.cols, y.v.Row(row + t) + column);
     }
   };
-  MappedLinear(p, x, w, inner, map, BackWithBias(p, Slope::kGooseDecay, inner, y, bias));
+  MappedLinear(p, x, w, inner, map, BackWithBias(p, Slope::kWkv7Decay, inner, y, bias));
   return y;
 }
 
@@ -82,7 +82,7 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
   const Activation form = FormFor(p, readers);
   // Other forms are made of whole rows.
   if (form != Activation::kBF16 || w.w.rows % 32 != 0 || !w.deltas.empty()) {
-    if (p.tape != nullptr) return ReluSquared(p, Linear(p, x, w));
+    if (p.tape != nullptr) return ReluSquaredInPlace(p, Linear(p, x, w));
     const Var y = p.New(x.rows(), w.w.rows);
     const auto map = [](Mat<float> block, size_t, size_t) {
       for (size_t t = 0; t < block.rows; ++t) {

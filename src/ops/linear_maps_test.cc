@@ -65,7 +65,7 @@ Values Run(const Op& op, DType dtype, size_t rows, bool learn, size_t threads) {
   Pass p{.arena = arena,
          .pool = pool,
          .segments = segments,
-         .layout = {kInputs, 0},
+         .strides = {kInputs, 0},
          .tape = learn ? &tape : nullptr};
   const Var input{{x.data(), rows, kInputs, kInputs}, {dx.data(), rows, kInputs, kInputs}};
   const Var shared{{bias.data(), 1, kOutputs, kOutputs}, {dbias.data(), 1, kOutputs, kOutputs}};
@@ -73,7 +73,7 @@ Values Run(const Op& op, DType dtype, size_t rows, bool learn, size_t threads) {
   Values all;
   Append(y.v, all);
   if (!learn) return all;
-  y.Settle();
+  y.InitGradient();
   const Values dy = Random(y.rows() * y.cols(), 3);
   for (size_t t = 0; t < y.rows(); ++t) std::copy_n(&dy[t * y.cols()], y.cols(), y.g.Row(t));
   tape.Backward();
@@ -101,16 +101,15 @@ void ExpectSame(const Op& at_once, const Op& one_by_one, bool with_gradient = tr
 TEST(LinearMaps, Sigmoid) {
   ExpectSame([](Pass& p, const Inputs& in) { return LinearSigmoid(p, in.x, in.first, in.bias); },
              [](Pass& p, const Inputs& in) {
-               return Sigmoid(p, AddBias(p, Linear(p, in.x, in.first), in.bias));
+               return SigmoidInPlace(p, AddBiasInPlace(p, Linear(p, in.x, in.first), in.bias));
              });
 }
 
-TEST(LinearMaps, GooseDecay) {
-  ExpectSame([](Pass& p, const Inputs& in) { return LinearGooseDecay(p, in.x, in.first, in.bias); },
+TEST(LinearMaps, Wkv7Decay) {
+  ExpectSame([](Pass& p, const Inputs& in) { return LinearWkv7Decay(p, in.x, in.first, in.bias); },
              [](Pass& p, const Inputs& in) {
-               const Var y = AddBias(p, Linear(p, in.x, in.first), in.bias);
-               for (size_t t = 0; t < y.rows(); ++t)
-                 GooseDecayRow(y.v.Row(t), y.cols(), y.v.Row(t));
+               const Var y = AddBiasInPlace(p, Linear(p, in.x, in.first), in.bias);
+               for (size_t t = 0; t < y.rows(); ++t) Wkv7DecayRow(y.v.Row(t), y.cols(), y.v.Row(t));
                return y;
              },
              false);
@@ -122,7 +121,7 @@ TEST(LinearMaps, ReluSquaredForAProduct) {
         return Linear(p, LinearReluSquared(p, in.x, in.first, in.second), in.second);
       },
       [](Pass& p, const Inputs& in) {
-        return Linear(p, ReluSquared(p, Linear(p, in.x, in.first)), in.second);
+        return Linear(p, ReluSquaredInPlace(p, Linear(p, in.x, in.first)), in.second);
       });
 }
 

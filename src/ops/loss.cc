@@ -95,17 +95,17 @@ void Loss::ForLogits(const Task& task, std::byte* scratch, const F& body) const 
 void Loss::Forward() {
   const Arena::Scope scope(p_.arena);
   const size_t rows = x_.rows(), panels = head_.w.panels();
-  const size_t parts = (panels + kHeldPanels - 1) / kHeldPanels;
-  auto* sums = p_.arena.New<SoftmaxSum>(parts * rows);
-  ForTasks(p_, parts * row_blocks(), kScratchBytes, [&](size_t t, std::byte* scratch) {
+  const size_t partials = (panels + kHeldPanels - 1) / kHeldPanels;
+  auto* sums = p_.arena.New<SoftmaxSum>(partials * rows);
+  ForTasks(p_, partials * row_blocks(), kScratchBytes, [&](size_t t, std::byte* scratch) {
     const Task task = TaskOf(t, 0, panels, kHeldPanels);
-    SoftmaxSum* part = sums + task.panel / kHeldPanels * rows;
-    std::fill_n(part + task.row, task.rows, SoftmaxSum());
+    SoftmaxSum* partial = sums + task.panel / kHeldPanels * rows;
+    std::fill_n(partial + task.row, task.rows, SoftmaxSum());
     ForLogits(task, scratch, [&](Mat<float> y, size_t first, size_t column) {
       for (size_t i = 0; i < y.rows; ++i) {
         const size_t row = first + i;
         if (targets_[row] < 0) continue;
-        AddLogits(y.Row(i), y.cols, column, part[row]);
+        AddLogits(y.Row(i), y.cols, column, partial[row]);
         const size_t at = static_cast<size_t>(targets_[row]) - column;
         if (at < y.cols) softmax_[row].target = y.Row(i)[at];
       }
@@ -114,7 +114,7 @@ void Loss::Forward() {
   for (size_t row = 0; row < rows; ++row) {
     if (targets_[row] < 0) continue;
     SoftmaxSum all = sums[row];
-    for (size_t part = 1; part < parts; ++part) all.Add(sums[part * rows + row]);
+    for (size_t partial = 1; partial < partials; ++partial) all.Add(sums[partial * rows + row]);
     softmax_[row].log_sum = all.Log();
     softmax_[row].top = all.top;
     softmax_[row].top_column = all.top_column;
@@ -170,7 +170,7 @@ void Loss::Held(size_t panel, Activations* dy) const {
 }
 
 void Loss::Backward() const {
-  x_.Settle();
+  x_.InitGradient();
   const Activation form = BackwardForm(p_, head_.w.dtype);
   const size_t size = form == Activation::kF32 ? sizeof(float) : sizeof(uint16_t);
   Activations dy{form, nullptr, x_.rows(), (kHeldPanels * kPanelRows * size) | 64};
@@ -195,7 +195,7 @@ void Loss::Backward() const {
 
 void HeadLoss(Pass& p, Var x, const LinearParam& head, std::span<const int32_t> targets,
               const LossOptions& options, std::span<double> losses) {
-  const Sequence all{0, x.rows()};
+  const TrainingSequence all{0, x.rows()};
   const auto sequences = p.sequences.empty() ? std::span(&all, 1) : p.sequences;
   LINNET_CHECK(targets.size() == x.rows() && losses.size() == sequences.size());
   const Arena::Scope scope(p.arena);

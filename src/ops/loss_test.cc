@@ -13,7 +13,7 @@ namespace {
 
 struct Problem {
   size_t rows, vocab, width;
-  std::vector<Sequence> sequences;
+  std::vector<TrainingSequence> sequences;
   std::vector<float> x, head;
   std::vector<int32_t> targets;
 };
@@ -40,7 +40,7 @@ size_t ArenaBytes(size_t rows, size_t vocab, DType dtype) {
   Pass p{.arena = arena,
          .pool = pool,
          .segments = {},
-         .layout = {},
+         .strides = {},
          .exact = dtype == DType::kF32,
          .tape = &tape};
   std::vector<double> losses(1);
@@ -102,7 +102,7 @@ class HeadLossTest : public EachIsa {
     Pass p{.arena = arena,
            .pool = pool,
            .segments = {},
-           .layout = {},
+           .strides = {},
            .exact = exact,
            .tape = record ? &tape : nullptr,
            .sequences = m.sequences};

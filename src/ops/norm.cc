@@ -8,13 +8,13 @@ namespace {
 
 void NormBackward(const Pass& p, Var x, size_t groups, Var gain, Var bias, float eps, Var y) {
   const size_t size = x.cols() / groups, work = 8 * x.rows() * x.cols();
-  for (const Var& settled : {gain, bias, y}) settled.Settle();
-  const bool blank = x.TakeBlank();
+  for (const Var& var : {gain, bias, y}) var.InitGradient();
+  const bool first_write = x.TakeFirstWrite();
   const Arena::Scope scope(p.arena);
   auto* moments = p.arena.New<Moments>(x.rows() * groups);
   p.ForRows(x.rows(), work, [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
-      if (blank) std::fill_n(x.g.Row(t), x.cols(), 0.0f);
+      if (first_write) std::fill_n(x.g.Row(t), x.cols(), 0.0f);
       NormBackRow(x.v.Row(t), y.g.Row(t), x.cols(), groups, gain.v.data, eps,
                   x.tracked() ? x.g.Row(t) : nullptr, moments + t * groups);
     }

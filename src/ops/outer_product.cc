@@ -24,36 +24,36 @@ Activations RowsOf(const Activations& x, size_t begin, size_t rows) {
 
 OuterProduct::OuterProduct(const Pass& p, const Activations& x, size_t inputs)
     : p_(p), inputs_(inputs) {
-  const Sequence all{0, x.rows};
+  const TrainingSequence all{0, x.rows};
   const DType dtype = PanelType(x.form);
   std::vector<std::byte*> to;
-  for (const Sequence& s : p.sequences.empty() ? std::span(&all, 1) : p.sequences) {
+  for (const TrainingSequence& s : p.sequences.empty() ? std::span(&all, 1) : p.sequences) {
     const size_t line = (s.len * (x.form == Activation::kBF16 ? 2 : 4) + 63) / 64 * 64;
     const size_t bytes = PanelBytes(dtype, s.len);
     to.push_back(p.arena.New<std::byte>(bytes * panels()));
     // Rows of dy^T an odd number of lines apart fall on all lines of a cache.
-    parts_.push_back({s.begin, s.len, line | 64, bytes, to.back()});
+    leaves_.push_back({s.begin, s.len, line | 64, bytes, to.back()});
   }
-  p.pool.For(parts_.size() * panels(), [&](size_t task) {
-    const Part& part = parts_[task / panels()];
+  p.pool.For(leaves_.size() * panels(), [&](size_t task) {
+    const Leaf& leaf = leaves_[task / panels()];
     const size_t panel = task % panels(), column = panel * kPanelRows;
-    PackColumns(RowsOf(x, part.begin, part.rows), column, std::min(kPanelRows, inputs_ - column),
-                to[task / panels()] + panel * part.panel_bytes);
+    PackColumns(RowsOf(x, leaf.begin, leaf.rows), column, std::min(kPanelRows, inputs_ - column),
+                to[task / panels()] + panel * leaf.panel_bytes);
   });
 }
 
 size_t OuterProduct::panels() const { return (inputs_ + kPanelRows - 1) / kPanelRows; }
 
-void OuterProduct::AddTo(const Activations& dy, Mat<float> g) const { Sum(parts_, dy, true, g); }
+void OuterProduct::AddTo(const Activations& dy, Mat<float> g) const { Sum(leaves_, dy, true, g); }
 
-void OuterProduct::Sum(Parts parts, const Activations& dy, bool add, Mat<float> g) const {
-  const size_t count = parts.size();
-  const size_t rows = parts.back().begin + parts.back().rows - parts.front().begin;
-  if (count == 1 || rows <= kNearRows) return NearSum(parts, dy, add, g);
+void OuterProduct::Sum(Leaves leaves, const Activations& dy, bool add, Mat<float> g) const {
+  const size_t count = leaves.size();
+  const size_t rows = leaves.back().begin + leaves.back().rows - leaves.front().begin;
+  if (count == 1 || rows <= kNearRows) return NearSum(leaves, dy, add, g);
   const Arena::Scope scope(p_.arena);
   const auto half = [&](size_t begin, size_t end) {
     const Mat<float> sum{p_.arena.New<float>(g.rows * g.cols), g.rows, g.cols, g.cols};
-    Sum(parts.subspan(begin, end - begin), dy, false, sum);
+    Sum(leaves.subspan(begin, end - begin), dy, false, sum);
     return sum;
   };
   const Mat<float> a = half(0, count / 2), b = half(count / 2, count);
@@ -65,9 +65,9 @@ void OuterProduct::Sum(Parts parts, const Activations& dy, bool add, Mat<float> 
   });
 }
 
-void OuterProduct::NearSum(Parts parts, const Activations& dy, bool add, Mat<float> g) const {
+void OuterProduct::NearSum(Leaves leaves, const Activations& dy, bool add, Mat<float> g) const {
   size_t output_bytes = 0;  // of one row of dy^T
-  for (const Part& part : parts) output_bytes += part.column_bytes;
+  for (const Leaf& leaf : leaves) output_bytes += leaf.column_bytes;
   const size_t threads = p_.pool.threads();
   const size_t most = std::clamp(kNearBytes / output_bytes / kGrain * kGrain, kGrain, kMostOutputs);
   size_t blocks = (g.rows + most - 1) / most;
@@ -75,36 +75,36 @@ void OuterProduct::NearSum(Parts parts, const Activations& dy, bool add, Mat<flo
   const size_t outputs = ((g.rows + blocks - 1) / blocks + kGrain - 1) / kGrain * kGrain;
   blocks = (g.rows + outputs - 1) / outputs;
   const size_t groups = std::min(panels(), (threads - 1) / blocks + 1);
-  const size_t sums = (SumTreeDepth(parts.size()) + 2) * outputs * kPanelRows * sizeof(float);
+  const size_t sums = (SumTreeDepth(leaves.size()) + 2) * outputs * kPanelRows * sizeof(float);
   ForTasks(p_, blocks * groups, outputs * output_bytes + sums,
            [&](size_t task, std::byte* scratch) {
              const size_t begin = task / groups * outputs, group = task % groups;
              const size_t end = std::min(begin + outputs, g.rows);
-             Block(parts, dy, begin, panels() * group / groups, panels() * (group + 1) / groups,
+             Block(leaves, dy, begin, panels() * group / groups, panels() * (group + 1) / groups,
                    scratch, add, g.Rows(begin, end - begin));
            });
 }
 
 // Some panels of x for the outputs of g, the first of which is column `begin` of dy.
-void OuterProduct::Block(Parts parts, const Activations& dy, size_t begin, size_t panel_begin,
+void OuterProduct::Block(Leaves leaves, const Activations& dy, size_t begin, size_t panel_begin,
                          size_t panel_end, std::byte* scratch, bool add, Mat<float> g) const {
   const size_t n = g.rows * kPanelRows;
   auto* waiting = reinterpret_cast<float*>(scratch);
   float* sums = waiting + n;
-  std::byte* to = scratch + (SumTreeDepth(parts.size()) + 2) * n * sizeof(float);
+  std::byte* to = scratch + (SumTreeDepth(leaves.size()) + 2) * n * sizeof(float);
   std::vector<Activations> turned;
-  for (const Part& part : parts) {
-    TransposeColumns(RowsOf(dy, part.begin, part.rows), begin, g.rows, to, part.column_bytes);
-    turned.push_back({dy.form, to, g.rows, part.column_bytes});
-    to += g.rows * part.column_bytes;
+  for (const Leaf& leaf : leaves) {
+    TransposeColumns(RowsOf(dy, leaf.begin, leaf.rows), begin, g.rows, to, leaf.column_bytes);
+    turned.push_back({dy.form, to, g.rows, leaf.column_bytes});
+    to += g.rows * leaf.column_bytes;
   }
   for (size_t panel = panel_begin; panel < panel_end; ++panel) {
     const size_t column = panel * kPanelRows;
     const auto out = g.Columns(column, std::min(kPanelRows, g.cols - column));
     const auto product = [&](size_t i, Mat<float> y, bool add_to_y) {
-      const Part& part = parts[i];
-      const std::byte* from = part.panels + panel * part.panel_bytes;
-      PanelProduct(turned[i], from, part.rows, {y, add_to_y, waiting, from + part.panel_bytes});
+      const Leaf& leaf = leaves[i];
+      const std::byte* from = leaf.panels + panel * leaf.panel_bytes;
+      PanelProduct(turned[i], from, leaf.rows, {y, add_to_y, waiting, from + leaf.panel_bytes});
     };
     const auto sum = [&](auto& self, size_t first, size_t last, float* y) -> void {
       const Mat<float> all{y, g.rows, kPanelRows, kPanelRows};
@@ -115,7 +115,7 @@ void OuterProduct::Block(Parts parts, const Activations& dy, size_t begin, size_
       self(self, middle, last, y + n);
       AddSums(y, y + n, false, all);
     };
-    const size_t count = parts.size(), middle = count / 2;
+    const size_t count = leaves.size(), middle = count / 2;
     if (count == 1) {
       product(0, out, add);
     } else if (count == 2) {

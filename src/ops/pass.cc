@@ -20,8 +20,8 @@ Var Pass::NewFor(Activation form, size_t rows, size_t cols) {
   }
   if (tape != nullptr) {
     x.g = {arena.New<float>(rows * cols), rows, cols, cols};
-    x.blank = arena.New<bool>(1);
-    *x.blank = true;
+    x.uninitialized = arena.New<bool>(1);
+    *x.uninitialized = true;
   }
   return x;
 }

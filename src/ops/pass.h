@@ -19,11 +19,11 @@
 namespace linnet {
 
 // An activation, or a parameter vector as one row. `g` is empty in inference and for what is
-// frozen. Backward steps add to it; but the gradient of an activation is blank, uninitialized
-// memory, until the first of them: that one overwrites (TakeBlank), or fills in zeros (Settle).
+// frozen. Backward steps add to it. The gradient of an activation starts as uninitialized memory:
+// the first step either overwrites it (TakeFirstWrite) or zero-fills it first (InitGradient).
 struct Var {
   Mat<float> v, g;
-  bool* blank = nullptr;  // null: never
+  bool* uninitialized = nullptr;  // whether g is; null: never
   // The rows as the products that alone read them want them, if their op made them so; v may then
   // have a shape and no values.
   Activations ready{};
@@ -32,11 +32,14 @@ struct Var {
   size_t cols() const { return v.cols; }
   bool tracked() const { return !g.empty(); }
 
-  // Says whether g is blank; if so, the caller must overwrite all of it.
-  bool TakeBlank() const { return tracked() && blank != nullptr && std::exchange(*blank, false); }
-  // To be called before g is read or added to.
-  void Settle() const {
-    if (!TakeBlank()) return;
+  // Whether g is uninitialized, and marks it initialized. If so, the caller must overwrite all of
+  // g.
+  bool TakeFirstWrite() const {
+    return tracked() && uninitialized != nullptr && std::exchange(*uninitialized, false);
+  }
+  // Zero-fills g if it is uninitialized. Call it before g is read or added to.
+  void InitGradient() const {
+    if (!TakeFirstWrite()) return;
     for (size_t t = 0; t < g.rows; ++t) std::fill_n(g.Row(t), g.cols, 0.0f);
   }
 };
@@ -57,14 +60,14 @@ struct LowRankDelta {
   float scale = 1;
 };
 
-// The parts of one layer's state, views into a State.
+// One layer's state, as views into a State.
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
   std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
 };
 
-// Where a layer's parts lie in the flat memory of a state, the same for every layer.
-struct StateLayout {
+// Sizes and offsets of a layer's vectors in the flat memory of a state, the same for every layer.
+struct StateStrides {
   size_t width = 0, wkv = 0;
 
   size_t layer_floats() const { return 2 * width + wkv; }
@@ -83,12 +86,12 @@ struct Segment {
   float* state_grad = nullptr;
 };
 
-// Rows [begin, begin + len) are one sequence of a batch to learn from: one segment, or several
-// where documents meet.
-struct Sequence {
+// Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it
+// holds several documents.
+struct TrainingSequence {
   size_t begin = 0, len = 0;
   uint64_t index = 0;  // in the whole batch
-  size_t place = 0;    // of the first of these rows in the sequence, if they are a part of it
+  size_t place = 0;    // of the first of these rows in the sequence, if this is a chunk of it
 };
 
 // The backward steps of a pass, in the order of the forward ones.
@@ -104,28 +107,28 @@ class Tape {
   std::vector<std::function<void()>> steps_;
 };
 
-class Together;
+class DeferredProducts;
 class ProductPlans;
 
 struct Pass {
   Arena& arena;
   ThreadPool& pool;
   std::span<const Segment> segments;
-  StateLayout layout;
+  StateStrides strides;
   bool exact = false;    // f32 activations in every product
   Tape* tape = nullptr;  // null in inference
   size_t layer = 0;
   // In training they cover the rows in order; none: all rows are one. The gradient of a parameter
   // is summed over the rows of a sequence in order, then over sequences in halves (ops/sum_tree.h).
-  std::span<const Sequence> sequences{};
+  std::span<const TrainingSequence> sequences{};
   // In training: keep only each layer's input and run the layer again for its gradient.
   bool recompute = false;
-  Together* together = nullptr;   // where products wait for one another
-  ProductPlans* plans = nullptr;  // kept from pass to pass, where passes are alike
-  float dropout = 0;              // the share of a residual branch's values that are left out
-  uint64_t dropout_seed = 0;      // of this step
+  DeferredProducts* deferred = nullptr;  // collects products to run in one loop
+  ProductPlans* plans = nullptr;         // kept from pass to pass, where passes are alike
+  float dropout = 0;          // the share of a residual branch's values that are left out
+  uint64_t dropout_seed = 0;  // of this step
 
-  // [rows, cols], uninitialized; with a tape, a blank gradient beside it.
+  // [rows, cols], uninitialized; with a tape, so is its gradient.
   Var New(size_t rows, size_t cols);
   // Uninitialized rows in the form of a product.
   Activations ReadyRows(Activation form, size_t rows, size_t cols) const;
@@ -133,7 +136,7 @@ struct Pass {
   Var NewFor(Activation form, size_t rows, size_t cols);
   float* Scratch(size_t floats) { return arena.New<float>(floats); }
 
-  LayerState StateOf(const Segment& s) const { return layout.Layer(s.state, layer); }
+  LayerState StateOf(const Segment& s) const { return strides.Layer(s.state, layer); }
 
   // Calls body(row_begin, row_end); splits over threads if `work` (about the
   // floats touched) is worth it.
@@ -144,8 +147,8 @@ struct Pass {
     } else {
       // More ranges than threads even out what else the machine is doing.
       const size_t ranges = work < kManyFloats ? pool.threads() : 4 * pool.threads();
-      const size_t parts = std::min(rows, ranges);
-      pool.For(parts, [&](size_t i) { body(rows * i / parts, rows * (i + 1) / parts); });
+      const size_t count = std::min(rows, ranges);
+      pool.For(count, [&](size_t i) { body(rows * i / count, rows * (i + 1) / count); });
     }
   }
   // The same over columns, in whole cache lines: for sums over rows.

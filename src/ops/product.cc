@@ -19,14 +19,14 @@ namespace {
 constexpr size_t kSerialMacs = 1 << 15;
 
 // Some rows of a product of many against some panels.
-struct Part {
+struct ProductTask {
   size_t row, rows, panel, panel_end;
 };
 
 // Long runs of panels first, then short ones, so that threads finish together; where panels are too
 // few for that, rows are cut, too.
-std::vector<Part> PartsOf(const Pass& p, size_t rows, const Weight& w) {
-  constexpr size_t kEach = 16, kFewest = 96, kGrain = 16;  // parts a thread; rows of a part
+std::vector<ProductTask> TasksOf(const Pass& p, size_t rows, const Weight& w) {
+  constexpr size_t kEach = 16, kFewest = 96, kGrain = 16;  // tasks a thread; rows of a task
   const size_t panels = w.panels(), threads = p.pool.threads();
   if (threads == 1 || rows * w.rows * w.cols < kSerialMacs) return {{0, rows, 0, panels}};
   size_t blocks = std::clamp<size_t>(kEach * threads / panels, 1, rows / kFewest + 1);
@@ -34,45 +34,45 @@ std::vector<Part> PartsOf(const Pass& p, size_t rows, const Weight& w) {
   const auto row = [&](size_t block) {
     return block == blocks ? rows : rows * block / blocks / kGrain * kGrain;
   };
-  std::vector<Part> parts;
+  std::vector<ProductTask> tasks;
   for (size_t panel = 0; panel < panels;) {
     const size_t end = panel + std::max<size_t>(1, (panels - panel) / (2 * threads));
     for (size_t i = 0; i < blocks; ++i) {
-      if (row(i) < row(i + 1)) parts.push_back({row(i), row(i + 1) - row(i), panel, end});
+      if (row(i) < row(i + 1)) tasks.push_back({row(i), row(i + 1) - row(i), panel, end});
     }
     panel = end;
   }
-  return parts;
+  return tasks;
 }
 
 // y = x W^T, and then what follows it.
-void ProductInParts(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
-                    const Then* then) {
-  const std::vector<Part> parts = PartsOf(p, x.rows, w);
-  p.pool.For(parts.size(), [&](size_t task) {
-    const auto [row, rows, panel, panel_end] = parts[task];
+void ProductInTasks(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
+                    const Epilogue* epilogue) {
+  const std::vector<ProductTask> tasks = TasksOf(p, x.rows, w);
+  p.pool.For(tasks.size(), [&](size_t task) {
+    const auto [row, rows, panel, panel_end] = tasks[task];
     const Activations some{x.form, x.data + row * x.stride, rows, x.stride};
     const Mat<float> to = y.Rows(row, rows);
     MatMul(w, some, panel, panel_end, to);
-    if (then == nullptr) return;
+    if (epilogue == nullptr) return;
     const size_t column = panel * kPanelRows;
-    (*then)(to.Columns(column, std::min(panel_end * kPanelRows, w.rows) - column), row, column);
+    (*epilogue)(to.Columns(column, std::min(panel_end * kPanelRows, w.rows) - column), row, column);
   });
 }
 
 // Panels [begin, end) of a product, and then what follows it.
 void RunPanels(const OneProduct& product, size_t begin, size_t end) {
-  const auto& [x, w, y, then] = product;
+  const auto& [x, w, y, epilogue] = product;
   MatMul(w, x, begin, end, y);
-  if (then == nullptr) return;
+  if (epilogue == nullptr) return;
   const size_t column = begin * kPanelRows;
-  then(y.Columns(column, std::min(end * kPanelRows, w.rows) - column), 0, column);
+  epilogue(y.Columns(column, std::min(end * kPanelRows, w.rows) - column), 0, column);
 }
 
 // How a product of many rows is cut: blocks of rows, as many as stay in L2 while panels pass.
 class Grid {
  public:
-  struct Part {
+  struct Block {
     size_t begin, rows, panel_begin, panel_end;
   };
 
@@ -92,7 +92,7 @@ class Grid {
 
   size_t tasks() const { return blocks_ * groups_; }
   size_t scratch_bytes() const { return rows_ * kPanelRows * sizeof(float); }
-  Part Task(size_t task) const {
+  Block Task(size_t task) const {
     const size_t begin = task / groups_ * rows_, group = task % groups_;
     return {begin, std::min(rows_, all_ - begin), panels_ * group / groups_,
             panels_ * (group + 1) / groups_};
@@ -104,7 +104,7 @@ class Grid {
 
 // y = or += x W^T, block by block of rows. A y without values is `near` only.
 void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool add, Mat<float> y,
-                    const Then* then) {
+                    const Epilogue* epilogue) {
   const Grid grid(p, x, w);
   const size_t panel_bytes = PanelBytes(w.dtype, w.cols);
   ForTasks(p, grid.tasks(), 2 * grid.scratch_bytes(), [&](size_t task, std::byte* scratch) {
@@ -118,7 +118,7 @@ void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool a
       const auto to = y.data == nullptr ? Mat<float>{near, rows, count, kPanelRows}
                                         : y.Rows(begin, rows).Columns(output, count);
       PanelProduct(part, from, w.cols, {to, add, sums, from + panel_bytes});
-      if (then != nullptr) (*then)(to, begin, output);
+      if (epilogue != nullptr) (*epilogue)(to, begin, output);
     }
   });
 }
@@ -224,7 +224,7 @@ void Products(const Pass& p, std::span<OneProduct> products) {
     const ProductPlan& plan = p.plans != nullptr ? p.plans->Next(products, p.pool)
                                                  : once.emplace(products, p.pool.threads());
     p.pool.For(plan.tasks(), [&](size_t task) {
-      plan.EachPart(
+      plan.EachRange(
           task, [&](size_t i, size_t begin, size_t end) { RunPanels(products[i], begin, end); });
     });
   }
@@ -236,18 +236,19 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y)
     OneProduct one{x, w, y, nullptr};
     return Products(p, {&one, 1});
   }
-  ProductInParts(p, x, w, y, nullptr);
+  ProductInTasks(p, x, w, y, nullptr);
 }
 
-void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y, const Then& then) {
-  if (IsBlocked(x, w)) return BlockedProduct(p, x, w, false, y, &then);
+void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
+             const Epilogue& epilogue) {
+  if (IsBlocked(x, w)) return BlockedProduct(p, x, w, false, y, &epilogue);
   const Arena::Scope scope(p.arena);
   if (x.rows <= kFewRows) {
-    OneProduct one{x, w, y, then};
+    OneProduct one{x, w, y, epilogue};
     return Products(p, {&one, 1});
   }
   if (y.data == nullptr) y.data = p.arena.New<float>(y.rows * y.cols);
-  ProductInParts(p, x, w, y, &then);
+  ProductInTasks(p, x, w, y, &epilogue);
 }
 
 void Product(const Pass& p, Mat<const float> x, const Weight& w, Mat<float> y) {

@@ -34,48 +34,48 @@ bool ProductPlan::IsFor(std::span<const OneProduct> products, size_t threads) co
 
 // Panels by twos, since one row reads two at a time, where that leaves enough to share out. The
 // largest come first: what comes last should keep no thread waiting for long.
-std::vector<ProductPlan::Part> ProductPlan::Smallest() const {
-  std::vector<Part> parts;
+std::vector<ProductPlan::PanelRange> ProductPlan::Smallest() const {
+  std::vector<PanelRange> ranges;
   for (size_t i = 0; i < weights_.size(); ++i) {
     const size_t panels = weights_[i].panels(), grain = panels >= 4 * threads_ ? 2 : 1;
     for (size_t begin = 0; begin < panels; begin += grain) {
       const size_t end = std::min(begin + grain, panels);
-      parts.push_back({i, begin, end, (end - begin) * BytesOfPanel(weights_[i])});
+      ranges.push_back({i, begin, end, (end - begin) * BytesOfPanel(weights_[i])});
     }
   }
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return a.bytes > b.bytes; });
-  return parts;
+  std::stable_sort(ranges.begin(), ranges.end(),
+                   [](const PanelRange& a, const PanelRange& b) { return a.bytes > b.bytes; });
+  return ranges;
 }
 
 // Each task is half of a thread's share of what is left: long runs of memory first, and short ones
 // that let threads finish together.
-void ProductPlan::Cut(std::span<const Part> smallest) {
+void ProductPlan::Cut(std::span<const PanelRange> smallest) {
   size_t left = 0;
-  for (const Part& part : smallest) left += part.bytes;
+  for (const PanelRange& range : smallest) left += range.bytes;
   cuts_ = {0};
   for (size_t at = 0; at < smallest.size();) {
-    const size_t wanted = left / (2 * threads_), first = parts_.size();
+    const size_t wanted = left / (2 * threads_), first = ranges_.size();
     size_t bytes = 0;
     do {
-      const Part& part = smallest[at++];
-      bytes += part.bytes;
-      if (parts_.size() == first || parts_.back().product != part.product ||
-          parts_.back().end != part.begin) {
-        parts_.push_back(part);
+      const PanelRange& range = smallest[at++];
+      bytes += range.bytes;
+      if (ranges_.size() == first || ranges_.back().product != range.product ||
+          ranges_.back().end != range.begin) {
+        ranges_.push_back(range);
       } else {
-        parts_.back().end = part.end;
-        parts_.back().bytes += part.bytes;
+        ranges_.back().end = range.end;
+        ranges_.back().bytes += range.bytes;
       }
     } while (at < smallest.size() && bytes + smallest[at].bytes / 2 <= wanted);
     left -= bytes;
-    cuts_.push_back(parts_.size());
+    cuts_.push_back(ranges_.size());
   }
 }
 
 void ProductPlan::FetchWhenIdle(ThreadPool& pool) const {
   for (size_t task = 0; task < std::min(tasks(), pool.threads()); ++task) {
-    const Part& first = parts_[cuts_[task]];
+    const PanelRange& first = ranges_[cuts_[task]];
     const Weight& w = weights_[first.product];
     pool.FetchWhenIdle(task, w.data + first.begin * BytesOfPanel(w), first.bytes);
   }

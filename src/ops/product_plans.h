@@ -22,9 +22,9 @@ class ProductPlan {
 
   // Calls body(i, begin, end) for the panels of product i that a task multiplies with.
   template <class F>
-  void EachPart(size_t task, const F& body) const {
+  void EachRange(size_t task, const F& body) const {
     for (size_t at = cuts_[task]; at < cuts_[task + 1]; ++at) {
-      body(parts_[at].product, parts_[at].begin, parts_[at].end);
+      body(ranges_[at].product, ranges_[at].begin, ranges_[at].end);
     }
   }
 
@@ -33,17 +33,17 @@ class ProductPlan {
 
  private:
   // Panels of one of the products.
-  struct Part {
+  struct PanelRange {
     size_t product, begin, end, bytes;
   };
 
-  std::vector<Part> Smallest() const;
-  void Cut(std::span<const Part> smallest);
+  std::vector<PanelRange> Smallest() const;
+  void Cut(std::span<const PanelRange> smallest);
 
   size_t threads_;
   std::vector<Weight> weights_;
-  std::vector<Part> parts_;
-  std::vector<size_t> cuts_;  // the parts tasks begin with, and the end
+  std::vector<PanelRange> ranges_;
+  std::vector<size_t> cuts_;  // the ranges tasks begin with, and the end
 };
 
 // The plans of a pass in their order. A pass is most often like the one before, so plans are made

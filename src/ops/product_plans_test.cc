@@ -21,7 +21,7 @@ std::vector<std::vector<int>> Counts(const ProductPlan& plan,
   std::vector<std::vector<int>> counts;
   for (const OneProduct& product : products) counts.emplace_back(product.w.panels(), 0);
   for (size_t task = 0; task < plan.tasks(); ++task) {
-    plan.EachPart(task, [&](size_t i, size_t begin, size_t end) {
+    plan.EachRange(task, [&](size_t i, size_t begin, size_t end) {
       for (size_t panel = begin; panel < end; ++panel) ++counts[i][panel];
     });
   }

@@ -22,7 +22,7 @@ constexpr Shape kShapes[] = {{96, 128, 192}, {41, 70, 130}, {7, 33, 65}, {1, 1, 
 struct Bench {
   explicit Bench(size_t threads, bool exact = false)
       : pool(threads),
-        pass{.arena = arena, .pool = pool, .segments = {}, .layout = {}, .exact = exact} {}
+        pass{.arena = arena, .pool = pool, .segments = {}, .strides = {}, .exact = exact} {}
   Arena arena;
   ThreadPool pool;
   Pass pass;
@@ -64,8 +64,8 @@ std::vector<Activation> Forms() {
 class BackwardProductTest : public EachIsa {
  protected:
   std::vector<float> Outer(Activation form, const Shape& s, std::vector<float> dy,
-                           std::vector<float> x, std::vector<Sequence> sequences, size_t threads,
-                           float before = 0) {
+                           std::vector<float> x, std::vector<TrainingSequence> sequences,
+                           size_t threads, float before = 0) {
     Bench bench(threads);
     bench.pass.sequences = sequences;
     std::vector<float> g(s.outputs * s.inputs, before);
@@ -195,10 +195,10 @@ TEST_P(BackwardProductTest, AddOuterProductIsNearDouble) {
     for (const Shape& s : kShapes) {
       const auto dy = Normal(s.rows * s.outputs), x = Normal(s.rows * s.inputs);
       const size_t cut = s.rows / 3;
-      const auto g = Outer(
-          form, s, dy, x,
-          cut == 0 ? std::vector<Sequence>{} : std::vector<Sequence>{{0, cut}, {cut, s.rows - cut}},
-          2, 1.0f);
+      const auto g = Outer(form, s, dy, x,
+                           cut == 0 ? std::vector<TrainingSequence>{}
+                                    : std::vector<TrainingSequence>{{0, cut}, {cut, s.rows - cut}},
+                           2, 1.0f);
       const auto seen_dy = Seen(form, dy), seen_x = Seen(form, x);
       for (size_t n = 0; n < s.outputs; ++n) {
         for (size_t k = 0; k < s.inputs; ++k) {
@@ -218,7 +218,7 @@ TEST_P(BackwardProductTest, HalvesOfABatchAddUpToItsGradient) {
   // The second is more than are summed near, and so goes through memory.
   for (const size_t length : {size_t{37}, size_t{1100}}) {
     const Shape s{4 * length, 70, 65};
-    std::vector<Sequence> all, half;
+    std::vector<TrainingSequence> all, half;
     for (size_t i = 0; i < 4; ++i) all.push_back({i * length, length});
     half.assign(all.begin(), all.begin() + 2);
     const auto dy = Normal(s.rows * s.outputs), x = Normal(s.rows * s.inputs);

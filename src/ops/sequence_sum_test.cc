@@ -66,7 +66,7 @@ const Case kCases[] = {
     {"bias",
      1,
      {kAny},
-     [](Pass& p, const auto& x, const auto& w) { return AddBias(p, Neg(p, x[0]), w[0]); }},
+     [](Pass& p, const auto& x, const auto& w) { return AddBiasInPlace(p, Neg(p, x[0]), w[0]); }},
     {"wkv4",
      2,
      {{-1, -0.1f}, kAny},
@@ -97,11 +97,11 @@ const Case kCases[] = {
      [](Pass& p, const auto& x, const auto&) {
        return Wkv7(p, x[0], x[1], x[2], x[3], Neg(p, x[4]), x[5], kHeads);
      }},
-    {"goose keys",
+    {"RWKV-7 keys",
      2,
      {kAny, kAny},
      [](Pass& p, const auto& x, const auto& w) {
-       const GooseKeys y = KeysOf(p, x[0], x[1], w[0], w[1], kHeads);
+       const Wkv7Keys y = MakeWkv7Keys(p, x[0], x[1], w[0], w[1], kHeads);
        return Add(p, y.key, Mul(p, y.remove, y.replace));
      }},
     {"gated output",
@@ -154,7 +154,7 @@ class SequenceSum : public testing::TestWithParam<size_t> {
     std::vector<Values> states;
     states.reserve(2 * kSequences);
     std::vector<Segment> segments;
-    std::vector<Sequence> sequences;
+    std::vector<TrainingSequence> sequences;
     const auto add = [&](size_t row, size_t len) {
       states.emplace_back(2 * kCols + kState, 0.1f);
       segments.push_back({row, len, states.back().data()});
@@ -175,13 +175,13 @@ class SequenceSum : public testing::TestWithParam<size_t> {
     Pass p{.arena = arena,
            .pool = pool,
            .segments = segments,
-           .layout = {kCols, kState},
+           .strides = {kCols, kState},
            .exact = true,
            .tape = &tape,
            .sequences = sequences};
     const Var y = c.op(p, inputs, parameters);
     const Values dy = Uniform(kRows * kCols, -1, 1, 99);
-    y.Settle();
+    y.InitGradient();
     for (size_t t = 0; t < rows; ++t) {
       std::memcpy(y.g.Row(t), dy.data() + (from + t) * kCols, kCols * sizeof(float));
     }

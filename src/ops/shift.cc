@@ -13,14 +13,14 @@ std::span<float> Carried(const LayerState& s, ShiftOf which) {
 
 void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
   const size_t n = x.cols();
-  d.Settle();
-  const bool blank = x.TakeBlank();
+  d.InitGradient();
+  const bool first_write = x.TakeFirstWrite();
   for (const Segment& s : p.segments) {
     const size_t last = s.begin + s.len - 1;
     p.ForRows(s.len, 4 * s.len * n, [&](size_t begin, size_t end) {
       for (size_t t = s.begin + begin; t < s.begin + end; ++t) {
         float* to = x.g.Row(t);
-        if (blank) std::fill_n(to, n, 0.0f);
+        if (first_write) std::fill_n(to, n, 0.0f);
         if (t < last) {
           AddDifferenceRow(d.g.Row(t + 1), d.g.Row(t), n, to);
         } else {
@@ -29,7 +29,7 @@ void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
       }
     });
     if (s.state_grad == nullptr) continue;
-    const auto carried = Carried(p.layout.Layer(s.state_grad, layer), which);
+    const auto carried = Carried(p.strides.Layer(s.state_grad, layer), which);
     AddRow(x.g.Row(last), carried.data(), n, x.g.Row(last));
     std::copy_n(d.g.Row(s.begin), n, carried.data());
   }

@@ -52,9 +52,9 @@ void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin,
 
 // Rows [row, row + rows) x columns [col, col + count) of one sequence; sums [mixes, count] are of
 // the mixes' weights. `before` [segments, C] holds the rows before the segments, `carried` the
-// same for the gradients of those rows. `blank`: x's gradient is, until here.
+// same for the gradients of those rows. `first_write`: x's gradient is, until here.
 void BackBlock(const Pass& p, Var x, const Mixes& m, const float* before, float* carried,
-               size_t row, size_t rows, size_t col, size_t count, bool blank, float* sums) {
+               size_t row, size_t rows, size_t col, size_t count, bool first_write, float* sums) {
   ConstRows mu, dy;
   Rows dmu;
   for (size_t i = 0; i < m.count; ++i) {
@@ -68,7 +68,7 @@ void BackBlock(const Pass& p, Var x, const Mixes& m, const float* before, float*
     for (size_t t = s.begin; t < s.begin + s.len; ++t) {
       for (size_t j = 0; j < m.count; ++j) dy[j] = m.y[j].g.Row(t) + col;
       const bool first = t == s.begin;
-      if (blank) std::fill_n(x.g.Row(t) + col, count, 0.0f);
+      if (first_write) std::fill_n(x.g.Row(t) + col, count, 0.0f);
       MixBackRow(dy.data(), x.v.Row(t) + col, first ? before + at : x.v.Row(t - 1) + col, mu.data(),
                  m.count, count, x.g.Row(t) + col, first ? carried + at : x.g.Row(t - 1) + col,
                  dmu.data());
@@ -80,17 +80,17 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
                    const float* before) {
   const size_t C = x.cols(), segments = p.segments.size();
   for (size_t i = 0; i < m.count; ++i) {
-    m.mu[i].Settle();
-    m.y[i].Settle();
+    m.mu[i].InitGradient();
+    m.y[i].InitGradient();
   }
-  const bool blank = x.TakeBlank();
+  const bool first_write = x.TakeFirstWrite();
   const Arena::Scope scope(p.arena);
   float* carried = p.arena.New<float>(segments * C);
   std::fill_n(carried, segments * C, 0.0f);
   SumOverRows(
       p, x.rows(), C, m.count, kLine, 4 * m.count * x.rows() * C,
       [&](size_t row, size_t rows, size_t col, size_t count, float* sums) {
-        BackBlock(p, x, m, before, carried, row, rows, col, count, blank, sums);
+        BackBlock(p, x, m, before, carried, row, rows, col, count, first_write, sums);
       },
       [&](size_t i, size_t col, size_t count, const float* sum) {
         const Mat<float>& g = m.mu[i].g;
@@ -99,7 +99,7 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
   for (size_t i = 0; i < segments; ++i) {
     const Segment& s = p.segments[i];
     if (s.state_grad == nullptr) continue;
-    const auto state = CarriedRow(p.layout.Layer(s.state_grad, layer), which);
+    const auto state = CarriedRow(p.strides.Layer(s.state_grad, layer), which);
     float* last = x.g.Row(s.begin + s.len - 1);
     AddRow(last, state.data(), C, last);
     std::copy_n(carried + i * C, C, state.data());

@@ -23,7 +23,7 @@ void Backward(const Pass& p, const Inputs& in, const float* initial, const float
   const Arena::Scope scope(p.arena);
   float *dw = p.arena.New<float>(floats), *du = p.arena.New<float>(floats);
   for (float* sums : {dw, du}) std::fill_n(sums, floats, 0.0f);
-  for (const Var& x : {in.decay, in.u, in.k, in.v, in.y}) x.Settle();
+  for (const Var& x : {in.decay, in.u, in.k, in.v, in.y}) x.InitGradient();
   p.ForColumns(channels, 64 * in.k.rows() * channels, [&](size_t begin, size_t end) {
     std::vector<double> scratch(Wkv4BackDoubles(LongestSegment(p)));
     for (size_t i = 0; i < p.segments.size(); ++i) {
@@ -31,11 +31,11 @@ void Backward(const Pass& p, const Inputs& in, const float* initial, const float
       const auto rows = [&](const Mat<float>& x) {
         return x.Rows(s.begin, s.len).Columns(begin, end - begin);
       };
-      const float* state = initial + i * p.layout.wkv + begin;
+      const float* state = initial + i * p.strides.wkv + begin;
       const size_t at = i * channels + begin;
       float* carried = s.state_grad == nullptr
                            ? nullptr
-                           : p.layout.Layer(s.state_grad, in.layer).wkv.data() + begin;
+                           : p.strides.Layer(s.state_grad, in.layer).wkv.data() + begin;
       linnet::Wkv4Back(
           {in.log_w + begin, in.u.v.data + begin, rows(in.k.v), rows(in.v.v), rows(in.y.v),
            rows(in.y.g), state, state + channels, state + 2 * channels, end_pp + at},

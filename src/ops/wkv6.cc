@@ -59,7 +59,7 @@ void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initia
   const size_t floats = p.segments.size() * cols;
   float *du = p.arena.New<float>(floats), *dw = p.arena.New<float>(floats);
   for (float* sums : {du, dw}) std::fill_n(sums, floats, 0.0f);
-  for (const Var& x : {in.y, in.r, in.w, in.k, in.v, in.u}) x.Settle();
+  for (const Var& x : {in.y, in.r, in.w, in.k, in.v, in.u}) x.InitGradient();
   BackHeads(p, layer, in.heads, n, Wkv6BackFloats(LongestSegment(p), n),
             [&](size_t segment, size_t head, float* D, float* scratch) {
               const Segment& s = p.segments[segment];

@@ -18,10 +18,10 @@ struct Inputs {
 
 void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initial) {
   const size_t n = in.n;
-  in.y.Settle();
+  in.y.InitGradient();
   const Var inputs[] = {in.r, in.w, in.k, in.v, in.a, in.b};
-  bool blank[std::size(inputs)];
-  for (size_t i = 0; i < std::size(inputs); ++i) blank[i] = inputs[i].TakeBlank();
+  bool first_write[std::size(inputs)];
+  for (size_t i = 0; i < std::size(inputs); ++i) first_write[i] = inputs[i].TakeFirstWrite();
   BackHeads(p, layer, in.heads, n, Wkv7BackFloats(LongestSegment(p), n),
             [&](size_t segment, size_t head, float* D, float* scratch) {
               const Segment& s = p.segments[segment];
@@ -30,7 +30,7 @@ void Backward(const Pass& p, const Inputs& in, size_t layer, const float* initia
                 return HeadGradients{x.g.Row(s.begin) + head * n, x.g.stride};
               };
               for (size_t i = 0; i < std::size(inputs); ++i) {
-                if (!blank[i]) continue;
+                if (!first_write[i]) continue;
                 const Mat<float> g = inputs[i].g.Rows(s.begin, s.len).Columns(head * n, n);
                 for (size_t t = 0; t < g.rows; ++t) std::fill_n(g.Row(t), n, 0.0f);
               }

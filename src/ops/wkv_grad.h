@@ -63,7 +63,7 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
       float* D = states[slot];
       float* carried = s.state_grad == nullptr
                            ? nullptr
-                           : p.layout.Layer(s.state_grad, layer).wkv.data() + head * size;
+                           : p.strides.Layer(s.state_grad, layer).wkv.data() + head * size;
       if (carried == nullptr) {
         std::fill_n(D, size, 0.0f);
       } else {
@@ -94,7 +94,7 @@ inline void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<flo
 // A copy of the segments' wkv states, for its backward; null without a tape.
 inline const float* CopyStates(Pass& p) {
   if (p.tape == nullptr) return nullptr;
-  const size_t size = p.layout.wkv;
+  const size_t size = p.strides.wkv;
   float* copy = p.Scratch(p.segments.size() * size);
   for (size_t i = 0; i < p.segments.size(); ++i) {
     std::copy_n(p.StateOf(p.segments[i]).wkv.data(), size, copy + i * size);

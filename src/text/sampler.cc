@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "linnet/error.h"
-#include "text/cuts.h"
+#include "text/candidates.h"
 
 namespace linnet {
 namespace {
@@ -137,7 +137,7 @@ int32_t Sampler::Sample(std::span<const float> logits) {
     return token;
   }
   // Most often no copy has to outlast the weights, which then take its place.
-  std::vector<float>& biased = AsksForLogits(options_) ? kept : left.weight;
+  std::vector<float>& biased = NeedsLogits(options_) ? kept : left.weight;
   if (biased.size() < logits.size()) biased.resize(logits.size());
   std::copy(logits.begin(), logits.end(), biased.begin());
   const std::span<float> row = std::span(biased).first(logits.size());
@@ -163,13 +163,13 @@ int32_t Sampler::Draw(std::span<const float> logits, Candidates& left) {
   if (options_.mirostat) {
     // Cut where the surprise -log2 p passes the limit, and keep one more.
     Weigh(logits, largest, 1.0f, 0, left);
-    CloseRanks(left);
+    Compact(left);
     const double floor = left.sum * std::exp2(-static_cast<double>(surprise_limit_));
     const auto end = left.weight.begin() + static_cast<ptrdiff_t>(left.size);
     const auto within = std::count_if(left.weight.begin(), end, [&](float weight) {
       return static_cast<double>(weight) >= floor;
     });
-    CutCount(static_cast<size_t>(within) + 1, left);
+    FilterTopK(static_cast<size_t>(within) + 1, left);
   } else {
     Distribution(options_, logits, largest, left);
   }

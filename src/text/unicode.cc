@@ -82,11 +82,14 @@ std::vector<utf8proc_int32_t> Decompose(std::string_view text) {
 // Canonical ordering. utf8proc sorts by insertion, which takes hours on a
 // megabyte of marks; this does not.
 void OrderMarks(std::vector<utf8proc_int32_t>& text) {
-  const auto rank = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  const auto combining_class = [](utf8proc_int32_t c) {
+    return utf8proc_get_property(c)->combining_class;
+  };
   for (auto i = text.begin(); i != text.end();) {
-    const auto end = std::find_if(i, text.end(), [&](auto c) { return rank(c) == 0; });
+    const auto end = std::find_if(i, text.end(), [&](auto c) { return combining_class(c) == 0; });
     if (end - i > 1) {
-      std::stable_sort(i, end, [&](auto a, auto b) { return rank(a) < rank(b); });
+      std::stable_sort(i, end,
+                       [&](auto a, auto b) { return combining_class(a) < combining_class(b); });
     }
     i = end == text.end() ? end : end + 1;
   }

@@ -1,4 +1,4 @@
-// AdamW over this rank's part of all that learns.
+// AdamW over this process's shard of all that learns.
 #ifndef LINNET_TRAIN_ADAMW_H_
 #define LINNET_TRAIN_ADAMW_H_
 
@@ -13,7 +13,7 @@
 
 namespace linnet {
 
-// Floats that are summed, split over threads and given to ranks as one.
+// Floats that are summed, split over threads and given to processes as one.
 inline constexpr size_t kAdamBlock = 4096;
 
 struct AdamWOptions {

@@ -17,24 +17,24 @@ namespace {
 constexpr double kSpike = 20;
 constexpr size_t kUsualOf = 64, kUsualAtLeast = 32;
 
-// Cuts rows and ranks at their middles until one rank is left, so that every rank has a whole
-// branch of the tree in which rows are summed.
-std::pair<size_t, size_t> ShareOf(size_t rows, size_t rank, size_t ranks) {
-  size_t begin = 0, end = rows, first = 0, last = ranks;
+// Cuts rows and processes at their middles until one process is left, so that every process has a
+// whole branch of the tree in which rows are summed.
+std::pair<size_t, size_t> ShareOf(size_t rows, size_t index, size_t processes) {
+  size_t begin = 0, end = rows, first = 0, last = processes;
   while (last - first > 1) {
     const size_t middle = (begin + end) / 2, half = (first + last) / 2;
-    (rank < half ? end : begin) = middle;
-    (rank < half ? last : first) = half;
+    (index < half ? end : begin) = middle;
+    (index < half ? last : first) = half;
   }
   return {begin, end};
 }
 
-std::vector<size_t> PartsOf(size_t floats, size_t ranks) {
-  std::vector<size_t> parts;
+std::vector<size_t> ShardsOf(size_t floats, size_t processes) {
+  std::vector<size_t> shards;
   const size_t blocks = (floats + kAdamBlock - 1) / kAdamBlock;
-  for (size_t r = 0; r < ranks; ++r) parts.push_back(blocks * r / ranks * kAdamBlock);
-  parts.push_back(floats);
-  return parts;
+  for (size_t r = 0; r < processes; ++r) shards.push_back(blocks * r / processes * kAdamBlock);
+  shards.push_back(floats);
+  return shards;
 }
 
 }  // namespace
@@ -52,21 +52,21 @@ Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptio
   if (network_->parameters().empty()) {
     throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
   }
-  lanes_ = std::make_unique<Lanes>(*network_,
-                                   PassOptions{.exact = options.precision == DType::kF32,
-                                               .recompute = options.recompute,
-                                               .l2wrap = options.l2wrap,
-                                               .dropout = options.dropout,
-                                               .chunk = options.chunk,
-                                               .bptt = options.bptt},
-                                   pool);
-  parts_ = PartsOf(network_->values().size(), world.size());
-  const size_t rank = world.rank();
-  optimizer_ = std::make_unique<AdamW>(*network_, parts_[rank], parts_[rank + 1], options.adam);
+  replicas_ = std::make_unique<Replicas>(*network_,
+                                         PassOptions{.exact = options.precision == DType::kF32,
+                                                     .recompute = options.recompute,
+                                                     .l2wrap = options.l2wrap,
+                                                     .dropout = options.dropout,
+                                                     .chunk = options.chunk,
+                                                     .bptt = options.bptt},
+                                         pool);
+  shards_ = ShardsOf(network_->values().size(), world.size());
+  const size_t index = world.index();
+  optimizer_ = std::make_unique<AdamW>(*network_, shards_[index], shards_[index + 1], options.adam);
 }
 
 std::pair<size_t, size_t> Learner::Share(size_t rows) const {
-  return ShareOf(rows, world_.rank(), world_.size());
+  return ShareOf(rows, world_.index(), world_.size());
 }
 
 Model Learner::AsModel() const { return ModelOf(network_); }
@@ -105,7 +105,7 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
   const size_t first = Share(batch_rows).first;
   const double loss = Accumulate(rows, first, learnt > 0 ? 1 / learnt : 0, 0);
   report.loss = learnt > 0 ? world_.Sum(loss) / learnt : 0;
-  world_.SumParts(network_->gradients(), parts_);
+  world_.ReduceScatter(network_->gradients(), shards_);
   report.grad_norm = GradientNorm();
   const double usual = UsualNorm();
   if (!std::isfinite(report.grad_norm)) {
@@ -121,7 +121,7 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
     const double clip =
         options_.clip > 0 ? std::min(1.0, options_.clip / (report.grad_norm + 1e-6)) : 1.0;
     optimizer_->Update(++memory_.updates, rate, clip, pool_);
-    world_.ShareParts(network_->values(), parts_);
+    world_.AllGather(network_->values(), shards_);
     network_->Repack(pool_);
   }
   ++memory_.steps;
@@ -130,7 +130,7 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
 
 size_t Learner::RowsPerPass(size_t rows) const {
   const size_t limit = options_.rows_per_pass == 0 ? rows : options_.rows_per_pass;
-  return std::min({rows, limit, lanes_->most_rows()});
+  return std::min({rows, limit, replicas_->most_rows()});
 }
 
 // Leaves the sum of the rows' gradients in the network; returns that of their losses.
@@ -143,7 +143,7 @@ double Learner::Accumulate(std::span<const SampleRow> rows, size_t first, double
       return 0;
     }
     const uint64_t dropout_seed = options_.seed * 0x9e3779b97f4a7c15u + memory_.steps;
-    return lanes_->Learn(rows, first, scale, dropout_seed);
+    return replicas_->Learn(rows, first, scale, dropout_seed);
   }
   const size_t middle = rows.size() / 2;
   const double left = Accumulate(rows.first(middle), first, scale, depth + 1);
@@ -162,13 +162,14 @@ double Learner::Accumulate(std::span<const SampleRow> rows, size_t first, double
 
 double Learner::GradientNorm() {
   const std::span<float> g = network_->gradients();
-  const size_t rank = world_.rank();
+  const size_t index = world_.index();
   std::vector<double> blocks((g.size() + kAdamBlock - 1) / kAdamBlock);
-  std::vector<size_t> parts;
-  for (const size_t part : parts_) parts.push_back((part + kAdamBlock - 1) / kAdamBlock);
-  const auto own = g.subspan(parts_[rank], parts_[rank + 1] - parts_[rank]);
-  BlockSquares(own, pool_, std::span(blocks).subspan(parts[rank], parts[rank + 1] - parts[rank]));
-  world_.ShareParts(std::span<double>(blocks), parts);
+  std::vector<size_t> shards;
+  for (const size_t shard : shards_) shards.push_back((shard + kAdamBlock - 1) / kAdamBlock);
+  const auto own = g.subspan(shards_[index], shards_[index + 1] - shards_[index]);
+  BlockSquares(own, pool_,
+               std::span(blocks).subspan(shards[index], shards[index + 1] - shards[index]));
+  world_.AllGather(std::span<double>(blocks), shards);
   double sum = 0;
   for (const double block : blocks) sum += block;
   return std::sqrt(sum);
@@ -189,10 +190,10 @@ std::string Learner::BlamedGradient(bool finite) const {
   double largest = -1;
   const float* all = network_->gradients().data();
   for (const Parameter& p : network_->parameters()) {
-    // Each rank has the sums of its own part.
+    // Each process has the sums of its own shard.
     const auto at = static_cast<size_t>(p.g.data - all);
-    const size_t begin = std::max(at, parts_[world_.rank()]);
-    const size_t end = std::min(at + p.g.rows * p.g.cols, parts_[world_.rank() + 1]);
+    const size_t begin = std::max(at, shards_[world_.index()]);
+    const size_t end = std::min(at + p.g.rows * p.g.cols, shards_[world_.index() + 1]);
     double own = 0;
     for (size_t i = begin; i < end; ++i) own += double{all[i]} * all[i];
     const double sum = world_.Sum(own);

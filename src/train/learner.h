@@ -18,7 +18,7 @@
 #include "models/network.h"
 #include "train/adamw.h"
 #include "train/bad_step.h"
-#include "train/lanes.h"
+#include "train/replicas.h"
 #include "train/samples.h"
 #include "train/world.h"
 
@@ -45,20 +45,20 @@ struct LearnerOptions {
 inline constexpr size_t kMostSkipped = 20;
 
 // One thread at a time. The result of a step depends on the rows and their order, and on chunk and
-// bptt, not on threads, rows_per_pass (which must halve the batch evenly) or ranks.
+// bptt, not on threads, rows_per_pass (which must halve the batch evenly) or processes.
 class Learner {
  public:
-  // Throws what Network::Bind throws. All ranks give the same checkpoint, options and adapters;
+  // Throws what Network::Bind throws. All processes give the same checkpoint, options and adapters;
   // if there are any, then only their tensors learn. `pool` and `world` must outlive the learner.
   Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
           ThreadPool& pool, World& world, std::span<const Adapter> adapters = {});
 
-  // Rows of the batch that this rank runs: [first, last) of `rows`.
+  // Rows of the batch that this process runs: [first, last) of `rows`.
   std::pair<size_t, size_t> Share(size_t rows) const;
 
-  // Learns from a batch of `batch_rows` rows, of which `rows` are this rank's share. Throws Error
-  // kBadInput for a row with ids outside the vocabulary, and BadStep for a gradient that is no
-  // number or far above those before; with skip_spikes only if a value is no number, so that no
+  // Learns from a batch of `batch_rows` rows, of which `rows` are this process's share. Throws
+  // Error kBadInput for a row with ids outside the vocabulary, and BadStep for a gradient that is
+  // no number or far above those before; with skip_spikes only if a value is no number, so that no
   // step could be taken any more, or kMostSkipped steps in a row were left out. Names step and
   // tensor. Nothing has changed then.
   StepReport Step(std::span<const SampleRow> rows, size_t batch_rows, double rate);
@@ -75,13 +75,13 @@ class Learner {
   };
   const Memory& memory() const { return memory_; }
   AdamW& optimizer() { return *optimizer_; }
-  const std::vector<size_t>& parts() const { return parts_; }
+  const std::vector<size_t>& shards() const { return shards_; }
   void Restore(Memory memory);
 
   // Most rows of so many that go through together.
   size_t RowsPerPass(size_t rows) const;
   // What they take.
-  Lanes& lanes() { return *lanes_; }
+  Replicas& replicas() { return *replicas_; }
 
  private:
   double Accumulate(std::span<const SampleRow> rows, size_t first, double scale, size_t depth);
@@ -96,9 +96,9 @@ class Learner {
   ThreadPool& pool_;
   World& world_;
   std::shared_ptr<Network> network_;
-  std::vector<size_t> parts_;  // of the ranks
+  std::vector<size_t> shards_;  // of the processes
   std::unique_ptr<AdamW> optimizer_;
-  std::unique_ptr<Lanes> lanes_;
+  std::unique_ptr<Replicas> replicas_;
   std::vector<Buffer> halves_;  // gradients that wait for their other half
   Memory memory_;
   size_t skipped_ = 0;  // steps in a row, the last ones

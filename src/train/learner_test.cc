@@ -122,7 +122,7 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
     options.precision = precision;
     options.dropout = 0.1f;
     const auto expected = After(options, 1, model);
-    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "two lanes";
+    EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "two replicas";
     EXPECT_TRUE(BitEqual(expected, After(options, 3, model))) << "threads";
     options.rows_per_pass = 2;
     EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "passes of two rows";

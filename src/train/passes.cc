@@ -39,32 +39,32 @@ double Passes::Learn(std::span<const SampleRow> rows, uint64_t first, double sca
                      uint64_t dropout_seed) {
   LINNET_CHECK(rows.size() <= most_rows());
   if (options_.chunk != 0) return LearnInChunks(rows.front(), first, scale, dropout_seed);
-  std::vector<Part> parts;
-  for (const SampleRow& row : rows) parts.push_back({&row, 0, row.inputs.size(), first++});
-  return Run(parts, scale, dropout_seed, {});
+  std::vector<Chunk> chunks;
+  for (const SampleRow& row : rows) chunks.push_back({&row, 0, row.inputs.size(), first++});
+  return Run(chunks, scale, dropout_seed, {});
 }
 
-// A document that begins in a part starts afresh; one that goes on from before it, only ever at the
-// beginning of a pass, from the state `before`.
-Passes::Layout Passes::LayoutOf(std::span<const Part> parts, const float* before) {
+// A document that begins in a chunk starts afresh; one that goes on from before it, only ever at
+// the beginning of a pass, from the state `before`.
+Passes::Layout Passes::LayoutOf(std::span<const Chunk> chunks, const float* before) {
   Layout out;
-  for (const Part& part : parts) {
-    const SampleRow& row = *part.row;
+  for (const Chunk& chunk : chunks) {
+    const SampleRow& row = *chunk.row;
     const size_t offset = out.inputs.size();
-    out.sequences.push_back({offset, part.end - part.begin, part.index, part.begin});
-    const auto begins = std::lower_bound(row.starts.begin(), row.starts.end(), part.begin);
-    size_t at = part.begin;
+    out.sequences.push_back({offset, chunk.end - chunk.begin, chunk.index, chunk.begin});
+    const auto begins = std::lower_bound(row.starts.begin(), row.starts.end(), chunk.begin);
+    size_t at = chunk.begin;
     const auto add = [&](size_t end) {
-      if (end > at) out.segments.push_back({offset + (at - part.begin), end - at});
+      if (end > at) out.segments.push_back({offset + (at - chunk.begin), end - at});
       at = end;
     };
-    for (auto it = begins; it != row.starts.end() && *it < part.end; ++it) add(*it);
-    add(part.end);
-    out.continues |= begins == row.starts.end() || *begins != part.begin;
-    out.inputs.insert(out.inputs.end(), row.inputs.begin() + part.begin,
-                      row.inputs.begin() + part.end);
-    out.targets.insert(out.targets.end(), row.targets.begin() + part.begin,
-                       row.targets.begin() + part.end);
+    for (auto it = begins; it != row.starts.end() && *it < chunk.end; ++it) add(*it);
+    add(chunk.end);
+    out.continues |= begins == row.starts.end() || *begins != chunk.begin;
+    out.inputs.insert(out.inputs.end(), row.inputs.begin() + chunk.begin,
+                      row.inputs.begin() + chunk.end);
+    out.targets.insert(out.targets.end(), row.targets.begin() + chunk.begin,
+                       row.targets.begin() + chunk.end);
   }
   for (size_t i = 0; i < out.segments.size(); ++i) {
     if (i == states_.size()) states_.emplace_back(ShapeOf(network_.config()));
@@ -83,7 +83,7 @@ Pass Passes::NewPass(const Layout& layout, uint64_t dropout_seed, Tape* tape) {
   return {.arena = arena_,
           .pool = pool_,
           .segments = layout.segments,
-          .layout = network_.layout(),
+          .strides = network_.strides(),
           .exact = options_.exact,
           .tape = tape,
           .sequences = layout.sequences,
@@ -92,9 +92,9 @@ Pass Passes::NewPass(const Layout& layout, uint64_t dropout_seed, Tape* tape) {
           .dropout_seed = dropout_seed};
 }
 
-double Passes::Run(std::span<const Part> parts, double scale, uint64_t dropout_seed,
+double Passes::Run(std::span<const Chunk> chunks, double scale, uint64_t dropout_seed,
                    Carried carried) {
-  Layout layout = LayoutOf(parts, carried.before);
+  Layout layout = LayoutOf(chunks, carried.before);
   auto& segments = layout.segments;
   const Arena::Scope scope(arena_);
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -110,7 +110,7 @@ double Passes::Run(std::span<const Part> parts, double scale, uint64_t dropout_s
   }
   Tape tape;
   Pass p = NewPass(layout, dropout_seed, &tape);
-  std::vector<double> losses(parts.size());
+  std::vector<double> losses(chunks.size());
   network_.Loss(p, network_.Run(p, layout.inputs), layout.targets, {options_.l2wrap, scale},
                 losses);
   if (carried.after != nullptr) {
@@ -129,12 +129,12 @@ double Passes::Run(std::span<const Part> parts, double scale, uint64_t dropout_s
   return SumInHalves(losses);
 }
 
-// Nothing but the state after a part: what came before its last document does not matter.
-void Passes::Advance(const Part& part, uint64_t dropout_seed, const float* before, float* after) {
-  Part last = part;
-  const auto& starts = part.row->starts;
-  const auto next = std::lower_bound(starts.begin(), starts.end(), part.end);
-  if (next != starts.begin()) last.begin = std::max<size_t>(part.begin, *(next - 1));
+// Nothing but the state after a chunk: what came before its last document does not matter.
+void Passes::Advance(const Chunk& chunk, uint64_t dropout_seed, const float* before, float* after) {
+  Chunk last = chunk;
+  const auto& starts = chunk.row->starts;
+  const auto next = std::lower_bound(starts.begin(), starts.end(), chunk.end);
+  if (next != starts.begin()) last.begin = std::max<size_t>(chunk.begin, *(next - 1));
   const Arena::Scope scope(arena_);
   const Layout layout = LayoutOf({&last, 1}, before);
   Pass p = NewPass(layout, dropout_seed, nullptr);
@@ -149,8 +149,8 @@ double Passes::LearnInChunks(const SampleRow& row, uint64_t index, double scale,
   const size_t length = row.inputs.size();
   const size_t chunks = (length + options_.chunk - 1) / options_.chunk;
   const size_t together = ChunksTogether(length);
-  const auto part = [&](size_t i) {
-    return Part{&row, i * options_.chunk, std::min((i + 1) * options_.chunk, length), index};
+  const auto chunk = [&](size_t i) {
+    return Chunk{&row, i * options_.chunk, std::min((i + 1) * options_.chunk, length), index};
   };
   kept_.resize(together * state_floats_);
   after_.resize(state_floats_);
@@ -159,10 +159,10 @@ double Passes::LearnInChunks(const SampleRow& row, uint64_t index, double scale,
   double loss = 0;
   for (size_t first = 0; first < chunks; first += together) {
     const size_t last = std::min(first + together, chunks) - 1;
-    for (size_t i = first; i < last; ++i) Advance(part(i), dropout_seed, before(i), before(i + 1));
+    for (size_t i = first; i < last; ++i) Advance(chunk(i), dropout_seed, before(i), before(i + 1));
     std::fill(gradient_.begin(), gradient_.end(), 0.0f);
     for (size_t i = last + 1; i-- > first;) {
-      const Part one = part(i);
+      const Chunk one = chunk(i);
       loss += Run({&one, 1}, scale, dropout_seed,
                   {.before = before(i),
                    .after = i == last ? after_.data() : nullptr,
@@ -177,7 +177,7 @@ uint64_t Passes::Bytes(size_t rows, size_t length) {
   // Two lengths of one row tell what a token takes and what every pass takes.
   const auto measure = [&](size_t tokens) {
     const SampleRow row = RowOfZeros(tokens);
-    const Part whole{&row, 0, tokens, 0};
+    const Chunk whole{&row, 0, tokens, 0};
     arena_ = Arena();
     Run({&whole, 1}, 0, 0, {});
     return static_cast<double>(arena_.most_bytes());

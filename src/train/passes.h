@@ -53,7 +53,7 @@ class Passes {
 
  private:
   // Tokens [begin, end) of a row, number `index` of the batch.
-  struct Part {
+  struct Chunk {
     const SampleRow* row;
     size_t begin, end;
     uint64_t index;
@@ -68,14 +68,14 @@ class Passes {
   struct Layout {
     std::vector<int32_t> inputs, targets;
     std::vector<Segment> segments;
-    std::vector<Sequence> sequences;
+    std::vector<TrainingSequence> sequences;
     bool continues = false;  // the first segment goes on from a carried state
   };
 
-  Layout LayoutOf(std::span<const Part> parts, const float* before);
+  Layout LayoutOf(std::span<const Chunk> chunks, const float* before);
   Pass NewPass(const Layout& layout, uint64_t dropout_seed, Tape* tape);
-  double Run(std::span<const Part> parts, double scale, uint64_t dropout_seed, Carried carried);
-  void Advance(const Part& part, uint64_t dropout_seed, const float* before, float* after);
+  double Run(std::span<const Chunk> chunks, double scale, uint64_t dropout_seed, Carried carried);
+  void Advance(const Chunk& chunk, uint64_t dropout_seed, const float* before, float* after);
   double LearnInChunks(const SampleRow& row, uint64_t index, double scale, uint64_t dropout_seed);
   // Chunks of a row of so many tokens that a gradient goes back through.
   size_t ChunksTogether(size_t length) const;

@@ -118,7 +118,7 @@ Learnt Detached(const Network& network, std::span<float> gradients, const Sample
     Pass p{.arena = arena,
            .pool = pool,
            .segments = {&segment, 1},
-           .layout = network.layout(),
+           .strides = network.strides(),
            .exact = true,
            .tape = &tape};
     double loss = 0;

@@ -101,7 +101,7 @@ class Runner {
     saved_ = learner_.steps();
     while (learner_.steps() < options_.schedule.steps) {
       const StepMetrics m = StepOrSave();
-      // Whichever rank was told to end, all do.
+      // Whichever process was told to end, all do.
       const bool told = events_.interrupted && events_.interrupted();
       const bool interrupted = world_.Sum(told ? 1 : 0) != 0;
       if (!m.report.skipped) RemoveOld();
@@ -117,7 +117,7 @@ class Runner {
   }
 
  private:
-  bool First() const { return world_.rank() == 0; }
+  bool First() const { return world_.index() == 0; }
 
   bool IsDue(const StepMetrics& m) const {
     return m.step % options_.every == 0 || m.step == m.steps;
@@ -136,7 +136,7 @@ class Runner {
         if (events_.on_step) events_.on_step(m);
       }
       return m;
-    } catch (const BadStep& bad) {  // on all ranks
+    } catch (const BadStep& bad) {  // on all processes
       if (!bad.sound() && !proven_ && saved_ > 0) {
         throw BadStep(fmt::format("{}; if it did so before, remove {} to go on from an older one",
                                   bad.what(), CheckpointPath(options_.out, saved_).string()),

@@ -25,7 +25,7 @@ struct RunOptions {
   // Writes what came of the run: `result`, and best.safetensors. If not set, the whole model, of
   // model_type.
   std::function<void(const Network&, const std::filesystem::path&)> save{};
-  size_t batch_rows = 8;   // a step, over all passes and ranks
+  size_t batch_rows = 8;   // a step, over all passes and processes
   uint64_t rows_read = 0;  // of the data, by the steps that were taken before
   Schedule schedule;       // and how many steps there are
   uint64_t every = 500;    // steps between checkpoints and validations
@@ -65,9 +65,9 @@ bool IsOver(const Learner& learner, const RunOptions& options, const Notes& note
 
 // Goes on from learner.steps() to the schedule's end. `notes` are what LoadTraining gave for the
 // checkpoint it goes on from; none for a new run. A run that is
-// stopped anywhere and goes on from its newest checkpoint ends with the same bytes. All ranks call
-// it; rank 0 writes and reports. Throws what Learner::Step and the writers throw; what was saved
-// before stays.
+// stopped anywhere and goes on from its newest checkpoint ends with the same bytes. All processes
+// call it; process 0 writes and reports. Throws what Learner::Step and the writers throw; what was
+// saved before stays.
 RunEnd RunTraining(Learner& learner, const SampleSource& samples, World& world,
                    const RunOptions& options, const RunEvents& events, const Notes& notes);
 

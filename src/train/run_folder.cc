@@ -71,7 +71,7 @@ fs::path CheckpointPath(const fs::path& run, uint64_t step) {
 
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& run,
                                 const std::function<void(const std::string&)>& say) {
-  const int64_t step = world.FromFirst(world.rank() == 0 ? NewestWhole(run, say) : 0);
+  const int64_t step = world.FromFirst(world.index() == 0 ? NewestWhole(run, say) : 0);
   if (step < 0) return std::nullopt;
   return LoadTraining(learner, world, CheckpointPath(run, static_cast<uint64_t>(step)));
 }

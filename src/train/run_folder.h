@@ -20,9 +20,9 @@ std::vector<uint64_t> CheckpointSteps(const std::filesystem::path& run);
 std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t step);
 
 // Loads the newest checkpoint that is whole, if the run has any, and returns its notes. Newer ones
-// that are damaged are set aside under another name; `say` is told so, a line each. All ranks call
-// it, and load what rank 0 found. Throws Error kBadInput if none is whole, and what LoadTraining
-// throws.
+// that are damaged are set aside under another name; `say` is told so, a line each. All processes
+// call it, and load what process 0 found. Throws Error kBadInput if none is whole, and what
+// LoadTraining throws.
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const std::filesystem::path& run,
                                 const std::function<void(const std::string&)>& say);
 

@@ -120,7 +120,7 @@ void ReadParameter(const TensorFile& file, const Parameter& p) {
 void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
                   const Notes& notes) {
   const Network& network = learner.network();
-  const bool first = world.rank() == 0;
+  const bool first = world.index() == 0;
   std::unique_ptr<TensorWriter> writer;
   Checksum sum;
   const auto take = [&](std::span<const float> values) {
@@ -144,8 +144,8 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
     writer = TensorWriter::Create(path, specs, metadata);
     for (const Parameter& p : network.parameters()) take(InCheckpointOrder(p, p.v));
   }
-  world.Gather(learner.optimizer().first_moments(), learner.parts(), take);
-  world.Gather(learner.optimizer().second_moments(), learner.parts(), take);
+  world.Gather(learner.optimizer().first_moments(), learner.shards(), take);
+  world.Gather(learner.optimizer().second_moments(), learner.shards(), take);
   if (!first) return;
   const uint32_t value = sum.value();
   writer->Append(std::as_bytes(std::span(&value, 1)));
@@ -166,8 +166,8 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
   const TensorView& second = Find(file, kMoments[1], {network.values().size()});
   for (const Parameter& p : network.parameters()) Find(file, p.name, p.shape);
   for (const Parameter& p : network.parameters()) ReadParameter(file, p);
-  const size_t begin = learner.parts()[world.rank()];
-  const size_t count = learner.parts()[world.rank() + 1] - begin;
+  const size_t begin = learner.shards()[world.index()];
+  const size_t count = learner.shards()[world.index() + 1] - begin;
   const auto read = [&](const TensorView& t, std::span<float> to) {
     ReadRows(t.Slice(begin, count), 0, 1, to.data());
   };

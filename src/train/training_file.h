@@ -22,13 +22,13 @@ using Notes = std::map<std::string, std::string>;
 inline constexpr char kTrainingKind[] = "linnet training";  // metadata "kind"
 
 // Saves all that learns as f32 under BlinkDL's names, the optimizer's moments and the learner's
-// memory; `notes` is kept as metadata beside them. Written whole or not at all, by rank 0; all
-// ranks call it. A run that learns everything can be opened as a model from this file. Throws
+// memory; `notes` is kept as metadata beside them. Written whole or not at all, by process 0; all
+// processes call it. A run that learns everything can be opened as a model from this file. Throws
 // Error kIo.
 void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
                   const Notes& notes);
 
-// The inverse, into a learner of the same base and options, on any number of ranks; returns the
+// The inverse, into a learner of the same base and options, on any number of processes; returns the
 // notes. Throws Error kIo or kBadInput if the file is broken or of another run.
 Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& path);
 

@@ -32,10 +32,10 @@ struct Piece {
 };
 
 // Candidates and what they are worth, the best first; ties by their bytes.
-using Ranked = std::vector<std::pair<uint64_t, std::string_view>>;
+using Scored = std::vector<std::pair<uint64_t, std::string_view>>;
 
-void SortBest(Ranked& ranked) {
-  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+void SortBest(Scored& scored) {
+  std::sort(scored.begin(), scored.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first > b.first : a.second < b.second;
   });
 }
@@ -137,16 +137,16 @@ class Search {
         }
       }
     });
-    Ranked ranked;
+    Scored scored;
     for (const auto& [text, gain] : gains) {
-      if (gain > 1) ranked.emplace_back(gain, text);
+      if (gain > 1) scored.emplace_back(gain, text);
     }
-    SortBest(ranked);
+    SortBest(scored);
     std::unordered_set<std::string_view> taken, inside;
-    for (const auto& [gain, text] : ranked) {
+    for (const auto& [gain, text] : scored) {
       if (count == 0) break;
       if (inside.count(text) != 0 || Overlaps(text, taken)) continue;
-      ForParts(text, [&](std::string_view part) { inside.insert(part); });
+      ForSubstrings(text, [&](std::string_view substring) { inside.insert(substring); });
       taken.insert(text);
       entries_.push_back(text);
       --count;
@@ -154,7 +154,7 @@ class Search {
   }
 
   template <class F>
-  static void ForParts(std::string_view text, const F& use) {
+  static void ForSubstrings(std::string_view text, const F& use) {
     for (size_t begin = 0; begin < text.size(); ++begin) {
       for (size_t size = 2; begin + size <= text.size(); ++size) use(text.substr(begin, size));
     }
@@ -162,7 +162,8 @@ class Search {
 
   static bool Overlaps(std::string_view text, const std::unordered_set<std::string_view>& taken) {
     bool found = false;
-    ForParts(text, [&](std::string_view part) { found = found || taken.count(part) != 0; });
+    ForSubstrings(
+        text, [&](std::string_view substring) { found = found || taken.count(substring) != 0; });
     return found;
   }
 
@@ -173,7 +174,7 @@ class Search {
       for (const auto& match : matches) uses[static_cast<size_t>(match.id)] += piece.count;
     });
     const ByteTrie trie = Trie();
-    Ranked ranked;
+    Scored scored;
     for (size_t i = fixed_; i < entries_.size(); ++i) {
       // Its last byte apart, the longest match at its front is another entry.
       uint64_t tokens = 0;
@@ -186,12 +187,12 @@ class Search {
           rest.remove_prefix(length);
         }
       }
-      ranked.emplace_back(uses[i] * (std::max<uint64_t>(tokens, 2) - 1), entries_[i]);
+      scored.emplace_back(uses[i] * (std::max<uint64_t>(tokens, 2) - 1), entries_[i]);
     }
-    SortBest(ranked);
-    ranked.resize(ranked.size() - std::min(count, ranked.size()));
+    SortBest(scored);
+    scored.resize(scored.size() - std::min(count, scored.size()));
     entries_.resize(fixed_);
-    for (const auto& [cost, text] : ranked) entries_.push_back(text);
+    for (const auto& [cost, text] : scored) entries_.push_back(text);
   }
 
   std::vector<Piece> pieces_;

@@ -9,42 +9,42 @@
 
 namespace linnet {
 
-// Where each rank's part of a row of values begins; parts[size] is its end.
-using Parts = std::span<const size_t>;
+// Where each process's shard of a row of values begins; shards[size] is its end.
+using ShardBounds = std::span<const size_t>;
 
-// Every rank calls the same functions in the same order; each waits for all. Sums are taken in
-// halves over ranks (ops/sum_tree.h), so they do not depend on arrival. One thread at a time. All
-// throw Error kIo if a rank is lost.
+// Every process calls the same functions in the same order; each waits for all. Sums are taken in
+// halves over processes (ops/sum_tree.h), so they do not depend on arrival. One thread at a time.
+// All throw Error kIo if a process is lost.
 class World {
  public:
   virtual ~World() = default;
-  virtual size_t rank() const { return 0; }
+  virtual size_t index() const { return 0; }  // of this process, MPI's rank
   virtual size_t size() const { return 1; }
 
-  // Adds the values of all ranks; rank r has the sums of its own part afterwards, and what it
-  // likes elsewhere.
-  virtual void SumParts(std::span<float> values, Parts parts) {
+  // Adds the values of all processes. Afterwards process r has the sums of its own shard; its other
+  // values are unspecified.
+  virtual void ReduceScatter(std::span<float> values, ShardBounds shards) {
     (void)values;
-    (void)parts;
+    (void)shards;
   }
-  // Gives every rank the parts of all others.
-  virtual void ShareParts(std::span<float> values, Parts parts) {
+  // Sends each process's shard to all others.
+  virtual void AllGather(std::span<float> values, ShardBounds shards) {
     (void)values;
-    (void)parts;
+    (void)shards;
   }
-  virtual void ShareParts(std::span<double> values, Parts parts) {
+  virtual void AllGather(std::span<double> values, ShardBounds shards) {
     (void)values;
-    (void)parts;
+    (void)shards;
   }
   virtual double Sum(double value) { return value; }
-  // Rank 0 gets the parts of all ranks in order through `take`, some values at a time; the others
-  // give theirs.
-  virtual void Gather(std::span<const float> own, Parts parts,
+  // Process 0 gets the shards of all processes in order through `take`, some values at a time; the
+  // others give theirs.
+  virtual void Gather(std::span<const float> own, ShardBounds shards,
                       const std::function<void(std::span<const float>)>& take) {
-    (void)parts;
+    (void)shards;
     take(own);
   }
-  // Rank 0's word for all.
+  // The value of process 0, on all processes.
   virtual int64_t FromFirst(int64_t value) { return value; }
 };
 

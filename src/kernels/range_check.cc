@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/within.cc"
+#define HWY_TARGET_INCLUDE "kernels/range_check.cc"
 #include "kernels/targets.h"
 //
 #include "hwy/foreach_target.h"  // must come before highway.h
@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
-#include "kernels/within.h"
+#include "kernels/range_check.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -46,7 +46,7 @@ HWY_AFTER_NAMESPACE();
 namespace linnet {
 HWY_EXPORT(Within);
 
-bool AllWithin(const float* x, size_t n, float most) noexcept {
+bool AllMagnitudesWithin(const float* x, size_t n, float most) noexcept {
   return HWY_DYNAMIC_DISPATCH(Within)(x, n, most);
 }
 

@@ -1,4 +1,5 @@
-// linnet train over MPI: the same bits on any number of ranks, and what happens when one is lost.
+// linnet train over MPI: the same bits on any number of processes, and what happens when one is
+// lost.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +29,7 @@ std::string Story() {
   return text;
 }
 
-class RanksTest : public ::testing::Test {
+class ProcessesTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!std::filesystem::exists(kMpirun)) GTEST_SKIP() << kMpirun << " is not there";
@@ -52,10 +53,11 @@ class RanksTest : public ::testing::Test {
     return outcome.err.find("without MPI") == std::string::npos;
   }
 
-  // As root too, and with more ranks than cores. Open MPI itself leaks, as a leak checker sees it.
-  static Words Launch(int ranks) {
-    return {"--allow-run-as-root", "--oversubscribe", "-x", "ASAN_OPTIONS=detect_leaks=0", "-n",
-            std::to_string(ranks)};
+  // As root too, and with more processes than cores. Open MPI itself leaks, as a leak checker sees
+  // it.
+  static Words Launch(int processes) {
+    return {"--allow-run-as-root",    "--oversubscribe", "-x", "ASAN_OPTIONS=detect_leaks=0", "-n",
+            std::to_string(processes)};
   }
 
   Words Train(const std::string& out, const Words& more = {}) const {
@@ -66,30 +68,31 @@ class RanksTest : public ::testing::Test {
            more;
   }
 
-  Outcome Run(int ranks, const Words& words) const {
-    return RunProgram(kMpirun, Launch(ranks) + Words{LINNET_PROGRAM} + words);
+  Outcome Run(int processes, const Words& words) const {
+    return RunProgram(kMpirun, Launch(processes) + Words{LINNET_PROGRAM} + words);
   }
 
   ScratchFolder scratch_;
   std::string vocab_, data_;
 };
 
-TEST_F(RanksTest, OneTwoAndFourRanksGiveTheSameBytes) {
+TEST_F(ProcessesTest, OneTwoAndFourProcessesGiveTheSameBytes) {
   const std::string alone = scratch_ / "alone";
   ASSERT_EQ(RunLinnet(Train(alone)).exit_code, 0);
   const auto files = {"/model.pth", "/checkpoint-00000016.safetensors"};
-  for (const int ranks : {2, 4}) {
-    const std::string out = scratch_ / (ranks == 2 ? "two" : "four");
-    const Outcome outcome = Run(ranks, Train(out));
+  for (const int processes : {2, 4}) {
+    const std::string out = scratch_ / (processes == 2 ? "two" : "four");
+    const Outcome outcome = Run(processes, Train(out));
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-    EXPECT_EQ(json::parse(outcome.out)["peak_resident_mb"].size(), static_cast<size_t>(ranks));
+    EXPECT_EQ(json::parse(outcome.out)["peak_resident_mb"].size(), static_cast<size_t>(processes));
     for (const char* file : files) {
-      EXPECT_TRUE(ReadFile(alone + file) == ReadFile(out + file)) << ranks << " ranks: " << file;
+      EXPECT_TRUE(ReadFile(alone + file) == ReadFile(out + file))
+          << processes << " processes: " << file;
     }
   }
 }
 
-TEST_F(RanksTest, TwoGiveTheSameBytesInChunks) {
+TEST_F(ProcessesTest, TwoGiveTheSameBytesInChunks) {
   const std::string alone = scratch_ / "alone", two = scratch_ / "two";
   const Words chunks = {"--chunk", "12"};
   ASSERT_EQ(RunLinnet(Train(alone, chunks)).exit_code, 0);
@@ -99,7 +102,7 @@ TEST_F(RanksTest, TwoGiveTheSameBytesInChunks) {
 }
 
 // Over TCP between two network namespaces, which share neither addresses nor a name.
-TEST_F(RanksTest, TwoHostsGiveTheSameBytes) {
+TEST_F(ProcessesTest, TwoHostsGiveTheSameBytes) {
   constexpr const char* kTwoHosts = "tests/two-hosts";
   const Outcome trial = RunProgram(kTwoHosts, {"hostname"});
   if (trial.exit_code == 77) GTEST_SKIP() << trial.err;
@@ -123,7 +126,7 @@ TEST_F(RanksTest, TwoHostsGiveTheSameBytes) {
   EXPECT_GT(std::stod(outcome.err.substr(word + 9)), 16 * values * sizeof(float));
 }
 
-TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
+TEST_F(ProcessesTest, TheirNumberMayChangeOnResume) {
   const std::string whole = scratch_ / "whole", cut = scratch_ / "cut";
   ASSERT_EQ(RunLinnet(Train(whole)).exit_code, 0);
   ASSERT_EQ(Run(2, Train(cut)).exit_code, 0);
@@ -145,7 +148,7 @@ TEST_F(RanksTest, TheirNumberMayChangeOnResume) {
 
 // Each has the gradients of its part alone; what all say of a step must be the same, and so must
 // what they do.
-TEST_F(RanksTest, AStepThatCannotBeTakenEndsAll) {
+TEST_F(ProcessesTest, AStepThatCannotBeTakenEndsAll) {
   const std::string out = scratch_ / "run";
   ASSERT_EQ(Run(2, Train(out)).exit_code, 0);
   const Outcome outcome = Run(2, {"train", "--out", out, "--resume", "--threads", "1", "--steps",
@@ -155,8 +158,8 @@ TEST_F(RanksTest, AStepThatCannotBeTakenEndsAll) {
   EXPECT_TRUE(std::filesystem::exists(out + "/checkpoint-00000016.safetensors"));
 }
 
-// ZeRO-1: of N ranks each holds one Nth of the moments.
-TEST_F(RanksTest, EachHoldsItsShareOfTheMoments) {
+// ZeRO-1: of N processes each holds one Nth of the moments.
+TEST_F(ProcessesTest, EachHoldsItsShareOfTheMoments) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
   const auto wide = [&](const char* out) {
     return Words{"train",        "--data",    data_,      "--out",       scratch_ / out,
@@ -169,18 +172,18 @@ TEST_F(RanksTest, EachHoldsItsShareOfTheMoments) {
   const Outcome alone = RunLinnet(wide("alone"));
   ASSERT_EQ(alone.exit_code, 0) << alone.err;
   const double one = json::parse(alone.out)["peak_resident_mb"][0];
-  // 27 million parameters: 216 MB of moments, of which a rank of two has 108, of four 54.
-  for (const auto& [ranks, saved] : {std::pair(2, 70), std::pair(4, 120)}) {
-    const Outcome outcome = Run(ranks, wide(ranks == 2 ? "two" : "four"));
+  // 27 million parameters: 216 MB of moments, of which a process of two has 108, of four 54.
+  for (const auto& [processes, saved] : {std::pair(2, 70), std::pair(4, 120)}) {
+    const Outcome outcome = Run(processes, wide(processes == 2 ? "two" : "four"));
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     for (const double resident : json::parse(outcome.out)["peak_resident_mb"]) {
-      EXPECT_LT(resident, one - saved) << ranks << " ranks";
+      EXPECT_LT(resident, one - saved) << processes << " processes";
     }
   }
 }
 
 // `timeout` and a batch system may reach any one of them.
-TEST_F(RanksTest, WhatEndsOneRankSavesAndEndsAll) {
+TEST_F(ProcessesTest, WhatEndsOneProcessSavesAndEndsAll) {
   const std::string out = scratch_ / "run", metrics = out + "/metrics.jsonl";
   std::string words;
   for (std::string word : Train(out, {"--skip-spikes"})) {
@@ -199,7 +202,7 @@ TEST_F(RanksTest, WhatEndsOneRankSavesAndEndsAll) {
   EXPECT_EQ(RunLinnet({"inspect", saved}).exit_code, 0) << ended.err;
 }
 
-TEST_F(RanksTest, ALostRankEndsTheRunAndLeavesTheLastCheckpoint) {
+TEST_F(ProcessesTest, ALostProcessEndsTheRunAndLeavesTheLastCheckpoint) {
   const std::string out = scratch_ / "run";
   std::string command = "if [ $OMPI_COMM_WORLD_RANK = 1 ]; then exec timeout -s KILL 2 ";
   std::string words;
@@ -210,7 +213,7 @@ TEST_F(RanksTest, ALostRankEndsTheRunAndLeavesTheLastCheckpoint) {
   command += LINNET_PROGRAM + words + "; else exec " + LINNET_PROGRAM + words + "; fi";
   const Outcome lost = RunProgram(kMpirun, Launch(2) + Words{"sh", "-c", command});
   EXPECT_NE(lost.exit_code, 0);
-  EXPECT_NE(lost.err.find("rank 1"), std::string::npos) << lost.err;
+  EXPECT_NE(lost.err.find("process 1"), std::string::npos) << lost.err;
   std::filesystem::path newest;
   for (const auto& entry : std::filesystem::directory_iterator(out)) {
     const auto name = entry.path().filename().string();

@@ -1,5 +1,5 @@
-// Lanes: how many there are changes no bit of a gradient, whatever learns.
-#include "train/lanes.h"
+// Replicas: how many there are changes no bit of a gradient, whatever learns.
+#include "train/replicas.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ using namespace test_adapters;
 
 constexpr double kScale = 0.02;
 
-class LanesTest : public testing::TestWithParam<const char*> {
+class ReplicasTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
@@ -47,12 +47,12 @@ class LanesTest : public testing::TestWithParam<const char*> {
     const std::vector<float> expected(g.begin(), g.end());
     for (const size_t threads : {1, 2, 3, 4, 6}) {
       ThreadPool pool(threads);
-      Lanes lanes(network, options, pool);
+      Replicas replicas(network, options, pool);
       for (int again = 0; again < 2; ++again) {
         std::fill(g.begin(), g.end(), NAN);  // what was there before does not count
-        EXPECT_EQ(lanes.Learn(rows, 3, kScale, 11), loss) << threads;
+        EXPECT_EQ(replicas.Learn(rows, 3, kScale, 11), loss) << threads;
         EXPECT_EQ(std::memcmp(g.data(), expected.data(), g.size_bytes()), 0) << threads;
-        lanes.Learn(std::span(rows).first(3), 0, kScale, 1);  // fewer lanes, and back
+        replicas.Learn(std::span(rows).first(3), 0, kScale, 1);  // fewer replicas, and back
       }
     }
   }
@@ -61,9 +61,9 @@ class LanesTest : public testing::TestWithParam<const char*> {
   test::TemporaryFolder folder_;
 };
 
-TEST_P(LanesTest, NumberChangesNoBit) { ExpectNoBitToChange(*Bound()); }
+TEST_P(ReplicasTest, NumberChangesNoBit) { ExpectNoBitToChange(*Bound()); }
 
-TEST_P(LanesTest, NorOfAdapters) {
+TEST_P(ReplicasTest, NorOfAdapters) {
   const fs::path path = folder_ / "adapter.safetensors";
   NewAdapterOptions options;
   options.kind = AdapterKind::kLora;
@@ -73,20 +73,20 @@ TEST_P(LanesTest, NorOfAdapters) {
   ExpectNoBitToChange(*Bound(path));
 }
 
-TEST_P(LanesTest, NorOfTunedStates) {
+TEST_P(ReplicasTest, NorOfTunedStates) {
   if (std::string(GetParam()) == "4") return;  // it has none
   const fs::path path = folder_ / "states.safetensors";
   WriteNewStates(Checkpoint(Base(GetParam())), path);
   ExpectNoBitToChange(*Bound(path));
 }
 
-// Each lane but the first holds gradients of its own, unless memory is to be saved.
-TEST_P(LanesTest, BytesCountTheirGradients) {
+// Each replica but the first holds gradients of its own, unless memory is to be saved.
+TEST_P(ReplicasTest, BytesCountTheirGradients) {
   const auto network = Bound();
   ThreadPool pool(4);
   const auto bytes = [&](size_t rows, bool recompute) {
-    Lanes lanes(*network, {.recompute = recompute}, pool);
-    return lanes.Bytes(rows, 16);
+    Replicas replicas(*network, {.recompute = recompute}, pool);
+    return replicas.Bytes(rows, 16);
   };
   const uint64_t gradients = network->gradients().size_bytes();
   EXPECT_GT(bytes(4, false), bytes(3, false) + 3 * gradients);
@@ -94,17 +94,17 @@ TEST_P(LanesTest, BytesCountTheirGradients) {
 }
 
 // However small the model: a token's rows count, not the blocks that memory is taken in.
-TEST_P(LanesTest, BytesGrowWithTheLength) {
+TEST_P(ReplicasTest, BytesGrowWithTheLength) {
   const auto network = Bound();
   constexpr size_t kLength = 1 << 20, kRowBytes = 64 * sizeof(float);
   for (const size_t threads : {1, 2}) {
     ThreadPool pool(threads);
-    Lanes lanes(*network, {}, pool);
-    EXPECT_GT(lanes.Bytes(2, kLength), 2 * kLength * 20 * kRowBytes) << threads;
+    Replicas replicas(*network, {}, pool);
+    EXPECT_GT(replicas.Bytes(2, kLength), 2 * kLength * 20 * kRowBytes) << threads;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, LanesTest,
+INSTANTIATE_TEST_SUITE_P(Generations, ReplicasTest,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 
 }  // namespace

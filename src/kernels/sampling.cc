@@ -1,9 +1,9 @@
-#include "kernels/odds.h"
+#include "kernels/sampling.h"
 
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/odds.cc"
+#define HWY_TARGET_INCLUDE "kernels/sampling.cc"
 #include "kernels/targets.h"
 //
 #include "hwy/foreach_target.h"  // must come before highway.h
@@ -159,7 +159,7 @@ double Weights(const float* x, size_t n, float top, float temperature, float* y)
   return MapAndSum(x, n, y, Weight<BelowTop>{{top, temperature}});
 }
 
-Split SplitAt(const float* x, size_t n, float low, float high, float* between) {
+SumAbove SumAboveAt(const float* x, size_t n, float low, float high, float* between) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
   const AtLeast above{high};
@@ -181,12 +181,12 @@ Split SplitAt(const float* x, size_t n, float low, float high, float* between) {
   return {sums.Close(x + i, n - i, above), found};
 }
 
-Extremes LeastAndMost(const float* x, size_t n) {
+MinMax FindMinMax(const float* x, size_t n) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
   auto least = hn::Set(d, x[0]), most = least;
   for (size_t i = 0; i < n; i += lanes) {
-    const auto v = i + lanes <= n ? hn::LoadU(d, x + i) : LoadPart(d, x + i, n - i, x[0]);
+    const auto v = i + lanes <= n ? hn::LoadU(d, x + i) : LoadPartial(d, x + i, n - i, x[0]);
     least = hn::Min(least, v);
     most = hn::Max(most, v);
   }
@@ -195,7 +195,7 @@ Extremes LeastAndMost(const float* x, size_t n) {
 
 // kFresh: token i is i.
 template <bool kFresh>
-HWY_INLINE size_t CloseRanks(float least, size_t n, int32_t* id, float* weight) {
+HWY_INLINE size_t Compact(float least, size_t n, int32_t* id, float* weight) {
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const size_t lanes = hn::Lanes(d);
@@ -228,10 +228,10 @@ HWY_INLINE size_t CloseRanks(float least, size_t n, int32_t* id, float* weight) 
 }
 
 size_t Keep(float least, size_t n, int32_t* id, float* weight) {
-  return CloseRanks<false>(least, n, id, weight);
+  return Compact<false>(least, n, id, weight);
 }
 size_t Find(float least, size_t n, int32_t* id, float* weight) {
-  return CloseRanks<true>(least, n, id, weight);
+  return Compact<true>(least, n, id, weight);
 }
 
 }  // namespace
@@ -243,8 +243,8 @@ namespace linnet {
 HWY_EXPORT(Weights);
 HWY_EXPORT(Sum);
 HWY_EXPORT(Blocks);
-HWY_EXPORT(SplitAt);
-HWY_EXPORT(LeastAndMost);
+HWY_EXPORT(SumAboveAt);
+HWY_EXPORT(FindMinMax);
 HWY_EXPORT(Keep);
 HWY_EXPORT(Find);
 
@@ -255,11 +255,11 @@ double SumWeights(const float* x, size_t n) noexcept { return HWY_DYNAMIC_DISPAT
 void SumBlocks(const float* x, size_t n, float least, double* sums) noexcept {
   HWY_DYNAMIC_DISPATCH(Blocks)(x, n, least, sums);
 }
-Split SplitRow(const float* x, size_t n, float low, float high, float* between) noexcept {
-  return HWY_DYNAMIC_DISPATCH(SplitAt)(x, n, low, high, between);
+SumAbove SumAboveRow(const float* x, size_t n, float low, float high, float* between) noexcept {
+  return HWY_DYNAMIC_DISPATCH(SumAboveAt)(x, n, low, high, between);
 }
-Extremes ExtremesOf(const float* x, size_t n) noexcept {
-  return HWY_DYNAMIC_DISPATCH(LeastAndMost)(x, n);
+MinMax MinMaxOf(const float* x, size_t n) noexcept {
+  return HWY_DYNAMIC_DISPATCH(FindMinMax)(x, n);
 }
 size_t KeepAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept {
   return HWY_DYNAMIC_DISPATCH(Keep)(least, n, id, weight);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kRows = 3, kHeads = 3, kCols = 21;
 
-class GooseSweeps : public testing::Test {
+class Rwkv7Rows : public testing::Test {
  protected:
   Var Random(size_t rows) {
     Var x = pass_.New(rows, kCols);
@@ -26,26 +26,26 @@ class GooseSweeps : public testing::Test {
   std::mt19937 random_{3};
   Arena arena_;
   ThreadPool pool_{1};
-  Pass pass_{.arena = arena_, .pool = pool_, .segments = {}, .layout = {}};
+  Pass pass_{.arena = arena_, .pool = pool_, .segments = {}, .strides = {}};
 };
 
-TEST_F(GooseSweeps, Values) {
+TEST_F(Rwkv7Rows, Values) {
   const Var v = Random(kRows), first = Random(kRows), share = Random(kRows);
   EXPECT_TRUE(
-      Same(BetweenValues(pass_, v, first, share), Lerp(pass_, v, Sub(pass_, first, v), share)));
+      Same(MixValueResidual(pass_, v, first, share), Lerp(pass_, v, Sub(pass_, first, v), share)));
 }
 
-TEST_F(GooseSweeps, Keys) {
+TEST_F(Rwkv7Rows, Keys) {
   Pass& p = pass_;
   const Var k = Random(kRows), a = Random(kRows), k_k = Random(1), k_a = Random(1);
-  const GooseKeys y = KeysOf(p, k, a, k_k, k_a, kHeads);
+  const Wkv7Keys y = MakeWkv7Keys(p, k, a, k_k, k_a, kHeads);
   const Var kk = NormalizeHeads(p, Mul(p, k, Broadcast(k_k, kRows)), kHeads);
   EXPECT_TRUE(Same(y.remove, Neg(p, kk)));
   EXPECT_TRUE(Same(y.replace, Mul(p, kk, a)));
   EXPECT_TRUE(Same(y.key, Lerp(p, k, Sub(p, Mul(p, k, a), k), Broadcast(k_a, kRows))));
 }
 
-TEST_F(GooseSweeps, Output) {
+TEST_F(Rwkv7Rows, Output) {
   Pass& p = pass_;
   const Var y = Random(kRows), r = Random(kRows), k = Random(kRows), v = Random(kRows);
   const Var gate = Random(kRows), u = Random(1), gain = Random(1), bias = Random(1);

@@ -1,4 +1,4 @@
-#include "kernels/odds.h"
+#include "kernels/sampling.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-class OddsTest : public EachIsa {};
+class SamplingRowsTest : public EachIsa {};
 
 // Of the level in force and of the portable one.
 template <class F>
@@ -25,7 +25,7 @@ void ExpectPortableBits(const F& row) {
   EXPECT_TRUE(BitEqual(here, portable));
 }
 
-TEST_P(OddsTest, WeightsAreWithinTwoPartsAndTheSameBitsEverywhere) {
+TEST_P(SamplingRowsTest, WeightsAreWithinTwoPartsAndTheSameBitsEverywhere) {
   std::vector<float> x;
   for (float at = 0; at > -86.9f; at -= 0.0137f) x.push_back(at);
   const auto weights = [&] {
@@ -43,7 +43,7 @@ TEST_P(OddsTest, WeightsAreWithinTwoPartsAndTheSameBitsEverywhere) {
   EXPECT_EQ(weights(), (std::vector<float>{1, 0, 0, 0}));
 }
 
-TEST_P(OddsTest, WeighingIsBelowTheTopByTheTemperatureAndAddsUp) {
+TEST_P(SamplingRowsTest, WeighingIsBelowTheTopByTheTemperatureAndAddsUp) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 1003u}) {
     const std::vector<float> x = Normal(n, 3);
     for (const float temperature : {1.0f, 0.7f, 1.9f}) {
@@ -64,7 +64,7 @@ TEST_P(OddsTest, WeighingIsBelowTheTopByTheTemperatureAndAddsUp) {
   }
 }
 
-TEST_P(OddsTest, SumsOfBlocksLeaveOutWhatIsTooLight) {
+TEST_P(SamplingRowsTest, SumsOfBlocksLeaveOutWhatIsTooLight) {
   for (const size_t n :
        {size_t{0}, size_t{1}, size_t{17}, kSumBlock, kSumBlock + 1, 3 * kSumBlock - 9}) {
     std::vector<float> x = Normal(n);
@@ -84,7 +84,7 @@ TEST_P(OddsTest, SumsOfBlocksLeaveOutWhatIsTooLight) {
   }
 }
 
-TEST_P(OddsTest, ARowSplitsIntoASumAndWhatLiesBetween) {
+TEST_P(SamplingRowsTest, TheSumAboveAndTheValuesBetweenAreExact) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 1003u}) {
     std::vector<float> x = Normal(n);
     if (n > 9) x[9] = NAN;
@@ -95,7 +95,7 @@ TEST_P(OddsTest, ARowSplitsIntoASumAndWhatLiesBetween) {
       for (const float value : x) {
         if (value >= low && value < high) middle.push_back(value);
       }
-      const Split split = SplitRow(x.data(), n, low, high, found.data());
+      const SumAbove split = SumAboveRow(x.data(), n, low, high, found.data());
       EXPECT_EQ(split.above, SumWeights(heavy.data(), n));
       ASSERT_EQ(split.between, middle.size());
       found.resize(split.between);
@@ -104,7 +104,7 @@ TEST_P(OddsTest, ARowSplitsIntoASumAndWhatLiesBetween) {
   }
 }
 
-TEST_P(OddsTest, SumsOfWeightsAreTheSameBitsEverywhere) {
+TEST_P(SamplingRowsTest, SumsOfWeightsAreTheSameBitsEverywhere) {
   for (const size_t n : {0u, 1u, 15u, 16u, 63u, 64u, 65u, 1000u}) {
     std::vector<float> x = Normal(n, 1e-3f);
     for (float& value : x) value = std::abs(value);
@@ -119,20 +119,20 @@ TEST_P(OddsTest, SumsOfWeightsAreTheSameBitsEverywhere) {
   }
 }
 
-TEST_P(OddsTest, ExtremesAreThoseOfAllValues) {
+TEST_P(SamplingRowsTest, ExtremesAreThoseOfAllValues) {
   for (const size_t n : {1u, 15u, 16u, 17u, 100u}) {
     for (size_t at = 0; at < n; ++at) {
       std::vector<float> x = Normal(n);
       x[at] = 9;
       x[n - 1 - at] = -9;
-      const auto [least, most] = ExtremesOf(x.data(), n);
+      const auto [least, most] = MinMaxOf(x.data(), n);
       EXPECT_EQ(least, -9);
       EXPECT_EQ(most, *std::max_element(x.begin(), x.end()));
     }
   }
 }
 
-TEST_P(OddsTest, KeptTokensCloseRanks) {
+TEST_P(SamplingRowsTest, KeptTokensAreCompacted) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 1003u}) {
     for (const float least : {-kInfinity, -1.0f, 0.0f, 2.0f, kInfinity}) {
       std::vector<float> weight = Normal(n);
@@ -160,7 +160,7 @@ TEST_P(OddsTest, KeptTokensCloseRanks) {
   }
 }
 
-LINNET_EACH_ISA(OddsTest);
+LINNET_EACH_ISA(SamplingRowsTest);
 
 }  // namespace
 }  // namespace linnet

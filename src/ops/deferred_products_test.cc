@@ -1,5 +1,5 @@
 // Products that wait for one another give the bits of each by itself.
-#include "ops/together.h"
+#include "ops/deferred_products.h"
 
 #include <cstring>
 #include <list>
@@ -49,7 +49,7 @@ std::vector<float> OneByOne(const std::vector<const LinearParam*>& matrices, Mat
     const Weight& w = matrix->w;
     Arena arena;
     ThreadPool pool(1);
-    const Pass p{.arena = arena, .pool = pool, .segments = {}, .layout = {}};
+    const Pass p{.arena = arena, .pool = pool, .segments = {}, .strides = {}};
     std::vector<float> y(x.rows * w.rows);
     MatMul(w, Prepared(p, ActivationFor(w.dtype, false), x), 0, w.panels(),
            {y.data(), x.rows, w.rows, w.rows});
@@ -76,16 +76,16 @@ TEST_P(TogetherTest, GivesTheBitsOfEachProductAlone) {
     for (const size_t threads : {1, 2, 3}) {
       Arena arena;
       ThreadPool pool(threads);
-      Pass p{.arena = arena, .pool = pool, .segments = {}, .layout = {}};
+      Pass p{.arena = arena, .pool = pool, .segments = {}, .strides = {}};
       const Var in{{x.data(), rows, kInputs, kInputs}, {}};
       std::vector<Var> results;
-      Together together(p);
-      EXPECT_EQ(together.Takes(rows), rows <= kFewRows);
+      DeferredProducts deferred(p);
+      EXPECT_EQ(deferred.Defers(rows), rows <= kFewRows);
       for (const LinearParam* w : matrices) {
         results.push_back(Linear(p, in, *w));
         results.push_back(LinearSigmoid(p, in, *w, {{bias.data(), 1, w->w.rows, w->w.rows}, {}}));
       }
-      together.Run();
+      deferred.Run();
       std::vector<float> all;
       for (const Var& y : results) Append(y, all);
       EXPECT_TRUE(BitEqual(expected, all)) << rows << " rows, " << threads << " threads";
@@ -99,9 +99,9 @@ TEST_P(TogetherTest, ProductsWithATapeDoNotWait) {
   Arena arena;
   ThreadPool pool(2);
   Tape tape;
-  Pass p{.arena = arena, .pool = pool, .segments = {}, .layout = {}, .tape = &tape};
-  Together together(p);
-  EXPECT_FALSE(together.Takes(1));
+  Pass p{.arena = arena, .pool = pool, .segments = {}, .strides = {}, .tape = &tape};
+  DeferredProducts deferred(p);
+  EXPECT_FALSE(deferred.Defers(1));
   const Var y = Linear(p, {{x.data(), 1, kInputs, kInputs}, {}}, w);
   std::vector<float> expected(70);
   MatMul(w.w, {Activation::kF32, reinterpret_cast<const std::byte*>(x.data()), 1, 4 * kInputs}, 0,

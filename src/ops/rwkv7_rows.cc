@@ -11,8 +11,8 @@
 namespace linnet {
 namespace {
 
-void KeysOfRow(const float* k, const float* a, const float* k_k, const float* k_a, size_t cols,
-               size_t heads, float* key, float* remove, float* replace) {
+void Wkv7KeysRow(const float* k, const float* a, const float* k_k, const float* k_a, size_t cols,
+                 size_t heads, float* key, float* remove, float* replace) {
   MulRow(k, k_k, cols, key);
   NormalizeRow(key, cols, heads, remove);
   MulRow(remove, a, cols, replace);
@@ -29,11 +29,11 @@ void AddBonusTo(const float* r, const float* k, const float* v, const float* u, 
   for (size_t i = 0; i < n; ++i) normed[i] = normed[i] + s * v[i];
 }
 
-using OutputGradients = std::array<float*, 8>;  // in the order of GooseOutput
+using OutputGradients = std::array<float*, 8>;  // in the order of GatedOutputInputs
 
 // One head from column `at` of row t; `to` adds from its own column on.
-void BackOutput(const GooseOutput& in, const Var& out, float eps, size_t t, size_t at, size_t n,
-                const OutputGradients& to) {
+void BackOutput(const GatedOutputInputs& in, const Var& out, float eps, size_t t, size_t at,
+                size_t n, const OutputGradients& to) {
   float normed[kMaxHeadSize], d[kMaxHeadSize], unwanted[kMaxHeadSize];
   const auto row = [&](const Var& x) { return x.v.Row(t) + at; };
   const float *r = row(in.r), *k = row(in.k), *v = row(in.v), *u = in.u.v.data + at;
@@ -55,7 +55,7 @@ void BackOutput(const GooseOutput& in, const Var& out, float eps, size_t t, size
 
 }  // namespace
 
-Var BetweenValues(Pass& p, Var v, Var first, Var share) {
+Var MixValueResidual(Pass& p, Var v, Var first, Var share) {
   const size_t rows = v.rows(), cols = v.cols();
   const Var y = p.New(rows, cols);
   p.ForRows(rows, 4 * rows * cols, [&](size_t begin, size_t end) {
@@ -65,34 +65,34 @@ Var BetweenValues(Pass& p, Var v, Var first, Var share) {
     }
   });
   p.OnBackward([&p, v, first, share, y] {
-    y.Settle();
+    y.InitGradient();
     BackRows<3>(p, y.rows(), y.cols(), kLine, {v, first, share},
                 [&](size_t t, size_t col, size_t n, const auto& to) {
-                  BetweenBackRow(y.g.Row(t) + col, v.v.Row(t) + col, first.v.Row(t) + col,
-                                 share.v.Row(t) + col, n, to[0], to[1], to[2]);
+                  InterpolateBackRow(y.g.Row(t) + col, v.v.Row(t) + col, first.v.Row(t) + col,
+                                     share.v.Row(t) + col, n, to[0], to[1], to[2]);
                 });
   });
   return y;
 }
 
-GooseKeys KeysOf(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads) {
+Wkv7Keys MakeWkv7Keys(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads) {
   const size_t rows = k.rows(), cols = k.cols(), n = cols / heads;
-  const GooseKeys y{p.New(rows, cols), p.New(rows, cols), p.New(rows, cols)};
+  const Wkv7Keys y{p.New(rows, cols), p.New(rows, cols), p.New(rows, cols)};
   p.ForRows(rows, 8 * rows * cols, [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
-      KeysOfRow(k.v.Row(t), a.v.Row(t), k_k.v.data, k_a.v.data, cols, heads, y.key.v.Row(t),
-                y.remove.v.Row(t), y.replace.v.Row(t));
+      Wkv7KeysRow(k.v.Row(t), a.v.Row(t), k_k.v.data, k_a.v.data, cols, heads, y.key.v.Row(t),
+                  y.remove.v.Row(t), y.replace.v.Row(t));
     }
   });
   p.OnBackward([&p, k, a, k_k, k_a, y, n] {
-    for (const Var& x : {y.key, y.remove, y.replace}) x.Settle();
+    for (const Var& x : {y.key, y.remove, y.replace}) x.InitGradient();
     const auto shared = [&](const Var& x) { return x.tracked() ? Broadcast(x, k.rows()) : x; };
     BackRows<4>(p, k.rows(), k.cols(), n, {k, a, shared(k_k), shared(k_a)},
                 [&](size_t t, size_t col, size_t count, const auto& to) {
                   const auto from = [](float* g, size_t i) { return g == nullptr ? g : g + i; };
                   for (size_t i = 0; i < count; i += n) {
                     const size_t at = col + i;
-                    GooseKeysBackRow(
+                    Wkv7KeysBackRow(
                         {k.v.Row(t) + at, a.v.Row(t) + at, k_k.v.data + at, k_a.v.data + at,
                          y.remove.v.Row(t) + at, y.key.g.Row(t) + at, y.remove.g.Row(t) + at,
                          y.replace.g.Row(t) + at},
@@ -103,7 +103,7 @@ GooseKeys KeysOf(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads) {
   return y;
 }
 
-Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps,
+Var GatedOutput(Pass& p, const GatedOutputInputs& in, size_t heads, float eps,
                 const LinearParam* reader) {
   const size_t rows = in.y.rows(), cols = in.y.cols(), n = cols / heads;
   LINNET_CHECK(n <= kMaxHeadSize);
@@ -123,7 +123,7 @@ Var GatedOutput(Pass& p, const GooseOutput& in, size_t heads, float eps,
     }
   });
   p.OnBackward([&p, in, out, eps, n] {
-    out.Settle();
+    out.InitGradient();
     const auto shared = [&](const Var& x) { return x.tracked() ? Broadcast(x, out.rows()) : x; };
     BackRows<8>(p, out.rows(), out.cols(), n,
                 {in.y, in.r, in.k, in.v, shared(in.u), shared(in.gain), shared(in.bias), in.gate},

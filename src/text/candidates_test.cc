@@ -1,4 +1,4 @@
-#include "text/cuts.h"
+#include "text/candidates.h"
 
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ std::vector<std::pair<int32_t, double>> Oracle(const SamplerOptions& o,
     std::stable_sort(tokens.begin(), tokens.end(),
                      [&](const Token& a, const Token& b) { return key(a) < key(b); });
   };
-  // Keeps up to the first rank where the shares reach `mass`, and its ties.
+  // Keeps up to the first token where the shares reach `mass`, and its ties.
   const auto keep = [&](double mass, auto key) {
     double total = 0;
     size_t n = 0;
@@ -85,7 +85,7 @@ void ExpectOracle(const SamplerOptions& options, const std::vector<float>& logit
                   const std::string& what) {
   Candidates left;
   Distribution(options, logits, Largest(logits), left);
-  CloseRanks(left);
+  Compact(left);
   const auto expected = Oracle(options, logits);
   ASSERT_EQ(left.size, expected.size()) << what;
   double sum = 0;
@@ -104,7 +104,7 @@ std::vector<float> RandomLogits(size_t size, float spread, uint32_t seed) {
   return logits;
 }
 
-TEST(CutsTest, EveryCutAndOrderAgreesWithTheDefinition) {
+TEST(CandidatesTest, EveryCutAndOrderAgreesWithTheDefinition) {
   int cases = 0;
   for (const auto& set : std::vector<std::function<void(SamplerOptions&, float)>>{
            [](SamplerOptions&o, float x) { o.top_p = x; },
@@ -135,7 +135,7 @@ TEST(CutsTest, EveryCutAndOrderAgreesWithTheDefinition) {
   }
 }
 
-TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
+TEST(CandidatesTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
   // Probabilities 1/2, 1/8 x 4, exact in binary.
   const float low = static_cast<float>(-std::log(4.0));
   const std::vector<float> logits = {low, low, 0, low, low};
@@ -143,7 +143,7 @@ TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
   const auto ids = [&] {
     Candidates left;
     Distribution(options, logits, Largest(logits), left);
-    CloseRanks(left);
+    Compact(left);
     std::vector<int32_t> out;
     out.assign(left.id.begin(), left.id.begin() + static_cast<ptrdiff_t>(left.size));
     return out;
@@ -156,13 +156,13 @@ TEST(CutsTest, TiesOfTheLastStayInTopPAndTheLowestIdsInTopK) {
   EXPECT_EQ(ids(), (std::vector<int32_t>{0, 1, 2}));
 }
 
-TEST(CutsTest, HalfIsReachedByExactlyHalf) {
+TEST(CandidatesTest, HalfIsReachedByExactlyHalf) {
   const std::vector<float> logits(64, 1.5f);
   Candidates left;
   Weigh(logits, 1.5f, 1, 0, left);
   EXPECT_EQ(left.sum, 64);
   left.weight[0] = 64;  // of 127
-  CutMass(64, left);
+  FilterTopP(64, left);
   EXPECT_EQ(left.size, 1u);
 }
 
@@ -174,7 +174,7 @@ std::vector<float> FlatLogits(size_t size, float spread, uint32_t seed) {
   return logits;
 }
 
-TEST(CutsTest, WideVocabulariesAgreeWithTheDefinition) {
+TEST(CandidatesTest, WideVocabulariesAgreeWithTheDefinition) {
   uint32_t seed = 0;
   for (const size_t size : {4095u, 4096u, 4111u, 65536u}) {
     for (const float spread : {0.02f, 0.6f, 1.5f, 3.0f}) {
@@ -192,7 +192,7 @@ TEST(CutsTest, WideVocabulariesAgreeWithTheDefinition) {
   }
 }
 
-TEST(CutsTest, TiesInWideVocabulariesStay) {
+TEST(CandidatesTest, TiesInWideVocabulariesStay) {
   SamplerOptions options;
   options.top_p = 0.85f;
   ExpectOracle(options, std::vector<float>(65536, -3.25f), "all equal");
@@ -204,7 +204,7 @@ TEST(CutsTest, TiesInWideVocabulariesStay) {
 }
 
 // Of every 256 the first sixteen are looked at to guess where the cut will be.
-TEST(CutsTest, AMisleadingSampleChangesNothing) {
+TEST(CandidatesTest, AMisleadingSampleChangesNothing) {
   SamplerOptions options;
   options.top_p = 0.6f;
   for (const float shift : {-1.5f, 0.0f, 0.5f, 1.5f}) {
@@ -213,58 +213,58 @@ TEST(CutsTest, AMisleadingSampleChangesNothing) {
     ExpectOracle(options, logits, std::to_string(shift));
     Candidates left;
     Distribution(options, logits, Largest(logits), left);
-    EXPECT_EQ(left.open, shift == 0) << shift;
+    EXPECT_EQ(left.masked, shift == 0) << shift;
   }
 }
 
-TEST(CutsTest, RanksAreClosedWhereFewAreLeft) {
+TEST(CandidatesTest, AListOfFewTokensIsCompacted) {
   SamplerOptions options;
   options.top_p = 0.85f;
   Candidates left;
   const std::vector<float> peaked = FlatLogits(65536, 8, 4);
   Distribution(options, peaked, Largest(peaked), left);
-  EXPECT_FALSE(left.open);
+  EXPECT_FALSE(left.masked);
   const std::vector<float> few = FlatLogits(1000, 0.1f, 4);
   Distribution(options, few, Largest(few), left);
-  EXPECT_FALSE(left.open);
+  EXPECT_FALSE(left.masked);
 }
 
-TEST(CutsTest, OpenRanksAreDrawnFromAsClosedOnesAre) {
+TEST(CandidatesTest, AMaskedListDrawsTheSameTokensAsACompactOne) {
   std::vector<float> logits = FlatLogits(65536, 0.6f, 5);
   for (size_t i = 0; i < 2000; ++i) logits[i] = logits[logits.size() - 1 - i] = -9;
   for (const float top_p : {0.3f, 0.85f, 0.0f}) {
     SamplerOptions options;
     options.top_p = top_p;
-    Candidates open, closed;
-    Distribution(options, logits, Largest(logits), open);
-    Distribution(options, logits, Largest(logits), closed);
-    CloseRanks(closed);
-    ASSERT_TRUE(open.open);
+    Candidates masked, compact;
+    Distribution(options, logits, Largest(logits), masked);
+    Distribution(options, logits, Largest(logits), compact);
+    Compact(compact);
+    ASSERT_TRUE(masked.masked);
     for (double share = 0; share < 1; share += 1.0 / 3001) {
-      const Drawn a = DrawAt(share, open), b = DrawAt(share, closed);
-      EXPECT_EQ(open.token(a.at), closed.token(b.at)) << share;
+      const Drawn a = DrawAt(share, masked), b = DrawAt(share, compact);
+      EXPECT_EQ(masked.token(a.at), compact.token(b.at)) << share;
       EXPECT_NEAR(a.sum / b.sum, 1, 1e-8);
     }
-    const int32_t last = open.token(DrawAt(std::nextafter(1.0, 0.0), open).at);
-    EXPECT_EQ(last, closed.id[closed.size - 1]);
+    const int32_t last = masked.token(DrawAt(std::nextafter(1.0, 0.0), masked).at);
+    EXPECT_EQ(last, compact.id[compact.size - 1]);
     // Further than any share leads, but for rounding.
-    EXPECT_EQ(open.token(DrawAt(1.5, open).at), last);
-    EXPECT_EQ(closed.token(DrawAt(1.5, closed).at), last);
+    EXPECT_EQ(masked.token(DrawAt(1.5, masked).at), last);
+    EXPECT_EQ(compact.token(DrawAt(1.5, compact).at), last);
   }
 }
 
-TEST(CutsTest, BannedAndBrokenLogitsAreNeverLeft) {
+TEST(CandidatesTest, BannedAndBrokenLogitsAreNeverLeft) {
   SamplerOptions options;
   options.top_p = 0;
   const std::vector<float> logits = {-kInfinity, NAN, 3, -200, 2, NAN, -kInfinity};
   ExpectOracle(options, logits, "");
   Candidates left;
   Distribution(options, logits, Largest(logits), left);
-  CloseRanks(left);
+  Compact(left);
   EXPECT_EQ(left.size, 2u);
 }
 
-TEST(CutsTest, ArgMaxIsTheFirstOfTheLargest) {
+TEST(CandidatesTest, ArgMaxIsTheFirstOfTheLargest) {
   for (const size_t size : {1u, 15u, 16u, 17u, 100u}) {
     for (size_t at = 0; at < size; ++at) {
       std::vector<float> logits(size, -1);

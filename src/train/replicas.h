@@ -1,9 +1,10 @@
-// Lanes: the rows of a pass side by side, each lane's on threads and with gradients of its own.
+// Replicas: data parallelism within a process. Each replica runs a share of the rows on threads and
+// with gradients of its own.
 //
-// Threads that share every product wait for one another hundreds of times in a pass, and move rows
-// between their caches. In lanes they meet when all rows are through, as ranks do (world.h).
-#ifndef LINNET_TRAIN_LANES_H_
-#define LINNET_TRAIN_LANES_H_
+// Threads that share every product synchronize hundreds of times in a pass, and move rows between
+// their caches. Replicas synchronize once, when all rows are done, as processes do (world.h).
+#ifndef LINNET_TRAIN_REPLICAS_H_
+#define LINNET_TRAIN_REPLICAS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -18,12 +19,12 @@
 
 namespace linnet {
 
-// One thread at a time. The bits are those of Passes, however many lanes there are.
-class Lanes {
+// One thread at a time. The bits are those of Passes, however many replicas there are.
+class Replicas {
  public:
   // Both must outlive it.
-  Lanes(const Network& network, const PassOptions& options, ThreadPool& pool);
-  ~Lanes();
+  Replicas(const Network& network, const PassOptions& options, ThreadPool& pool);
+  ~Replicas();
 
   // Most rows that Learn takes.
   size_t most_rows() const { return options_.chunk == 0 ? SIZE_MAX : 1; }
@@ -32,13 +33,13 @@ class Lanes {
   double Learn(std::span<const SampleRow> rows, uint64_t first, double scale,
                uint64_t dropout_seed);
 
-  // As Passes::Bytes, with the gradients of lanes.
+  // As Passes::Bytes, with the gradients of replicas.
   uint64_t Bytes(size_t rows, size_t length);
-  // Seconds that a pass of so many rows takes, found by running a row in each lane.
+  // Seconds that a pass of so many rows takes, found by running a row in each replica.
   double Seconds(size_t rows, size_t length);
 
  private:
-  struct Lane;
+  struct Replica;
 
   void Open(size_t rows);
   void SumGradients() const;
@@ -46,9 +47,9 @@ class Lanes {
   const Network& network_;
   const PassOptions options_;
   ThreadPool& pool_;
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
 };
 
 }  // namespace linnet
 
-#endif  // LINNET_TRAIN_LANES_H_
+#endif  // LINNET_TRAIN_REPLICAS_H_

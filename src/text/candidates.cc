@@ -1,4 +1,4 @@
-#include "text/cuts.h"
+#include "text/candidates.h"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,8 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/odds.h"
 #include "kernels/rows.h"
+#include "kernels/sampling.h"
 
 namespace linnet {
 namespace {
@@ -116,7 +116,7 @@ uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf
 uint32_t KeyOf(float weight) { return std::bit_cast<uint32_t>(weight); }
 
 KeyRange WeightKeys(const float* weight, size_t size) {
-  const auto [least, most] = ExtremesOf(weight, size);
+  const auto [least, most] = MinMaxOf(weight, size);
   return {KeyOf(least), KeyOf(most)};
 }
 
@@ -128,11 +128,11 @@ float SelectWeight(const float* weight, size_t size, double mass) {
       [weight](size_t i) { return weight[i]; }, mass, above));
 }
 
-// Of open ranks sixteen weights of every 256 are looked at: whole cache lines.
+// Of a masked list sixteen weights of every 256 are sampled: whole cache lines.
 constexpr size_t kSampleRun = 16, kStride = 256;
 
-// Whether an eighth of the tokens or more are still in, as far as a sample tells: then it pays to
-// leave ranks open. Of few tokens there is little to gain.
+// Whether at least an eighth of the tokens still count, estimated from a sample: then it is faster
+// to leave the list masked. With few tokens there is little to gain.
 bool ManyAreIn(const Candidates& left) {
   if (left.size < 16 * kStride) return false;
   uint32_t in = 0, seen = 0;
@@ -181,12 +181,12 @@ Bracket Guess(const Candidates& left, double mass) {
   return bracket;
 }
 
-// SelectWeight of open ranks, with one look at each weight; 0 if the sample led it astray.
+// SelectWeight of a masked list that reads each weight once; 0 if the sampled bracket is wrong.
 float SelectNear(const Bracket& bracket, double mass, const Candidates& left) {
   std::vector<float>& between = Selection::OfThisThread().between;
   if (between.size() < left.size) between.resize(left.size);
-  const Split split =
-      SplitRow(left.weight.data(), left.size, bracket.low, bracket.high, between.data());
+  const SumAbove split =
+      SumAboveRow(left.weight.data(), left.size, bracket.low, bracket.high, between.data());
   if (split.above >= mass || split.between == 0) return 0;
   return SelectWeight(between.data(), split.between, mass - split.above);
 }
@@ -204,8 +204,8 @@ void Keep(const Stays& stays, Candidates& left) {
   left.size = kept;
 }
 
-void CutBelow(float least, Candidates& left) {
-  if (left.open) {
+void FilterBelow(float least, Candidates& left) {
+  if (left.masked) {
     left.least = std::max(left.least, least);
     return;
   }
@@ -215,7 +215,7 @@ void CutBelow(float least, Candidates& left) {
 bool IsTypical(const SamplerOptions& options) { return options.typical > 0 && options.typical < 1; }
 
 // Whether the cuts judge odds of another temperature than those drawn from.
-bool HeatsLater(const SamplerOptions& options) {
+bool AppliesTemperatureLast(const SamplerOptions& options) {
   return options.order != SamplingOrder::kOpenAI && options.temperature != 1.0f;
 }
 
@@ -243,27 +243,27 @@ void Weigh(std::span<const float> logits, float largest, float temperature, doub
   left.least = static_cast<float>(
       std::clamp(floor * left.sum, double{std::numeric_limits<float>::min()}, 1.0));
   left.size = count;
-  left.open = true;
+  left.masked = true;
 }
 
-void CloseRanks(Candidates& left) {
-  if (!left.open) return;
+void Compact(Candidates& left) {
+  if (!left.masked) return;
   if (left.id.size() < left.size) left.id.resize(left.size);
   left.size = FindAtLeast(left.least, left.size, left.id.data(), left.weight.data());
-  left.open = false;
+  left.masked = false;
 }
 
-void CutMass(double mass, Candidates& left) {
-  if (left.open && ManyAreIn(left)) {
+void FilterTopP(double mass, Candidates& left) {
+  if (left.masked && ManyAreIn(left)) {
     const float least = SelectNear(Guess(left, left.sum - mass), mass, left);
-    if (least > 0) return CutBelow(least, left);
+    if (least > 0) return FilterBelow(least, left);
   }
-  CloseRanks(left);
-  CutBelow(SelectWeight(left.weight.data(), left.size, mass), left);
+  Compact(left);
+  FilterBelow(SelectWeight(left.weight.data(), left.size, mass), left);
 }
 
-void CutCount(size_t count, Candidates& left) {
-  CloseRanks(left);
+void FilterTopK(size_t count, Candidates& left) {
+  Compact(left);
   if (left.size <= count) return;
   double above = 0;
   const uint32_t key = SelectKey(
@@ -271,16 +271,16 @@ void CutCount(size_t count, Candidates& left) {
       [w = left.weight.data()](size_t i) { return KeyOf(w[i]); }, [](size_t) { return 1.0f; },
       static_cast<double>(count), above);
   size_t ties = count - static_cast<size_t>(above);
-  CutBelow(std::bit_cast<float>(key), left);
+  FilterBelow(std::bit_cast<float>(key), left);
   Keep([&](size_t i) { return KeyOf(left.weight[i]) != key || (ties > 0 && ties-- > 0); }, left);
 }
 
-void CutShare(float floor, Candidates& left) {
-  CutBelow(floor * MaxRow(left.weight.data(), left.size), left);
+void FilterMinP(float floor, Candidates& left) {
+  FilterBelow(floor * MaxRow(left.weight.data(), left.size), left);
 }
 
-void CutTypical(double mass, Candidates& left) {
-  CloseRanks(left);
+void FilterTypical(double mass, Candidates& left) {
+  Compact(left);
   // How far below the largest each is, at the temperature of the cuts.
   const auto logit = [&left](size_t i) {
     return (left.logits[static_cast<size_t>(left.id[i])] - left.largest) / left.temperature;
@@ -303,8 +303,8 @@ void CutTypical(double mass, Candidates& left) {
   Keep([&](size_t i) { return nearness(i) >= key; }, left);
 }
 
-bool AsksForLogits(const SamplerOptions& options) {
-  return IsTypical(options) || HeatsLater(options);
+bool NeedsLogits(const SamplerOptions& options) {
+  return IsTypical(options) || AppliesTemperatureLast(options);
 }
 
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
@@ -315,14 +315,14 @@ void Distribution(const SamplerOptions& options, std::span<const float> logits, 
   const double floor =
       top_p ? (1 - static_cast<double>(options.top_p)) * 0.999 / static_cast<double>(logits.size())
             : 0;
-  const bool later = HeatsLater(options);
+  const bool later = AppliesTemperatureLast(options);
   Weigh(logits, largest, later ? 1.0f : options.temperature, floor, left);
-  if (top_p) CutMass(static_cast<double>(options.top_p) * left.sum, left);
-  if (options.min_p > 0) CutShare(options.min_p, left);
-  if (options.top_k > 0) CutCount(static_cast<size_t>(options.top_k), left);
-  if (IsTypical(options)) CutTypical(static_cast<double>(options.typical), left);
+  if (top_p) FilterTopP(static_cast<double>(options.top_p) * left.sum, left);
+  if (options.min_p > 0) FilterMinP(options.min_p, left);
+  if (options.top_k > 0) FilterTopK(static_cast<size_t>(options.top_k), left);
+  if (IsTypical(options)) FilterTypical(static_cast<double>(options.typical), left);
   if (later) {
-    CloseRanks(left);
+    Compact(left);
     for (size_t i = 0; i < left.size; ++i) {
       left.weight[i] = left.logits[static_cast<size_t>(left.id[i])];
     }
@@ -334,7 +334,7 @@ Drawn DrawAt(double share, const Candidates& from) {
   // Summed side by side; only one block is gone through.
   thread_local std::vector<double> sums;
   sums.resize((from.size + kSumBlock - 1) / kSumBlock);
-  const float least = from.open ? from.least : 0;
+  const float least = from.masked ? from.least : 0;
   SumBlocks(from.weight.data(), from.size, least, sums.data());
   const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
   double rest = share * sum;
