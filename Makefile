@@ -66,11 +66,12 @@ format: ## lay the sources out with clang-format
 	@tools/install-packages check
 	@tools/list-files '*.cc' '*.h' '*.c' | xargs -0 clang-format-14 -i
 
-lint: ## clang-format, clang-tidy, the layering and the docs, checked
+lint: ## check format, layering, names, docs and clang-tidy
 	@tools/install-packages build test check
 	@$(configure) -DLINNET_UNITY=OFF -B build-lint
 	@tools/check-format
 	@tools/check-layering
+	@tools/check-names
 	@tools/check-docs
 	@tools/check-tidy build-lint
 

@@ -35,7 +35,7 @@ void Check(int code, const char* what) {
 class MpiWorld final : public World {
  public:
   MpiWorld() {
-    // Only this thread talks to other ranks; the pool's threads compute.
+    // Only this thread talks to other processes; the pool's threads compute.
     int provided = 0;
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -122,7 +122,7 @@ class MpiWorld final : public World {
   }
 
   int64_t FromFirst(int64_t value) override {
-    Check(MPI_Bcast(&value, 1, MPI_INT64_T, 0, MPI_COMM_WORLD), "word of the first process");
+    Check(MPI_Bcast(&value, 1, MPI_INT64_T, 0, MPI_COMM_WORLD), "broadcast of process 0");
     return value;
   }
 

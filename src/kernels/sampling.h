@@ -1,5 +1,6 @@
-// What becomes of a row of logits on the way to the odds of its tokens: the same bits at every
-// instruction-set level, so that a seed gives the same text on every machine.
+// Kernels of sampling: from a row of logits to unnormalized probabilities ("weights"), their sums
+// and selections. The bits are the same at every instruction-set level, so a seed gives the same
+// text on every machine.
 #ifndef LINNET_KERNELS_SAMPLING_H_
 #define LINNET_KERNELS_SAMPLING_H_
 
@@ -8,23 +9,23 @@
 
 namespace linnet {
 
-// y = e^((x - top) / temperature), within 2e-7 of its value where that is -87 to 0; 0 below, and
-// for NaN. Returns SumWeights of y. y may be x.
+// y = e^((x - top) / temperature) with a relative error below 2e-7 where the exponent is -87 to 0;
+// 0 below that, and for NaN. Returns SumWeights(y). y may be x.
 double WeighRow(const float* x, size_t n, float top, float temperature, float* y) noexcept;
 
-// Of weights, none below 0: i, i + 16, i + 32 and i + 48 of every 64 are added in f32, such results
-// in doubles to sum i % 16, and those in order.
+// The sum of weights, none negative. Of every 64 values, i, i + 16, i + 32 and i + 48 are added in
+// f32; the results are accumulated as doubles in 16 sums, which are then added in order.
 double SumWeights(const float* x, size_t n) noexcept;
-// SumWeights of every kSumBlock values, the last block shorter, with those under `least`, and NaN,
-// taken for 0: (n + kSumBlock - 1) / kSumBlock sums.
+// SumWeights of each block of kSumBlock values, the last one shorter; values below `least` and NaN
+// count as 0. Writes (n + kSumBlock - 1) / kSumBlock sums.
 inline constexpr size_t kSumBlock = 1024;
 void SumBlocks(const float* x, size_t n, float least, double* sums) noexcept;
 
-// Of the values from `high` on the sum as SumWeights adds them; of those from `low` to below
-// `high` the values themselves, in order, in `between` [n].
+// Sums the values >= `high` as SumWeights does, and copies the values in [low, high), in order, to
+// `between` [n].
 struct SumAbove {
-  double above;
-  size_t between;
+  double above;    // the sum
+  size_t between;  // how many were copied
 };
 SumAbove SumAboveRow(const float* x, size_t n, float low, float high, float* between) noexcept;
 
@@ -34,10 +35,10 @@ struct MinMax {
 };
 MinMax MinMaxOf(const float* x, size_t n) noexcept;
 
-// Closes the ranks of the tokens with a weight of `least` or more; returns how many there are. What
-// lies beyond them is rubbish.
+// Compacts `id` and `weight` in place to the tokens with a weight of `least` or more; returns their
+// number. What lies beyond them is unspecified.
 size_t KeepAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept;
-// The same of tokens 0 to n - 1, whose ids are yet to be written.
+// The same for tokens 0 to n - 1, whose ids are not written yet.
 size_t FindAtLeast(float least, size_t n, int32_t* id, float* weight) noexcept;
 
 }  // namespace linnet

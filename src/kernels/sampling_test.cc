@@ -84,7 +84,7 @@ TEST_P(SamplingRowsTest, SumsOfBlocksLeaveOutWhatIsTooLight) {
   }
 }
 
-TEST_P(SamplingRowsTest, ARowSplitsIntoASumAndWhatLiesBetween) {
+TEST_P(SamplingRowsTest, TheSumAboveAndTheValuesBetweenAreExact) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 1003u}) {
     std::vector<float> x = Normal(n);
     if (n > 9) x[9] = NAN;
@@ -132,7 +132,7 @@ TEST_P(SamplingRowsTest, ExtremesAreThoseOfAllValues) {
   }
 }
 
-TEST_P(SamplingRowsTest, KeptTokensCloseRanks) {
+TEST_P(SamplingRowsTest, KeptTokensAreCompacted) {
   for (const size_t n : {0u, 1u, 15u, 16u, 17u, 64u, 1003u}) {
     for (const float least : {-kInfinity, -1.0f, 0.0f, 2.0f, kInfinity}) {
       std::vector<float> weight = Normal(n);

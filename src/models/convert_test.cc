@@ -1,4 +1,4 @@
-// Every naming reads as the BlinkDL file it was made from, and converts back to it.
+// A file of any tensor naming reads as the BlinkDL file it was made from, and converts back to it.
 #include "models/convert.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whatever naming
-// it was written in.
+// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whichever program
+// named them.
 #ifndef LINNET_MODELS_NAMES_H_
 #define LINNET_MODELS_NAMES_H_
 
@@ -15,7 +15,7 @@
 
 namespace linnet {
 
-// How the names of a checkpoint are spelled.
+// Which program's tensor names a checkpoint uses.
 enum class TensorNaming : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed

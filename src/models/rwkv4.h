@@ -20,7 +20,7 @@ struct Rwkv4 {
   static Var ChannelMix(Pass& p, const Layer& w, Var x);
 };
 
-// mix * x + (1 - mix) * x before, for several mixes: how v4 and v5 write a token shift.
+// mix * x + (1 - mix) * previous x, for several mixes: the token shift of v4 and v5.
 template <class... Mix>
 auto LerpsFromPrevious(Pass& p, Var x, ShiftOf which, const Mix&... mix) {
   const auto before = [&](MixFor m) {

@@ -1,4 +1,4 @@
-// DeferredProducts: products that do not read one another, in one loop.
+// DeferredProducts: independent products, run in one loop.
 #ifndef LINNET_OPS_DEFERRED_PRODUCTS_H_
 #define LINNET_OPS_DEFERRED_PRODUCTS_H_
 
@@ -8,10 +8,10 @@
 
 namespace linnet {
 
-// From its making to Run(), Linear and its like wait if they are of a few rows, in inference, and
-// without adapters: then they run all at once, where threads meet and memory's stream breaks off
-// once instead of after each. What they give may be read after Run() only, which must not be left
-// out. One at a time of a pass.
+// From construction to Run(), Linear and the ops built on it only record their product, if it has
+// few rows, no adapters, and there is no tape. Run() computes all of them in one loop over their
+// weights: threads synchronize once, and the weights stream from memory without a break. The
+// results may be read only after Run(), which must be called. At most one per pass at a time.
 class DeferredProducts {
  public:
   explicit DeferredProducts(Pass& p);
@@ -19,9 +19,9 @@ class DeferredProducts {
   DeferredProducts(const DeferredProducts&) = delete;
   DeferredProducts& operator=(const DeferredProducts&) = delete;
 
-  // Whether products of so many rows wait.
+  // Whether products of so many rows are deferred.
   bool Defers(size_t rows) const;
-  // `epilogue` must not refer to what may be gone by then.
+  // `epilogue` runs in Run(): what it refers to must live until then.
   void Add(const OneProduct& product) { waiting_.push_back(product); }
   void Run();
 

@@ -58,27 +58,26 @@ std::array<Var, sizeof...(Mu)> ShiftedLerps(Pass& p, Var x, ShiftOf which, const
 }
 
 Var Add(Pass& p, Var a, Var b);
-// x + y, the residual stream: overwrites x in inference, y with a tape; neither may be a parameter
-// nor of another use.
-Var AddResidualInPlace(Pass& p, Var x, Var y);
-// x + bias [1, C] in each row; overwrites x, which must be of no other use.
-Var AddBiasInPlace(Pass& p, Var x, Var bias);
 Var Sub(Pass& p, Var a, Var b);
 Var Mul(Pass& p, Var a, Var b);
 Var Neg(Pass& p, Var x);
 Var OneMinus(Pass& p, Var x);
 Var Silu(Pass& p, Var x);
 Var ExpNegExp(Pass& p, Var x);  // exp(-exp(x)): the decay of v5 and v6
-// These overwrite x, which must be of no other use: memory is what a training pass waits for.
+
+// These overwrite an input, since a training pass is memory-bound. Nothing else may use that input.
+// x + y, the residual stream: overwrites x without a tape, y with one. Neither may be a parameter.
+Var AddResidualInPlace(Pass& p, Var x, Var y);
+Var AddBiasInPlace(Pass& p, Var x, Var bias);  // x + bias [1, C] in each row
 Var SigmoidInPlace(Pass& p, Var x);
 Var TanhInPlace(Pass& p, Var x);
 Var ReluSquaredInPlace(Pass& p, Var x);
 
-// Linear and what follows it, a block at a time while that is near.
-Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias);  // Sigmoid(AddBias(W x, bias))
-// exp(-e^(-1/2) sigmoid(AddBias(W x, bias))): v7's decay, in (0.545, 1).
+// Linear with an epilogue, applied to each block of the product while it is in cache.
+Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias);  // sigmoid(W x + bias)
+// exp(-e^(-1/2) sigmoid(W x + bias)): v7's decay, in (0.545, 1).
 Var LinearWkv7Decay(Pass& p, Var x, const LinearParam& w, Var bias);
-// ReluSquared(W x); only products with `reader` may read it.
+// relu(W x)²; only products with `reader` may read it.
 Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& reader);
 
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
@@ -91,8 +90,8 @@ Var NormalizeHeads(Pass& p, Var x, size_t heads);
 // y + (sum over the head of r * k * u) v: v7's bonus, after the norm.
 Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads);
 
-// The sweeps of RWKV-7, each with the bits of the plain operations it stands for.
-// v + (first - v) share.
+// Fused operations of RWKV-7, each with the bits of the plain operations in its formula.
+// v + (first - v) share: the value residual, with v of layer 0.
 Var MixValueResidual(Pass& p, Var v, Var first, Var share);
 struct Wkv7Keys {
   Var key;      // k (1 + (a - 1) k_a)

@@ -19,12 +19,11 @@
 namespace linnet {
 
 // An activation, or a parameter vector as one row. `g` is empty in inference and for what is
-// frozen. Backward steps add to it; but the gradient of an activation is uninitialized,
-// uninitialized memory, until the first of them: that one overwrites (TakeFirstWrite), or fills in
-// zeros (InitGradient).
+// frozen. Backward steps add to it. The gradient of an activation starts as uninitialized memory:
+// the first step either overwrites it (TakeFirstWrite) or zero-fills it first (InitGradient).
 struct Var {
   Mat<float> v, g;
-  bool* uninitialized = nullptr;  // null: never
+  bool* uninitialized = nullptr;  // whether g is; null: never
   // The rows as the products that alone read them want them, if their op made them so; v may then
   // have a shape and no values.
   Activations ready{};
@@ -33,11 +32,12 @@ struct Var {
   size_t cols() const { return v.cols; }
   bool tracked() const { return !g.empty(); }
 
-  // Says whether g is uninitialized; if so, the caller must overwrite all of it.
+  // Whether g is uninitialized, and marks it initialized. If so, the caller must overwrite all of
+  // g.
   bool TakeFirstWrite() const {
     return tracked() && uninitialized != nullptr && std::exchange(*uninitialized, false);
   }
-  // To be called before g is read or added to.
+  // Zero-fills g if it is uninitialized. Call it before g is read or added to.
   void InitGradient() const {
     if (!TakeFirstWrite()) return;
     for (size_t t = 0; t < g.rows; ++t) std::fill_n(g.Row(t), g.cols, 0.0f);
@@ -60,13 +60,13 @@ struct LowRankDelta {
   float scale = 1;
 };
 
-// The parts of one layer's state, views into a State.
+// One layer's state, as views into a State.
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
   std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
 };
 
-// Where a layer's parts lie in the flat memory of a state, the same for every layer.
+// Sizes and offsets of a layer's vectors in the flat memory of a state, the same for every layer.
 struct StateStrides {
   size_t width = 0, wkv = 0;
 
@@ -86,12 +86,12 @@ struct Segment {
   float* state_grad = nullptr;
 };
 
-// Rows [begin, begin + len) are one sequence of a batch to learn from: one segment, or several
-// where documents meet.
+// Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it
+// holds several documents.
 struct TrainingSequence {
   size_t begin = 0, len = 0;
   uint64_t index = 0;  // in the whole batch
-  size_t place = 0;    // of the first of these rows in the sequence, if they are a part of it
+  size_t place = 0;    // of the first of these rows in the sequence, if this is a chunk of it
 };
 
 // The backward steps of a pass, in the order of the forward ones.
@@ -123,12 +123,12 @@ struct Pass {
   std::span<const TrainingSequence> sequences{};
   // In training: keep only each layer's input and run the layer again for its gradient.
   bool recompute = false;
-  DeferredProducts* deferred = nullptr;  // where products wait for one another
+  DeferredProducts* deferred = nullptr;  // collects products to run in one loop
   ProductPlans* plans = nullptr;         // kept from pass to pass, where passes are alike
   float dropout = 0;          // the share of a residual branch's values that are left out
   uint64_t dropout_seed = 0;  // of this step
 
-  // [rows, cols], uninitialized; with a tape, a uninitialized gradient beside it.
+  // [rows, cols], uninitialized; with a tape, so is its gradient.
   Var New(size_t rows, size_t cols);
   // Uninitialized rows in the form of a product.
   Activations ReadyRows(Activation form, size_t rows, size_t cols) const;

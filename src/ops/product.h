@@ -30,20 +30,19 @@ void PutBF16(const Activations& rows, size_t t, size_t column, const float* valu
 // y = x W^T, overwriting y [x.rows, w.rows]; x is in a form that w's format supports.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
 
-// What becomes of a block of a product while it is near: epilogue(block, row, column), on any
-// thread.
+// An elementwise map that is applied to each block of a product while the block is in cache:
+// epilogue(block, row, column), called on any thread.
 using Epilogue = std::function<void(Mat<float> block, size_t row, size_t column)>;
 
-// The same, and `epilogue` for blocks that cover y, of any rows and columns. y may have no values
-// to write to: then only `epilogue` sees them.
+// The same, then `epilogue` for blocks of any shape that cover y. y may have no memory: then only
+// `epilogue` sees the values.
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
              const Epilogue& epilogue);
 
 // Rows up to which a product waits for its weights, and is shared out as memory wants it.
 inline constexpr size_t kFewRows = 8;
 
-// One of several products that do not read one another: `epilogue`, which may be null, is called
-// for blocks of y, which then may have no values.
+// One of several independent products. `epilogue` may be null; if it is not, y may have no memory.
 struct OneProduct {
   Activations x;
   Weight w;
@@ -54,12 +53,12 @@ struct OneProduct {
 // All of them in one loop over their panels; at most kFewRows rows.
 void Products(const Pass& p, std::span<OneProduct> products);
 
-// What takes the gradient of a mapped product to that of the product: in place, or, if `to` has
-// rows of bf16 for it, into those.
+// Backward of an epilogue: turns the gradient of its output into that of the product, in place, or
+// into the bf16 rows `to` if that is not null.
 using EpilogueBackward = std::function<void(const Activations* to)>;
 
-// Linear into y [x.rows, w.rows], a Var of the pass's, and a map of single values with its
-// backward. Only in inference, and without adapters, may y have no values.
+// Linear into y [x.rows, w.rows], a Var of the pass, then `epilogue`; `backward` is its gradient.
+// y may have no memory only without a tape and without adapters.
 void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& epilogue,
                   const EpilogueBackward& backward);
 

@@ -128,11 +128,11 @@ float SelectWeight(const float* weight, size_t size, double mass) {
       [weight](size_t i) { return weight[i]; }, mass, above));
 }
 
-// Of open ranks sixteen weights of every 256 are looked at: whole cache lines.
+// Of a masked list sixteen weights of every 256 are sampled: whole cache lines.
 constexpr size_t kSampleRun = 16, kStride = 256;
 
-// Whether an eighth of the tokens or more are still in, as far as a sample tells: then it pays to
-// leave ranks masked. Of few tokens there is little to gain.
+// Whether at least an eighth of the tokens still count, estimated from a sample: then it is faster
+// to leave the list masked. With few tokens there is little to gain.
 bool ManyAreIn(const Candidates& left) {
   if (left.size < 16 * kStride) return false;
   uint32_t in = 0, seen = 0;
@@ -181,7 +181,7 @@ Bracket Guess(const Candidates& left, double mass) {
   return bracket;
 }
 
-// SelectWeight of open ranks, with one look at each weight; 0 if the sample led it astray.
+// SelectWeight of a masked list that reads each weight once; 0 if the sampled bracket is wrong.
 float SelectNear(const Bracket& bracket, double mass, const Candidates& left) {
   std::vector<float>& between = Selection::OfThisThread().between;
   if (between.size() < left.size) between.resize(left.size);

@@ -1,4 +1,4 @@
-// Cuts: which tokens stay in the running, and how likely each is.
+// Candidates: the tokens that top-p, top-k, min-p and typical sampling keep, and their weights.
 #ifndef LINNET_TEXT_CANDIDATES_H_
 #define LINNET_TEXT_CANDIDATES_H_
 
@@ -11,17 +11,18 @@
 
 namespace linnet {
 
-// Tokens side by side, ids ascending: the first `size` of each row. Ranks are `masked` at first:
-// token i stands at i, `id` is yet to be written, and those with a weight under `least` are out
-// though they stand there still.
+// A list of tokens in ascending order of ids: the first `size` entries of `id` and `weight`.
+//
+// It starts `masked`: entry i is token i, `id` is not written yet, and tokens with a weight below
+// `least` do not count although their entries are still there. Compact removes these entries.
 struct Candidates {
   std::vector<int32_t> id;
-  std::vector<float> weight;  // a share of all weights; the likeliest token's is 1 at first
+  std::vector<float> weight;  // unnormalized probabilities; the largest is 1 at first
   size_t size = 0;
   bool masked = false;
-  float least = 0;  // while ranks are masked; more than 0
-  double sum = 0;   // of all weights, cut or not
-  // What they were weighed from, which must be there as long as it is asked for.
+  float least = 0;  // more than 0 while masked
+  double sum = 0;   // of all weights, also of tokens that were removed
+  // What the weights were computed from; must stay valid while NeedsLogits.
   const float* logits = nullptr;
   float largest = 0, temperature = 1;
 
@@ -33,39 +34,38 @@ float Largest(std::span<const float> logits);
 // The first id with that value.
 int32_t ArgMax(std::span<const float> logits);
 
-// All with a weight of `floor` or more times the sum over logits [V], after division by
-// `temperature`; ranks stay masked. `largest` is Largest(logits), finite. The logits may be
-// left.weight [V], whose place the weights then take, if none of what follows asks for logits:
-// NeedsLogits tells.
+// Computes the weights of logits [V] at `temperature` and keeps tokens whose weight is at least
+// `floor` times their sum; the list is masked. `largest` is Largest(logits), finite. The logits may
+// be left.weight [V] itself, which is overwritten, unless NeedsLogits.
 void Weigh(std::span<const float> logits, float largest, float temperature, double floor,
            Candidates& left);
-// Closes the ranks, if they are masked.
+// Removes the entries of tokens that do not count, if the list is masked.
 void Compact(Candidates& left);
 
-// Each keeps the order of ids and at least one candidate.
-// The fewest heaviest whose weights reach `mass`; ties of the last stay. Ranks stay masked where
-// that is faster, which changes nothing else.
+// Filters. Each keeps the order of ids and at least one token.
+// The fewest tokens, of the largest weights, whose sum reaches `mass`; ties with the last stay. The
+// list may stay masked where that is faster; the tokens are the same.
 void FilterTopP(double mass, Candidates& left);
-// The heaviest `count`; of ties the lowest ids.
+// The `count` largest weights; of ties the lowest ids.
 void FilterTopK(size_t count, Candidates& left);
-// Those of at least `floor` times the largest weight. Open ranks stay so.
+// Weights of at least `floor` times the largest. A masked list stays masked.
 void FilterMinP(float floor, Candidates& left);
-// Locally typical sampling (Meister et al., 2022): the fewest whose information
-// content is nearest the entropy and whose share reaches `mass`; ties stay.
+// Locally typical sampling (Meister et al., 2022): the fewest tokens whose information content is
+// nearest to the entropy and whose probabilities sum to `mass`; ties stay.
 void FilterTypical(double mass, Candidates& left);
 
-// The distribution that options other than penalties and bias make of logits
-// [V], with the temperature applied, not 0, and no mirostat. Ranks may be masked.
+// The distribution that all options but penalties and bias make of logits [V]. The temperature is
+// not 0, and mirostat is off. The list may be masked.
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
                   Candidates& left);
-// Whether it looks at logits once more after it weighed them.
+// Whether Distribution reads the logits again after it computed the weights.
 bool NeedsLogits(const SamplerOptions& options);
 
 struct Drawn {
-  size_t at;   // among the candidates
-  double sum;  // of all weights
+  size_t at;   // index into the list
+  double sum;  // of all weights in it
 };
-// The candidate over which `share`, in [0, 1), of the weights comes to lie.
+// The first token at which the running sum of weights exceeds `share`, in [0, 1), of their sum.
 Drawn DrawAt(double share, const Candidates& from);
 
 }  // namespace linnet

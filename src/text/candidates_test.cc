@@ -41,7 +41,7 @@ std::vector<std::pair<int32_t, double>> Oracle(const SamplerOptions& o,
     std::stable_sort(tokens.begin(), tokens.end(),
                      [&](const Token& a, const Token& b) { return key(a) < key(b); });
   };
-  // Keeps up to the first rank where the shares reach `mass`, and its ties.
+  // Keeps up to the first token where the shares reach `mass`, and its ties.
   const auto keep = [&](double mass, auto key) {
     double total = 0;
     size_t n = 0;
@@ -217,7 +217,7 @@ TEST(CandidatesTest, AMisleadingSampleChangesNothing) {
   }
 }
 
-TEST(CandidatesTest, RanksAreClosedWhereFewAreLeft) {
+TEST(CandidatesTest, AListOfFewTokensIsCompacted) {
   SamplerOptions options;
   options.top_p = 0.85f;
   Candidates left;
@@ -229,7 +229,7 @@ TEST(CandidatesTest, RanksAreClosedWhereFewAreLeft) {
   EXPECT_FALSE(left.masked);
 }
 
-TEST(CandidatesTest, OpenRanksAreDrawnFromAsClosedOnesAre) {
+TEST(CandidatesTest, AMaskedListDrawsTheSameTokensAsACompactOne) {
   std::vector<float> logits = FlatLogits(65536, 0.6f, 5);
   for (size_t i = 0; i < 2000; ++i) logits[i] = logits[logits.size() - 1 - i] = -9;
   for (const float top_p : {0.3f, 0.85f, 0.0f}) {

@@ -18,16 +18,16 @@ using ShardBounds = std::span<const size_t>;
 class World {
  public:
   virtual ~World() = default;
-  virtual size_t index() const { return 0; }
+  virtual size_t index() const { return 0; }  // of this process, MPI's rank
   virtual size_t size() const { return 1; }
 
-  // Adds the values of all processes; process r has the sums of its own shard afterwards, and what
-  // it likes elsewhere.
+  // Adds the values of all processes. Afterwards process r has the sums of its own shard; its other
+  // values are unspecified.
   virtual void ReduceScatter(std::span<float> values, ShardBounds shards) {
     (void)values;
     (void)shards;
   }
-  // Gives every process the shards of all others.
+  // Sends each process's shard to all others.
   virtual void AllGather(std::span<float> values, ShardBounds shards) {
     (void)values;
     (void)shards;
@@ -44,7 +44,7 @@ class World {
     (void)shards;
     take(own);
   }
-  // Process 0's word for all.
+  // The value of process 0, on all processes.
   virtual int64_t FromFirst(int64_t value) { return value; }
 };
 
