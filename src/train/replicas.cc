@@ -13,16 +13,15 @@ namespace {
 // Of the gradients of all replicas but the first, which are memory beside what a pass takes.
 constexpr size_t kMostGradientBytes = size_t{1} << 30;
 
-// Gradients are summed in halves, so replicas halve the rows evenly, and the threads. Who runs
-// layers twice to save memory gets none.
+}  // namespace
+
+// Gradients are summed in halves, so replicas halve the rows evenly, and the threads.
 size_t ReplicasFor(size_t rows, size_t threads, size_t gradient_bytes, const PassOptions& options) {
   if (options.recompute) return 1;
   size_t replicas = size_t{1} << std::min(std::countr_zero(rows), std::countr_zero(threads));
   while (replicas > 1 && (replicas - 1) * gradient_bytes > kMostGradientBytes) replicas /= 2;
   return replicas;
 }
-
-}  // namespace
 
 struct Replicas::Replica {
   Replica(const Network& of, const PassOptions& options, ThreadPool& threads)

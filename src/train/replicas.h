@@ -1,8 +1,8 @@
-// Replicas: data parallelism within a process. Each replica runs a share of the rows on threads and
-// with gradients of its own.
+// Replicas: the rows of a pass side by side, each replica's on threads and with gradients of its
+// own.
 //
-// Threads that share every product synchronize hundreds of times in a pass, and move rows between
-// their caches. Replicas synchronize once, when all rows are done, as processes do (world.h).
+// Threads that share every product wait for one another hundreds of times in a pass, and move rows
+// between their caches. In replicas they meet when all rows are through, as processes do (world.h).
 #ifndef LINNET_TRAIN_REPLICAS_H_
 #define LINNET_TRAIN_REPLICAS_H_
 
@@ -18,6 +18,10 @@
 #include "train/samples.h"
 
 namespace linnet {
+
+// How many replicas a pass of so many rows goes in. Whoever runs layers twice to save memory gets
+// one.
+size_t ReplicasFor(size_t rows, size_t threads, size_t gradient_bytes, const PassOptions& options);
 
 // One thread at a time. The bits are those of Passes, however many replicas there are.
 class Replicas {
