@@ -152,7 +152,7 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
 }
 
 // Layers that have the same tensor are one line: blocks.{0-2,4}.att.key.weight.
-struct Line {
+struct TensorLine {
   std::string before, after, type, shape;
   std::vector<size_t> layers;  // none: the name is `before`
 
@@ -171,12 +171,12 @@ struct Line {
   }
 };
 
-std::vector<Line> Lines(const Checkpoint& c) {
+std::vector<TensorLine> Lines(const Checkpoint& c) {
   constexpr std::string_view kPrefix = "blocks.";
-  std::vector<Line> lines;
+  std::vector<TensorLine> lines;
   std::map<std::string, size_t> places;
   for (const TensorView& t : c.tensors()) {
-    Line line{t.name, "", TypeName(t), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
+    TensorLine line{t.name, "", TypeName(t), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
     const size_t dot = t.name.find('.', kPrefix.size());
     if (t.name.rfind(kPrefix, 0) == 0 && dot != std::string::npos) {
       size_t layer = 0;
@@ -196,7 +196,7 @@ std::vector<Line> Lines(const Checkpoint& c) {
       lines[it->second].layers.push_back(line.layers[0]);
     }
   }
-  for (Line& line : lines) std::sort(line.layers.begin(), line.layers.end());
+  for (TensorLine& line : lines) std::sort(line.layers.begin(), line.layers.end());
   return lines;
 }
 
@@ -229,9 +229,9 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   row("dtypes", fmt::format("{}", fmt::join(dtypes, ", ")));
   const auto lines = Lines(c);
   size_t width = 0;
-  for (const Line& line : lines) width = std::max(width, line.name().size());
+  for (const TensorLine& line : lines) width = std::max(width, line.name().size());
   Print("\n");
-  for (const Line& line : lines) {
+  for (const TensorLine& line : lines) {
     Print(fmt::format("{:<{}}  {:<5} {}\n", line.name(), width, line.type, line.shape));
   }
 }

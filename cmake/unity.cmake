@@ -6,6 +6,7 @@ option(LINNET_UNITY "Compile several sources as one" ON)
 # The names that a source declares in anonymous namespaces, which would clash with those of another.
 function(linnet_private_names source names)
   file(READ ${source} text)
+  string(REGEX REPLACE "\\[\\[[a-z_]+\\]\\] " "" text "${text}")
   string(REGEX REPLACE "[][;\\]" " " text "${text}")  # what CMake's lists do not bear
   string(FIND "${text}" "\nnamespace {\n" begin)
   string(FIND "${text}" "\n}  // namespace\n" end REVERSE)

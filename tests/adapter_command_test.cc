@@ -13,14 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 constexpr const char* kModel = "../shared/data/models/tiny-v6.pth";
-
-Words operator+(Words a, const Words& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 class AdapterCommandTest : public ::testing::Test {
  protected:

@@ -20,7 +20,7 @@ constexpr const char* kCtrlD = "\x04";
 // Runs `linnet` in a terminal in which `keys` are typed once it has shown `cue`; `out` is all that
 // was shown. A program that waits for more keys is ended.
 Outcome Typed(Words words, const std::string& cue, const std::string& keys) {
-  constexpr int kPatience = 60'000;  // milliseconds without a sign of life
+  constexpr int kPatience = 300'000;  // milliseconds without a sign of life
   std::string program = LINNET_PROGRAM;
   std::vector<char*> argv = {program.data()};
   for (std::string& word : words) argv.push_back(word.data());

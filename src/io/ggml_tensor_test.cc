@@ -11,19 +11,19 @@
 namespace linnet {
 namespace {
 
-using Bytes = std::vector<std::byte>;
+using BlockBytes = std::vector<std::byte>;
 
-int At(const Bytes& block, size_t i) { return std::to_integer<int>(block[i]); }
+int At(const BlockBytes& block, size_t i) { return std::to_integer<int>(block[i]); }
 
-float Half(const Bytes& block, size_t at) {
+float Half(const BlockBytes& block, size_t at) {
   uint16_t bits;
   std::memcpy(&bits, block.data() + at, sizeof(bits));
   return F16ToF32(bits);
 }
 
 // Random bytes, but two halves at the start that are numbers of a usual size.
-Bytes RandomBlock(GgmlBlock format, uint32_t seed, float scale, float minimum) {
-  Bytes block(BytesPerBlock(format));
+BlockBytes RandomBlock(GgmlBlock format, uint32_t seed, float scale, float minimum) {
+  BlockBytes block(BytesPerBlock(format));
   for (std::byte& b : block)
     b = static_cast<std::byte>((seed = seed * 1664525u + 1013904223u) >> 24);
   const uint16_t halves[] = {F32ToF16(scale), F32ToF16(minimum)};
@@ -32,14 +32,14 @@ Bytes RandomBlock(GgmlBlock format, uint32_t seed, float scale, float minimum) {
 }
 
 // block_q4_1: d, m, and 16 bytes with values i and i + 16; d q + m.
-double ValueOfQ4_1(const Bytes& b, size_t i) {
+double ValueOfQ4_1(const BlockBytes& b, size_t i) {
   const int byte = At(b, 4 + i % 16);
   return double{Half(b, 0)} * (i < 16 ? byte % 16 : byte / 16) + Half(b, 2);
 }
 
 // block_q5_K: d, dmin, 12 bytes of eight 6-bit scales and minimums, 32 bytes with the fifth bit of
 // values of group j in bit j, and 128 bytes of the low four; d scale q - dmin minimum.
-double ValueOfQ5K(const Bytes& b, size_t i) {
+double ValueOfQ5K(const BlockBytes& b, size_t i) {
   const size_t group = i / 32, place = i % 32;
   const auto six = [&](size_t first, size_t high) {  // the scales begin at 4, the minimums at 8
     if (group < 4) return At(b, first + group) & 63;
@@ -52,16 +52,16 @@ double ValueOfQ5K(const Bytes& b, size_t i) {
   return double{Half(b, 0)} * six(4, 0) * q - double{Half(b, 2)} * six(8, 1);
 }
 
-std::vector<float> Decoded(GgmlBlock format, const Bytes& block) {
+std::vector<float> Decoded(GgmlBlock format, const BlockBytes& block) {
   std::vector<float> values(ValuesPerBlock(format));
   GgmlMatrix(format, 1, values.size(), block.data()).Read(0, 1, values.data());
   return values;
 }
 
 TEST(GgmlBlocksTest, AreDecodedAsTheirDefinitionsSay) {
-  const auto check = [](GgmlBlock format, double (*value)(const Bytes&, size_t)) {
+  const auto check = [](GgmlBlock format, double (*value)(const BlockBytes&, size_t)) {
     for (uint32_t seed = 1; seed <= 50; ++seed) {
-      const Bytes block = RandomBlock(format, seed, 0.001f * static_cast<float>(seed), -0.3f);
+      const BlockBytes block = RandomBlock(format, seed, 0.001f * static_cast<float>(seed), -0.3f);
       const auto values = Decoded(format, block);
       for (size_t i = 0; i < values.size(); ++i) {
         ASSERT_EQ(values[i], static_cast<float>(value(block, i))) << Name(format) << " " << i;

@@ -8,12 +8,12 @@
 namespace linnet {
 namespace {
 
-struct Moments {
+struct AdamMoments {
   double w, m, v;
 };
 
 // torch.optim.AdamW, single-tensor form, in double.
-Moments Reference(Moments x, double g, const AdamWStep& s) {
+AdamMoments Reference(AdamMoments x, double g, const AdamWStep& s) {
   g *= s.grad_scale;
   x.w -= s.lr * s.weight_decay * x.w;
   x.m = s.beta1 * x.m + (1 - s.beta1) * g;
@@ -28,7 +28,7 @@ TEST_P(AdamWTest, ManyStepsAreTorchs) {
   for (const size_t n : {size_t{1}, size_t{7}, size_t{16}, size_t{100}}) {
     auto w = Normal(n);
     std::vector<float> m(n), v(n);
-    std::vector<Moments> expected;
+    std::vector<AdamMoments> expected;
     for (const float x : w) expected.push_back({x, 0, 0});
     AdamWStep s{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .weight_decay = 0.1};
     s.grad_scale = 0.5;

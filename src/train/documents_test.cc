@@ -10,7 +10,7 @@
 namespace linnet {
 namespace {
 
-const ChatTemplate& World() { return ChatTemplate::Named("world"); }
+const ChatTemplate& WorldTemplate() { return ChatTemplate::Named("world"); }
 
 // The text, with what is not learnt in brackets.
 std::string Shown(const Document& document) {
@@ -32,7 +32,7 @@ std::string Shown(const std::string& line, const char* chat = "world") {
 std::vector<std::string> ReadAll(const char* name, const std::string& content) {
   const std::string path = ::testing::TempDir() + name;
   std::ofstream(path, std::ios::binary) << content;
-  DocumentReader reader(path, World());
+  DocumentReader reader(path, WorldTemplate());
   std::vector<std::string> documents;
   Document document;
   while (reader.Next(document)) documents.push_back(Shown(document));
@@ -81,7 +81,7 @@ TEST(DocumentReaderTest, LinesOfJsonAreDocumentsAndErrorsNameThem) {
             std::string::npos);
   EXPECT_NE(error("a.txt", std::string("\xFF\xFEo\0n\0", 6)).find("a.txt: is UTF-16"),
             std::string::npos);
-  EXPECT_THROW(DocumentReader("no such file.txt", World()), Error);
+  EXPECT_THROW(DocumentReader("no such file.txt", WorldTemplate()), Error);
 }
 
 TEST(DocumentReaderTest, ByteOrderMarksAreNoText) {
