@@ -89,10 +89,8 @@ TEST_F(TrainCommandTest, TheFolderOfARunIsAModelWhereverOneIsNamed) {
   EXPECT_EQ(out({"tokenize", "--model", run}, "The fox said"), ids);
   EXPECT_EQ(out({"inspect", run, "--json"}),
             out({"inspect", run + "/model.safetensors", "--json"}));
-  const std::string reply = out({"chat", run, "--max-tokens", "8", "--seed", "1"}, "The fox?
-");
-  EXPECT_NE(reply.find_first_not_of(" 
-"), std::string::npos);
+  const std::string reply = out({"chat", run, "--max-tokens", "8", "--seed", "1"}, "The fox?\n");
+  EXPECT_NE(reply.find_first_not_of(" \n"), std::string::npos);
   Expect({"data", "build", story, "--vocab", run, "--out", scratch_ / "same"});
   EXPECT_TRUE(ReadFile(data_ + ".bin") == ReadFile(scratch_ / "same.bin"));
   Expect({"quantize", run + "/model.pth", scratch_ / "q.safetensors", "--type", "int8", "--vocab",
@@ -125,8 +123,7 @@ TEST_F(TrainCommandTest, TheFolderOfARunThatGoesOnIsItsNewestCheckpoint) {
   EXPECT_TRUE(logits(run) == logits(older));
   fs::rename(scratch_ / "newest", newest);
   EXPECT_TRUE(logits(run) == logits(newest));
-  const Outcome chat = RunLinnet({"chat", run, "--max-tokens", "8"}, "The fox?
-");
+  const Outcome chat = RunLinnet({"chat", run, "--max-tokens", "8"}, "The fox?\n");
   EXPECT_EQ(chat.exit_code, 0) << chat.err;
 }
 
@@ -136,15 +133,13 @@ TEST_F(TrainCommandTest, AFolderWithoutAModelSaysWhatItIs) {
   Expect({"init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "280", base});
   Expect({"train", "--base", base, "--data", data_, "--out", run, "--tune", "lora", "--ctx", "16",
           "--batch", "1", "--steps", "1"});
-  const Outcome adapter = RunLinnet({"chat", run}, "The fox?
-");
+  const Outcome adapter = RunLinnet({"chat", run}, "The fox?\n");
   EXPECT_EQ(adapter.exit_code, 1);
   EXPECT_NE(adapter.err.find(run + "/adapter.safetensors"), std::string::npos) << adapter.err;
   fs::create_directory(scratch_ / "empty");
-  for (const Words& words : {Words{"chat", scratch_ / "empty"},
-                             Words{"tokenize", "--vocab", scratch_ / "empty"}}) {
-    const Outcome empty = RunLinnet(words, "The fox?
-");
+  for (const Words& words :
+       {Words{"chat", scratch_ / "empty"}, Words{"tokenize", "--vocab", scratch_ / "empty"}}) {
+    const Outcome empty = RunLinnet(words, "The fox?\n");
     EXPECT_EQ(empty.exit_code, 1);
     EXPECT_NE(empty.err.find("a folder with 0 checkpoints"), std::string::npos) << empty.err;
   }

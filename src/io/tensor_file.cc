@@ -62,8 +62,13 @@ TensorFile TensorFile::Open(const fs::path& path) {
 TensorFile TensorFile::Parse(std::span<const std::byte> bytes, const std::string& name) {
   TensorFile file;
   file.path_ = name;
+  file.memory_ = bytes;
   file.Add({bytes, name, false});
   return file;
+}
+
+TensorFile TensorFile::Again() const {
+  return memory_.empty() ? Open(path_) : Parse(memory_, path_.string());
 }
 
 void TensorFile::OpenOne(const fs::path& file) {

@@ -35,6 +35,9 @@ class TensorFile {
   // The same for one file's bytes in memory, which must outlive the result.
   static TensorFile Parse(std::span<const std::byte> bytes, const std::string& name);
 
+  // The same once more: of the file, or of the bytes in memory.
+  TensorFile Again() const;
+
   // The file or shard index that was opened, of a folder the one in it.
   const std::filesystem::path& path() const { return path_; }
   Container container() const { return container_; }  // of the first shard
@@ -65,6 +68,7 @@ class TensorFile {
   Container container_ = Container::kSafetensors;
   uint64_t file_bytes_ = 0;
   std::span<const std::byte> bytes_;
+  std::span<const std::byte> memory_;  // of Parse
   std::vector<MappedFile> maps_;
   std::vector<std::unique_ptr<std::string>> names_;  // of the files, for tensors to point to
   std::vector<std::unique_ptr<StoredRecord>> records_;

@@ -240,10 +240,10 @@ void Network::BindAll(Binder& b) {
   head_ = b.Matrix("head.weight", config_.vocab, config_.width);
 }
 
-void CheckParameters(const std::filesystem::path& model, const Config& config, ThreadPool& pool) {
+void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& pool) {
   BindOptions options;
   options.shapes_only = true;
-  Network::Bind(Checkpoint(model), config, pool, options);
+  Network::Bind(Checkpoint(model.file().Again()), config, pool, options);
 }
 
 StateStrides Network::strides() const {

@@ -16,8 +16,8 @@
 
 namespace linnet {
 
-// Throws what Network::Bind would of a checkpoint whose file this is, reading no matrix.
-void CheckParameters(const std::filesystem::path& model, const Config& config, ThreadPool& pool);
+// Throws what Network::Bind would of this checkpoint, reading no matrix.
+void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& pool);
 
 // Immutable but for what is trained, so passes without a tape may overlap.
 class Network {

@@ -144,7 +144,7 @@ std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
 Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                              ThreadPool& pool, const QuantizeOptions& options) {
   const Config config = ConfigOf(in);
-  CheckParameters(in.file().path(), config, pool);
+  CheckParameters(in, config, pool);
   std::vector<PackedSpec> specs;
   std::map<std::string, const TensorView*> sources;
   const auto add = [&](const TensorView& t, const std::vector<size_t>& shape) {
