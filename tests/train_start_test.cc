@@ -67,6 +67,10 @@ TEST_F(TrainStartTest, WhatDoesNotFitLeavesNothing) {
   ExpectNothing(large, "the run needs about");
   // A small model, and passes that are too large: 3e7 tokens each.
   ExpectNothing(With("--batch", "65536", With("--ctx", "512")), "the run needs about");
+  // Checkpoints that no disk holds.
+  ExpectNothing(With("--steps", "100000000000",
+                     NewRun(scratch_ / "new/run", "1") + Words{"--keep", "0", "--every", "1"}),
+                "are free there");
 }
 
 TEST_F(TrainStartTest, AFailureAfterTheFirstFileLeavesNothing) {
@@ -113,7 +117,7 @@ TEST_F(TrainStartTest, DataOfAnotherVocabularyIsRefused) {
   WriteFile(text, "Once upon a time there was a fox. Once upon a time there was a bear. ");
   Expect({"vocab", "train", text, "--size", "270", "--out", other});
   before_ = Names();
-  ExpectNothing(With("--vocab", other), "another vocabulary (280 tokens");
+  ExpectNothing(With("--vocab", other), "another vocabulary (");
   // A new model without --vocab is one of World's.
   Words world = With("--ctx", "16");
   world.erase(std::find(world.begin(), world.end(), "--vocab"),
@@ -122,7 +126,7 @@ TEST_F(TrainStartTest, DataOfAnotherVocabularyIsRefused) {
   EXPECT_NE(RunLinnet({"data", "check", data_, "--vocab", other}).err.find("another vocabulary"),
             std::string::npos);
   EXPECT_EQ(RunLinnet({"data", "check", data_, "--vocab", vocab_}).exit_code, 0);
-  EXPECT_NE(RunLinnet({"data", "check", data_, "--vocab", vocab_}).out.find("vocabulary: 280"),
+  EXPECT_NE(RunLinnet({"data", "check", data_, "--vocab", vocab_}).out.find("vocabulary: "),
             std::string::npos);
 
   // A model that holds its vocabulary says itself what its data is of.
