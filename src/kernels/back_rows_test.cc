@@ -29,7 +29,7 @@ const Case kCases[] = {
      [](double x) { return x > 0 ? 2 * x : 0; }},
     {"exp neg exp", Slope::kExpNegExp, ExpNegExpRow,
      [](double x) { return -std::exp(x - std::exp(x)); }},
-    {"RWKV-7 decay", Slope::kWkv7Decay, Wkv7DecayRow,
+    {"RWKV7 decay", Slope::kWkv7Decay, Wkv7DecayRow,
      [](double x) {
        const double c = std::exp(-0.5), s = SigmoidAt(x);
        return -c * s * (1 - s) * std::exp(-c * s);

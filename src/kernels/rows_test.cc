@@ -41,7 +41,7 @@ const Function kFunctions[] = {
                                                                    : x * x; }},
     {"exp neg exp", ExpNegExpRow, [](double x) { return std::exp(-std::exp(x)); }},
     {"neg exp", NegExpRow, [](double x) { return -std::exp(x); }},
-    {"RWKV-7 decay", Wkv7DecayRow,
+    {"RWKV7 decay", Wkv7DecayRow,
      [](double x) { return std::exp(-std::exp(-0.5) / (1 + std::exp(-x))); }},
 };
 

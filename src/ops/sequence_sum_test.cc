@@ -97,7 +97,7 @@ const Case kCases[] = {
      [](Pass& p, const auto& x, const auto&) {
        return Wkv7(p, x[0], x[1], x[2], x[3], Neg(p, x[4]), x[5], kHeads);
      }},
-    {"RWKV-7 keys",
+    {"RWKV7 keys",
      2,
      {kAny, kAny},
      [](Pass& p, const auto& x, const auto& w) {
