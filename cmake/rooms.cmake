@@ -30,7 +30,7 @@ function(linnet_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
   include(GoogleTest)
   add_executable(${name} ${ARG_SOURCES})
-  # Under the sanitizers a test runs once: optimizing it takes longer than that.
+  # Under the sanitizers a test runs once: optimizing it takes longer than running it.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Instrumented>:-O0>)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gtest_main hwy::hwy_test)
   gtest_discover_tests(${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_MODE PRE_TEST

@@ -1,4 +1,4 @@
-// Training records, one JSON line: something is learnt of whatever is taken for a document.
+// Training records, one JSON line: every accepted document has something to learn.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
