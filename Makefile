@@ -68,12 +68,12 @@ format: ## format the sources with clang-format
 
 lint: ## check format, layering, names, docs and clang-tidy
 	@tools/install-packages build test check
-	@$(configure) -DLINNET_TESTS=ON
+	@$(configure) -DLINNET_UNITY=OFF -B build-lint
 	@tools/check-format
 	@tools/check-layering
 	@tools/check-names
 	@tools/check-docs
-	@tools/check-tidy build
+	@tools/check-tidy build-lint
 
 install: ## PREFIX=/usr/local DESTDIR=: install the program, the library, its headers
 	@tools/install-packages build
@@ -89,4 +89,5 @@ soak: ## RUNS=2000000: long tests: fuzz each parser so often, coverage, repeated
 	@cmake --build build --parallel $(JOBS)
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random
 	@LINNET_COST_TOKENS=1000000 build/tests/end_to_end_test --gtest_filter='*ConstantCost*'
+	@LINNET_MEASURE=1 build/src/kernels_test --gtest_filter='*Peaks.*'
 	@LINNET_DIGITS=60 build/tests/end_to_end_test --gtest_filter='DigitReversal*'

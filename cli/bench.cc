@@ -15,7 +15,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct BenchFlags {
   CommonOptions common;
   std::string model;
   SpeedOptions speed;
@@ -70,7 +70,7 @@ std::string AsTable(const Result& r) {
 }
 
 // Memory is filled by what the options say, not by how large the model is.
-void CheckMemory(const Options& o, const Model& model, const SpeedOptions& options) {
+void CheckMemory(const BenchFlags& o, const Model& model, const SpeedOptions& options) {
   const uint64_t need = MemoryFor(model, options), have = AvailableMemory();
   if (o.common.force || need <= have) return;
   throw Error(
@@ -80,7 +80,7 @@ void CheckMemory(const Options& o, const Model& model, const SpeedOptions& optio
                   options.batch, static_cast<double>(need) / 1e9, static_cast<double>(have) / 1e9));
 }
 
-void RunBench(const Options& o) {
+void RunBench(const BenchFlags& o) {
   Result result;
   const auto start = std::chrono::steady_clock::now();
   const Model model = OpenModel(o.common, o.model);
@@ -105,12 +105,12 @@ void RunBench(const Options& o) {
 }  // namespace
 
 void AddBench(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "bench", "Measure how fast a model runs, beside what the machine could do",
-                 "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
-                 [o] { RunBench(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint; the built-in model if not given");
+  const auto o = std::make_shared<BenchFlags>();
+  CLI::App* command = AddCommand(
+      app, "bench", "Measure how fast a model runs, beside what the machine could do",
+      "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
+      [o] { RunBench(*o); }, kAllOptions & ~kVocab);
+  command->add_option("MODEL", o->model, kOptionalModelHelp);
   const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // hours of work, on any model worth it
   command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")
       ->capture_default_str()

@@ -14,25 +14,33 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "base/atomic_file.h"
 #include "base/lower.h"
 #include "base/thread_pool.h"
-#include "io/tensor_file.h"
+#include "cli/status_line.h"
+#include "cli/usage.h"
 #include "kernels/isa.h"
 
 namespace linnet::cli {
 namespace {
 
 volatile sig_atomic_t g_scopes = 0;
+volatile sig_atomic_t g_patient = 0;
 volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
 std::atomic<int64_t> g_ended_at{0};  // milliseconds
 static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
-bool g_terminal[3];  // which standard streams are
+bool g_terminal[3];        // which standard streams are
+int g_wake[2] = {-1, -1};  // a pipe
+
+void EndNow() {
+  EraseStatusLine();
+  _exit(kInterrupted);
+}
 
 void OnInterrupt(int) {
-  if (g_scopes == 0 || g_interrupted != 0) _exit(kInterrupted);
+  if (g_scopes == 0 || (g_interrupted != 0 && g_patient == 0)) EndNow();
   g_interrupted = 1;
+  Wake();
 }
 
 // Of SIGTERM and SIGHUP one may follow the other at once, which does not mean that waiting is over.
@@ -41,7 +49,7 @@ void OnEnd(int signal) {
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC, &clock);
   const int64_t now = int64_t{clock.tv_sec} * 1000 + clock.tv_nsec / 1000000;
-  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) _exit(kInterrupted);
+  if (g_scopes == 0 || (g_ended != 0 && now >= g_ended_at + 2000)) EndNow();
   if (g_ended == 0) g_ended_at = now;
   g_ended = 1;
   g_interrupted = 1;
@@ -50,12 +58,14 @@ void OnEnd(int signal) {
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     if (nowhere >= 0 && g_terminal[stream]) dup2(nowhere, stream);
   }
+  Wake();
   errno = error;
 }
 
 void Handle(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // no write fails for a Ctrl-C
   sigaction(signal, &action, nullptr);
 }
 
@@ -71,34 +81,64 @@ void FailToWrite() {
 }  // namespace
 
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
-                     CommonOptions& common, std::function<void()> run) {
+                     CommonOptions& common, std::function<void()> run, unsigned heeds) {
   common.threads = AvailableCores();
   CLI::App* command = app.add_subcommand(name, does);
   command->footer(fmt::format("Example:\n  {}", example));
-  command->add_option("--threads", common.threads, "Threads to use")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024))
-      ->group("Common");
-  command->add_flag("--json", common.json, "Print the result as JSON")->group("Common");
-  command->add_flag("--exact", common.exact, "Use exact values and f32 activations everywhere")
-      ->group("Common");
-  command->add_flag("--force", common.force, "Go on where memory or limits say no")
-      ->group("Common");
-  command->add_option("--isa", common.isa, "Use a lower instruction-set level")
-      ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"}))
-      ->group("Common");
-  command->add_option("--vocab", common.vocab, "Take the vocabulary from this file")
-      ->type_name("FILE")
-      ->group("Common");
-  command
-      ->add_option("--quant", common.quant, "Pack matrices in this format, of the first N layers")
-      ->type_name("TYPE[:N]")
-      ->group("Common");
-  command->callback([&common, run = std::move(run)] {
-    if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
+  const auto show = [heeds](CLI::Option* option, Heeds which) {
+    option->group((heeds & which) != 0 ? "Common" : kUnheeded);
+  };
+  show(command->add_option("--threads", common.threads, "Threads to use")
+           ->capture_default_str()
+           ->check(CLI::Range(1, 1024)),
+       kThreads);
+  show(command->add_flag("--json", common.json, "Print the result as JSON"), kJson);
+  show(command->add_flag("--exact", common.exact, "Use exact values and f32 activations"), kExact);
+  if ((heeds & kForce) != 0) {
+    show(command->add_flag("--force", common.force, "Go on where memory or limits say no"), kForce);
+  }
+  show(command->add_option("--isa", common.isa, "Use a lower instruction-set level")
+           ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"})),
+       kIsa);
+  show(command
+           ->add_option("--vocab", common.vocab,
+                        "Take the vocabulary from this file, or from a model that holds one")
+           ->type_name("FILE"),
+       kVocab);
+  show(command
+           ->add_option("--quant", common.quant,
+                        "Pack matrices in this format, of the first N layers")
+           ->type_name("TYPE[:N]"),
+       kQuant);
+  command->callback([&common, command, run = std::move(run)] {
+    common.command = command;
+    ForceIsa(common.isa.empty() ? CurrentIsa() : *ParseIsa(common.isa));  // refuses an old CPU
     run();
   });
   return command;
+}
+
+std::string MessageOf(const Error& error) {
+  const auto with = [&](const char* what) { return fmt::format("{}; {}", error.what(), what); };
+  switch (error.remedy()) {
+    case Remedy::kNone:
+      break;
+    case Remedy::kIgnoreMemory:
+      return with("pass --force to go on");
+    case Remedy::kGiveVocabulary:
+      return with("give its file with --vocab");
+    case Remedy::kUseAsState:
+      return with("with --state");
+    case Remedy::kLowerRate:
+      return with("lower --lr");
+    case Remedy::kSkipStep:
+      return with("lower --lr, or pass --skip-spikes to go on without the step");
+    case Remedy::kLearnMore:
+      return with("loosen --freeze or --tune");
+    case Remedy::kOtherFolder:
+      return with("or give another --out");
+  }
+  return error.what();
 }
 
 void RefuseQuant(const CommonOptions& common, const char* instead) {
@@ -107,24 +147,46 @@ void RefuseQuant(const CommonOptions& common, const char* instead) {
       "--quant", fmt::format("is for commands that run a model; {} says what is written", instead));
 }
 
-InterruptScope::InterruptScope() {
-  g_interrupted = g_ended;
-  g_scopes = 1;
+InterruptScope::InterruptScope(Patience patience) {
+  if (g_scopes == 0) {
+    Clear();
+    g_patient = patience == Patience::kAlways ? 1 : 0;
+  }
+  g_scopes = g_scopes + 1;
 }
 
 InterruptScope::~InterruptScope() {
-  g_scopes = 0;
-  g_interrupted = 0;
+  if (g_scopes == 1) {
+    g_interrupted = 0;
+    g_patient = 0;
+  }
+  g_scopes = g_scopes - 1;
 }
 
 bool InterruptScope::Ended() { return g_ended != 0; }
 
 bool InterruptScope::Interrupted() { return g_interrupted != 0; }
 
-void InterruptScope::Clear() { g_interrupted = g_ended; }
+void InterruptScope::Clear() {
+  ClearWakes();
+  g_interrupted = g_ended;
+}
 
 void InterruptScope::Check() {
   if (Interrupted()) throw Interruption();
+}
+
+int WakeDescriptor() { return g_wake[0]; }
+
+void Wake() noexcept {
+  const int error = errno;
+  [[maybe_unused]] const ssize_t n = write(g_wake[1], "", 1);  // full: it is readable already
+  errno = error;
+}
+
+void ClearWakes() {
+  char bytes[64];
+  while (read(g_wake[0], bytes, sizeof(bytes)) > 0) continue;
 }
 
 void OpenStreams() {
@@ -136,6 +198,8 @@ void OpenStreams() {
 }
 
 void HandleInterrupts() {
+  // Without one, a signal that comes right before a wait is noticed after it.
+  [[maybe_unused]] const int made = pipe2(g_wake, O_CLOEXEC | O_NONBLOCK);
   Handle(SIGPIPE, SIG_IGN);  // a reader of stderr that has gone stops nothing
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
   Handle(SIGINT, OnInterrupt);
@@ -147,15 +211,8 @@ void HandleInterrupts() {
 
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
-  constexpr std::string_view kFormats[] = {".safetensors", ".pth",  ".gguf", ".bin",
-                                           ".pt",          ".ckpt", ".onnx", ".json",
-                                           ".txt",         ".npz",  ".zip",  ".state"};
   const std::string ending = std::filesystem::path(path).extension();
-  const std::string small = Lower(ending);  // .PTH promises a .pth, which it would not become
-  const auto has = [](const auto& list, const std::string& one) {
-    return std::find(std::begin(list), std::end(list), one) != std::end(list);
-  };
-  if (!has(endings, ending) && has(kFormats, small)) {
+  if (!ending.empty() && std::find(endings.begin(), endings.end(), ending) == endings.end()) {
     throw CLI::ValidationError(
         option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
   }
@@ -163,39 +220,6 @@ void CheckEnding(const char* option, const std::string& path,
   if (std::filesystem::is_other(std::filesystem::status(path, error))) {
     throw Error(ErrorKind::kIo, path + ": is a pipe or device, expected the name of a file");
   }
-  CheckWritable(path);
-}
-
-void CheckWritable(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_other(status)) return;
-  const InterruptScope interrupt;
-  const AtomicFile trial{std::filesystem::path(path)};  // goes without a trace, after Ctrl-C, too
-  InterruptScope::Check();
-}
-
-void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(out, error)) return;
-  for (const std::string& input : inputs) {
-    std::vector<std::filesystem::path> files = {input};
-    try {
-      files = FilesOf(input);
-    } catch (const Error&) {  // who reads it says what is wrong
-    }
-    for (const auto& file : files) {
-      if (!std::filesystem::equivalent(file, out, error)) continue;
-      throw Error(
-          ErrorKind::kBadInput,
-          fmt::format("{}: would take the place of {}, which is read; write to another name", out,
-                      input));
-    }
-  }
-}
-
-void CheckKeepsParts(const std::string& out, const std::string& input) {
-  if (FilesOf(input).size() > 1) CheckKeeps(out, {input});
 }
 
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text) {
@@ -208,11 +232,13 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
 }
 
 void Say(std::string_view text) noexcept {
+  EraseStatusLine();
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void Print(std::string_view text) {
+  EraseStatusLine();
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) FailToWrite();
 }
 

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -18,7 +19,19 @@ namespace linnet::cli {
 
 enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
 
-// Options every command takes, also where they change nothing.
+// The common options that a command heeds. Its --help shows these and no others. Those that all
+// commands are promised to take are accepted everywhere; --force is not one of them.
+enum Heeds : unsigned {
+  kThreads = 1,
+  kJson = 2,
+  kExact = 4,
+  kForce = 8,
+  kIsa = 16,
+  kVocab = 32,
+  kQuant = 64,
+  kAllOptions = 127,  // of commands that run a model on text
+};
+
 struct CommonOptions {
   size_t threads = 1;  // AddCommand sets the cores this process may use
   bool json = false;   // the result as one JSON value
@@ -29,13 +42,20 @@ struct CommonOptions {
   std::string quant;   // TYPE[:N]: pack the first N layers' matrices so
   // FILE[:SCALE], of commands with --lora
   std::vector<std::string> adapters;
+  bool overwrite = false;  // of commands with an output: replace a file of another kind
+  // Kept for output_file.h: what options name is read, but for the outputs.
+  const CLI::App* command = nullptr;
+  std::vector<const CLI::Option*> outputs;
+  std::vector<std::filesystem::path> inputs;  // read besides
 };
 
 // Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
 // options are put in force and `run` is called; `common` must live until then (`run` may own it).
+// A command and those below it may share one `common`. `heeds` is a sum of Heeds.
 // `run` throws linnet::Error for bad input (exit 1) and CLI::ValidationError for wrong usage (2).
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
-                     CommonOptions& common, std::function<void()> run);
+                     CommonOptions& common, std::function<void()> run,
+                     unsigned heeds = kAllOptions);
 
 // Wrong usage if --quant, which packs a model as it is loaded, is given to a command that runs
 // none; `instead` says what does what may be meant.
@@ -64,10 +84,13 @@ void AddData(CLI::App& app);
 // makes Interrupted() true, and a second Ctrl-C in a row ends the program. SIGTERM and SIGHUP do
 // the same, but nobody is there to go on with: Ended() stays true, and a second one ends the
 // program if it comes two seconds later or more. For commands that have something to finish or
-// clean up. One at a time.
+// clean up. They nest: the outermost counts.
 class InterruptScope {
  public:
-  InterruptScope();
+  // Patient ones never end the program by Ctrl-C, however often it comes.
+  enum class Patience : bool { kOnce, kAlways };
+
+  explicit InterruptScope(Patience patience = Patience::kOnce);
   ~InterruptScope();
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
@@ -80,25 +103,26 @@ class InterruptScope {
 
 struct Interruption {};
 
+// What `error` says and, where a setting would help, the option to give for it.
+std::string MessageOf(const Error& error);
+
 // Installs the behaviour above; main calls it once.
 void HandleInterrupts();
+
+// A file descriptor to poll beside others: readable once one of those signals has come, or Wake was
+// called, until InterruptScope::Clear or ClearWakes.
+int WakeDescriptor();
+void Wake() noexcept;  // a signal's handler may call it
+void ClearWakes();
+
 // A standard stream that is closed becomes /dev/null, before a file to be written takes its place.
 void OpenStreams();
 
-// The file of `option` is to be written, and its ending says what it becomes: wrong usage if that
-// promises a format other than these. A name that promises nothing becomes the first. Throws Error
-// kIo if it could not be written, or is a pipe or device, which holds no model afterwards.
+// The file of `option` is to be written, and its ending says what it becomes: wrong usage if it is
+// none of these. A name without an ending becomes the first. Throws Error kIo if it is a pipe or
+// device, which holds no model afterwards.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
-
-// Throws Error kIo if a file that is to be written after long work could not be.
-void CheckWritable(const std::string& path);
-
-// Throws Error kBadInput if writing the file `out` would take one of `inputs` away: it is the same
-// file, under whatever name or link, or a part of it. Empty names count for nothing.
-void CheckKeeps(const std::string& out, const std::vector<std::string>& inputs);
-// As that, for a command that may well write its one input anew, in place, but not a part of it.
-void CheckKeepsParts(const std::string& out, const std::string& input);
 
 // Wrong usage, naming `option`, if it is none.
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);

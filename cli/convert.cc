@@ -1,4 +1,4 @@
-// linnet convert: a checkpoint of any tensor naming to BlinkDL's names.
+// linnet convert: a checkpoint of any tensor naming under BlinkDL's names.
 #include "models/convert.h"
 
 #include <fmt/format.h>
@@ -11,16 +11,18 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gguf_convert.h"
 
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct ConvertFlags {
   CommonOptions common;
   std::string in, out, type;
 };
@@ -30,29 +32,29 @@ bool IsGgufName(const std::string& out) {
 }
 
 // The vocabulary that goes into a GGUF file; none if it is not to be had, and `missing` says why.
-GgufVocabulary GgufVocabularyFor(const Options& o, const Checkpoint& in, std::string& missing) {
+GgufVocabulary GgufVocabularyFor(const ConvertFlags& o, const Checkpoint& in,
+                                 std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
   try {
-    const auto tokenizer =
-        o.common.vocab.empty() ? TokenizerOf(in, HomeFolder()) : Tokenizer::Load(o.common.vocab);
+    const auto tokenizer = o.common.vocab.empty() ? TokenizerOf(in, HomeFolder())
+                                                  : LoadTokenizer(o.common.vocab, size);
     if (std::string_view(tokenizer->name()) != "20b") return GgufVocabularyOf(*tokenizer, size);
     missing = fmt::format("{}: written without its vocabulary, which is not World's\n", o.out);
   } catch (const Error& error) {
     if (!o.common.vocab.empty()) throw;
-    missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, error.what());
+    missing = fmt::format("{}: written without a vocabulary: {}\n", o.out, MessageOf(error));
   }
   return {};
 }
 
-void RunConvert(const Options& o) {
+void RunConvert(const ConvertFlags& o) {
   RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth", ".gguf"});
   if (!IsGgufName(o.out) && ParseGgufType(o.type) == GgufType::kQ8_0) {
     throw CLI::ValidationError("--type", "q8_0 is for .gguf; see linnet quantize");
   }
-  CheckKeepsParts(o.out, o.in);
-  CheckKeeps(o.out, {o.common.vocab});
-  const Checkpoint in(o.in);
+  CheckOutput(o.common, {o.out, ModelOutput()});
+  const Checkpoint in = CheckpointNamed(o.in);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
@@ -86,13 +88,14 @@ void RunConvert(const Options& o) {
 }  // namespace
 
 void AddConvert(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
-                 "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
-                 [o] { RunConvert(*o); });
-  command->add_option("IN", o->in, "Any checkpoint, in any naming")->required();
-  command->add_option("OUT", o->out, "The file to write, .safetensors, .pth or .gguf")->required();
+  const auto o = std::make_shared<ConvertFlags>();
+  CLI::App* command = AddCommand(
+      app, "convert", "Write a checkpoint under BlinkDL's names, or as GGUF",
+      "linnet convert model.fla.safetensors model.pth --type bf16", o->common,
+      [o] { RunConvert(*o); }, kJson | kVocab);
+  command->add_option("IN", o->in, kModelHelp)->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors, .pth or .gguf")
+      ->required();
   command
       ->add_option("--type", o->type,
                    "What all values become, each its own if not given; of GGUF the big "

@@ -13,11 +13,13 @@
 #include "cli/cli.h"
 #include "cli/documents.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/names.h"
+#include "models/builtin_model.h"
+#include "models/detect.h"
 #include "text/utf8.h"
 #include "train/data_builder.h"
 #include "train/samples.h"
@@ -27,8 +29,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
-  CommonOptions all, build, check;
+struct DataFlags {
+  CommonOptions common;
   std::vector<std::string> inputs;
   std::string out, name, chat = "world", build_model, check_model;
   bool keep_order = false, learn_prompts = false;
@@ -38,22 +40,29 @@ struct Options {
 // Null if neither a vocabulary nor a model is given.
 std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
                                               const std::string& model) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
-  if (model.empty()) return nullptr;
-  return TokenizerOf(Checkpoint(model), HomeFolder());
+  if (model.empty()) return common.vocab.empty() ? nullptr : TokenizerNamed(common.vocab);
+  const Checkpoint checkpoint = CheckpointNamed(model);
+  if (common.vocab.empty()) return TokenizerOf(checkpoint, HomeFolder());
+  return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
 }
 
-void Build(const Options& o) {
-  const auto tokenizer = VocabularyOf(o.build, o.build_model);
+// One more than the largest id that may occur: of the model, as in training, or of the released
+// model that the vocabulary is made for.
+size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
+  if (!o.check_model.empty()) return ConfigOf(CheckpointNamed(o.check_model)).vocab;
+  return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
+}
+
+void Build(const DataFlags& o) {
+  const auto tokenizer = VocabularyOf(o.common, o.build_model);
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
-  std::vector<std::string> read = o.inputs;
-  read.insert(read.end(), {o.build.vocab, o.build_model});
-  for (const auto& file : TokenFilesOf(o.out)) CheckKeeps(file.string(), read);
+  for (const auto& file : TokenFilesOf(o.out)) CheckOutput(o.common, {file, TokenOutput()});
   const InterruptScope interrupt;
+  const DocumentInputs inputs(o.inputs, o.chat);
   DataBuilder builder(o.out, *tokenizer);
-  ForDocuments(o.inputs, o.chat, "tokenizing", [&](Document& document) {
+  inputs.ForEach("tokenizing", [&](Document& document) {
     for (DocumentPart& part : document) part.learnt = part.learnt || o.learn_prompts;
     builder.Add(document);
   });
@@ -66,7 +75,7 @@ void Build(const Options& o) {
   }
   const uint64_t documents = builder.documents() * o.epochs, tokens = builder.tokens() * o.epochs,
                  learnt = builder.learnt() * o.epochs;
-  if (o.build.json) {
+  if (o.common.json) {
     return Print(
         ordered_json{
             {"path", o.out}, {"documents", documents}, {"tokens", tokens}, {"learnt", learnt}}
@@ -164,7 +173,7 @@ std::vector<uint64_t> Chosen(const TokenData& data, uint64_t count) {
   return chosen;
 }
 
-void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
+void PrintJson(const DataFlags& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   ordered_json histogram = ordered_json::array(), samples = ordered_json::array();
   for (size_t i = 0; i < lengths.doubling.size(); ++i) {
@@ -189,6 +198,10 @@ void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
                        {"median", lengths.median},
                        {"longest", lengths.longest},
                        {"histogram", histogram}};
+  result["vocabulary"] = nullptr;
+  if (const auto& known = data.vocabulary()) {
+    result["vocabulary"] = {{"hash", known->hash}, {"tokens", known->tokens}};
+  }
   result["ctx"] = o.ctx;
   result["magic_prime"] = MagicPrime(data.tokens(), o.ctx);
   result["packed_rows"] = NewPackedSamples(data, o.ctx, 0)->rows_per_epoch();
@@ -196,10 +209,13 @@ void PrintJson(const Options& o, const TokenData& data, const Totals& totals,
   Print(result.dump() + "\n");
 }
 
-void PrintText(const Options& o, const TokenData& data, const Totals& totals,
+void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
                const Lengths& lengths, const Tokenizer* tokenizer) {
   Print(fmt::format("{}: {} documents, {} tokens of {} bytes, ids up to {}\n", data.name(),
                     data.documents(), data.tokens(), SizeOf(data.type()), totals.largest));
+  if (const auto& known = data.vocabulary()) {
+    Print(fmt::format("vocabulary: {} tokens, hash {}\n", known->tokens, known->hash));
+  }
   Print(fmt::format("to be learnt: {} tokens, {:.1f} %\n", totals.learnt,
                     100 * static_cast<double>(totals.learnt) / static_cast<double>(data.tokens())));
   if (tokenizer != nullptr) {
@@ -231,35 +247,39 @@ void PrintText(const Options& o, const TokenData& data, const Totals& totals,
   }
 }
 
-void Check(const Options& o) {
-  const auto tokenizer = VocabularyOf(o.check, o.check_model);
-  const TokenData data(o.name, tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->size());
+void Check(const DataFlags& o) {
+  const auto tokenizer = VocabularyOf(o.common, o.check_model);
+  const TokenData data(o.name, IdsOf(o, tokenizer.get()));
+  if (tokenizer != nullptr) {
+    data.CheckVocabulary(*tokenizer, o.common.vocab.empty() ? o.check_model : o.common.vocab);
+  }
   const Totals totals = Scan(data, tokenizer.get());
   const Lengths lengths = LengthsOf(data);
-  (o.check.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());
+  (o.common.json ? PrintJson : PrintText)(o, data, totals, lengths, tokenizer.get());
 }
 
 }  // namespace
 
 void AddData(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "data", "Make the tokenized data that models are trained on, and look at it",
-                 "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->all, [o] {});
+  const auto o = std::make_shared<DataFlags>();
+  CLI::App* command = AddCommand(
+      app, "data", "Make the tokenized data that models are trained on, and look at it",
+      "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->common, [] {}, 0);
   command->require_subcommand(1);
 
-  CLI::App* build =
-      AddCommand(*command, "build", "Turn .txt and .jsonl files into OUT.bin, OUT.idx and OUT.mask",
-                 "linnet data build books/*.txt talk.jsonl --vocab vocab.txt "
-                 "--out stories",
-                 o->build, [o] { Build(*o); });
+  CLI::App* build = AddCommand(
+      *command, "build", "Turn texts and conversations into OUT.bin, OUT.idx and OUT.mask",
+      "linnet data build books/*.txt talk.jsonl --vocab vocab.txt "
+      "--out stories",
+      o->common, [o] { Build(*o); }, kJson | kVocab);
   build
       ->add_option("IN", o->inputs,
-                   ".txt: a document, or several that end at form feeds or lines of "
+                   ".txt and .md: a document, or several that end at form feeds or lines of "
                    "<|endoftext|>; .jsonl: a document a line, {\"text\"}, a conversation, or a "
-                   "prompt and its response")
+                   "prompt and its response; .json: an array of such; -: stdin")
       ->required();
-  build->add_option("--out", o->out, "The name of the data, without an ending")->required();
+  AddOutput(*build, o->common, "--out", o->out, "The name of the data, without an ending")
+      ->required();
   build->add_option("--model", o->build_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");
   build->add_option("--chat", o->chat, "How conversations are written")
@@ -274,7 +294,8 @@ void AddData(CLI::App& app) {
 
   CLI::App* check = AddCommand(
       *command, "check", "Show what tokenized data holds: counts, lengths, samples",
-      "linnet data check stories --vocab vocab.txt --ctx 512", o->check, [o] { Check(*o); });
+      "linnet data check stories --vocab vocab.txt --ctx 512", o->common, [o] { Check(*o); },
+      kJson | kVocab);
   check->add_option("NAME", o->name, "The name of the data, without an ending")->required();
   check->add_option("--model", o->check_model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");

@@ -2,6 +2,8 @@
 #ifndef LINNET_CLI_DOCUMENTS_H_
 #define LINNET_CLI_DOCUMENTS_H_
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,28 +14,60 @@
 
 namespace linnet::cli {
 
-// Calls use(document) for each document of all inputs; conversations are written with the template
-// `chat`. Shows progress, and stops at Ctrl-C while an InterruptScope is alive. Throws what
-// DocumentReader does; files that cannot be read are found before the first is used.
-template <class F>
-void ForDocuments(const std::vector<std::string>& inputs, const std::string& chat,
-                  const char* doing, const F& use) {
-  uint64_t total = 0, before = 0;
-  for (const std::string& input : inputs) {
-    total += DocumentReader(input, ChatTemplate::Named(chat)).size();
-  }
-  Progress progress(doing, total);
-  Document document;
-  for (const std::string& input : inputs) {
-    DocumentReader reader(input, ChatTemplate::Named(chat));
-    while (reader.Next(document)) {
-      use(document);
-      progress.Update(before + reader.offset());
-      InterruptScope::Check();
+// All of stdin, in a file that can be read more than once.
+class StdinFile {
+ public:
+  // Throws Error kIo.
+  StdinFile();
+  ~StdinFile();
+  StdinFile(const StdinFile&) = delete;
+  StdinFile& operator=(const StdinFile&) = delete;
+
+  std::string path() const;
+
+ private:
+  int fd_;
+};
+
+// The documents of some files, and of stdin as "-"; conversations are written with the template
+// `chat`.
+class DocumentInputs {
+ public:
+  // Throws what DocumentReader does, if any of them cannot be read.
+  DocumentInputs(const std::vector<std::string>& names, const std::string& chat);
+
+  // Calls use(document) for each document of all inputs. Shows progress, and stops at Ctrl-C while
+  // an InterruptScope is alive. Throws what DocumentReader does.
+  template <class F>
+  void ForEach(const char* doing, const F& use) const {
+    Progress progress(doing, total_);
+    uint64_t before = 0;
+    Document document;
+    for (const Input& input : inputs_) {
+      DocumentReader reader = Open(input);
+      while (reader.Next(document)) {
+        use(document);
+        progress.Update(before + reader.offset());
+        InterruptScope::Check();
+      }
+      before += reader.size();
     }
-    before += reader.size();
   }
-}
+
+ private:
+  struct Input {
+    std::string path, name;
+    DocumentFormat format;
+  };
+  DocumentReader Open(const Input& input) const {
+    return {input.path, input.name, input.format, chat_};
+  }
+
+  const ChatTemplate& chat_;
+  std::unique_ptr<const StdinFile> stdin_;
+  std::vector<Input> inputs_;
+  uint64_t total_ = 0;  // bytes
+};
 
 }  // namespace linnet::cli
 

@@ -7,14 +7,16 @@
 #include "base/thread_pool.h"
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "io/tensor_writer.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/gradient.h"
 
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct GradFlags {
   CommonOptions common;
   std::string model, tokens, out;
   bool l2wrap = false;
@@ -35,10 +37,12 @@ void Write(const std::string& path, double loss, const std::vector<Parameter>& p
   writer->Finish();
 }
 
-void RunGrad(const Options& o) {
-  CheckKeeps(o.out, {o.model});
-  CheckWritable(o.out);
-  Checkpoint checkpoint(o.model);
+void RunGrad(const GradFlags& o) {
+  if (!o.common.quant.empty()) {
+    throw CLI::ValidationError("--quant", "a gradient is taken of the values as the file has them");
+  }
+  CheckOutput(o.common, {o.out, GradientOutput()});
+  Checkpoint checkpoint = CheckpointNamed(o.model);
   const Config config = ConfigOf(checkpoint);
   const auto tokens = ParseIds(o.tokens, config.vocab, "--tokens", o.model);
   ThreadPool pool(o.common.threads);
@@ -52,15 +56,17 @@ void RunGrad(const Options& o) {
 }  // namespace
 
 void AddGrad(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
-                 "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
-                 [o] { RunGrad(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint")->required();
+  const auto o = std::make_shared<GradFlags>();
+  CLI::App* command = AddCommand(
+      app, "grad", "Write the loss of tokens[1:] given tokens[:-1], and its gradient",
+      "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
+      [o] { RunGrad(*o); }, kThreads | kIsa);
+  command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
-  command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
+  AddOutput(*command, o->common, "--out", o->out, "The file to write")
+      ->type_name("FILE")
+      ->required();
 }
 
 }  // namespace linnet::cli

@@ -12,6 +12,7 @@
 
 #include "base/thread_pool.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "io/tensor_writer.h"
 #include "linnet/dtype.h"
@@ -21,7 +22,7 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct InitFlags {
   CommonOptions common;
   InitSizes sizes;
   std::string generation, dtype = "bf16", ranks = "released", out;
@@ -34,7 +35,7 @@ struct Total {
 };
 
 // Panels, without the model ever being in a file in full precision.
-Total WritePacked(const Options& o, const Config& config) {
+Total WritePacked(const InitFlags& o, const Config& config) {
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   ThreadPool pool(o.common.threads);
   constexpr uint64_t kSteps = 1000;
@@ -50,7 +51,7 @@ Total WritePacked(const Options& o, const Config& config) {
   return {written.parameters, std::filesystem::file_size(o.out)};
 }
 
-Total Write(const Options& o, const Config& config) {
+Total Write(const InitFlags& o, const Config& config) {
   if (o.dtype == "int8" || o.dtype == "nf4") return WritePacked(o, config);
   const SourceType type = *ParseFloatType(o.dtype);
   const auto parameters = NewParameters(config);
@@ -78,7 +79,7 @@ Total Write(const Options& o, const Config& config) {
   return total;
 }
 
-void Report(const Options& o, const Config& c, const Total& total) {
+void Report(const InitFlags& o, const Config& c, const Total& total) {
   Say(fmt::format("{}: RWKV-{}, {} layers, width {}, {} parameters, {:.3f} GB\n", o.out,
                   Name(c.generation), c.layers, c.width, total.parameters,
                   static_cast<double>(total.bytes) / 1e9));
@@ -98,7 +99,7 @@ void Report(const Options& o, const Config& c, const Total& total) {
   Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
-void RunInit(Options& o) {
+void RunInit(InitFlags& o) {
   RefuseQuant(o.common, "--dtype");
   o.sizes.generation = *ParseGeneration(o.generation);
   o.sizes.ranks = o.ranks == "train" ? RankRule::kTrain : RankRule::kReleased;
@@ -108,19 +109,21 @@ void RunInit(Options& o) {
   } else {
     CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   }
+  CheckOutput(o.common, {o.out, ModelOutput()});
   Report(o, config, Write(o, config));
 }
 
 }  // namespace
 
 void AddInit(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "init", "Write a new model, as the reference trainers start it",
-                 "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
-                 [o] { RunInit(*o); });
+  const auto o = std::make_shared<InitFlags>();
+  CLI::App* command = AddCommand(
+      app, "init", "Write a new model, as the reference trainers start it",
+      "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
+      [o] { RunInit(*o); }, kThreads | kJson);
   command->remove_option(command->get_option("--vocab"));  // here it is a size
-  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
+      ->required();
   command->add_option("--generation", o->generation, "Which RWKV")
       ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}))
       ->required();

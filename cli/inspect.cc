@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/names.h"
 #include "models/packed.h"
@@ -24,7 +25,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct InspectFlags {
   CommonOptions common;
   std::string file;
 };
@@ -122,6 +123,8 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
   facts.vocabulary = c.Vocabulary().size();
   for (const TensorView& t : c.tensors()) {
     if (t.name.starts_with(kTrainingPrefix)) continue;
+    // The logits that a saved state holds are no part of it.
+    if (facts.kind == FileKind::kState && !t.name.starts_with("state.")) continue;
     facts.parameters += t.elements();
     facts.dtypes[TypeName(t)] += t.elements();
   }
@@ -233,8 +236,8 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   }
 }
 
-void RunInspect(const Options& o) {
-  const Checkpoint checkpoint(o.file);
+void RunInspect(const InspectFlags& o) {
+  const Checkpoint checkpoint = CheckpointNamed(o.file);
   const Facts facts = FactsOf(checkpoint, o.file);
   if (o.common.json) {
     PrintJson(checkpoint, facts);
@@ -246,11 +249,14 @@ void RunInspect(const Options& o) {
 }  // namespace
 
 void AddInspect(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "inspect", "Show what a checkpoint, adapter or state holds",
-                 "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); });
-  command->add_option("FILE", o->file, "A checkpoint, adapter or state")->required();
+  const auto o = std::make_shared<InspectFlags>();
+  CLI::App* command = AddCommand(
+      app, "inspect", "Show what a checkpoint, adapter or state holds",
+      "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); }, kJson);
+  command
+      ->add_option("FILE", o->file,
+                   "A checkpoint, adapter or state, a folder of shards or of a run, or `builtin`")
+      ->required();
 }
 
 }  // namespace linnet::cli

@@ -12,8 +12,11 @@
 
 #include "base/atomic_file.h"
 #include "cli/model.h"
+#include "cli/texts.h"
 #include "cli/train.h"
+#include "io/model_folder.h"
 #include "linnet/error.h"
+#include "linnet/model.h"
 
 namespace linnet::cli {
 namespace {
@@ -22,9 +25,10 @@ namespace fs = std::filesystem;
 
 // Options of the run itself, not of the call.
 bool IsKept(const CLI::Option& option) {
-  const std::string name = option.get_name();
-  return option.get_group() != "Common" ? name != "--resume" && name != "--out" && name != "--help"
-                                        : name == "--vocab" || name == "--quant" || name == "--isa";
+  constexpr std::string_view kOfTheCall[] = {"--resume", "--out",   "--help", "--threads",
+                                             "--json",   "--exact", "--force"};
+  return std::find(std::begin(kOfTheCall), std::end(kOfTheCall), option.get_name()) ==
+         std::end(kOfTheCall);
 }
 
 // Options whose other values would make another run, or shift the data under it.
@@ -34,6 +38,15 @@ bool IsFixed(const std::string& option) {
       "--ranks",   "--data",       "--ctx",    "--seed",  "--sampling",  "--quant",
       "--adapter", "--rank",       "--alpha",  "--tune",  "--targets",   "--freeze"};
   return std::find(std::begin(kFixed), std::end(kFixed), option) != std::end(kFixed);
+}
+
+// Where a file is, whatever folder --resume is called from. A base that is a folder becomes the
+// file in it: a run's folder stands for another file when that run has gone on.
+std::string PlaceOf(const std::string& option, const std::string& word) {
+  if (word == kBuiltInName && (option == "--base" || option == "--vocab")) return word;
+  std::error_code error;
+  const bool folder = option == "--base" && fs::is_directory(word, error);
+  return fs::absolute(folder ? ModelIn(word) : fs::path(word)).string();
 }
 
 bool NamesFiles(const std::string& option) {
@@ -93,7 +106,9 @@ KeptOptions KeptOptions::Of(const CLI::App& command, const RunSources& sources) 
     if (option->count() == 0 || !IsKept(*option)) continue;
     auto& words = kept.options_[option->get_name()] = option->results();
     if (!NamesFiles(option->get_name())) continue;
-    for (std::string& word : words) word = fs::absolute(word).string();
+    for (std::string& word : words) {
+      if (word != "-") word = PlaceOf(option->get_name(), word);  // stdin
+    }
   }
   return kept;
 }
@@ -113,8 +128,8 @@ void KeptOptions::RefuseAnother(const CLI::Option& option) const {
   if (NamesFiles(name) && !then.empty()) {
     // By content, if the run knows that (CheckSources).
     if (!(name == "--base" ? sources_.base : sources_.data).empty()) return;
-    now = {fs::absolute(now.front()).string()};
-    then = {fs::absolute(then.front()).string()};
+    now = {PlaceOf(name, now.front())};
+    then = {PlaceOf(name, then.front())};
   }
   if (now == then) return;
   throw Error(ErrorKind::kBadInput,

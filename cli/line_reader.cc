@@ -1,11 +1,14 @@
 #include "cli/line_reader.h"
 
-#include <histedit.h>
+#include <poll.h>
 #include <unistd.h>
 
-#include <clocale>
+#include <cerrno>
 #include <cstdio>
+#include <utility>
 
+#include "cli/cli.h"
+#include "cli/line_editor.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
@@ -13,72 +16,60 @@ namespace {
 
 class PlainReader : public LineReader {
  public:
-  bool Read(const std::string&, std::string& line) override {
-    line.clear();
-    int c;
-    while ((c = std::getc(stdin)) != EOF && c != '\n') line += static_cast<char>(c);
-    if (std::ferror(stdin) != 0) throw Error(ErrorKind::kIo, "stdin: cannot be read");
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    return c != EOF || !line.empty();
+  LineEnd Read(const std::string&, Line& line) override {
+    line = {};
+    for (;;) {
+      const size_t end = bytes_.find('\n', begin_);
+      line.text.append(bytes_, begin_, end - begin_);
+      if (end != bytes_.npos) {
+        begin_ = end + 1;
+        break;
+      }
+      if (!Fill()) {
+        if (line.text.empty()) return LineEnd::kInput;
+        break;
+      }
+    }
+    if (!line.text.empty() && line.text.back() == '\r') line.text.pop_back();
+    return LineEnd::kLine;
   }
+  void Remember(const std::string&) override {}
   bool interactive() const override { return false; }
-};
-
-class EditingReader : public LineReader {
- public:
-  EditingReader() : edit_(el_init("linnet", stdin, stderr, stderr)), history_(history_init()) {
-    HistEvent event;
-    history(history_, &event, H_SETSIZE, 1000);
-    history(history_, &event, H_SETUNIQUE, 1);
-    el_set(edit_, EL_CLIENTDATA, this);
-    el_set(edit_, EL_PROMPT, &Prompt);
-    el_set(edit_, EL_HIST, ::history, history_);
-    el_set(edit_, EL_EDITOR, "emacs");
-    el_set(edit_, EL_SIGNAL, 1);  // Ctrl-C gives the terminal back as it was
-    el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
-  }
-  ~EditingReader() override {
-    history_end(history_);
-    el_end(edit_);
-  }
-  EditingReader(const EditingReader&) = delete;
-  EditingReader& operator=(const EditingReader&) = delete;
-
-  bool Read(const std::string& prompt, std::string& line) override {
-    prompt_ = prompt;
-    int count = 0;
-    const char* const text = el_gets(edit_, &count);
-    if (text == nullptr || count <= 0) return false;
-    line.assign(text, static_cast<size_t>(count));
-    if (line.back() == '\n') line.pop_back();
-    HistEvent event;
-    if (!line.empty()) history(history_, &event, H_ENTER, line.c_str());
-    return true;
-  }
-  bool interactive() const override { return true; }
 
  private:
-  static char* Prompt(EditLine* edit) {
-    EditingReader* self = nullptr;
-    el_get(edit, EL_CLIENTDATA, &self);
-    return self->prompt_.data();
+  // Only a wait for input is interrupted: of input that is there nothing is lost. False at its end.
+  bool Fill() {
+    for (;;) {
+      pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {WakeDescriptor(), POLLIN, 0}};
+      if (poll(ready, 2, -1) < 0 && errno != EINTR) break;
+      if (InterruptScope::Ended()) throw Interruption();
+      if (ready[0].revents == 0) {
+        InterruptScope::Check();
+        ClearWakes();
+        continue;
+      }
+      char bytes[4096];
+      const ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
+      if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (n < 0) break;
+      bytes_.assign(bytes, static_cast<size_t>(n));
+      begin_ = 0;
+      return n > 0;
+    }
+    throw Error(ErrorKind::kIo, "stdin: cannot be read");
   }
 
-  EditLine* edit_;
-  History* history_;
-  std::string prompt_;
+  std::string bytes_;  // read, and given from begin_ on
+  size_t begin_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<LineReader> LineReader::New() {
+std::unique_ptr<LineReader> LineReader::New(InputHistory history) {
   if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
     return std::make_unique<PlainReader>();
   }
-  // Only how bytes make characters: numbers stay as in C.
-  const char* const characters = std::setlocale(LC_CTYPE, "");
-  if (characters == nullptr || std::string(characters) == "C") std::setlocale(LC_CTYPE, "C.UTF-8");
-  return std::make_unique<EditingReader>();
+  return NewLineEditor(std::move(history));
 }
 
 }  // namespace linnet::cli

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,20 +10,21 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct LogitsFlags {
   CommonOptions common;
   std::string model, tokens, text, state, out;
   size_t chunk = 0, batch = 1;
   bool fast = false;
 };
 
-std::vector<int32_t> TokensOf(const Options& o, const Model& model) {
+std::vector<int32_t> TokensOf(const LogitsFlags& o, const Model& model) {
   auto ids = o.tokens.empty() ? TokenizerFor(o.common, model)->Encode(o.text)
                               : ParseIds(o.tokens, model.config().vocab, "--tokens", o.model);
   if (ids.empty()) throw Error(ErrorKind::kBadInput, "no tokens, expected at least one");
@@ -35,7 +37,7 @@ struct Companion {
   std::vector<int32_t> tokens;
 };
 
-std::vector<Companion> Companions(const Options& o, const Model& model,
+std::vector<Companion> Companions(const LogitsFlags& o, const Model& model,
                                   const std::vector<int32_t>& tokens) {
   std::vector<Companion> out;
   for (size_t i = 1; i < o.batch; ++i) {
@@ -49,7 +51,7 @@ std::vector<Companion> Companions(const Options& o, const Model& model,
   return out;
 }
 
-std::vector<float> Run(const Options& o, const Model& model, const std::vector<int32_t>& tokens,
+std::vector<float> Run(const LogitsFlags& o, const Model& model, const std::vector<int32_t>& tokens,
                        State& state) {
   CommonOptions common = o.common;
   common.exact = !o.fast;
@@ -69,7 +71,7 @@ std::vector<float> Run(const Options& o, const Model& model, const std::vector<i
   return logits;
 }
 
-void Write(const Options& o, size_t vocab, const std::vector<int32_t>& tokens,
+void Write(const LogitsFlags& o, size_t vocab, const std::vector<int32_t>& tokens,
            const std::vector<float>& logits, const State& state) {
   const auto list = state.ToReference();
   std::vector<TensorSpec> specs = {{"tokens", SourceType::kI64, {tokens.size()}},
@@ -85,28 +87,30 @@ void Write(const Options& o, size_t vocab, const std::vector<int32_t>& tokens,
   writer->Finish();
 }
 
-void RunLogits(const Options& o) {
+void RunLogits(const LogitsFlags& o) {
   if (o.tokens.empty() == o.text.empty()) {
     throw CLI::ValidationError("logits", "give either --tokens or --text");
   }
-  CheckKeeps(o.out, {o.model, o.state});
-  CheckWritable(o.out);
+  CheckOutput(o.common, {o.out, LogitsOutput()});
   const Model model = OpenModel(o.common, o.model);
   const auto tokens = TokensOf(o, model);
   State state = o.state.empty() ? model.NewState() : State::Load(o.state, model.state_shape());
   const auto logits = Run(o, model, tokens, state);
+  if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); })) {
+    Say(fmt::format("{}: warning: the logits hold infinities or NaN\n", o.model));
+  }
   Write(o, model.config().vocab, tokens, logits, state);
 }
 
 }  // namespace
 
 void AddLogits(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<LogitsFlags>();
   CLI::App* command = AddCommand(
       app, "logits", "Write the logits after each token, and the last state, to a safetensors file",
       "linnet logits model.pth --tokens 1,2,3 --out logits.safetensors", o->common,
-      [o] { RunLogits(*o); });
-  command->add_option("MODEL", o->model, "A checkpoint")->required();
+      [o] { RunLogits(*o); }, kThreads | kForce | kIsa | kVocab | kQuant);
+  command->add_option("MODEL", o->model, kModelHelp)->required();
   command->add_option("--tokens", o->tokens, "Ids with commas between them");
   command->add_option("--text", o->text, "Text, encoded with the model's vocabulary");
   command->add_option("--chunk", o->chunk, "Tokens a pass; all at once if not given")
@@ -118,7 +122,9 @@ void AddLogits(CLI::App& app) {
   AddAdapterOption(*command, o->common);
   command->add_flag("--fast", o->fast, "Round activations as the other commands do by default")
       ->excludes(command->get_option("--exact"));
-  command->add_option("--out", o->out, "The file to write")->type_name("FILE")->required();
+  AddOutput(*command, o->common, "--out", o->out, "The file to write")
+      ->type_name("FILE")
+      ->required();
 }
 
 }  // namespace linnet::cli

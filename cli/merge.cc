@@ -12,28 +12,25 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "linnet/error.h"
 #include "models/adapter.h"
+#include "models/builtin_model.h"
 #include "models/convert.h"
 #include "models/detect.h"
 
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct MergeFlags {
   CommonOptions common;
   std::string base, adapter, out, type;
   std::optional<float> scale;
 };
 
 // After each of a few tokens spread over the vocabulary; exact values and activations.
-std::vector<float> LogitsOf(const Options& o, const std::filesystem::path& path,
-                            std::vector<AdapterFile> adapters) {
-  OpenOptions options;
-  options.force = o.common.force;
-  options.adapters = std::move(adapters);
-  const Model model = Model::Open(path, options);
+std::vector<float> LogitsOf(const MergeFlags& o, const Model& model) {
   InterruptScope::Check();
   const size_t vocab = model.config().vocab;
   std::vector<int32_t> tokens;
@@ -87,13 +84,16 @@ Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
 }
 
 // OUT appears when its logits have been compared.
-Merged Write(const Options& o) {
-  const Checkpoint base(o.base);
+Merged Write(const MergeFlags& o) {
+  const Checkpoint base = CheckpointNamed(o.base);
   const Adapter adapter(o.adapter, base, o.scale);
   Merged merged = CountOf(base, adapter);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
-  const auto before = LogitsOf(o, o.base, {}),
-             applied = LogitsOf(o, o.base, {{o.adapter, o.scale}});
+  const OpenOptions open{.force = o.common.force};
+  OpenOptions apply = open;
+  apply.adapters = {{o.adapter, o.scale}};
+  const auto before = LogitsOf(o, Model::Named(o.base, open)),
+             applied = LogitsOf(o, Model::Named(o.base, apply));
   CheckNumbers(before, o.base, "of this model are not all numbers; it is damaged");
   CheckNumbers(applied, o.adapter,
                "of the model with it are not all numbers, so nothing was written; is --scale "
@@ -104,12 +104,14 @@ Merged Write(const Options& o) {
   ConvertOptions options;
   options.adapter = &adapter;
   if (!o.type.empty()) options.type = ParseFloatType(o.type);
+  const auto vocabulary = VocabularyFor(o.common, base, o.out);
+  options.vocabulary = vocabulary;
   options.progress = [&](uint64_t done, uint64_t total) {
     InterruptScope::Check();
     progress.Update(kSteps * done / std::max<uint64_t>(total, 1));
   };
   options.check = [&](const std::filesystem::path& written) {
-    const auto after = LogitsOf(o, written, {});
+    const auto after = LogitsOf(o, Model::Open(written, open));
     CheckNumbers(after, o.out,
                  "of the merged model are not all numbers, so it was not written; see --type and "
                  "--scale");
@@ -119,9 +121,10 @@ Merged Write(const Options& o) {
   return merged;
 }
 
-void RunMerge(const Options& o) {
+void RunMerge(const MergeFlags& o) {
+  RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
-  CheckKeeps(o.out, {o.base, o.adapter});
+  CheckOutput(o.common, {o.out, ModelOutput()});
   const Merged merged = Write(o);
   if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
   if (o.common.json) {
@@ -146,17 +149,19 @@ void RunMerge(const Options& o) {
 }  // namespace
 
 void AddMerge(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<MergeFlags>();
   CLI::App* command = AddCommand(
       app, "merge", "Make an adapter part of its model",
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"
       "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
       "for; `linnet quantize` makes them small again.",
-      o->common, [o] { RunMerge(*o); });
-  command->add_option("BASE", o->base, "The model the adapter was trained on")->required();
+      o->common, [o] { RunMerge(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
+  command->add_option("BASE", o->base, "The model the adapter was trained on, or `builtin`")
+      ->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
-  command->add_option("OUT", o->out, "The file to write, .pth or .safetensors")->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
+      ->required();
   command->add_option("--scale", o->scale,
                       "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
   command->add_option("--type", o->type, "Of all tensors; the base's own if not given")

@@ -6,8 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 
 #include "base/lower.h"
 #include "cli/progress.h"
@@ -64,7 +63,7 @@ std::vector<std::byte> VocabularyFor(const CommonOptions& common, const Checkpoi
     try {
       vocabulary = StoredVocabularyOf(in);
     } catch (const Error& error) {
-      Say(fmt::format("{}: written without a vocabulary: {}\n", out, error.what()));
+      Say(fmt::format("{}: written without a vocabulary: {}\n", out, MessageOf(error)));
     }
   }
   if (std::filesystem::path(out).extension() != ".pth") return vocabulary;
@@ -90,12 +89,10 @@ void AddAdapterOption(CLI::App& command, CommonOptions& common) {
       ->allow_extra_args(false);
 }
 
-Model OpenModel(const CommonOptions& common, const std::string& path) {
-  if (path.empty() && !Model::HasBuiltIn()) {
-    throw CLI::ValidationError("MODEL",
-                               "is missing, and none is built in: models/linnet.safetensors was "
-                               "not there when this program was built");
-  }
+namespace {
+
+template <class F>
+Model Open(const CommonOptions& common, F&& open) {
   constexpr uint64_t kSteps = 1000;
   Progress progress("loading", kSteps);
   OpenOptions options;
@@ -107,7 +104,27 @@ Model OpenModel(const CommonOptions& common, const std::string& path) {
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));
   }
-  return path.empty() ? Model::BuiltIn(options) : Model::Open(path, options);
+  return open(options);
+}
+
+}  // namespace
+
+bool MeansBuiltIn(const std::string& model) { return model.empty() || model == kBuiltInName; }
+
+Model OpenModel(const CommonOptions& common, const std::string& model) {
+  if (MeansBuiltIn(model) && !Model::HasBuiltIn()) {
+    throw CLI::ValidationError(
+        "MODEL", fmt::format("is {}, and none is built in: models/linnet.safetensors was not there "
+                             "when this program was built",
+                             model.empty() ? "missing" : "the built-in one"));
+  }
+  return Open(common, [&](const OpenOptions& options) {
+    return model.empty() ? Model::BuiltIn(options) : Model::Named(model, options);
+  });
+}
+
+Model OpenWritten(const CommonOptions& common, const std::filesystem::path& file) {
+  return Open(common, [&](const OpenOptions& options) { return Model::Open(file, options); });
 }
 
 Workspace NewWorkspace(const CommonOptions& common) {
@@ -115,7 +132,7 @@ Workspace NewWorkspace(const CommonOptions& common) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty()) return LoadTokenizer(common.vocab, model.config().vocab);
   return TokenizerOf(model, HomeFolder());
 }
 
@@ -165,25 +182,6 @@ std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::st
     }
   }
   return ids;
-}
-
-void CheckText(const std::string& path) {
-  // What a pipe gives now it will not give again.
-  std::error_code error;
-  if (std::filesystem::is_fifo(path, error)) return;
-  std::ifstream file(path, std::ios::binary);
-  if (file.peek() == std::ifstream::traits_type::eof()) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-}
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!(file && text << file.rdbuf())) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, or is empty");
-  }
-  return std::move(text).str();
 }
 
 }  // namespace linnet::cli

@@ -17,10 +17,22 @@
 
 namespace linnet::cli {
 
-// With the common options and --lora; the built-in model if the path is empty. Shows progress;
-// throws what Model::Open throws, and CLI::ValidationError for a --quant that is none, and if a
-// model is neither named nor built in.
-Model OpenModel(const CommonOptions& common, const std::string& path);
+// What MODEL may be, for --help.
+inline constexpr char kModelHelp[] =
+    "A checkpoint, a folder of shards, a run's folder, or `builtin`";
+inline constexpr char kOptionalModelHelp[] =
+    "A checkpoint, a folder of shards or a run's folder; the built-in model if not given";
+
+// Whether MODEL is the built-in one: left out, or named so.
+bool MeansBuiltIn(const std::string& model);
+
+// MODEL, with the common options and --lora. Shows progress; throws what Model::Named throws, and
+// CLI::ValidationError for a --quant that is none, and if the built-in model is meant and there is
+// none.
+Model OpenModel(const CommonOptions& common, const std::string& model);
+
+// The same of a file that a command wrote, whatever its name.
+Model OpenWritten(const CommonOptions& common, const std::filesystem::path& file);
 
 // The vocabulary that a model file made of `in` gets: --vocab, or that of a GGUF file; empty for
 // the one it holds in this form already, if any. Of a .pth, which has no place for one, it says so.
@@ -53,12 +65,6 @@ Error NoScore(const std::string& model, const std::string& text);
 // `model`'s number of tokens if that is not empty.
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,
                               const std::string& model = "");
-
-// A whole file. Throws Error kIo, also if it is empty.
-std::string ReadText(const std::string& path);
-
-// Throws what ReadText would, of a file that is to be read after long work; a pipe passes.
-void CheckText(const std::string& path);
 
 }  // namespace linnet::cli
 

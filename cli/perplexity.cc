@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,22 +14,39 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/progress.h"
+#include "cli/texts.h"
 #include "io/tensor_file.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 
 namespace linnet::cli {
 namespace {
 
-struct Options {
+struct PerplexityFlags {
   CommonOptions common;
   std::vector<std::string> files;
   std::string state;
   size_t chunk = 0;
 };
 
-void RunPerplexity(const Options& o) {
-  // A file of any name may be either; without a built-in model the first can only be the model.
-  const bool named = IsCheckpoint(o.files[0]) || (!Model::HasBuiltIn() && o.files.size() > 1);
+// A file of any name may be a model or a text. What cannot be read as either is one if it can only
+// be that: a folder before a text, or all that comes first where no model is built in.
+bool NamesModel(const std::vector<std::string>& files) {
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(files[0], error);
+  if (files.size() > 1 && (folder || !Model::HasBuiltIn())) return true;
+  if (!IsModelName(files[0])) return false;
+  if (files[0] == kBuiltInName) return true;
+  try {
+    FilesOf(files[0]);
+    return true;
+  } catch (const Error&) {  // a folder without a model
+    return false;
+  }
+}
+
+void RunPerplexity(const PerplexityFlags& o) {
+  const bool named = NamesModel(o.files);
   const size_t first = named ? 1 : 0;
   if (o.files.size() == first) {
     throw CLI::ValidationError("FILE", "is missing: give a text to score with " + o.files[0]);
@@ -75,16 +93,16 @@ void RunPerplexity(const Options& o) {
 }  // namespace
 
 void AddPerplexity(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<PerplexityFlags>();
   CLI::App* command =
       AddCommand(app, "perplexity", "Measure how well a model foretells text files",
                  "linnet perplexity model.pth book.txt\n\n"
-                 "The first argument is the model if it holds a checkpoint; else all are texts, "
-                 "and the\nbuilt-in model scores them.",
+                 "The first argument is the model if it is a checkpoint, a folder of one or "
+                 "`builtin`;\nelse all are texts, and the built-in model scores them.",
                  o->common, [o] { RunPerplexity(*o); });
   command
       ->add_option("MODEL_AND_FILES", o->files,
-                   "Text files; before them a checkpoint, if not the built-in model")
+                   "Text files, or - for stdin; before them a model, if not the built-in one")
       ->required();
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");

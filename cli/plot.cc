@@ -16,6 +16,7 @@
 
 #include "base/atomic_file.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "linnet/error.h"
 
 // cmake/chart.cmake gives the paths; the assembler takes the files in.
@@ -42,7 +43,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-struct Options {
+struct PlotFlags {
   CommonOptions common;
   std::vector<std::string> runs;
   std::string out;
@@ -154,7 +155,7 @@ void TellApart(const std::vector<std::string>& paths, Json& runs) {
   }
 }
 
-void RunPlot(const Options& o) {
+void RunPlot(const PlotFlags& o) {
 #ifdef LINNET_CHART_JS
   Json runs = Json::array();
   for (const std::string& run : o.runs) runs.push_back(ReadRun(run));
@@ -169,7 +170,7 @@ void RunPlot(const Options& o) {
   Replace(page, "@CHART@", linnet_chart_js);
   const fs::path out =
       !o.out.empty() ? fs::path(o.out) : MetricsOf(o.runs[0]).parent_path() / "plot.html";
-  for (const std::string& run : o.runs) CheckKeeps(out, {MetricsOf(run)});
+  CheckOutput(o.common, {out, PlotOutput()});
   AtomicFile file(out);
   file.Write(page);
   file.Commit();
@@ -191,12 +192,13 @@ void RunPlot(const Options& o) {
 }  // namespace
 
 void AddPlot(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "plot", "Draw the curves of training runs as one HTML page",
-                 "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); });
+  const auto o = std::make_shared<PlotFlags>();
+  CLI::App* command = AddCommand(
+      app, "plot", "Draw the curves of training runs as one HTML page",
+      "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); }, kJson);
   command->add_option("RUN", o->runs, "Folders of linnet train")->required();
-  command->add_option("--out", o->out, "The page to write; plot.html in the first run if not given")
+  AddOutput(*command, o->common, "--out", o->out,
+            "The page to write; plot.html in the first run if not given")
       ->type_name("FILE");
 }
 

@@ -6,14 +6,15 @@
 #include <cstdint>
 #include <string>
 
+#include "cli/status_line.h"
+
 namespace linnet::cli {
 
-// A bar that is drawn over itself on a terminal, and wiped at the end; elsewhere a line, at most
+// A bar that is drawn over itself on a terminal, and erased at the end; elsewhere a line, at most
 // one every five seconds. Quick work shows nothing. One thread at a time.
 class Progress {
  public:
   Progress(std::string doing, uint64_t total);
-  ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -23,7 +24,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   std::string doing_;
   uint64_t total_;
-  bool terminal_, drawn_ = false;
+  StatusLine line_;
   Clock::time_point next_;
 };
 

@@ -15,22 +15,25 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/texts.h"
 #include "eval/divergence.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 
 namespace linnet::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct QuantizeFlags {
   CommonOptions common;
   std::string in, out, type, keep, head, low_rank, report;
   size_t layers = SIZE_MAX;
 };
 
-Packing PackingOf(const Options& o) {
+Packing PackingOf(const QuantizeFlags& o) {
   Packing packing;
   packing.type = ParseDType(o.type);
   packing.layers = o.layers;
@@ -43,9 +46,9 @@ Packing PackingOf(const Options& o) {
   return packing;
 }
 
-Quantized Write(const Options& o) {
+Quantized Write(const QuantizeFlags& o) {
   const Packing packing = PackingOf(o);
-  const Checkpoint in(o.in);
+  const Checkpoint in = CheckpointNamed(o.in);
   ThreadPool pool(o.common.threads);
   const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
   constexpr uint64_t kSteps = 1000;
@@ -61,7 +64,7 @@ Quantized Write(const Options& o) {
   return QuantizeCheckpoint(in, o.out, pool, options);
 }
 
-// What a packed model is held against: made before OUT is written, which may be IN.
+// What a packed model is held against.
 struct Yardstick {
   Model model;
   std::string text;
@@ -69,13 +72,13 @@ struct Yardstick {
 };
 
 // Both models run with f32 activations, so that only the weights differ.
-CommonOptions ExactOptions(const Options& o) {
+CommonOptions ExactOptions(const QuantizeFlags& o) {
   CommonOptions common = o.common;
   common.exact = true;
   return common;
 }
 
-Yardstick YardstickOf(const Options& o) {
+Yardstick YardstickOf(const QuantizeFlags& o) {
   const CommonOptions common = ExactOptions(o);
   Yardstick before{OpenModel(common, o.in), ReadText(o.report), {}};
   before.tokens = TokenizerFor(common, before.model)->Encode(before.text);
@@ -85,9 +88,9 @@ Yardstick YardstickOf(const Options& o) {
   return before;
 }
 
-ordered_json Report(const Options& o, const Yardstick& before) {
+ordered_json Report(const QuantizeFlags& o, const Yardstick& before) {
   const CommonOptions common = ExactOptions(o);
-  const Model after = OpenModel(common, o.out);
+  const Model after = OpenWritten(common, o.out);
   Workspace workspace = NewWorkspace(common);
   Progress progress("Comparing", before.tokens.size());
   const Divergence d = Compare(before.model, after, workspace, before.tokens,
@@ -108,7 +111,7 @@ ordered_json Report(const Options& o, const Yardstick& before) {
           {"bytes", before.text.size()}};
 }
 
-void PrintReport(const Options& o, const ordered_json& r) {
+void PrintReport(const QuantizeFlags& o, const ordered_json& r) {
   Print(
       fmt::format("{}: {:.4f} bits per byte before, {:.4f} after; perplexity {:.3f} before, {:.3f} "
                   "after ({} tokens)\n",
@@ -122,11 +125,10 @@ void PrintReport(const Options& o, const ordered_json& r) {
                   r["largest_logit_error"].get<double>(), 100 * r["same_choice"].get<double>()));
 }
 
-void RunQuantize(const Options& o) {
+void RunQuantize(const QuantizeFlags& o) {
   RefuseQuant(o.common, "--type");
   CheckEnding("OUT", o.out, {".safetensors"});
-  CheckKeepsParts(o.out, o.in);
-  CheckKeeps(o.out, {o.common.vocab, o.report});
+  CheckOutput(o.common, {o.out, ModelOutput()});
   std::optional<Yardstick> before;
   if (!o.report.empty()) before = YardstickOf(o);
   const Quantized written = Write(o);
@@ -151,15 +153,15 @@ void RunQuantize(const Options& o) {
 }  // namespace
 
 void AddQuantize(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<QuantizeFlags>();
   const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"}, CLI::ignore_case);
-  CLI::App* command =
-      AddCommand(app, "quantize", "Write a model in fewer bits, ready to run as it lies",
-                 "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
-                 "With --vocab the file holds that World-format vocabulary, and needs no other.",
-                 o->common, [o] { RunQuantize(*o); });
-  command->add_option("IN", o->in, "Any checkpoint")->required();
-  command->add_option("OUT", o->out, "The file to write, .safetensors")->required();
+  CLI::App* command = AddCommand(
+      app, "quantize", "Write a model in fewer bits, ready to run as it lies",
+      "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
+      "With --vocab the file holds that World-format vocabulary, and needs no other.",
+      o->common, [o] { RunQuantize(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
+  command->add_option("IN", o->in, kModelHelp)->required();
+  AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors")->required();
   command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
       ->transform(types)
       ->required();

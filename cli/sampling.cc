@@ -40,7 +40,11 @@ void SetMirostat(SamplerOptions& o, const std::string& text) {
 }
 
 void SetLogitBias(SamplerOptions& o, const std::string& text) {
-  constexpr const char* kExpected = "ID:X, as 11:-1.5 or 11:-inf";
+  constexpr const char* kExpected = "ID:X, as 11:-1.5 or 11:-inf, or none";
+  if (text == "none") {
+    o.logit_bias.clear();
+    return;
+  }
   const size_t colon = text.find(':');
   if (colon == std::string::npos) throw NotThat{kExpected};
   const std::string_view all = text;
@@ -112,8 +116,9 @@ const Setting kSettings[] = {
        o.order = text == "rwkv" ? SamplingOrder::kRwkv : SamplingOrder::kOpenAI;
      },
      [](const O& o) { return std::string(o.order == SamplingOrder::kRwkv ? "rwkv" : "openai"); }},
-    {"logit-bias", "ID:X", "Adds X to the logit of a token; -inf bans it; may come often",
-     SetLogitBias, ShowLogitBias},
+    {"logit-bias", "ID:X",
+     "Adds X to the logit of a token; -inf bans it; may come often; none: no bias", SetLogitBias,
+     ShowLogitBias},
     {kSeed, "N", "The same seed gives the same text, on any number of threads",
      [](O& o, const std::string& text) { o.seed = Number<uint64_t>(text, "a whole number"); },
      [](const O& o) { return std::to_string(o.seed); }},
@@ -143,14 +148,23 @@ void Check(const SamplerOptions& options) {
 
 void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
   for (const Setting& setting : kSettings) {
-    auto* option = command.add_option_function<std::vector<std::string>>(
-        fmt::format("--{}", setting.name),
-        [&setting, &sampling](const std::vector<std::string>& values) {
-          for (const std::string& value : values) Apply(setting, value, sampling);
-        },
-        setting.help);
-    // One value a flag, or the flag would swallow the MODEL behind it.
-    option->allow_extra_args(false)->type_name(setting.type)->group("Sampling");
+    const std::string name = fmt::format("--{}", setting.name);
+    CLI::Option* option = nullptr;
+    if (setting.set == SetLogitBias) {
+      option = command.add_option_function<std::vector<std::string>>(
+          name,
+          [&setting, &sampling](const std::vector<std::string>& values) {
+            for (const std::string& value : values) Apply(setting, value, sampling);
+          },
+          setting.help);
+      option->allow_extra_args(false);  // or it would take the MODEL behind it, too
+    } else {
+      option = command.add_option_function<std::string>(
+          name,
+          [&setting, &sampling](const std::string& value) { Apply(setting, value, sampling); },
+          setting.help);
+    }
+    option->type_name(setting.type)->group("Sampling");
     if (setting.name != std::string_view(kSeed) && setting.set != SetLogitBias) {
       option->default_str(setting.show(sampling.options));
     }

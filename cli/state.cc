@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/names.h"
@@ -26,8 +28,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
-  CommonOptions all, info, diff, to, from;
+struct StateFlags {
+  CommonOptions common;
   std::string file, other, layout, model, out;
 };
 
@@ -39,7 +41,7 @@ struct Opened {
 
 // What a model's states are, without its weights.
 StateShape ShapeOf(const std::string& model) {
-  const Checkpoint checkpoint(model);
+  const Checkpoint checkpoint = CheckpointNamed(model);
   const Config c = ConfigOf(checkpoint);
   return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
 }
@@ -101,7 +103,7 @@ double Norm(std::span<const float> values) {
   return std::sqrt(sum);
 }
 
-void Info(const Options& o) {
+void Info(const StateFlags& o) {
   const Opened opened = Open(o.file, "");
   const StateShape& s = opened.state.shape();
   ordered_json norms = ordered_json::array();
@@ -125,7 +127,7 @@ void Info(const Options& o) {
                                {"bytes", std::filesystem::file_size(o.file)},
                                {"model_hash", known(s.model_hash)},
                                {"norms", norms}};
-  if (o.info.json) return PrintLine(result);
+  if (o.common.json) return PrintLine(result);
   for (const auto& [key, value] : result.items()) {
     if (key == "norms" || value.is_null()) continue;
     Print(fmt::format("{:<12}{}\n", key,
@@ -160,7 +162,7 @@ Difference Compare(std::span<const float> a, std::span<const float> b) {
   return d;
 }
 
-void CheckSameSizes(const Options& o, const Opened& a, const Opened& b) {
+void CheckSameSizes(const StateFlags& o, const Opened& a, const Opened& b) {
   const StateShape &x = a.state.shape(), &y = b.state.shape();
   const auto describe = [](const Opened& opened) {
     const StateShape& s = opened.state.shape();
@@ -176,7 +178,7 @@ void CheckSameSizes(const Options& o, const Opened& a, const Opened& b) {
               fmt::format("{}: {}, but {} is {}", o.other, describe(b), o.file, describe(a)));
 }
 
-void Diff(const Options& o) {
+void Diff(const StateFlags& o) {
   const Opened a = Open(o.file, ""), b = Open(o.other, "");
   CheckSameSizes(o, a, b);
   double absolute = 0, relative = 0;
@@ -195,7 +197,7 @@ void Diff(const Options& o) {
     }
     layers.push_back(row);
   }
-  if (o.diff.json) {
+  if (o.common.json) {
     return PrintLine({{"absolute", absolute}, {"relative", relative}, {"layers", layers}});
   }
   Print("largest difference of each component, by layer, and its share of the largest entry\n");
@@ -226,8 +228,17 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
              {"bytes", bytes}});
 }
 
-void Export(const Options& o) {
-  CheckKeeps(o.out, {o.file, o.model});
+// A state of these sizes in some program's layout; raw values are known by their number alone.
+OutputKind StateIn(StateLayout layout, const StateShape& shape) {
+  if (layout == StateLayout::kReference) return StateOutput();
+  if (layout == StateLayout::kTimeState) return TunedStateOutput();
+  return {"a state of these sizes in this layout", [layout, shape](const auto& path) {
+            ImportState(path, layout, shape);
+            return true;
+          }};
+}
+
+void Export(const StateFlags& o) {
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
   // Of a tuned state only S is known, which has one orientation in one layout alone.
@@ -235,18 +246,19 @@ void Export(const Options& o) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
   }
+  CheckOutput(o.common, {o.out, StateIn(layout, opened.state.shape())});
   ExportState(opened.state, layout, o.out);
-  Report(o.to, o.out, opened.state.shape(), o.layout);
+  Report(o.common, o.out, opened.state.shape(), o.layout);
 }
 
-void Import(const Options& o) {
-  CheckKeeps(o.out, {o.file, o.model});
+void Import(const StateFlags& o) {
+  CheckOutput(o.common, {o.out, StateOutput()});
   const State state = ImportState(o.file, *ParseStateLayout(o.layout), ShapeOf(o.model));
   state.Save(o.out);
-  Report(o.from, o.out, state.shape(), o.layout);
+  Report(o.common, o.out, state.shape(), o.layout);
 }
 
-void AddLayout(CLI::App* command, Options& o) {
+void AddLayout(CLI::App* command, StateFlags& o) {
   command
       ->add_option("--layout", o.layout,
                    "The other program's: reference (ChatRWKV's list), rwkv.cpp (raw f32), web-rwkv "
@@ -258,35 +270,38 @@ void AddLayout(CLI::App* command, Options& o) {
 }  // namespace
 
 void AddState(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command = AddCommand(app, "state", "Show, compare and carry saved states",
-                                 "linnet state info chat.state", o->all, [o] {});
+  const auto o = std::make_shared<StateFlags>();
+  CLI::App* command = AddCommand(
+      app, "state", "Show, compare and carry saved states", "linnet state info chat.state",
+      o->common, [] {}, 0);
   command->require_subcommand(1);
 
-  CLI::App* info = AddCommand(*command, "info", "Show what a state file holds",
-                              "linnet state info chat.state --json", o->info, [o] { Info(*o); });
+  CLI::App* info = AddCommand(
+      *command, "info", "Show what a state file holds", "linnet state info chat.state --json",
+      o->common, [o] { Info(*o); }, kJson);
   info->add_option("FILE", o->file, "A saved or tuned state")->required();
 
-  CLI::App* diff = AddCommand(*command, "diff",
-                              "Show the largest difference of two states, by layer and component",
-                              "linnet state diff a.state b.state", o->diff, [o] { Diff(*o); });
+  CLI::App* diff = AddCommand(
+      *command, "diff", "Show the largest difference of two states, by layer and component",
+      "linnet state diff a.state b.state", o->common, [o] { Diff(*o); }, kJson);
   diff->add_option("A", o->file, "A saved or tuned state")->required();
   diff->add_option("B", o->other, "Another of the same sizes")->required();
 
-  CLI::App* to = AddCommand(*command, "export", "Write a state in another program's layout",
-                            "linnet state export chat.state --layout rwkv.cpp chat.bin", o->to,
-                            [o] { Export(*o); });
+  CLI::App* to = AddCommand(
+      *command, "export", "Write a state in another program's layout",
+      "linnet state export chat.state --layout rwkv.cpp chat.bin", o->common, [o] { Export(*o); },
+      kJson);
   to->add_option("FILE", o->file, "A saved or tuned state")->required();
-  to->add_option("OUT", o->out, "The file to write")->required();
+  AddOutput(*to, o->common, "OUT", o->out, "The file to write")->required();
   AddLayout(to, *o);
   to->add_option("--model", o->model, "The model of a tuned state, for its generation");
 
-  CLI::App* from =
-      AddCommand(*command, "import", "Read a state in another program's layout",
-                 "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state",
-                 o->from, [o] { Import(*o); });
+  CLI::App* from = AddCommand(
+      *command, "import", "Read a state in another program's layout",
+      "linnet state import chat.bin --layout rwkv.cpp --model model.pth chat.state", o->common,
+      [o] { Import(*o); }, kJson);
   from->add_option("FILE", o->file, "A state of another program")->required();
-  from->add_option("OUT", o->out, "The state to write")->required();
+  AddOutput(*from, o->common, "OUT", o->out, "The state to write")->required();
   AddLayout(from, *o);
   from->add_option("--model", o->model, "The model it belongs to, for its sizes")->required();
 }

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,10 +12,12 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/texts.h"
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
-#include "models/names.h"
+#include "models/builtin_model.h"
+#include "models/detect.h"
 #include "text/json_line.h"
 
 namespace linnet::cli {
@@ -24,28 +25,11 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct TokenizeFlags {
   CommonOptions common;
-  std::string model;
+  std::string model, input = "-";
   bool jsonl = false, decode = false;
 };
-
-std::string ReadInput() {
-  std::string text;
-  char chunk[1 << 16];
-  size_t count;
-  while ((count = std::fread(chunk, 1, sizeof chunk, stdin)) > 0) text.append(chunk, count);
-  if (std::ferror(stdin) != 0) throw Error(ErrorKind::kIo, "stdin: cannot be read");
-  return text;
-}
-
-// False at the end of the input; a last line without its line break counts.
-bool ReadLine(std::string& line) {
-  line.clear();
-  int c;
-  while ((c = std::getc(stdin)) != EOF && c != '\n') line += static_cast<char>(c);
-  return c != EOF || !line.empty();
-}
 
 int32_t CheckedId(int64_t id, const Tokenizer& tokenizer) {
   if (id < 0 || static_cast<uint64_t>(id) >= tokenizer.size()) {
@@ -93,21 +77,25 @@ std::string ConvertLine(const std::string& line, const Tokenizer& tokenizer, boo
   return result.dump();
 }
 
-void RunLines(const Options& options, const Tokenizer& tokenizer) {
+void RunLines(const TokenizeFlags& options, const Tokenizer& tokenizer) {
+  ByteSource source(options.input);
   std::string line;
-  for (size_t number = 1; ReadLine(line); ++number) {
+  for (size_t number = 1; source.ReadLine(line); ++number) {
     try {
       Print(ConvertLine(line, tokenizer, options.decode) + "\n");
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("stdin:{}: {}", number, error.what()));
+      throw Error(error.kind(), fmt::format("{}:{}: {}", source.name(), number, error.what()),
+                  error.remedy());
     }
   }
 }
 
-void RunWhole(const Options& options, const Tokenizer& tokenizer) {
-  const std::string input = ReadInput();
+void RunWhole(const TokenizeFlags& options, const Tokenizer& tokenizer) {
+  ByteSource source(options.input);
+  const std::string input = source.Rest();
   if (options.decode) {
-    const std::string text = DecodeText(tokenizer, ParseIds(input, tokenizer.size(), "stdin"));
+    const std::string text =
+        DecodeText(tokenizer, ParseIds(input, tokenizer.size(), source.name()));
     Print(options.common.json ? json{{"text", text}}.dump() + "\n" : text);
     return;
   }
@@ -116,15 +104,18 @@ void RunWhole(const Options& options, const Tokenizer& tokenizer) {
                             : fmt::format("{}\n", fmt::join(ids, ",")));
 }
 
-std::shared_ptr<const Tokenizer> TokenizerOf(const Options& options) {
-  if (!options.common.vocab.empty()) return Tokenizer::Load(options.common.vocab);
+std::shared_ptr<const Tokenizer> TokenizerOf(const TokenizeFlags& options) {
+  const std::string& vocab = options.common.vocab;
   if (options.model.empty()) {
+    if (!vocab.empty()) return TokenizerNamed(vocab);
     throw CLI::ValidationError("tokenize", "give --vocab FILE or --model MODEL");
   }
-  return linnet::TokenizerOf(Checkpoint(options.model), HomeFolder());
+  const Checkpoint model = CheckpointNamed(options.model);
+  if (!vocab.empty()) return LoadTokenizer(vocab, ConfigOf(model).vocab);
+  return linnet::TokenizerOf(model, HomeFolder());
 }
 
-void Run(const Options& options) {
+void Run(const TokenizeFlags& options) {
   const auto tokenizer = TokenizerOf(options);
   options.jsonl ? RunLines(options, *tokenizer) : RunWhole(options, *tokenizer);
 }
@@ -132,11 +123,12 @@ void Run(const Options& options) {
 }  // namespace
 
 void AddTokenize(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "tokenize", "Turn text on stdin into token ids, and back",
-                 "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt",
-                 options->common, [options] { Run(*options); });
+  const auto options = std::make_shared<TokenizeFlags>();
+  CLI::App* command = AddCommand(
+      app, "tokenize", "Turn text into token ids, and back",
+      "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt", options->common,
+      [options] { Run(*options); }, kJson | kVocab);
+  command->add_option("FILE", options->input, "What to read; stdin if not given, or -");
   command->add_option("--model", options->model, "Take the vocabulary this model belongs to")
       ->type_name("MODEL");
   command->add_flag("--jsonl", options->jsonl,

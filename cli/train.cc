@@ -8,19 +8,22 @@
 #include <memory>
 #include <regex>
 
-#include "base/memory.h"
 #include "cli/kept_options.h"
 #include "cli/model.h"
+#include "cli/output_file.h"
 #include "cli/processes.h"
+#include "cli/texts.h"
 #include "cli/train_progress.h"
+#include "cli/train_start.h"
 #include "engine/own_vocabulary.h"
 #include "eval/perplexity.h"
 #include "io/tensor_writer.h"
 #include "kernels/isa.h"
 #include "linnet/error.h"
-#include "models/convert.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/header.h"
 #include "models/init.h"
 #include "text/tokenizers.h"
 #include "train/new_model.h"
@@ -101,6 +104,8 @@ InitSizes SizesOf(const TrainFlags& o, size_t vocab) {
   return sizes;
 }
 
+fs::path InitPath(const TrainFlags& o) { return fs::path(o.out) / "init.safetensors"; }
+
 // ---- The run ----
 
 // Of --valid, which may be pipes.
@@ -123,7 +128,7 @@ std::function<Validation(const Model&)> ValidationOn(
     std::optional<Model> opened;
     if (ScoresCopy(o)) {
       const fs::path file = run.out / "validated.tmp";  // removed on resume, too
-      run.save(learner.network(), file);
+      SaveModel(learner.network(), file, run.model_type, run.vocabulary);
       opened.emplace(Model::Open(file, {.force = true}));
       fs::remove(file);  // which stays mapped
     }
@@ -140,11 +145,12 @@ std::function<Validation(const Model&)> ValidationOn(
 void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, size_t vocab) {
   constexpr size_t kMostFilling = 128;
   const bool own = common.vocab.empty();
-  if (tokenizer.size() <= vocab && (own || tokenizer.size() + kMostFilling > vocab)) return;
+  CheckFits(tokenizer, vocab, own ? tokenizer.name() : common.vocab);
+  if (own || tokenizer.size() + kMostFilling > vocab) return;
   throw Error(ErrorKind::kBadInput,
               fmt::format("{}: has ids up to {}, the model up to {}; --valid needs the model's own "
                           "vocabulary, give it with --vocab",
-                          own ? tokenizer.name() : common.vocab, tokenizer.size() - 1, vocab - 1));
+                          common.vocab, tokenizer.size() - 1, vocab - 1));
 }
 
 // Also tells a packed model from the one it was made from.
@@ -153,61 +159,70 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
-  if (!common.vocab.empty()) return Tokenizer::Load(common.vocab);
+  if (!common.vocab.empty() && !o.base.empty()) {
+    return LoadTokenizer(common.vocab, ConfigOf(CheckpointNamed(o.base)).vocab);
+  }
+  if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids will do
-  return TokenizerOf(Checkpoint(o.base), HomeFolder());
+  return TokenizerOf(CheckpointNamed(o.base), HomeFolder());
 }
 
 // --vocab as the run's models hold it; empty if they need not: their size says which it is.
 std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenizer* tokenizer,
                                      size_t vocab) {
-  const bool own = !common.vocab.empty() && tokenizer->name() == std::string_view("world") &&
-                   tokenizer->model_vocab() == tokenizer->size();
+  const bool own = !common.vocab.empty() && tokenizer->model_vocab() == tokenizer->size();
   return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
 }
 
-// The run leaves models with this vocabulary, or their base's.
-void TuneModel(std::span<const std::byte> vocabulary, RunOptions& run) {
-  run.save = [vocabulary, type = run.model_type](const Network& network, const fs::path& path) {
-    SaveModel(network, path, type, vocabulary);
-  };
+// What the run's models hold: --vocab, or the vocabulary of what it begins with.
+std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokenizer* tokenizer,
+                                       const Checkpoint& base, size_t vocab) {
+  if (!common.vocab.empty()) return OwnVocabulary(common, tokenizer, vocab);
+  const auto stored = base.stored_vocabulary();
+  if (!stored.empty()) return {stored.begin(), stored.end()};
+  const fs::path neox = NeoxFileOf(vocab, base.file().path(), HomeFolder());
+  if (!neox.empty()) return StoredVocabulary(neox.string(), vocab);
+  try {
+    return StoredVocabularyOf(base);
+  } catch (const Error& error) {
+    Say(fmt::format("the models of this run hold no vocabulary: {}\n", error.what()));
+    return {};
+  }
+}
+
+// What the run begins with if it is there already: --base, or of a run that goes on its own start.
+std::optional<Checkpoint> ExistingBase(const TrainFlags& o) {
+  if (!o.base.empty()) return CheckpointNamed(o.base);
+  const fs::path own = InitPath(o);
+  // One that lies there without --resume is of a run that was given up.
+  if (o.resume && fs::exists(own)) return Checkpoint(own);
+  return std::nullopt;
+}
+
+// Writes the new model that a run begins with; the first process does, the others wait for the
+// file.
+Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Tokenizer& tokenizer,
+                   ThreadPool& pool, World& world, RunStart& start) {
+  if (world.index() == 0) {
+    const size_t vocab = tokenizer.model_vocab();
+    WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, &tokenizer, vocab), o.seed, InitPath(o),
+                  pool, InterruptScope::Check);
+    start.Made(InitPath(o));
+  }
+  world.FromFirst(0);
+  return Checkpoint(InitPath(o));
 }
 
 // Makes the run's folder if it is not there; held by the first process while it works in it.
-// Nothing that a new run would write over is lost.
-std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, bool first) {
-  const fs::path out = o.out;
-  if (!o.resume && !CheckpointSteps(out).empty()) {
-    throw Error(ErrorKind::kBadInput,
-                out.string() + ": already holds a run; pass --resume to go on, or another --out");
-  }
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error) throw Error(ErrorKind::kIo, out.string() + ": cannot be made: " + error.message());
+std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, const CommonOptions& common, bool first,
+                                     RunStart& start) {
+  start.Make();
   if (!first) return nullptr;
-  auto lock = std::make_unique<RunLock>(out);
-  if (o.resume) return lock;
-  for (const char* left : {"model.pth", "best.safetensors"}) {
-    if (!o.base.empty()) CheckKeeps((out / left).string(), {o.base});
-  }
-  KeptOptions::Remove(out);  // of a run that was given up
+  auto lock = std::make_unique<RunLock>(o.out);
+  CheckFolder(o, common);                     // another program may have held it since
+  if (!o.resume) KeptOptions::Remove(o.out);  // of a run that was given up
   return lock;
-}
-
-// What the run begins with: --base, or a new model, which the first process writes.
-fs::path BaseOf(const TrainFlags& o, const CommonOptions& common, const Tokenizer* tokenizer,
-                ThreadPool& pool, World& world) {
-  if (!o.base.empty()) return o.base;
-  const fs::path base = fs::path(o.out) / "init.safetensors";
-  // One that lies there without --resume is of a run that was given up.
-  if (world.index() == 0 && !(o.resume && fs::exists(base))) {
-    const size_t vocab = tokenizer->model_vocab();
-    WriteNewModel(SizesOf(o, vocab), OwnVocabulary(common, tokenizer, vocab), o.seed, base, pool,
-                  InterruptScope::Check);
-  }
-  world.FromFirst(0);  // the others wait for the file
-  return base;
 }
 
 // But for what the learner's counters decide.
@@ -225,7 +240,7 @@ RunOptions RunOptionsOf(const TrainFlags& o) {
   return run;
 }
 
-RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, World& world) {
+RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   std::optional<KeptOptions> kept;
   uint64_t past_rows = 0;  // of a step
@@ -240,16 +255,20 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   CheckFlags(o);
   const bool first = world.index() == 0;
   const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
-  const auto lock = EnterFolder(o, first);
+  for (const fs::path& file : TokenFilesOf(o.data)) AddInput(common, file);
+  CheckFolder(o, common);
 
-  const InterruptScope interrupt;  // Ctrl-C saves and ends
-  ThreadPool pool(common.threads);
+  // Nothing is written before all that can be refused is.
   const auto tokenizer = TokenizerOfRun(o, common);
-  Checkpoint checkpoint(BaseOf(o, common, tokenizer.get(), pool, world));
-  const Config config = ConfigOf(checkpoint);
-  const auto vocabulary = OwnVocabulary(common, tokenizer.get(), config.vocab);
+  std::optional<Checkpoint> checkpoint = ExistingBase(o);
+  const Config config =
+      checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
+  const auto vocabulary = checkpoint
+                              ? VocabularyOfRun(common, tokenizer.get(), *checkpoint, config.vocab)
+                              : OwnVocabulary(common, tokenizer.get(), config.vocab);
   const TokenData data(o.data, config.vocab);
-  const RunSources sources = {o.base.empty() ? "" : HashOfFile(checkpoint), data.Hash()};
+  CheckData(o, common, data, tokenizer.get(), checkpoint ? &*checkpoint : nullptr);
+  const RunSources sources = {o.base.empty() ? "" : HashOfFile(*checkpoint), data.Hash()};
   if (kept) kept->CheckSources(command, sources);
   if (!o.valid.empty()) CheckVocabulary(*tokenizer, common, config.vocab);
   const std::string sampling = !o.sampling.empty() ? o.sampling : UsualSampling(!o.base.empty());
@@ -257,10 +276,24 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
                                             : NewPackedSamples(data, o.ctx, o.seed);
 
   RunOptions run = RunOptionsOf(o);
-  TuneModel(vocabulary, run);
-  const std::optional<Adapter> adapter = StartAdapter(o, checkpoint, pool, world);
+  const LearnerOptions learning = LearnerOptionsOf(o, common);
+  if (!o.resume) {
+    CheckRoom(o, common,
+              {config, checkpoint ? &*checkpoint : nullptr, learning, StepsOf(o, *samples, 0, 0)},
+              world);
+  }
+
+  const InterruptScope interrupt;  // Ctrl-C saves and ends
+  RunStart start(o.out);
+  const auto lock = EnterFolder(o, common, first, start);
+  ThreadPool pool(common.threads);
+  if (!checkpoint) checkpoint = NewBase(o, common, *tokenizer, pool, world, start);
+  run.vocabulary = vocabulary;
+  // A .pth has no place for epsilons, without which it would be another model.
+  if (!EpsilonMetadata(config).empty()) run.results = {"model.safetensors"};
+  const std::optional<Adapter> adapter = StartAdapter(o, *checkpoint, pool, world, start);
   if (adapter) TuneAdapter(o, *adapter, run);
-  Learner learner(std::move(checkpoint), config, LearnerOptionsOf(o, common), pool, world,
+  Learner learner(std::move(*checkpoint), config, learning, pool, world,
                   adapter ? std::span(&*adapter, 1) : std::span<const Adapter>());
   const Notes notes = LoadNewest(learner, world, run.out, [](const std::string& line) {
                         Say(line + "\n");
@@ -272,24 +305,24 @@ RunEnd Train(CLI::App& command, TrainFlags& o, const CommonOptions& common, Worl
   TrainProgress progress(common, o, learner, world, data, run, sampling, samples->rows_per_epoch());
   if (!IsOver(learner, run, notes)) progress.Plan();
   if (first) KeptOptions::Of(command, sources).Write(run.out);
+  start.Succeeded();
   const RunEvents events{[&](const StepMetrics& m) { progress.Show(m); },
                          InterruptScope::Interrupted,
                          ValidationOn(o, valid, common, tokenizer, learner, run)};
   const RunEnd end = RunTraining(learner, *samples, world, run, events, notes);
   progress.End(end);
-  if (first && !adapter && end != RunEnd::kInterrupted &&
-      !(vocabulary.empty() && learner.network().checkpoint().stored_vocabulary().empty())) {
-    SayWithoutVocabulary((run.out / run.result).string());
-  }
   return end;
 }
 
 // One process's trouble is everybody's: they would wait for it.
-void TrainTogether(CLI::App& command, TrainFlags& o, const CommonOptions& common) {
+void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   const auto world = JoinWorld();
   RunEnd end = RunEnd::kDone;
   try {
     end = Train(command, o, common, *world);
+  } catch (const Error& error) {
+    AbandonWorld(*world, MessageOf(error), kFailed);
+    throw;
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);
     throw;
@@ -321,7 +354,7 @@ void AddTrain(CLI::App& app) {
         RunTrace(o->common, o->flags.base, o->flags.trace, LearnerOptionsOf(o->flags, o->common),
                  schedule);
       });
-  AddTrainOptions(*o->command, o->flags);
+  AddTrainOptions(*o->command, o->common, o->flags);
 }
 
 }  // namespace linnet::cli

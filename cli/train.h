@@ -13,6 +13,7 @@
 #include "train/learner.h"
 #include "train/new_adapter.h"
 #include "train/run.h"
+#include "train/run_folder.h"
 #include "train/schedule.h"
 
 namespace linnet::cli {
@@ -33,7 +34,7 @@ struct TrainFlags {
 };
 
 // In train_options.cc.
-void AddTrainOptions(CLI::App& command, TrainFlags& flags);
+void AddTrainOptions(CLI::App& command, CommonOptions& common, TrainFlags& flags);
 // Throws CLI::ValidationError where flags lack something or contradict each other.
 void CheckFlags(const TrainFlags& flags);
 // Throws CLI::ValidationError for options that a new run would not obey.
@@ -50,7 +51,7 @@ bool TunesAdapter(const TrainFlags& flags);
 // What a run in flags.out begins with; nothing if it learns the model itself. All processes call
 // it.
 std::optional<Adapter> StartAdapter(const TrainFlags& flags, const Checkpoint& base,
-                                    ThreadPool& pool, World& world);
+                                    ThreadPool& pool, World& world, RunStart& start);
 // The run leaves an adapter instead of a model; `adapter` must outlive it.
 void TuneAdapter(const TrainFlags& flags, const Adapter& adapter, RunOptions& run);
 void AddAdapterOptions(CLI::App& command, TrainFlags& flags);

@@ -34,9 +34,8 @@ NewAdapterOptions OptionsOf(const TrainFlags& o) {
 bool TunesAdapter(const TrainFlags& o) { return o.tune == "lora" || o.tune == "state"; }
 
 std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base, ThreadPool& pool,
-                                    World& world) {
+                                    World& world, RunStart& start) {
   if (!TunesAdapter(o)) return std::nullopt;
-  if (o.base.empty()) throw CLI::ValidationError("--tune", "an adapter needs --base MODEL");
   const fs::path path = fs::path(o.out) / "start.safetensors";
   // A run that goes on goes on from where it began.
   if (world.index() == 0 && !(o.resume && fs::exists(path))) {
@@ -52,13 +51,14 @@ std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base,
       };
       WriteNewAdapter(base, options, pool, path);
     }
+    start.Made(path);
   }
   world.FromFirst(0);  // the file is there now
   return Adapter(path, base);
 }
 
 void TuneAdapter(const TrainFlags& o, const Adapter& adapter, RunOptions& run) {
-  run.result = o.tune == "state" ? "state.pth" : "adapter.safetensors";
+  run.results = {o.tune == "state" ? "state.pth" : "adapter.safetensors"};
   // In bf16 products read the factors rounded so: the file is what was validated.
   run.save = [&adapter, type = run.model_type](const Network& network, const fs::path& path) {
     SaveAdapter(network, adapter.file(), path, type);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "cli/output_file.h"
 #include "cli/train.h"
 
 namespace linnet::cli {
@@ -37,6 +38,9 @@ void CheckFlags(const TrainFlags& o) {
   if (!o.generation.empty() && (o.layers == 0 || o.width == 0)) {
     throw CLI::ValidationError("train", "a new model needs --layers and --width");
   }
+  if (TunesAdapter(o) && o.base.empty()) {
+    throw CLI::ValidationError("--tune", "an adapter needs --base MODEL");
+  }
   if (o.data.empty()) throw CLI::ValidationError("train", "give --data NAME");
   if (o.bptt != 0 && o.chunk == 0) {
     throw CLI::ValidationError("--bptt", "counts chunks; give --chunk N, their tokens");
@@ -67,10 +71,10 @@ void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
 
 namespace {
 
-void AddRunOptions(CLI::App& c, TrainFlags& o) {
+void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
   c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
       ->type_name("NAME");
-  c.add_option("--out", o.out, "The folder of the run")->type_name("RUN");
+  AddOutput(c, common, "--out", o.out, "The folder of the run")->type_name("RUN");
   c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
   c.add_option("--ctx", o.ctx, "Tokens of a row")
       ->capture_default_str()
@@ -90,8 +94,10 @@ void AddRunOptions(CLI::App& c, TrainFlags& o) {
                "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all");
-  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps");
+  // 0 would mean that they are not given.
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(CLI::PositiveNumber);
+  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps")
+                            ->check(CLI::PositiveNumber);
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
   epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
@@ -138,7 +144,7 @@ void AddLearningOptions(CLI::App& c, TrainFlags& o) {
 }
 
 void AddModelOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--base", o.base, "The model to start from")->type_name("MODEL");
+  c.add_option("--base", o.base, "The model to start from, or `builtin`")->type_name("MODEL");
   c.add_option("--generation", o.generation, "Start a new model: which RWKV")
       ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
   c.add_option("--layers", o.layers, "Layers of a new model");
@@ -153,9 +159,9 @@ void AddModelOptions(CLI::App& c, TrainFlags& o) {
 
 }  // namespace
 
-void AddTrainOptions(CLI::App& command, TrainFlags& flags) {
+void AddTrainOptions(CLI::App& command, CommonOptions& common, TrainFlags& flags) {
   AddModelOptions(command, flags);
-  AddRunOptions(command, flags);
+  AddRunOptions(command, common, flags);
   AddLearningOptions(command, flags);
 }
 

@@ -1,7 +1,6 @@
 #include "cli/train_progress.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -11,16 +10,18 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "cli/train_start.h"
 #include "eval/speed.h"
 #include "linnet/error.h"
+#include "text/columns.h"
 
 namespace linnet::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kRedraw = std::chrono::milliseconds(200);
-constexpr auto kLine = std::chrono::seconds(10);
+constexpr auto kStepRedraw = std::chrono::milliseconds(200);
+constexpr auto kStepLine = std::chrono::seconds(10);
 
 std::string Duration(double seconds) {
   const auto s = static_cast<uint64_t>(seconds + 0.5);
@@ -51,7 +52,6 @@ TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flag
       run_(run),
       sampling_(std::move(sampling)),
       rows_per_epoch_(rows_per_epoch),
-      terminal_(isatty(STDERR_FILENO) != 0),
       next_(Clock::now()) {
   const ModelCost& cost = learner.network().cost();
   // Forward, and back to the inputs, through all; the gradients of those that learn.
@@ -81,13 +81,7 @@ void TrainProgress::Plan() {
   const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass + scored;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
   const auto steps = static_cast<double>(run_.schedule.steps);
-  if (rest > left && !common_.force) {
-    throw Error(ErrorKind::kNoMemory,
-                fmt::format("the run needs about {:.1f} GB more than the {:.1f} GB that are "
-                            "available; lower --batch (and raise --accumulate), pass --recompute, "
-                            "--chunk N, or --force to go on",
-                            GB(rest - left), GB(left)));
-  }
+  CheckFits(common_, rest, left);
   peak_gflops_ =
       MeasurePeak(flags_.precision == "f32" ? DType::kF32 : DType::kBF16, common_.threads);
   peak_gflops_ = world_.Sum(peak_gflops_);
@@ -111,16 +105,30 @@ void TrainProgress::Plan() {
                   run_.schedule.steps - learner_.steps()));
 }
 
-std::string TrainProgress::Line(const StepMetrics& m) const {
+std::string TrainProgress::Line(const StepMetrics& m, size_t columns) const {
   const double rate = static_cast<double>(m.report.tokens) / seconds_;
-  std::string line = fmt::format(
-      "step {}/{}  loss {:.4f}  lr {:.2e}  norm {:.2f}  {:.0f} tokens/s ({:.1f} % of peak)  {} "
-      "left",
-      m.step, m.steps, loss_, m.rate, m.report.grad_norm, rate,
-      100 * rate * flops_per_token_ / 1e9 / std::max(peak_gflops_, 1.0),
-      Duration(seconds_ * static_cast<double>(m.steps - m.step)));
-  if (valid_) line += fmt::format("  valid {:.4f} bits/byte", valid_->bits_per_byte);
-  return line;
+  const double peak = 100 * rate * flops_per_token_ / 1e9 / std::max(peak_gflops_, 1.0);
+  // By how much each is missed when there is no room for it.
+  std::vector<LinePart> shards = {
+      {fmt::format("step {}/{}", m.step, m.steps), 0},
+      {fmt::format("loss {:.4f}", loss_), 1},
+      {fmt::format("lr {:.2e}", m.rate), 5},
+      {fmt::format("norm {:.2f}", m.report.grad_norm), 6},
+      {fmt::format("{:.0f} tokens/s", rate), 4},
+      {fmt::format("({:.1f} % of peak)", peak), 7},
+      {Duration(seconds_ * static_cast<double>(m.steps - m.step)) + " left", 3}};
+  if (valid_) shards.push_back({fmt::format("valid {:.4f} bits/byte", valid_->bits_per_byte), 2});
+  return JoinToFit(std::move(shards), columns);
+}
+
+std::string TrainProgress::LineWithBar(const StepMetrics& m) const {
+  constexpr size_t kBar = 22, kLeast = 12;
+  const size_t columns = line_.columns();
+  std::string line = Line(m, columns);
+  const size_t used = Columns(line) + 1;
+  if (columns < used + kLeast) return line;
+  const double share = static_cast<double>(m.step) / static_cast<double>(m.steps);
+  return Bar(share, std::min(kBar, columns - used)) + " " + line;
 }
 
 void TrainProgress::Show(const StepMetrics& m) {
@@ -130,20 +138,17 @@ void TrainProgress::Show(const StepMetrics& m) {
   seconds_ += share * (m.seconds - seconds_);
   if (m.valid) valid_ = m.valid;
   last_ = m;
-  if (m.report.skipped)
-    Say(fmt::format("{}skipped {}\n", terminal_ ? "\r\x1b[K" : "", m.report.trouble));
+  if (m.report.skipped) Say(fmt::format("skipped {}\n", m.report.trouble));
   const auto now = Clock::now();
   if (!m.valid && now < next_ && m.step != m.steps) return;
-  next_ = now + (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLine));
-  if (!terminal_) {
-    Say(fmt::format("{}\n", Line(m)));
-    return;
+  next_ = now + (line_.terminal() ? Clock::duration(kStepRedraw) : Clock::duration(kStepLine));
+  if (!line_.terminal()) {
+    Say(Line(m, SIZE_MAX) + "\n");
+  } else if (m.valid) {
+    line_.Keep(LineWithBar(m));
+  } else {
+    line_.Draw(LineWithBar(m));
   }
-  constexpr size_t kWidth = 20;
-  const auto filled =
-      static_cast<size_t>(static_cast<double>(kWidth * m.step) / static_cast<double>(m.steps));
-  Say(fmt::format("\r[{:.<{}}] {}\x1b[K{}", std::string(filled, '#'), kWidth, Line(m),
-                  m.valid ? "\n" : ""));
 }
 
 void TrainProgress::End(RunEnd end) {
@@ -156,11 +161,13 @@ void TrainProgress::End(RunEnd end) {
   const char* how = end == RunEnd::kDone          ? "done"
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
-  const char* before = shown_ == 0 ? "nothing is left to do: " : terminal_ ? "\n" : "";
+  const char* before = shown_ == 0 ? "nothing is left to do: " : "";
+  // A step with a validation has its line already.
+  if (shown_ > 0 && !last_.valid) line_.Keep(LineWithBar(last_));
   Say(fmt::format("{}{} after step {}; {}\n", before, how, learner_.steps(),
                   end == RunEnd::kInterrupted
                       ? "go on with --resume"
-                      : "the result is " + (run_.out / run_.result).string()));
+                      : "the result is " + (run_.out / run_.results.front()).string()));
   if (!common_.json) return;
   using Json = nlohmann::ordered_json;
   const bool any = shown_ > 0;  // steps in this call

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 
+#include "cli/status_line.h"
 #include "cli/train.h"
 #include "train/run.h"
 #include "train/token_data.h"
@@ -27,7 +28,9 @@ class TrainProgress {
   void End(RunEnd end);
 
  private:
-  std::string Line(const StepMetrics& m) const;
+  // What matters most of it in so many columns.
+  std::string Line(const StepMetrics& m, size_t columns) const;
+  std::string LineWithBar(const StepMetrics& m) const;  // as wide as the terminal allows
 
   const CommonOptions& common_;
   const TrainFlags& flags_;
@@ -37,7 +40,7 @@ class TrainProgress {
   const RunOptions& run_;
   std::string sampling_;
   uint64_t rows_per_epoch_;
-  bool terminal_;
+  StatusLine line_;
   double peak_gflops_ = 0;
   double flops_per_token_ = 0;
   double loss_ = 0, seconds_ = 0;  // of a step, smoothed

@@ -10,8 +10,10 @@
 
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "cli/texts.h"
 #include "cli/train.h"
 #include "linnet/error.h"
+#include "models/builtin_model.h"
 #include "models/detect.h"
 #include "train/learner.h"
 #include "train/schedule.h"
@@ -72,7 +74,7 @@ std::map<std::string, double> SumsOfAll(const Network& network) {
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
               const LearnerOptions& options, Schedule schedule) {
   const Batches batches = ReadBatches(trace);
-  Checkpoint checkpoint(base);
+  Checkpoint checkpoint = CheckpointNamed(base);
   const Config config = ConfigOf(checkpoint);
   ThreadPool pool(common.threads);
   World alone;

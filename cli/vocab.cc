@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "cli/cli.h"
 #include "cli/documents.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "linnet/error.h"
 #include "linnet/tokenizer.h"
@@ -21,26 +22,26 @@
 namespace linnet::cli {
 namespace {
 
-struct Options {
-  CommonOptions all, common;
+struct VocabFlags {
+  CommonOptions common;
   std::vector<std::string> inputs;
   size_t size = 0;
   std::string chat = "world", out;
 };
 
-void RunTrain(const Options& o) {
+void RunTrain(const VocabFlags& o) {
   const auto [least, most] = VocabularyTrainer::Sizes();
   if (o.size < least || o.size > most) {
     throw CLI::ValidationError(
         "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
                               least, most));
   }
-  CheckKeeps(o.out, o.inputs);
-  CheckWritable(o.out);
+  CheckOutput(o.common, {o.out, VocabularyOutput()});
   const InterruptScope interrupt;
+  const DocumentInputs inputs(o.inputs, o.chat);
   VocabularyTrainer trainer;
   uint64_t read = 0;
-  ForDocuments(o.inputs, o.chat, "reading", [&](const Document& document) {
+  inputs.ForEach("reading", [&](const Document& document) {
     for (const DocumentPart& part : document) {
       read += part.text().size();
       ForBlocks(part, [&](std::string_view block) {
@@ -64,7 +65,7 @@ void RunTrain(const Options& o) {
   const auto tokenizer = NewWorldTokenizer(entries);
   uint64_t tokens = 0, bytes = 0, used = 0;
   std::vector<bool> seen(tokenizer->size());
-  ForDocuments(o.inputs, o.chat, "measuring", [&](const Document& document) {
+  inputs.ForEach("measuring", [&](const Document& document) {
     for (const DocumentPart& part : document) {
       EncodeAll(*tokenizer, part, [&](const std::vector<int32_t>& ids) {
         InterruptScope::Check();
@@ -102,20 +103,20 @@ void RunTrain(const Options& o) {
 }  // namespace
 
 void AddVocab(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      AddCommand(app, "vocab", "Make a vocabulary of your own",
-                 "linnet vocab train book.txt --size 4096 --out vocab.txt", o->all, [o] {});
+  const auto o = std::make_shared<VocabFlags>();
+  CLI::App* command = AddCommand(
+      app, "vocab", "Make a vocabulary of your own",
+      "linnet vocab train book.txt --size 4096 --out vocab.txt", o->common, [] {}, 0);
   command->require_subcommand(1);
-  CLI::App* train =
-      AddCommand(*command, "train", "Choose the tokens that make the fewest of these texts",
-                 "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
-                 [o] { RunTrain(*o); });
-  train->add_option("IN", o->inputs, ".txt and .jsonl files, as `linnet data build` reads them")
-      ->required();
+  CLI::App* train = AddCommand(
+      *command, "train", "Choose the tokens that make the fewest of these texts",
+      "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
+      [o] { RunTrain(*o); }, kJson);
+  train->add_option("IN", o->inputs, "Texts, as `linnet data build` reads them")->required();
   train->add_option("--size", o->size, "Tokens, with 0, the end of text, which has no entry")
       ->required();
-  train->add_option("--out", o->out, "The file to write, in the World format")->required();
+  AddOutput(*train, o->common, "--out", o->out, "The file to write, in the World format")
+      ->required();
   train->add_option("--chat", o->chat, "How conversations are written")
       ->check(CLI::IsMember(ChatTemplate::Names()))
       ->capture_default_str();

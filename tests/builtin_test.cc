@@ -202,6 +202,92 @@ TEST_F(BuiltInTest, PerplexityScoresAllOfAPipe) {
   EXPECT_EQ(json::parse(outcome.out)["bytes"], tale.size() + 3);
 }
 
+// The words of a command line that names it, each of which must work.
+TEST_F(BuiltInTest, HasANameWhereverAModelIsNamed) {
+  const ScratchFolder scratch;
+  const std::string out = scratch / "out.safetensors", text = scratch / "text.txt";
+  WriteFile(text, "Once upon a time there was a linnet.\n");
+  const auto expect = [](const Words& words, const std::string& input = "") {
+    const Outcome outcome = RunLinnet(words, input);
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(words) << outcome.err;
+    return outcome.out;
+  };
+  for (const Words& words :
+       {Words{"inspect", "builtin"},
+        {"logits", "builtin", "--tokens", "1,2", "--out", out},
+        {"grad", "builtin", "--tokens", "1,2", "--out", scratch / "grad.safetensors"},
+        {"quantize", "builtin", scratch / "int8.safetensors", "--type", "int8", "--report", text},
+        {"convert", "builtin", scratch / "f32.safetensors"},
+        {"bench", "builtin", "--prompt", "8", "--decode", "2", "--batch", "2"},
+        {"generate", "--max-tokens", "2", "--prompt", "a", "--save-state", scratch / "a.state"},
+        {"state", "export", scratch / "a.state", "--layout", "web-rwkv", "--model", "builtin",
+         scratch / "web"},
+        {"state", "import", scratch / "web", "--layout", "web-rwkv", "--model", "builtin",
+         scratch / "b.state"}}) {
+    expect(words);
+  }
+  EXPECT_EQ(expect({"generate", "builtin", "--seed", "1", "--max-tokens", "20"}, "Once"),
+            expect({"generate", "--seed", "1", "--max-tokens", "20"}, "Once"));
+  EXPECT_EQ(expect({"chat", "builtin", "--seed", "1", "--max-tokens", "5"}, "Who?\n"),
+            expect({"chat", "--seed", "1", "--max-tokens", "5"}, "Who?\n"));
+  EXPECT_EQ(expect({"perplexity", "builtin", text, "--json"}),
+            expect({"perplexity", text, "--json"}));
+  EXPECT_EQ(RunLinnet({"perplexity", "builtin"}).exit_code, 2);
+  EXPECT_EQ(expect({"tokenize", "--vocab", "builtin"}, "a linnet"),
+            expect({"tokenize", "--model", "builtin"}, "a linnet"));
+}
+
+TEST_F(BuiltInTest, AFileOfItsNameIsNamedByItsPath) {
+  const ScratchFolder scratch;
+  const auto in_folder = [&](const std::string& line) {
+    const Outcome outcome = RunProgram("/bin/sh", {"-c", "cd \"$1\" && \"$0\" " + line,
+                                                   fs::absolute(LINNET_PROGRAM), scratch / "."});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  in_folder("init --generation 7 --layers 1 --width 64 --vocab 256 builtin.safetensors");
+  fs::rename(scratch / "builtin.safetensors", scratch / "builtin");
+  EXPECT_EQ(json::parse(in_folder("inspect ./builtin --json"))["vocab"], 256);
+  EXPECT_NE(json::parse(in_folder("inspect builtin --json"))["vocab"], 256);
+  // What is written under that name is read from there, too.
+  const Outcome report =
+      RunProgram("/bin/sh", {"-c",
+                             "cd \"$1\" && echo linnet > t && mv builtin in && \"$0\" quantize in "
+                             "builtin --type int8 --report t --json",
+                             fs::absolute(LINNET_PROGRAM), scratch / "."});
+  ASSERT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_EQ(json::parse(report.out)["report"]["tokens"], 7);
+}
+
+// Without a vocabulary file anywhere, from a text to a talk.
+TEST_F(BuiltInTest, IsTrainedFurtherAndTalkedTo) {
+  const ScratchFolder scratch;
+  const std::string text = scratch / "talk.jsonl", data = scratch / "talk", run = scratch / "run",
+                    same = scratch / "same";
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    lines += "{\"prompt\": \"Who sings?\", \"response\": \"The linnet sings.\"}\n";
+  }
+  WriteFile(text, lines);
+  const auto expect = [](const Words& words, const std::string& input = "") {
+    const Outcome outcome = RunLinnet(words, input);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  };
+  expect({"data", "build", text, "--model", "builtin", "--out", data});
+  expect({"data", "build", text, "--vocab", "builtin", "--out", same});
+  EXPECT_TRUE(ReadFile(data + ".bin") == ReadFile(same + ".bin"));
+  expect({"data", "check", data, "--vocab", "builtin"});
+  expect({"train", "--base", "builtin", "--data", data, "--out", run, "--ctx", "16", "--batch", "1",
+          "--steps", "1"});
+  expect({"train", "--out", run, "--resume", "--steps", "2"});
+  const std::string reply =
+      expect({"chat", run, "--max-tokens", "8", "--seed", "1"}, "Who sings?\n");
+  EXPECT_NE(reply.find_first_not_of(" \n"), std::string::npos);
+  EXPECT_EQ(expect({"tokenize", "--vocab", run}, "a linnet"),
+            expect({"tokenize", "--vocab", "builtin"}, "a linnet"));
+}
+
 // ---- The one in the repository ----
 
 TEST_F(BuiltInTest, TheShippedFileIsSmall) {

@@ -124,6 +124,165 @@ TEST_F(ChatTest, ALineThatEndsInABackslashGoesOn) {
   EXPECT_EQ(lines[0].at("prompt_tokens"), std::string("User: Name\na fruit.\n\nAssistant:").size());
 }
 
+TEST_F(ChatTest, SeveralLinesBetweenQuotesAreOneMessage) {
+  const Arguments options = {"--temperature", "0", "--template", "world"};
+  const auto length = [](const std::string& text) {
+    return "User: " + text + "\n\nAssistant:";  // tokens are bytes
+  };
+  for (const std::string lines :
+       {"\"\"\"Name\\\na fruit.\"\"\"\n", "\"\"\"\nName\\\na fruit.\n\"\"\"\n",
+        "\"\"\"\nName\\\na fruit."}) {
+    const auto replies = Replies(lines, options);
+    ASSERT_EQ(replies.size(), 1u) << lines;
+    EXPECT_EQ(replies[0].at("prompt_tokens"), length("Name\\\na fruit.").size()) << lines;
+  }
+  const auto commands = Replies("\"\"\"/undo\"\"\"\n\"\"\"\n/reset\n\"\"\"\n", options);
+  ASSERT_EQ(commands.size(), 2u);
+  EXPECT_EQ(commands[0].at("prompt_tokens"), length("/undo").size());
+}
+
+TEST_F(ChatTest, SetShowsConfirmsAndClears) {
+  const auto said = [](const std::string& lines) {
+    const std::string err = Chat(lines).err;
+    return err.substr(err.find('\n') + 1);  // without the banner
+  };
+  EXPECT_EQ(said("/set top_p 0.25\n/set top-p\n"), "top-p 0.25\ntop-p 0.25\n");
+  EXPECT_EQ(said("/set logit-bias 65:-inf\n/set logit-bias 66:1\n/set logit-bias none\n"),
+            "logit-bias 65:-inf\nlogit-bias 65:-inf 66:1\nlogit-bias none\n");
+  EXPECT_EQ(said("/set stop END\n/set stop \\nUser:\n/set stop none\n"),
+            "stop \"END\"\nstop \"END\" \"\\nUser:\"\nstop none\n");
+  EXPECT_EQ(said("/set template\n/set template world\n/set think lot\n/set max-tokens 7\n"),
+            "template alpaca-json (auto)\ntemplate world\nthink lot\nmax-tokens 7\n");
+  const std::string all = said("/set\n");
+  for (const char* key : {"temperature 1\n", "seed 1\n", "template alpaca-json (auto)\n",
+                          "think auto\n", "max-tokens 60\n", "stop none\n", "logit-bias none\n"}) {
+    EXPECT_NE(all.find(key), all.npos) << key << all;
+  }
+  // What the template does not know is refused, and nothing has changed.
+  const std::string refused = said(
+      "/set think lot\n/set template world\n/set think lot\n"
+      "/set template raven\n/set template\n/set nothing\n");
+  EXPECT_TRUE(refused.ends_with("/set lists them\n")) << refused;
+  EXPECT_NE(refused.find("\ntemplate world\nno setting"), refused.npos) << refused;
+}
+
+TEST_F(ChatTest, SettingsReachTheNextReply) {
+  const auto replies = Replies(
+      "/set template world\nHello.\n/set stop a\nTell me about plants.\n/set stop none\n"
+      "/set logit-bias 32:100\nHello.\n/set logit-bias none\n/retry\n",
+      {"--temperature", "0"});
+  ASSERT_EQ(replies.size(), 4u);
+  EXPECT_EQ(replies[0].at("prompt_tokens"), std::string("User: Hello.\n\nAssistant:").size());
+  EXPECT_EQ(replies[1].at("text").get<std::string>().find('a'), std::string::npos);
+  EXPECT_EQ(replies[2].at("text"), "") << "blanks";
+  EXPECT_NE(replies[3].at("text"), "");
+}
+
+TEST_F(ChatTest, TheTalkIsWrittenAsMarkdownAndJson) {
+  const ScratchFolder scratch;
+  const std::string markdown = scratch / "talk.md", file = scratch / "talk.json";
+  const auto replies =
+      Replies("Hello there.\nTell me a lie.\n/undo\n\"\"\"Name\na fruit.\"\"\"\n/export " +
+                  markdown + "\n/export " + file + "\n",
+              {"--system", "Be kind.", "--template", "world"});
+  ASSERT_EQ(replies.size(), 3u);
+  const auto trimmed = [](const json& reply) {
+    const std::string text = reply.at("text");
+    return text.substr(0, text.find_last_not_of(" \n") + 1);
+  };
+  const std::string first = trimmed(replies[0]), second = trimmed(replies[2]);
+  EXPECT_EQ(ReadFile(markdown),
+            "# A talk with tiny-v5.2.pth\n\n## System\n\nBe kind.\n\n## User\n\nHello there.\n\n"
+            "## Assistant\n\n" +
+                first + "\n\n## User\n\nName\na fruit.\n\n## Assistant\n\n" + second + "\n");
+  const json talk = json::parse(ReadFile(file));
+  EXPECT_EQ(talk.at("version"), 1);
+  EXPECT_EQ(talk.at("model"), "tiny-v5.2.pth");
+  const json expected = {{{"role", "system"}, {"content", "Be kind."}},
+                         {{"role", "user"}, {"content", "Hello there."}},
+                         {{"role", "assistant"}, {"content", first}},
+                         {{"role", "user"}, {"content", "Name\na fruit."}},
+                         {{"role", "assistant"}, {"content", second}}};
+  EXPECT_EQ(talk.at("messages"), expected);
+}
+
+TEST_F(ChatTest, AnExportReplacesNothingUnasked) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "talk.md";
+  WriteFile(file, "notes");
+  const Outcome refused = Chat("Hello.\n/export " + file + "\n/export talk.txt\n");
+  EXPECT_EQ(ReadFile(file), "notes");
+  EXPECT_NE(refused.err.find(file + ": exists and holds text, not an exported talk"),
+            std::string::npos)
+      << refused.err;
+  EXPECT_NE(refused.err.find("talk.txt: ends in neither .md"), std::string::npos) << refused.err;
+  Chat("Hello.\n/export! " + file + "\n");
+  const std::string first = ReadFile(file);
+  Chat("Name a fruit.\n/export " + file + "\n");
+  EXPECT_NE(ReadFile(file), first) << "an older export may be replaced";
+  EXPECT_TRUE(ReadFile(file).starts_with("# A talk with")) << ReadFile(file);
+  // Never a file that is read.
+  const std::string state = scratch / "state.md";
+  Chat("Hello.\n/save " + state + "\n");
+  const std::string bytes = ReadFile(state);
+  ASSERT_FALSE(bytes.empty());
+  Chat("/load " + state + "\nHello.\n/export! " + state + "\n");
+  EXPECT_EQ(ReadFile(state), bytes);
+}
+
+TEST_F(ChatTest, FileNamesMayBeginWithTheHomeFolder) {
+  const ScratchFolder scratch;
+  const std::string home = scratch / "home";
+  std::filesystem::create_directory(home);
+  const Outcome outcome = RunProgram(
+      "/bin/sh",
+      {"-c", "HOME=\"$2\" exec \"$0\" chat \"$1\" --max-tokens 5", LINNET_PROGRAM, kModel, home},
+      "Hello.\n/save ~/state\n/load ~/state\n/export ~/talk.md\n");
+  EXPECT_TRUE(std::filesystem::exists(home + "/state")) << outcome.err;
+  EXPECT_TRUE(std::filesystem::exists(home + "/talk.md")) << outcome.err;
+  EXPECT_NE(outcome.err.find("(goes on from " + home + "/state"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(home + "/.local")) << "history is for keyboards";
+}
+
+TEST_F(ChatTest, ALoadCanBeTakenBack) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "state";
+  Chat("Tell me a lie.\n/save " + file + "\n");
+  const Arguments greedy = {"--temperature", "0"};
+  const auto plain = Replies("Hello there.\nName a fruit.\n", greedy);
+  const auto undone = Replies("Hello there.\n/load " + file +
+                                  "\nWhy?\n/undo\n/undo\nName a fruit.\n"
+                                  "/undo\n/reset\n/undo\nName a fruit.\n",
+                              greedy);
+  ASSERT_EQ(undone.size(), 4u);
+  EXPECT_EQ(undone[2].at("text"), plain.at(1).at("text"));
+  EXPECT_EQ(undone[3].at("text"), plain.at(1).at("text"));
+  const Outcome outcome = Chat("Hello there.\n/load " + file + "\n/retry\n");
+  EXPECT_NE(outcome.err.find("nothing to retry"), std::string::npos) << outcome.err;
+}
+
+TEST_F(ChatTest, TokensAreCountedAgainstTheTrainedLength) {
+  const ScratchFolder scratch;
+  const std::string named = scratch / "tiny-ctx4k.pth", other = scratch / "tiny-ctxt12.pth";
+  std::filesystem::copy_file(kModel, named);
+  std::filesystem::copy_file(kModel, other);
+  const auto tokens = [](const std::string& model, const std::string& lines) {
+    const std::string err =
+        RunLinnet({"chat", model, "--max-tokens", "5", "--template", "world"}, lines).err;
+    return err.substr(err.find("last reply"));
+  };
+  const std::string some = tokens(named, "/set stop none\nHello.\n/tokens\n");
+  EXPECT_NE(some.find("last reply: 25 tokens read, 5 written, "), some.npos) << some;
+  EXPECT_NE(some.find("\nthis talk: 1 replies, 25 tokens read, 5 written\n"), some.npos) << some;
+  EXPECT_NE(some.find("\nposition: 32 tokens, of 4096 that the model was trained at (1 %)\n"),
+            some.npos)
+      << some;
+  EXPECT_NE(tokens(other, "/tokens\n").find("of an unknown length"), std::string::npos);
+  WriteFile(scratch / "run.json", R"({"options": {"--ctx": ["64"]}})");
+  EXPECT_NE(tokens(other, "Hello.\n/reset\nHello.\n/tokens\n").find("32 tokens, of 64 that"),
+            std::string::npos);
+}
+
 TEST_F(ChatTest, TroubleIsOneLineAndTheTalkGoesOn) {
   const Outcome outcome = Chat("/load /no/such/file\n/save\n/retry\nHello.\n");
   EXPECT_EQ(outcome.exit_code, 0);
@@ -153,17 +312,18 @@ TEST_F(ChatTest, TroubleThatCannotBeSaidIsStillAnExitCode) {
     EXPECT_EQ(code("exec \"$0\" inspect /no/such/file " + where), 1) << where;
   }
   // Into pipes that nobody reads any more.
-  EXPECT_EQ(code("{ sleep 0.3; exec \"$0\" inspect /no/such/file; } 2> >(true)"), 1);
-  EXPECT_EQ(code("{ sleep 0.3; exec \"$0\" inspect " + std::string(kModel) + "; } > >(true)"),
-            -SIGPIPE);
+  const std::string unread = "exec 3> >(true); wait $!; exec \"$0\" inspect ";
+  EXPECT_EQ(code(unread + "/no/such/file 2>&3"), 1);
+  EXPECT_EQ(code(unread + kModel + " >&3"), -SIGPIPE);
 }
+
+bool InAReply(const std::string& out) { return !out.empty(); }
 
 TEST_F(ChatTest, WhatEndsProgramsEndsATalkInAReply) {
   const Outcome outcome =
-      RunLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
-                "Tell me everything.\nAnd more.\n", 2, SIGTERM);
+      SignalLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
+                   InAReply, SIGTERM, "Tell me everything.\nAnd more.\n");
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
-  EXPECT_NE(outcome.out, "") << "it had not begun";
 }
 
 TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
@@ -177,8 +337,8 @@ TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
 
 TEST_F(ChatTest, CtrlCStopsAReply) {
   const Outcome outcome =
-      RunLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
-                "Tell me everything.\n", 2);
+      SignalLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
+                   InAReply, SIGINT, "Tell me everything.\n");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;  // the input has ended, so the talk has
   EXPECT_NE(outcome.err.find("stopped"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out, "");

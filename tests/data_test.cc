@@ -73,6 +73,45 @@ TEST_F(DataCommandTest, WhatIsBuiltIsWhatCheckShows) {
             std::string::npos);
 }
 
+TEST_F(DataCommandTest, ArraysAndStdinAreReadAsFilesAre) {
+  const std::string vocab = Vocabulary();
+  const std::string line = ReadFile(scratch_ / "talk.jsonl");
+  WriteFile(scratch_ / "talk.json", "[\n" + line + ",\n" + line + "]\n");
+  WriteFile(scratch_ / "twice.jsonl", "\xEF\xBB\xBF" + line + line);
+  const auto build = [&](const std::string& in, const std::string& input) {
+    const std::string name = scratch_ / "data";
+    const Outcome built = RunLinnet({"data", "build", in, "--vocab", vocab, "--out", name}, input);
+    EXPECT_EQ(built.exit_code, 0) << in << built.err;
+    return ReadFile(name + ".bin") + ReadFile(name + ".mask");
+  };
+  const std::string wanted = build(scratch_ / "twice.jsonl", "");
+  EXPECT_GT(wanted.size(), 20u);
+  EXPECT_EQ(build(scratch_ / "talk.json", ""), wanted);
+  EXPECT_EQ(build("-", line + line), wanted);
+  EXPECT_EQ(build("-", ReadFile(scratch_ / "talk.json")), wanted);
+  fs::copy_file(scratch_ / "story.txt", scratch_ / "story.md");
+  const std::string story = build(scratch_ / "story.txt", "");
+  EXPECT_EQ(build(scratch_ / "story.md", ""), story);
+  EXPECT_EQ(build("-", Story()), story);
+  const std::string one = scratch_ / "one.txt", other = scratch_ / "other.txt";
+  const Words train = {"vocab", "train", "--size", "272", "--out"};
+  EXPECT_EQ(RunLinnet(train + Words{one, scratch_ / "story.txt"}).exit_code, 0);
+  EXPECT_EQ(RunLinnet(train + Words{other, "-"}, Story()).exit_code, 0);
+  EXPECT_EQ(ReadFile(one), ReadFile(other));
+}
+
+TEST_F(DataCommandTest, AnOutThatCannotBeIsNamedAsItWasGiven) {
+  const std::string vocab = Vocabulary();
+  const Outcome built = RunLinnet(
+      {"data", "build", scratch_ / "story.txt", "--vocab", vocab, "--out", scratch_ / "none/data"});
+  EXPECT_EQ(built.exit_code, 1);
+  EXPECT_NE(
+      built.err.find("none/data.bin: cannot write: there is no folder " + (scratch_ / "none")),
+      std::string::npos)
+      << built.err;
+  EXPECT_EQ(built.err.find('\n'), built.err.size() - 1) << built.err;
+}
+
 TEST_F(DataCommandTest, TheSeedDecidesTheBytes) {
   const std::string vocab = Vocabulary();
   const auto build = [&](const char* name, const char* seed) {

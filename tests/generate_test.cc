@@ -195,6 +195,21 @@ TEST_F(GenerateTest, BadInputExitsOneWithOneLine) {
   EXPECT_EQ(Generate("v5.2", {"--prompt", "a", "--logit-bias", "256:1"}).exit_code, 1);
 }
 
+TEST_F(GenerateTest, WhatIsNoStateIsSaidToBeWhatItIs) {
+  const ScratchFolder scratch;
+  const std::string text = scratch / "a.md";
+  WriteFile(text, "# A text\n");
+  for (const auto& [file, said] :
+       {std::pair{text, text + ": a plain text, expected a saved or tuned state"},
+        std::pair{ModelPath("v5.2"), ModelPath("v5.2") + ": is a model, expected a saved state"}}) {
+    const Outcome outcome = Generate("v5.2", {"--prompt", "a", "--state", file});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << outcome.err;
+    const Outcome talk = RunLinnet({"chat", ModelPath("v5.2")}, "/load " + file + "\n");
+    EXPECT_NE(talk.err.find(said), std::string::npos) << talk.err;
+  }
+}
+
 // Not after the text is written.
 TEST_F(GenerateTest, AStateThatCannotBeSavedIsSaidFirst) {
   const Outcome outcome =
@@ -238,15 +253,44 @@ TEST_F(GenerateTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
   EXPECT_EQ(outcome.out, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 }
 
-TEST_F(GenerateTest, CtrlCEndsItWith130AndSavesNothing) {
+// Interrupted later and later, until it had begun to write.
+Outcome Interrupted(const Arguments& words) {
+  Outcome outcome{};
+  for (double after = 1; after < 100 && outcome.out.empty(); after *= 2) {
+    outcome = RunLinnet(words, {}, after);
+  }
+  return outcome;
+}
+
+TEST_F(GenerateTest, CtrlCEndsItWith130AndKeepsWhatWasWritten) {
   const ScratchFolder scratch;
-  const std::string file = scratch / "state.safetensors";
-  const Outcome outcome = RunLinnet({"generate", ModelPath("v5.2"), "--prompt", kPrompt,
-                                     "--max-tokens", "100000000", "--save-state", file},
-                                    {}, 2);
+  const std::string file = scratch / "state.safetensors", whole = scratch / "whole";
+  const Arguments endless = {"generate",  ModelPath("v5.2"), "--prompt",
+                             kPrompt,     "--ignore-stop",   "--max-tokens",
+                             "100000000", "--save-state",    file};
+  const Outcome text = Interrupted(endless + kGreedy);
+  EXPECT_EQ(text.exit_code, 130);
+  EXPECT_NE(text.out, "");
+  EXPECT_TRUE(std::filesystem::exists(file));
+  const Outcome outcome = Interrupted(endless + kGreedy + Arguments{"--json"});
   EXPECT_EQ(outcome.exit_code, 130);
-  EXPECT_NE(outcome.out, "");
-  EXPECT_FALSE(std::filesystem::exists(file));
+  const json result = json::parse(outcome.out);
+  EXPECT_EQ(result.at("finish_reason"), "interrupted");
+  EXPECT_GT(result.at("tokens"), 0);
+  // The state stands right behind the text.
+  Generate("v5.2", kGreedy + Arguments{"--prompt", kPrompt + result.at("text").get<std::string>(),
+                                       "--max-tokens", "0", "--save-state", whole});
+  EXPECT_TRUE(ReadFile(file) == ReadFile(whole));
+}
+
+TEST_F(GenerateTest, AByteOrderMarkIsNotPartOfAPrompt) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "prompt.txt";
+  WriteFile(file, "\xEF\xBB\xBF" + kPrompt);
+  const Arguments settings = kGreedy + Arguments{"--max-tokens", "20"};
+  const std::string text = Generate("v5.2", settings + Arguments{"--prompt", kPrompt}).out;
+  EXPECT_EQ(Generate("v5.2", settings + Arguments{"--prompt-file", file}).out, text);
+  EXPECT_EQ(Generate("v5.2", settings + Arguments{"--prompt-file", "-"}, kPrompt).out, text);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// No command writes its result over what it reads, under whatever name it is given.
+// No command writes over what it reads, under whatever name it is given; nor, unless it is told to,
+// over a file of another kind.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -16,17 +17,44 @@ namespace fs = std::filesystem;
 class InputsStayTest : public ByteModelTest {
  protected:
   // Refused in one line, and the file is the one it was.
-  static void ExpectRefused(const Words& words, const std::string& file) {
+  static void ExpectKept(const Words& words, const std::string& file, const char* why) {
     const std::string before = ReadFile(file);
     const auto written = fs::last_write_time(file);
     const Outcome outcome = RunLinnet(words);
     EXPECT_EQ(outcome.exit_code, 1) << testing::PrintToString(words);
     EXPECT_EQ(outcome.out, "");
-    EXPECT_NE(outcome.err.find("would take the place of"), std::string::npos)
+    EXPECT_NE(outcome.err.find(why), std::string::npos)
         << testing::PrintToString(words) << outcome.err;
     EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
     EXPECT_TRUE(ReadFile(file) == before) << testing::PrintToString(words);
     EXPECT_EQ(fs::last_write_time(file), written);
+  }
+
+  // The command reads the file: whatever options are given.
+  static void ExpectRefused(const Words& words, const std::string& file) {
+    ExpectKept(words, file, "is read by this command");
+    ExpectKept(words + Words{"--overwrite"}, file, "is read by this command");
+  }
+
+  // The command writes `out`, whose content is none of its kind.
+  static void ExpectOverwrite(const Words& words, const std::string& out) {
+    WriteFile(out, "notes of a year\n");
+    ExpectKept(words, out, "exists and holds text, not ");
+    ExpectKept(words, out, "--overwrite");
+    Expect(words + Words{"--overwrite"});
+    EXPECT_NE(ReadFile(out), "notes of a year\n");
+    Expect(words);  // of its own kind now
+    WriteFile(out, "");
+    Expect(words);
+  }
+
+  // A folder with the metrics of a run.
+  std::string WriteRun() const {
+    const std::string run = scratch_ / "run";
+    fs::create_directories(run);
+    WriteFile(run + "/metrics.jsonl", R"({"step":1,"tokens":8,"loss":3.5,"lr":1e-3})"
+                                      "\n");
+    return run;
   }
 
   // Another way to say the same file.
@@ -55,9 +83,7 @@ TEST_P(MergeKeepsTest, ItsBaseAndItsAdapter) {
   const std::string twin = scratch_ / "twin.safetensors";
   fs::create_hard_link(base_, twin);
   ExpectRefused({"merge", base_, adapter, twin}, base_);
-  // Elsewhere it may replace what is there.
-  WriteFile(out, "old");
-  Expect({"merge", base_, adapter, out});
+  ExpectOverwrite({"merge", base_, adapter, out}, out);
   Expect({"inspect", out});
 }
 
@@ -71,7 +97,8 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
   const std::string fresh = scratch_ / "fresh.pth", old = scratch_ / "old.pth";
   WriteFile(old, "old");
   for (const std::string& out : {fresh, old}) {
-    const Outcome outcome = RunLinnet({"merge", base_, adapter, out, "--scale", "1e30"});
+    const Outcome outcome =
+        RunLinnet({"merge", base_, adapter, out, "--scale", "1e30", "--overwrite"});
     EXPECT_EQ(outcome.exit_code, 1) << outcome.out;
     EXPECT_EQ(outcome.out, "");
     EXPECT_NE(outcome.err.find("not all numbers"), std::string::npos) << outcome.err;
@@ -84,9 +111,8 @@ TEST_F(InputsStayTest, AMergeWhoseLogitsAreNoNumbersWritesNothing) {
   }
 }
 
-// They may write one file anew in its place, but not a part of a model, nor what they need after.
 TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
-  for (const char* left : {"model.pth", "best.safetensors"}) {
+  for (const char* left : {"model.pth", "model.safetensors", "best.safetensors"}) {
     const std::string run = scratch_ / left + ".run", base = run + "/" + left;
     fs::create_directory(run);
     Expect({"convert", base_, base});
@@ -96,7 +122,13 @@ TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
   }
 }
 
-TEST_F(InputsStayTest, ConvertAndQuantizeKeepWhatIsMoreThanTheirInput) {
+TEST_F(InputsStayTest, ConvertAndQuantizeKeepTheirs) {
+  ExpectRefused({"convert", base_, base_, "--type", "f16"}, base_);
+  ExpectRefused({"quantize", base_, base_, "--type", "int8"}, base_);
+  ExpectRefused({"quantize", base_, Link(base_, "link.safetensors"), "--type", "int8"}, base_);
+  const std::string text = scratch_ / "text";
+  fs::copy_file(story_, text);
+  ExpectRefused({"quantize", base_, text, "--type", "int8", "--report", text}, text);
   const std::string vocab = scratch_ / "vocab.txt";
   Expect({"vocab", "train", story_, "--size", "263", "--out", vocab});
   const std::string plain = scratch_ / "vocab";
@@ -135,9 +167,120 @@ TEST_F(InputsStayTest, StatesTextsAndModelsKeepTheirs) {
   ExpectRefused({"logits", base_, "--tokens", "1,2", "--out", base_}, base_);
   ExpectRefused({"grad", base_, "--tokens", "1,2", "--out", base_}, base_);
   ExpectRefused({"generate", base_, "--prompt", "a", "--save-state", base_}, base_);
-  // A talk's state may well be the file it goes on from.
+  // The one exception: whoever names a state twice wants a new one in its place.
   Expect({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--state", state, "--save-state",
           state});
+  ExpectRefused({"generate", state, "--prompt", "a", "--save-state", state}, state);
+  const std::string prompt = scratch_ / "prompt";
+  WriteFile(prompt, "The owl");
+  ExpectRefused({"generate", base_, "--prompt-file", prompt, "--save-state", prompt}, prompt);
+  ExpectRefused({"logits", base_, "--tokens", "1,2", "--state", state, "--out", state}, state);
+  ExpectRefused({"logits", base_, "--text", "a", "--vocab", story_, "--out", story_}, story_);
+  ExpectRefused({"plot", WriteRun(), "--out", scratch_ / "run/metrics.jsonl"},
+                scratch_ / "run/metrics.jsonl");
+}
+
+// What is read beside a model without being named: its shards, an adapter's, a data set's parts.
+TEST_F(InputsStayTest, NeitherIsWhatIsReadBesideAnInput) {
+  const std::string config = scratch_ / "config.json";
+  WriteFile(config, "{}");
+  ExpectRefused({"generate", base_, "--prompt", "a", "--save-state", config}, config);
+  const std::string run = scratch_ / "data.run";
+  fs::create_directory(run);
+  for (const char* ending : {".bin", ".idx"}) {
+    fs::rename((scratch_ / "data") + ending, run + "/model" + ending);
+  }
+  const std::string tokens = run + "/model.pth";
+  fs::create_hard_link(run + "/model.bin", tokens);
+  ExpectRefused({"train", "--base", base_, "--data", run + "/model", "--out", run, "--ctx", "16",
+                 "--batch", "1", "--steps", "1"},
+                tokens);
+}
+
+TEST_F(InputsStayTest, AFileOfAnotherKindIsReplacedOnlyWithOverwrite) {
+  const std::string model = scratch_ / "out.safetensors", out = scratch_ / "out";
+  ExpectOverwrite({"init", "--generation", "7", "--layers", "1", "--width", "64", "--vocab", "256",
+                   "--random", model},
+                  model);
+  ExpectOverwrite({"convert", base_, model, "--type", "bf16"}, model);
+  ExpectOverwrite({"convert", base_, scratch_ / "out.gguf"}, scratch_ / "out.gguf");
+  ExpectOverwrite({"quantize", base_, model, "--type", "int8"}, model);
+  ExpectOverwrite({"logits", base_, "--tokens", "1,2", "--out", out}, out);
+  ExpectOverwrite({"grad", base_, "--tokens", "1,2", "--out", out}, out);
+  ExpectOverwrite({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--save-state", out},
+                  out);
+  const std::string state = scratch_ / "a.state", raw = scratch_ / "a.bin";
+  fs::rename(out, state);
+  for (const char* layout : {"reference", "rwkv.cpp", "web-rwkv", "time_state"}) {
+    ExpectOverwrite({"state", "export", state, "--layout", layout, raw}, raw);
+  }
+  ExpectOverwrite({"state", "import", raw, "--layout", "time_state", "--model", base_, out}, out);
+  ExpectOverwrite({"vocab", "train", story_, "--size", "300", "--out", out}, out);
+  for (const char* ending : {".bin", ".idx", ".mask", ".vocab.json"}) {
+    const std::string name = scratch_ / "new", file = name + ending;
+    const Words build = {"data", "build", story_, "--model", base_, "--out", name};
+    WriteFile(file, "notes");
+    ExpectKept(build, file, "not tokenized data");
+    Expect(build + Words{"--overwrite"});
+    Expect(build);
+  }
+  ExpectOverwrite({"plot", WriteRun(), "--out", out}, out);
+}
+
+// Kinds are told apart by what is in a file, not by its name.
+TEST_F(InputsStayTest, AModelIsNoStateNorTheReverse) {
+  const std::string model = scratch_ / "a.state", state = scratch_ / "b.safetensors";
+  Expect({"convert", base_, scratch_ / "a.safetensors"});
+  fs::rename(scratch_ / "a.safetensors", model);
+  Expect({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--save-state", state});
+  ExpectKept({"generate", base_, "--prompt", "a", "--save-state", model}, model,
+             "holds a model, not a saved state");
+  ExpectKept({"convert", base_, state}, state, "holds a saved state, not a model");
+  ExpectKept({"grad", base_, "--tokens", "1,2", "--out", state}, state,
+             "holds a saved state, not gradients");
+}
+
+TEST_F(InputsStayTest, DevicesAreFree) {
+  Expect({"logits", base_, "--tokens", "1,2", "--out", "/dev/null"});
+  Expect({"generate", base_, "--prompt", "a", "--max-tokens", "1", "--save-state", "/dev/null"});
+}
+
+TEST_F(InputsStayTest, OverwriteIsAnOptionOfWhatWrites) {
+  for (const Words& words : {Words{"inspect", base_}, Words{"perplexity", base_, story_},
+                             Words{"tokenize", "--model", base_}, Words{"bench", base_}}) {
+    EXPECT_EQ(RunLinnet(words + Words{"--overwrite"}).exit_code, 2) << words[0];
+  }
+}
+
+TEST_F(InputsStayTest, ATalkSavesItsStateOverNothingElse) {
+  const std::string notes = scratch_ / "notes", state = scratch_ / "talk.state",
+                    first = scratch_ / "first.state";
+  const auto talk = [&](const std::string& lines, const Words& more = {}) {
+    return RunLinnet(Words{"chat", base_} + more, lines).err;
+  };
+  const std::string model = ReadFile(base_);
+  for (const char* save : {"/save ", "/save! "}) {
+    EXPECT_NE(talk(save + base_ + "\n").find("is read by this command"), std::string::npos);
+    EXPECT_NE(talk(save + Link(base_, save[5] == ' ' ? "one" : "two") + "\n").find("is read by"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(ReadFile(base_) == model);
+  WriteFile(notes, "notes");
+  const std::string refused = talk("/save " + notes + "\n");
+  EXPECT_NE(refused.find("notes: exists and holds text, not a saved state"), std::string::npos)
+      << refused;
+  EXPECT_NE(refused.find("/save! FILE"), std::string::npos) << refused;
+  EXPECT_EQ(ReadFile(notes), "notes");
+  EXPECT_NE(talk("/save! " + notes + "\n").find("(saved to"), std::string::npos);
+  EXPECT_NE(ReadFile(notes), "notes");
+  // Its own file as often as it likes, but not one that it went on from.
+  const std::string again = talk("/save " + state + "\n/load " + state + "\n/save " + state + "\n");
+  EXPECT_EQ(again.find("is read by"), std::string::npos) << again;
+  Expect({"generate", base_, "--prompt", "a", "--max-tokens", "2", "--save-state", first});
+  const std::string loaded = talk("/load " + first + "\n/save " + first + "\n");
+  EXPECT_NE(loaded.find("is read by"), std::string::npos) << loaded;
+  EXPECT_NE(talk("/save " + state + "\n", {"--state", state}).find("is read by"),
+            std::string::npos);
 }
 
 }  // namespace

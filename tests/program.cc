@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -35,9 +34,27 @@ std::vector<char*> Pointers(std::string& program, std::vector<std::string>& word
   return argv;
 }
 
-// `moment`, if there is one, returns when the signal is due.
+// Whether a child of ours has ended; it can still be waited for.
+bool HasEnded(pid_t child) {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid == child;
+}
+
+template <class F>
+void WaitUntil(pid_t child, const F& due) {
+  while (!HasEnded(child) && !due()) std::this_thread::sleep_for(std::chrono::microseconds(200));
+}
+
+// A signal to be sent once it is due; without `due`, none.
+struct Planned {
+  Due due;
+  int signal = SIGINT;
+  double again = 0;  // seconds
+};
+
 Outcome Run(std::string program, const std::vector<std::string>& arguments, std::string_view input,
-            const std::function<void()>& moment, int signal) {
+            const Planned& plan = {}) {
   const ScratchFolder scratch;
   const std::string in = scratch / "in", out = scratch / "out", err = scratch / "err";
   WriteFile(in, input);
@@ -54,9 +71,15 @@ Outcome Run(std::string program, const std::vector<std::string>& arguments, std:
     execv(program.c_str(), argv.data());
     _exit(127);
   }
-  if (moment) {
-    moment();
-    kill(child, signal);
+  if (plan.due) {
+    WaitUntil(child, [&] { return plan.due(ReadFile(out)); });
+    kill(child, plan.signal);
+    while (plan.again > 0 && !HasEnded(child)) {
+      const auto next =
+          std::chrono::steady_clock::now() + std::chrono::duration<double>(plan.again);
+      WaitUntil(child, [&] { return std::chrono::steady_clock::now() >= next; });
+      kill(child, plan.signal);
+    }
   }
   int status = 0;
   rusage usage{};
@@ -88,47 +111,46 @@ Words operator+(Words words, const Words& more) {
 }
 
 Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
-                   std::string_view input, double interrupt_after, int signal) {
-  const auto wait = [=] {
-    std::this_thread::sleep_for(std::chrono::duration<double>(interrupt_after));
-  };
-  return Run(std::move(program), arguments, input,
-             interrupt_after > 0 ? std::function<void()>(wait) : nullptr, signal);
+                   std::string_view input) {
+  return Run(std::move(program), arguments, input);
 }
 
-Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input,
-                  double interrupt_after, int signal) {
-  return RunProgram(LINNET_PROGRAM, arguments, input, interrupt_after, signal);
+Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input) {
+  return RunProgram(LINNET_PROGRAM, arguments, input);
 }
 
-Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
-                     int signal) {
-  return Run(LINNET_PROGRAM, arguments, {}, moment, signal);
+Outcome SignalLinnet(const std::vector<std::string>& arguments, const Due& due, int signal,
+                     std::string_view input, double again) {
+  return Run(LINNET_PROGRAM, arguments, input, {due, signal, again});
 }
 
-int CloseTerminalOf(const std::vector<std::string>& arguments,
-                    const std::function<void()>& moment) {
-  const std::pair<pid_t, int> started = StartInTerminal(arguments);
-  const pid_t child = started.first;
-  const int terminal = started.second;
-  std::atomic<bool> over{false};
-  std::thread reader([&] {  // what nobody reads would make it wait
-    char text[4096];
-    pollfd ready = {terminal, POLLIN, 0};
-    while (!over && (poll(&ready, 1, 10) == 0 || read(terminal, text, sizeof(text)) > 0)) continue;
+int CloseTerminalOf(const std::vector<std::string>& arguments, const Due& due) {
+  const auto [child, terminal] = StartInTerminal(arguments);
+  std::string out;
+  char text[4096];
+  pollfd ready = {terminal, POLLIN, 0};
+  WaitUntil(child, [&, terminal = terminal] {  // what nobody reads would make it wait
+    if (poll(&ready, 1, 0) > 0) {
+      const ssize_t n = read(terminal, text, sizeof(text));
+      if (n > 0) out.append(text, static_cast<size_t>(n));
+    }
+    return due(out);
   });
-  moment();
-  over = true;
-  reader.join();
   close(terminal);
   int status = 0;
   if (waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
   return CodeOf(status);
 }
 
-Outcome RunInTerminal(const std::vector<std::string>& arguments) {
+Outcome RunInTerminal(const std::vector<std::string>& arguments, const Due& due) {
   const auto [child, terminal] = StartInTerminal(arguments);
   Outcome outcome{};
+  if (due) {
+    WaitUntil(child, [&] { return due({}); });
+    kill(child, SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    kill(child, SIGCONT);
+  }
   char text[4096];
   // Once nobody has it open at the other end, reading fails.
   for (ssize_t n = 0; (n = read(terminal, text, sizeof(text))) > 0;) {

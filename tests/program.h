@@ -23,25 +23,30 @@ struct Outcome {
   size_t peak_bytes;  // the most memory it had resident
 };
 
-// Runs a program with these arguments, `input` on its stdin, and waits. An `interrupt_after` > 0
-// sends it `signal` after that many seconds.
+// Runs a program with these arguments, `input` on its stdin, and waits.
 Outcome RunProgram(std::string program, const std::vector<std::string>& arguments,
-                   std::string_view input = {}, double interrupt_after = 0, int signal = SIGINT);
+                   std::string_view input = {});
 
 // Runs the `linnet` of this build.
-Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {},
-                  double interrupt_after = 0, int signal = SIGINT);
+Outcome RunLinnet(const std::vector<std::string>& arguments, std::string_view input = {});
 
-// As RunLinnet, but sends `signal` when `moment` returns, which runs beside it.
-Outcome SignalLinnet(const std::vector<std::string>& arguments, const std::function<void()>& moment,
-                     int signal);
+// Whether it is time to do something to a program that runs, of which `out` is what it has printed
+// so far. Asked again and again, until it is or the program has ended: a busy machine may take as
+// long as it likes, and CTest ends what hangs.
+using Due = std::function<bool(const std::string& out)>;
 
-// Runs `linnet` in a terminal of its own, which is closed when `moment` returns; its exit code, or
-// minus the signal's number.
-int CloseTerminalOf(const std::vector<std::string>& arguments, const std::function<void()>& moment);
+// As RunLinnet, but sends `signal` once that is due. `again` > 0 repeats it every so many seconds
+// until the program ends.
+Outcome SignalLinnet(const std::vector<std::string>& arguments, const Due& due, int signal,
+                     std::string_view input = {}, double again = 0);
 
-// Runs `linnet` in a terminal of its own and waits; `out` is all that was shown there.
-Outcome RunInTerminal(const std::vector<std::string>& arguments);
+// Runs `linnet` in a terminal of its own, which is closed once that is due; its exit code, or minus
+// the signal's number.
+int CloseTerminalOf(const std::vector<std::string>& arguments, const Due& due);
+
+// Runs `linnet` in a terminal of its own and waits; `out` is all that was shown there. Once `due`,
+// the program is stopped for a second, and goes on.
+Outcome RunInTerminal(const std::vector<std::string>& arguments, const Due& due = nullptr);
 
 // test::TemporaryFolder whose names are words of a command line.
 class ScratchFolder {

@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -18,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using namespace std::chrono_literals;
 
 class ResumeTest : public TrainCommandTest {
  protected:
@@ -28,11 +25,9 @@ class ResumeTest : public TrainCommandTest {
   }
 };
 
-// Returns when a run has taken so many steps.
-void WaitForSteps(const std::string& run, size_t steps) {
-  const auto patience = std::chrono::steady_clock::now() + 60s;
-  while (std::chrono::steady_clock::now() < patience && Metrics(run).size() < steps)
-    std::this_thread::sleep_for(10ms);
+// When a run has taken so many steps.
+Due AfterSteps(const std::string& run, size_t steps) {
+  return [=](const std::string&) { return Metrics(run).size() >= steps; };
 }
 
 // What is given with --resume holds from then on, as if the run had begun with it.
@@ -40,9 +35,7 @@ TEST_F(ResumeTest, OptionsGivenOnResumeAreKept) {
   const std::string run = scratch_ / "run";
   Expect(NewRun(run, "8") + Words{"--every", "4"});
   const Words longer = Resume(run, {"--steps", "100000", "--lr", "1e-4"});
-  EXPECT_EQ(SignalLinnet(
-                longer + Words{"--skip-spikes"}, [&] { WaitForSteps(run, 9); }, SIGINT)
-                .exit_code,
+  EXPECT_EQ(SignalLinnet(longer + Words{"--skip-spikes"}, AfterSteps(run, 9), SIGINT).exit_code,
             130);
   const json kept = json::parse(ReadFile(run + "/run.json"))["options"];
   EXPECT_EQ(kept["--steps"], json({"100000"}));
@@ -236,7 +229,9 @@ TEST_F(ResumeTest, TheInstructionSetLevelIsKept) {
   for (const char* file : {"/checkpoint-00000008.safetensors", "/model.pth"})
     fs::remove(cut + file);
   Expect(Resume(cut));
-  EXPECT_TRUE(ReadFile(whole + "/model.pth") == ReadFile(cut + "/model.pth"));
+  for (const char* file : {"/model.pth", "/model.safetensors"}) {
+    EXPECT_TRUE(ReadFile(whole + file) == ReadFile(cut + file)) << file;
+  }
   EXPECT_EQ(json::parse(ReadFile(cut + "/run.json"))["options"]["--isa"],
             json::array({"portable"}));
 }
@@ -273,10 +268,11 @@ TEST_F(ResumeTest, TwoAtOnceAreRefused) {
   Outcome second, third;
   const Outcome first = SignalLinnet(
       NewRun(run, "100000") + Words{"--skip-spikes"},
-      [&] {
-        WaitForSteps(run, 1);
+      [&](const std::string& out) {
+        if (!AfterSteps(run, 1)(out)) return false;
         second = RunLinnet(Resume(run));
         third = RunLinnet(NewRun(run, "10"));
+        return true;
       },
       SIGINT);
   EXPECT_EQ(first.exit_code, 130) << first.err;

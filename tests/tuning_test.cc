@@ -119,7 +119,7 @@ TEST_P(PackedBaseTest, LearnsALoraResumesAndLoads) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, PackedBaseTest, testing::Values("int8", "nf4"));
 
-// CLI.md: one object of losses, rates, norms and the sums of all values; and no file is written.
+// One object of losses, rates, norms and the sums of all values; and no file is written.
 TEST_F(TuningTest, ATraceIsOneObjectOfAllParametersAndWritesNothing) {
   const std::string trace = scratch_ / "trace.json", here = scratch_ / "here",
                     grad = scratch_ / "grad.safetensors";

@@ -24,6 +24,7 @@ struct Config {
   size_t vocab = 0;
   // Inner sizes of the low-rank matrices: v6 mix and decay; v7 w, a, v, g.
   std::map<std::string, size_t> ranks;
+  float norm_eps = 1e-5f;  // of every LayerNorm
   // Of the group norm after WKV. Training uses 1e-5 on values divided by 8.
   float ln_x_eps = 64e-5f;
 };

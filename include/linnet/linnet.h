@@ -93,7 +93,9 @@ typedef struct linnet_turn {
 } linnet_turn;
 
 /* Runs all turns together. A turn's logits do not depend on its company. On
- * failure nothing has changed. */
+ * LINNET_ERROR_BAD_INPUT nothing has changed. After LINNET_ERROR_NO_MEMORY the
+ * states and logits of these turns hold nothing of use, since a long prompt runs
+ * in several passes: free the states, or go back to copies. */
 linnet_status linnet_forward(const linnet_model* model, linnet_context* context,
                              const linnet_turn* turns, size_t count);
 

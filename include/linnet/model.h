@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "linnet/config.h"
@@ -18,7 +19,12 @@
 
 namespace linnet {
 
+class Checkpoint;
 class Network;
+
+// What users call the small model inside the library, where they name a model. A file or folder of
+// that name is `./builtin`.
+inline constexpr std::string_view kBuiltInName = "builtin";
 
 // A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs, or of a
 // tuned initial state.
@@ -89,9 +95,11 @@ struct ModelCost {
 
 class Model {
  public:
-  // Maps the file (.pth, .safetensors, .st, a shard index or its folder) and
-  // tells its generation from its tensors. Matrices are packed in the file's own
-  // precision, the embedding stays in the file.
+  // Maps the file (.pth, .safetensors, .st, llama.cpp's .gguf, rwkv.cpp's .bin, a shard index) and
+  // tells its generation from its tensors. Matrices are packed in the file's own precision, blocks
+  // of GGUF and .bin files run as they are, the embedding stays in the file. A folder stands for
+  // the model in it: released files, or a run of `linnet train`, which is its result, or its newest
+  // whole checkpoint while it goes on.
   // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
   // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
   static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
@@ -104,13 +112,17 @@ class Model {
   // when the library was built. Throws Error kBadModel if it was not.
   static bool HasBuiltIn();
   static Model BuiltIn(const OpenOptions& options = {});
+  // What a user names: kBuiltInName for BuiltIn, anything else a path for Open,
+  // which itself takes every name for a path.
+  static Model Named(const std::string& name, const OpenOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
   const Config& config() const;
+  // The file that was opened, of a folder the one in it; a name if it lies in memory.
   const std::filesystem::path& path() const;
-  // The World-format text of the vocabulary that the file holds, empty if none:
+  // The text of the vocabulary file that the model's file holds, empty if none:
   // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
   std::string vocabulary() const;
   // Of generation, shapes and a sample of each tensor; the same for every tensor naming.
@@ -135,6 +147,7 @@ class Model {
 
  private:
   friend Model ModelOf(std::shared_ptr<const Network> network);
+  friend const Checkpoint& CheckpointOf(const Model& model);
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

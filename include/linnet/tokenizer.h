@@ -19,7 +19,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Any byte string can be encoded. The 20B tokenizer normalizes to NFC first
+  // Throws Error kBadInput for text that the tokens cannot spell, which none is where every single
+  // byte is a token, as in the released vocabularies. The 20B tokenizer normalizes to NFC first
   // (invalid UTF-8 becomes U+FFFD there).
   virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
 
@@ -37,8 +38,8 @@ class Tokenizer {
   // The bytes of all, one after another; see Utf8Stream for text to show.
   std::string Decode(std::span<const int32_t> ids) const;
 
-  // Reads a World-format vocabulary (`id literal length` lines) or a
-  // tokenizer.json, told apart by content.
+  // Reads a World-format vocabulary (`id literal length` lines), web-rwkv's JSON
+  // form of one, or a tokenizer.json, told apart by content.
   // Throws Error: kIo, or kBadInput naming the file and line.
   static std::shared_ptr<const Tokenizer> Load(const std::filesystem::path& path);
 
@@ -58,6 +59,11 @@ class Tokenizer {
 // vocabulary in the file that is damaged or does not fit.
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home = {});
+
+// What a user names as a vocabulary: a file that Tokenizer::Load reads, or a model that holds one
+// (as Model::Named takes it: also a run's folder, or `builtin`). Throws Error: what those throw,
+// and kBadInput for a model that holds none.
+std::shared_ptr<const Tokenizer> TokenizerNamed(const std::string& name);
 
 // Joins token bytes into text that never ends inside a UTF-8 character. What
 // is not UTF-8 becomes U+FFFD, one for each longest start of a character or

@@ -53,6 +53,11 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
   } else {
     fd_ = OpenTemporary(path_, &temporary_);
   }
+  if (fd_ < 0 && errno == ENOENT) {
+    const fs::path folder = path_.parent_path();
+    throw Error(ErrorKind::kIo, fmt::format("{}: cannot write: there is no folder {}",
+                                            path.string(), folder.string()));
+  }
   if (fd_ < 0) throw Failed(path, "cannot write");
   buffer_.reserve(kBuffer);
 }

@@ -106,10 +106,8 @@ TEST(ThreadPool, LeavesATaskToTheThreadWhoseItIs) {
       by[task] = std::this_thread::get_id();
       if (task >= 3) return;
       ++begun;
-      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-      while (begun < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+      while (begun < 3) std::this_thread::yield();
     });
-    ASSERT_EQ(begun.load(), 3u);
     ASSERT_EQ(by[0], here);
     by.resize(3);
     if (loop == 0) first = by;

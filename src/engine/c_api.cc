@@ -104,7 +104,7 @@ linnet_status linnet_model_open(const char* path, const char* vocab, linnet_mode
     auto opened = std::make_unique<linnet_model>(linnet_model{
         path != nullptr ? linnet::Model::Open(path) : linnet::Model::BuiltIn(), {}, {}});
     if (vocab != nullptr) {
-      opened->tokenizer = linnet::Tokenizer::Load(vocab);
+      opened->tokenizer = linnet::LoadTokenizer(vocab, opened->model.config().vocab);
     } else {
       try {
         opened->tokenizer = linnet::TokenizerOf(opened->model);

@@ -11,6 +11,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr size_t kOlderBytes = size_t{8} << 20;  // of texts whose states were let go
+
 std::shared_ptr<const Snapshot> Keep(Snapshot snapshot) {
   return std::make_shared<const Snapshot>(std::move(snapshot));
 }
@@ -31,18 +33,25 @@ Conversation::Conversation(Session& session, ConversationOptions options)
     : session_(session), options_(std::move(options)), base_(Keep(session.Here().Clone())) {
   LINNET_CHECK(options_.chat_template != nullptr);
   options_.chat_template->ReplyStart(options_.think);
+  talk_ = {options_.system, AtStartOfText(base_->state)};
   here_ = StartOf(base_);
+}
+
+Conversation::Position Conversation::At(Shared at, std::string lead, bool start) const {
+  const std::string& end = options_.chat_template->ReplyEnd();
+  const size_t bytes = lead.ends_with(end) ? end.size() : 0;
+  return {std::move(at), std::move(lead), bytes, start};
 }
 
 Conversation::Position Conversation::StartOf(Shared at) const {
   const ChatTemplate& form = *options_.chat_template;
-  if (AtStartOfText(at->state)) return {std::move(at), form.Opening(options_.system)};
-  const std::string system = options_.system.empty() ? "" : form.Opening(options_.system);
-  return {std::move(at), form.ReplyEnd() + system};
+  if (AtStartOfText(at->state)) return At(std::move(at), form.Opening(talk_.system), true);
+  const std::string system = talk_.system.empty() ? "" : form.Opening(talk_.system);
+  return At(std::move(at), form.ReplyEnd() + system, true);
 }
 
 Written Conversation::Ask(std::string_view user, const Watcher& watcher) {
-  Turn turn{here_, std::string(user), options_.think, nullptr};
+  Step turn{.before = here_, .think = options_.think, .said = {std::string(user), {}}};
   const std::string prompt =
       turn.before.lead + options_.chat_template->Prompt(user, options_.think);
   const auto tokens = EncodePrompt(session_.tokenizer(), prompt);
@@ -56,22 +65,22 @@ Written Conversation::Ask(std::string_view user, const Watcher& watcher) {
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   turn.ready = Keep(session_.Here().Clone());
-  turns_.push_back(std::move(turn));
-  ForgetOldTurns();
-  Written written = Reply(turns_.back(), watcher);
+  steps_.push_back(std::move(turn));
+  ForgetOldSteps();
+  Written written = Reply(steps_.back(), watcher);
   written.prompt_tokens = tokens.size();
   written.prompt_s = seconds;
   return written;
 }
 
 Written Conversation::Retry(const Watcher& watcher) {
-  LINNET_CHECK(!turns_.empty());
-  const Turn& turn = turns_.back();
+  LINNET_CHECK(can_retry());
+  Step& turn = steps_.back();
   session_.Restore(*turn.ready);
   return Reply(turn, watcher);
 }
 
-Written Conversation::Reply(const Turn& turn, const Watcher& watcher) {
+Written Conversation::Reply(Step& turn, const Watcher& watcher) {
   const ChatTemplate& form = *options_.chat_template;
   ContinuationOptions options{.max_tokens = options_.max_tokens,
                               .stops = form.stops(),
@@ -95,45 +104,91 @@ Written Conversation::Reply(const Turn& turn, const Watcher& watcher) {
   if (!hidden) written.text = reply;
   if (hidden && written.text.starts_with('>')) written.text.erase(0, 1);
   if (HoldsThoughts(reply)) {
-    here_ = {turn.before.at, turn.before.lead + form.Past(turn.user, reply)};
+    here_ = At(turn.before.at, turn.before.lead + form.Past(turn.said.user, reply));
   } else {
-    here_ = {Keep(session_.Here().Clone()), form.ReplyEnd()};
+    here_ = At(Keep(session_.Here().Clone()), form.ReplyEnd());
   }
+  turn.said.reply = written.text;
   return written;
 }
 
-void Conversation::ForgetOldTurns() {
-  const size_t bytes_per_turn = 2 * turns_.back().ready->bytes();
-  while (turns_.size() > 1 && turns_.size() * bytes_per_turn > options_.history_bytes) {
-    turns_.pop_front();
+void Conversation::ForgetOldSteps() {
+  const Shared& newest = can_retry() ? steps_.back().ready : here_.at;
+  const size_t bytes_per_step = 2 * newest->bytes();
+  while (steps_.size() > 1 && steps_.size() * bytes_per_step > options_.history_bytes) {
+    Step& oldest = steps_.front();
+    if (oldest.ready == nullptr) {
+      older_.clear();
+      older_bytes_ = missing_ = 0;
+    } else {
+      older_bytes_ += oldest.said.bytes();
+      older_.push_back(std::move(oldest.said));
+    }
+    steps_.pop_front();
     ++forgotten_;
+  }
+  for (; older_bytes_ > kOlderBytes; ++missing_) {
+    older_bytes_ -= older_.front().bytes();
+    older_.pop_front();
   }
 }
 
 void Conversation::Undo() {
-  LINNET_CHECK(!turns_.empty());
-  here_ = std::move(turns_.back().before);
-  turns_.pop_back();
+  LINNET_CHECK(!steps_.empty());
+  Step& last = steps_.back();
+  if (last.ready == nullptr) {
+    talk_ = std::move(last.left);
+    options_.system = talk_.system;
+  }
+  here_ = std::move(last.before);
+  steps_.pop_back();
+  if (here_.start) here_ = StartOf(here_.at);  // the template may be another now
 }
 
-void Conversation::Reset() {
-  turns_.clear();
-  forgotten_ = 0;
-  here_ = StartOf(base_);
+void Conversation::Reset() { JumpTo(base_); }
+
+void Conversation::GoTo(Snapshot snapshot) { JumpTo(Keep(std::move(snapshot))); }
+
+void Conversation::JumpTo(Shared at) {
+  steps_.push_back({.before = std::move(here_), .left = std::move(talk_)});
+  talk_ = {options_.system, AtStartOfText(at->state)};
+  here_ = StartOf(std::move(at));
+  ForgetOldSteps();
 }
 
-void Conversation::GoTo(Snapshot snapshot) {
-  turns_.clear();
-  forgotten_ = 0;
-  here_ = StartOf(Keep(std::move(snapshot)));
+void Conversation::SetTemplate(const ChatTemplate& form, Think think) {
+  form.ReplyStart(think);
+  options_.chat_template = &form;
+  options_.think = think;
+  if (here_.start) here_ = StartOf(here_.at);
+}
+
+std::vector<Exchange> Conversation::exchanges() const {
+  std::vector<Exchange> said(older_.begin(), older_.end());
+  for (const Step& step : steps_) {
+    if (step.ready == nullptr) {
+      said.clear();
+    } else {
+      said.push_back(step.said);
+    }
+  }
+  return said;
+}
+
+size_t Conversation::missing() const {
+  const bool jumped = std::any_of(steps_.begin(), steps_.end(),
+                                  [](const Step& step) { return step.ready == nullptr; });
+  return jumped ? 0 : missing_;
+}
+
+size_t Conversation::tokens() const {
+  return here_.at->tokens + session_.tokenizer().Encode(here_.lead).size();
 }
 
 Snapshot Conversation::Here() {
-  const std::string& end = options_.chat_template->ReplyEnd();
-  std::string_view lead = here_.lead;
-  if (lead.ends_with(end)) lead.remove_suffix(end.size());
+  const std::string_view lead = here_.lead;
   session_.Restore(*here_.at);
-  session_.Feed(session_.tokenizer().Encode(lead));
+  session_.Feed(session_.tokenizer().Encode(lead.substr(0, lead.size() - here_.end)));
   return session_.Here().Clone();
 }
 

@@ -69,7 +69,7 @@ TEST_F(ConversationTest, ARetryReadsNothingAgain) {
   // The last token of a reply cut at its length runs, too: it belongs to the history.
   EXPECT_EQ(session_->tokens_run() - run, second.tokens);
   EXPECT_NE(second.text, first.text);
-  EXPECT_EQ(talk.turns(), 2u);
+  EXPECT_EQ(talk.steps(), 2u);
 }
 
 TEST_F(ConversationTest, AnUndoRunsNothingAndForgetsTheTurn) {
@@ -79,13 +79,13 @@ TEST_F(ConversationTest, AnUndoRunsNothingAndForgetsTheTurn) {
   const size_t run = session_->tokens_run();
   talk.Undo();
   EXPECT_EQ(session_->tokens_run(), run);
-  EXPECT_EQ(talk.turns(), 1u);
+  EXPECT_EQ(talk.steps(), 1u);
   const std::string two = talk.Ask("And?", {}).text;
   EXPECT_EQ(Values(talk.Here().state),
             After("User: Hello\n\nAssistant:" + one + "\n\nUser: And?\n\nAssistant:" + two));
   talk.Undo();
   talk.Undo();
-  EXPECT_EQ(talk.turns(), 0u);
+  EXPECT_EQ(talk.steps(), 0u);
   EXPECT_EQ(Values(talk.Here().state), Values(model_->NewState()));
 }
 
@@ -126,11 +126,11 @@ TEST_F(ConversationTest, OldTurnsAreForgottenWhenTheirStatesTakeTooMuch) {
   options.history_bytes = 3 * 2 * snapshot;
   Conversation talk(*session_, options);
   for (int i = 0; i < 5; ++i) talk.Ask("Hello", {});
-  EXPECT_EQ(talk.turns(), 3u);
+  EXPECT_EQ(talk.steps(), 3u);
   EXPECT_EQ(talk.forgotten(), 2u);
-  while (talk.turns() > 0) talk.Undo();
+  while (talk.steps() > 0) talk.Undo();
   talk.Ask("Hello", {});  // goes on behind the second turn
-  EXPECT_EQ(talk.turns(), 1u);
+  EXPECT_EQ(talk.steps(), 1u);
 }
 
 TEST_F(ConversationTest, AnInterruptedPromptIsNoTurn) {
@@ -138,7 +138,7 @@ TEST_F(ConversationTest, AnInterruptedPromptIsNoTurn) {
   const std::string one = talk.Ask("Hello", {}).text;
   const Written nothing = talk.Ask(std::string(3000, 'x'), {.interrupted = [] { return true; }});
   EXPECT_EQ(nothing.finish, Finish::kInterrupted);
-  EXPECT_EQ(talk.turns(), 1u);
+  EXPECT_EQ(talk.steps(), 1u);
   EXPECT_EQ(Values(talk.Here().state), After("User: Hello\n\nAssistant:" + one));
 }
 
@@ -149,10 +149,80 @@ TEST_F(ConversationTest, GoesOnBehindALoadedState) {
   talk.Reset();
   talk.Ask("Something else", {});
   talk.GoTo(std::move(saved));
-  EXPECT_EQ(talk.turns(), 0u);
+  EXPECT_FALSE(talk.can_retry());
   const std::string two = talk.Ask("And?", {}).text;
   EXPECT_EQ(Values(talk.Here().state),
             After("User: Hello\n\nAssistant:" + one + "\n\nUser: And?\n\nAssistant:" + two));
+}
+
+TEST_F(ConversationTest, ALoadAndAResetCanBeTakenBack) {
+  Conversation talk(*session_, Form("world"));
+  const std::string one = talk.Ask("Hello", {}).text;
+  const std::vector<float> behind = Values(talk.Here().state);
+  talk.GoTo({model_->NewState(), {}});
+  talk.Ask("Something else", {});
+  talk.options().system = "Be kind.";
+  talk.Reset();
+  EXPECT_EQ(talk.system(), "Be kind.");
+  EXPECT_EQ(talk.steps(), 4u);
+  EXPECT_TRUE(talk.exchanges().empty());
+  talk.Undo();
+  EXPECT_EQ(talk.system(), "");
+  EXPECT_EQ(talk.exchanges().at(0).user, "Something else");
+  talk.Undo();
+  talk.Undo();
+  EXPECT_EQ(Values(talk.Here().state), behind);
+  EXPECT_TRUE(talk.can_retry());
+  ASSERT_EQ(talk.exchanges().size(), 1u);
+  EXPECT_EQ(talk.exchanges()[0].reply, one);
+}
+
+TEST_F(ConversationTest, TextsOutliveTheirStates) {
+  ConversationOptions options = Form("world");
+  options.max_tokens = 3;
+  options.history_bytes = 0;
+  Conversation talk(*session_, options);
+  for (const char* user : {"1", "2", "3"}) talk.Ask(user, {});
+  EXPECT_EQ(talk.steps(), 1u);
+  const auto said = talk.exchanges();
+  ASSERT_EQ(said.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(said[i].user, std::to_string(i + 1));
+  talk.Undo();
+  EXPECT_EQ(talk.exchanges().size(), 2u);
+  EXPECT_EQ(talk.missing(), 0u);
+}
+
+TEST_F(ConversationTest, TokensAreThoseOfTheText) {
+  Conversation talk(*session_, Form("world"));
+  EXPECT_EQ(talk.tokens(), 0u);
+  const std::string one = talk.Ask("Hello", {}).text;
+  const size_t length = ("User: Hello\n\nAssistant:" + one).size();  // tokens are bytes
+  EXPECT_EQ(talk.tokens(), length + 2);                              // with "\n\n"
+  EXPECT_TRUE(talk.whole());
+  talk.GoTo(talk.Here());
+  EXPECT_FALSE(talk.whole());
+  talk.Undo();
+  EXPECT_TRUE(talk.whole());
+  EXPECT_EQ(talk.tokens(), length + 2);
+}
+
+TEST_F(ConversationTest, AnotherTemplateCountsFromTheNextTurn) {
+  ConversationOptions options = Form("world");
+  options.system = "Be kind.";
+  Conversation talk(*session_, options);
+  EXPECT_THROW(talk.SetTemplate(ChatTemplate::Named("raven"), Think::kLot), Error);
+  talk.SetTemplate(ChatTemplate::Named("instruct"), Think::kNone);
+  talk.SetTemplate(ChatTemplate::Named("world"), Think::kNone);
+  const std::string one = talk.Ask("Hello", {}).text;
+  talk.SetTemplate(ChatTemplate::Named("qa"), Think::kNone);
+  const std::string two = talk.Ask("And?", {}).text;
+  EXPECT_EQ(Values(talk.Here().state), After("System: Be kind.\n\nUser: Hello\n\nAssistant:" + one +
+                                             "\n\nQ: And?\n\nA:" + two));
+  talk.Undo();
+  talk.Undo();  // back to the start, which is as the new template has it
+  const std::string again = talk.Ask("Hello", {}).text;
+  EXPECT_EQ(Values(talk.Here().state),
+            After(ChatTemplate::Named("qa").Opening("Be kind.") + "Q: Hello\n\nA:" + again));
 }
 
 }  // namespace

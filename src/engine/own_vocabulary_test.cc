@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/mapped_file.h"
 #include "base/scratch_folder.h"
+#include "linnet/model.h"
 #include "models/goldens.h"
 #include "models/quantize.h"
 
@@ -27,6 +29,15 @@ TEST(OwnVocabularyTest, AGgufFileBringsItsOwn) {
   EXPECT_EQ(again.kinds.at(0), kControlToken);
   EXPECT_EQ(again.kinds.at(261), kNormalToken);
   EXPECT_EQ(again.kinds.at(401), kUnusedToken);
+}
+
+TEST(OwnVocabularyTest, AGgufFileInMemoryBringsItsOwn) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const MappedFile file(goldens::Data("gguf/v7-Q4_0.gguf"));
+  const Model model = Model::FromMemory(file.bytes(), "no such file");
+  const auto tokenizer = TokenizerOf(model);
+  const auto expected = TokenizerOf(Checkpoint(goldens::Data("gguf/v7-Q4_0.gguf")));
+  for (int32_t id = 0; id < 400; ++id) EXPECT_EQ(tokenizer->Bytes(id), expected->Bytes(id)) << id;
 }
 
 TEST(OwnVocabularyTest, OfAGgufFileGoesWithItsModel) {

@@ -1,7 +1,11 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
+
+#include "kernels/range_check.h"
+#include "linnet/error.h"
 
 namespace linnet {
 
@@ -26,23 +30,52 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
                Workspace& workspace) {
   std::vector<Turn> turns;
   std::vector<Sequence*> running;
+  std::vector<Sequence*> first_logits;  // had none before
   size_t tokens = 0;
   for (Sequence* s : sequences) {
     const size_t count = std::min(s->waiting(), max_tokens);
     if (count == 0) continue;
     // The head runs only for the last token fed: others' logits nobody reads.
     const bool last = count == s->waiting();
-    if (last) s->at_.logits.resize(model.config().vocab);
+    if (last && s->at_.logits.empty()) {
+      first_logits.push_back(s);
+      s->at_.logits.resize(model.config().vocab);
+    }
     turns.push_back({std::span(s->line_).subspan(s->begin_, count), &s->at_.state,
                      last ? std::span<float>(s->at_.logits) : std::span<float>()});
     running.push_back(s);
     tokens += count;
   }
   if (turns.empty()) return 0;
-  model.Forward(turns, workspace);
+  const auto drop_all = [&] {
+    for (Sequence* s : running) {
+      s->DropWaiting();
+      s->at_.logits.clear();
+    }
+  };
+  try {
+    model.Forward(turns, workspace);
+  } catch (const Error&) {  // found before anything was written
+    for (Sequence* s : first_logits) s->at_.logits.clear();
+    throw;
+  } catch (...) {  // some passes may have run, others not
+    drop_all();
+    throw;
+  }
+  for (const Turn& turn : turns) {
+    if (!AllMagnitudesWithin(turn.logits.data(), turn.logits.size(),
+                             std::numeric_limits<float>::max())) {
+      drop_all();
+      throw Error(ErrorKind::kBadModel,
+                  model.path().string() +
+                      ": its logits are no finite numbers: the weights hold infinities or NaN, or "
+                      "values that overflow on the way");
+    }
+  }
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* s = running[i];
     s->begin_ += turns[i].tokens.size();
+    s->at_.tokens += turns[i].tokens.size();
     if (s->waiting() == 0) {
       s->DropWaiting();
     } else {

@@ -18,8 +18,9 @@ namespace linnet {
 struct Snapshot {
   State state;
   std::vector<float> logits;
+  size_t tokens = 0;  // read since it was created or loaded
 
-  Snapshot Clone() const { return {state.Clone(), logits}; }
+  Snapshot Clone() const { return {state.Clone(), logits, tokens}; }
   size_t bytes() const { return (state.values().size() + logits.size()) * sizeof(float); }
 };
 
@@ -56,9 +57,10 @@ class Sequence {
   size_t begin_ = 0;
 };
 
-// One pass: at most `max_tokens` (> 0) of what waits in each of these. Returns
-// the number of tokens run; 0 when none waits. Throws what Model::Forward
-// throws, and then nothing has moved.
+// One call of Model::Forward: at most `max_tokens` (> 0) of what waits in each of these. Returns
+// the number of tokens run; 0 when none waits. Throws Error kBadInput, and then nothing has
+// changed; or std::bad_alloc, and then the sequences that had tokens waiting hold nothing of use:
+// they are not ready() until Restore.
 size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t max_tokens,
                Workspace& workspace);
 

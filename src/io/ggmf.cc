@@ -51,8 +51,10 @@ class GgmfReader {
       throw Bad(fmt::format("version {}, expected {} or {}; convert it again with rwkv.cpp",
                             version_, kOldVersion, kVersion));
     }
-    cursor_.Take(16);  // vocabulary, width, layers, type: the tensors say it all
     parsed_.metadata["ggmf.version"] = std::to_string(version_);
+    for (const char* key : {"ggmf.n_vocab", "ggmf.n_embed", "ggmf.n_layer", "ggmf.data_type"}) {
+      parsed_.metadata[key] = std::to_string(cursor_.Read<int32_t>());
+    }
     while (cursor_.left() > 0) ReadTensor();
     return std::move(parsed_);
   }

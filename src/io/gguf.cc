@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <fstream>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -283,15 +282,6 @@ GgufVocabulary ReadGgufVocabulary(const FileBytes& file) {
   GgufVocabulary vocabulary;
   GgufReader(file, &vocabulary).Read();
   return vocabulary;
-}
-
-bool IsGguf(const std::filesystem::path& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return false;
-  std::ifstream file(path, std::ios::binary);
-  char magic[4] = {};
-  file.read(magic, sizeof(magic));
-  return file.gcount() == sizeof(magic) && std::string_view(magic, sizeof(magic)) == "GGUF";
 }
 
 }  // namespace linnet

@@ -4,7 +4,6 @@
 #define LINNET_IO_GGUF_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,9 +23,6 @@ inline constexpr int32_t kNormalToken = 1, kControlToken = 3, kUserToken = 4, kU
 
 // Throws as ParseGguf does.
 GgufVocabulary ReadGgufVocabulary(const FileBytes& file);
-
-// Whether the file at `path` begins as a GGUF file does; false if it cannot be read.
-bool IsGguf(const std::filesystem::path& path);
 
 }  // namespace linnet
 

@@ -122,14 +122,6 @@ TEST(GgufTest, TensorsOfPlainNumbersAreRead) {
   }
 }
 
-TEST(GgufTest, IsToldByItsFirstBytes) {
-  const test::TemporaryFolder folder;
-  EXPECT_TRUE(IsGguf(folder.Write("a", Gguf({{}}, 68))));
-  EXPECT_FALSE(IsGguf(folder.Write("b", "GGU")));
-  EXPECT_FALSE(IsGguf(folder.Write("c", "GGML, an older format")));
-  EXPECT_FALSE(IsGguf(folder / "none"));
-}
-
 // A block's own values, a transposed view of them and any cut are the same numbers.
 TEST(GgufTest, ViewsOfBlocksReadAsThoseOfFloats) {
   std::string bytes = Gguf({{"a", {64, 4}, 8}}, 8 * 34);

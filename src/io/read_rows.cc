@@ -190,8 +190,13 @@ void CopyEncoded(const TensorView& tensor, size_t begin, size_t count, std::byte
   std::memcpy(out, values.data(), values.size() * sizeof(float));
 }
 
+// "model.pth: ", to begin a message with.
+std::string FileOf(const TensorView& tensor) {
+  return tensor.file == nullptr ? std::string() : *tensor.file + ": ";
+}
+
 Error WrongType(const TensorView& tensor, const char* wanted) {
-  return Error(ErrorKind::kBadModel, fmt::format("tensor {} is {}, expected {}",
+  return Error(ErrorKind::kBadModel, fmt::format("{}tensor {} is {}, expected {}", FileOf(tensor),
                                                  Quoted(tensor.name), Name(tensor.type), wanted));
 }
 
@@ -285,8 +290,8 @@ std::vector<int64_t> ReadInts(const TensorView& tensor) {
   }
   if (tensor.type == SourceType::kU64 &&
       std::any_of(out.begin(), out.end(), [](int64_t value) { return value < 0; })) {
-    throw Error(ErrorKind::kBadModel,
-                fmt::format("tensor {} holds a value above 2^63 - 1", Quoted(tensor.name)));
+    throw Error(ErrorKind::kBadModel, fmt::format("{}tensor {} holds a value above 2^63 - 1",
+                                                  FileOf(tensor), Quoted(tensor.name)));
   }
   return out;
 }

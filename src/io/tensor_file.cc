@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/check.h"
+#include "io/model_folder.h"
 #include "io/quoted.h"
 #include "io/shard_index.h"
 #include "linnet/error.h"
@@ -39,30 +39,6 @@ bool Exists(const fs::path& path) {
 
 bool IsIndex(const fs::path& path) { return path.string().ends_with(".index.json"); }
 
-// The file of a folder that a person who names the folder means.
-fs::path ModelIn(const fs::path& folder) {
-  for (const char* name : {"model.safetensors.index.json", "model.safetensors",
-                           "pytorch_model.bin.index.json", "pytorch_model.bin"}) {
-    if (Exists(folder / name)) return folder / name;
-  }
-  std::set<fs::path> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const auto ending = entry.path().extension();
-    if (ending == ".safetensors" || ending == ".st" || ending == ".pth" || ending == ".gguf") {
-      found.insert(entry.path());
-    }
-  }
-  if (error) {
-    throw Error(ErrorKind::kIo,
-                fmt::format("{}: cannot list: {}", folder.string(), error.message()));
-  }
-  if (found.size() == 1) return *found.begin();
-  throw Error(ErrorKind::kIo, fmt::format("{}: a folder with {} checkpoints, expected one or a "
-                                          "model.safetensors.index.json; name the file",
-                                          folder.string(), found.size()));
-}
-
 WeightMap ReadIndex(const fs::path& path) {
   const MappedFile map(path);
   return ReadShardIndex(AsText(map.bytes()), path.string());
@@ -72,13 +48,13 @@ WeightMap ReadIndex(const fs::path& path) {
 
 TensorFile TensorFile::Open(const fs::path& path) {
   TensorFile file;
-  file.path_ = path;
   std::error_code error;
-  const fs::path found = fs::is_directory(path, error) ? ModelIn(path) : path;
-  if (IsIndex(found)) {
-    file.OpenShards(found);
+  file.path_ = fs::is_directory(path, error) ? ModelIn(path) : path;
+  file.folder_ = file.path_.parent_path();
+  if (IsIndex(file.path_)) {
+    file.OpenShards(file.path_);
   } else {
-    file.OpenOne(found);
+    file.OpenOne(file.path_);
   }
   return file;
 }
@@ -124,13 +100,20 @@ void TensorFile::OpenShards(const fs::path& index) {
 void TensorFile::Add(const FileBytes& file) {
   const Container container = Sniff(file);
   ParsedFile parsed = ParseAs(container, file);
-  if (file_bytes_ == 0) container_ = container;
+  if (file_bytes_ == 0) {
+    container_ = container;
+    bytes_ = file.bytes;
+  }
   file_bytes_ += file.bytes.size();
   if (parsed.tensors.empty()) {
     throw Error(ErrorKind::kBadModel,
                 fmt::format("{}: holds no tensors, expected a model's", file.name));
   }
-  for (auto& tensor : parsed.tensors) AddTensor(std::move(tensor), file.name);
+  names_.push_back(std::make_unique<std::string>(file.name));
+  for (auto& tensor : parsed.tensors) {
+    tensor.file = names_.back().get();
+    AddTensor(std::move(tensor), file.name);
+  }
   std::move(parsed.records.begin(), parsed.records.end(), std::back_inserter(records_));
   std::move(parsed.encodings.begin(), parsed.encodings.end(), std::back_inserter(encodings_));
   metadata_.merge(parsed.metadata);
@@ -142,6 +125,16 @@ void TensorFile::AddTensor(TensorView tensor, const std::string& file) {
                 fmt::format("{}: holds two tensors {}", file, Quoted(tensor.name)));
   }
   tensors_.push_back(std::move(tensor));
+}
+
+void TensorFile::Rename(const std::function<std::string(const std::string&)>& rename) {
+  std::vector<TensorView> tensors = std::move(tensors_);
+  tensors_.clear();
+  index_.clear();
+  for (auto& tensor : tensors) {
+    tensor.name = rename(tensor.name);
+    AddTensor(std::move(tensor), path_.string());
+  }
 }
 
 const TensorView* TensorFile::Find(std::string_view name) const {

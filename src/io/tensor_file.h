@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,11 +21,11 @@
 
 namespace linnet {
 
-// Immutable once open, so any number of threads may read it.
+// Immutable once open but for Rename, so any number of threads may read it.
 class TensorFile {
  public:
-  // Maps the file, sniffing its container; for a `*.index.json`, or a folder
-  // that has one (or one model file), maps all shards.
+  // Maps the file, sniffing its container; for a `*.index.json` maps all its
+  // shards, for a folder the file that ModelIn (io/model_folder.h) finds there.
   // Throws Error kIo if it cannot be read, kBadModel with the one line that says
   // what the file is instead (truncated download, optimizer state, HTML page …).
   // Every size and offset is checked before use; nothing is allocated that is
@@ -34,12 +35,21 @@ class TensorFile {
   // The same for one file's bytes in memory, which must outlive the result.
   static TensorFile Parse(std::span<const std::byte> bytes, const std::string& name);
 
+  // The file or shard index that was opened, of a folder the one in it.
   const std::filesystem::path& path() const { return path_; }
   Container container() const { return container_; }  // of the first shard
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // null if absent
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   uint64_t file_bytes() const { return file_bytes_; }
+  // Of the first shard, as they lie in the file or in memory.
+  std::span<const std::byte> bytes() const { return bytes_; }
+  // Where files that belong to it are looked for, such as config.json; none for bytes in memory.
+  const std::optional<std::filesystem::path>& folder() const { return folder_; }
+
+  // Gives tensors other names, before anything else refers to them. Throws Error kBadModel if two
+  // would have the same.
+  void Rename(const std::function<std::string(const std::string&)>& rename);
 
   // Gives back the memory of the pages that hold the tensor's bytes.
   void Drop(const TensorView& tensor) const noexcept;
@@ -51,9 +61,12 @@ class TensorFile {
   void AddTensor(TensorView tensor, const std::string& file);
 
   std::filesystem::path path_;
+  std::optional<std::filesystem::path> folder_;
   Container container_ = Container::kSafetensors;
   uint64_t file_bytes_ = 0;
+  std::span<const std::byte> bytes_;
   std::vector<MappedFile> maps_;
+  std::vector<std::unique_ptr<std::string>> names_;  // of the files, for tensors to point to
   std::vector<std::unique_ptr<StoredRecord>> records_;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;

@@ -42,9 +42,35 @@ TEST(TensorFileTest, ShardsAreOneModel) {
     ASSERT_EQ(moved.tensors().size(), 2u);
     EXPECT_EQ(ReadInts(*moved.Find("a")), (std::vector<int64_t>{1}));
     EXPECT_EQ(ReadInts(*moved.Find("b")), (std::vector<int64_t>{2}));
-    EXPECT_EQ(moved.path(), path);
+    EXPECT_EQ(moved.path(), index);
     EXPECT_EQ(moved.file_bytes(), 2 * Shard("a", "1").size());
   }
+}
+
+// Wherever a tensor is read, and through however many views.
+TEST(TensorFileTest, MessagesOfATensorsValuesNameItsFile) {
+  const TemporaryFolder folder;
+  const auto path = folder.Write(
+      "f.safetensors", Safetensors(R"({"a":{"dtype":"BOOL","shape":[2,1],"data_offsets":[0,2]},)"
+                                   R"("b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
+                                   6));
+  TensorFile opened = TensorFile::Open(path);
+  opened.Rename([](const std::string& name) { return "model." + name; });
+  const TensorFile file = std::move(opened);
+  const TensorView a = file.Find("model.a")->Transposed().Index(0);
+  EXPECT_EQ(MessageOf([&] { ReadAll(a); }),
+            path.string() + ": tensor model.a is BOOL, expected a float type");
+  EXPECT_EQ(MessageOf([&] { ReadInts(*file.Find("model.b")); }),
+            path.string() + ": tensor model.b is F32, expected an integer type");
+}
+
+TEST(TensorFileTest, TwoTensorsAreNotRenamedToOne) {
+  const std::string bytes = Safetensors(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                                        R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                        1);
+  TensorFile file = TensorFile::Parse(Bytes(bytes), "f.st");
+  Has(MessageOf([&] { file.Rename([](const std::string&) { return "c"; }); }),
+      "f.st: holds two tensors c");
 }
 
 TEST(TensorFileTest, OnlyWhatTheIndexNamesIsThere) {

@@ -67,6 +67,7 @@ struct TensorView {
   // them, and element 0 is element `first` of the encoding's row-major matrix.
   const Encoding* encoding = nullptr;
   size_t first = 0;
+  const std::string* file = nullptr;  // its name, for messages; null of tensors in no file
 
   size_t elements() const;
   // As ReadRows sees it: a vector or a scalar is one row.

@@ -75,10 +75,26 @@ Error Refusal(const Pickle& pickle, const PickleValue& root, const std::string& 
                            file, root.items.size() / 2));
 }
 
+// A state as ChatRWKV saves it, under the names that a list of the reference has in safetensors.
+std::vector<NamedTensor> ListOf(const Pickle& pickle, const PickleValue& list) {
+  std::vector<NamedTensor> tensors;
+  for (const PickleId id : list.items) {
+    const PickleValue& value = pickle.values[id];
+    if (value.kind != Kind::kTensor) return {};
+    tensors.push_back({fmt::format("state.{:03}", tensors.size()),
+                       &pickle.tensors[static_cast<size_t>(value.integer)]});
+  }
+  return tensors;
+}
+
 }  // namespace
 
 std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file) {
   const PickleValue& root = pickle.values[pickle.root];
+  if (root.kind == Kind::kList) {
+    auto tensors = ListOf(pickle, root);
+    if (!tensors.empty()) return tensors;
+  }
   if (root.kind != Kind::kDict) {
     throw Error(ErrorKind::kBadModel,
                 fmt::format("{}: holds {}, expected a model's state dict (names and tensors)", file,
@@ -102,7 +118,7 @@ std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file
                               "model's state dict",
                               file));
     }
-    tensors.push_back({key.text, &pickle.tensors[static_cast<size_t>(value.integer)]});
+    tensors.push_back({std::string(key.text), &pickle.tensors[static_cast<size_t>(value.integer)]});
   }
   return tensors;
 }

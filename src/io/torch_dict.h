@@ -3,7 +3,6 @@
 #define LINNET_IO_TORCH_DICT_H_
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "io/pickle.h"
@@ -11,14 +10,16 @@
 namespace linnet {
 
 struct NamedTensor {
-  std::string_view name;
+  std::string name;
   const PickleTensor* tensor;
 };
 
 // The tensors of the dict at the root, or of the one under state_dict, model,
 // module … if the root has none itself; other entries (numbers, settings) are
-// passed over. Throws Error kBadModel, starting with `file`, for an optimizer's
-// state, a list, an empty dict and the like. The result points into `pickle`.
+// skipped. Of a list of tensors, as ChatRWKV saves its state, the i-th is named
+// "state.00i". Throws Error kBadModel, starting with `file`, for an optimizer's
+// state, another list, an empty dict and the like. The result points into
+// `pickle`.
 std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file);
 
 }  // namespace linnet

@@ -42,7 +42,7 @@ bool Has([[maybe_unused]] Isa isa, [[maybe_unused]] int64_t highway) {
 #if HWY_ARCH_X86_64
   switch (isa) {
     case Isa::kPortable:
-      return true;
+      return (highway & HWY_SSE4) != 0;
     case Isa::kAvx2:
       return (highway & HWY_AVX2) != 0;
     case Isa::kAvx512:
@@ -71,14 +71,7 @@ int64_t DisabledTargets([[maybe_unused]] Isa isa) {
 
 // Evaluated once, before any target is disabled.
 const std::vector<Isa>& Supported() {
-  static const std::vector<Isa> levels = [] {
-    const int64_t highway = hwy::SupportedTargets();
-    std::vector<Isa> found;
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
-      if (Has(isa, highway)) found.push_back(isa);
-    }
-    return found;
-  }();
+  static const std::vector<Isa> levels = IsasAmong(hwy::SupportedTargets());
   return levels;
 }
 
@@ -97,6 +90,19 @@ std::optional<Isa> ParseIsa(std::string_view name) {
   return static_cast<Isa>(found - kNames.begin());
 }
 
+std::vector<Isa> IsasAmong(int64_t highway) {
+  std::vector<Isa> found;
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
+    if (Has(isa, highway)) found.push_back(isa);
+  }
+  if (found.empty()) {
+    throw Error(ErrorKind::kBadInput,
+                "this CPU lacks SSE4.2, AES or PCLMULQDQ, which every kernel for x86-64 uses: run "
+                "it on one made since 2011");
+  }
+  return found;
+}
+
 std::vector<Isa> SupportedIsas() { return Supported(); }
 
 Isa CurrentIsa() { return Level().load(std::memory_order_relaxed); }
@@ -113,7 +119,8 @@ void ForceIsa(Isa isa) {
   const auto& levels = Supported();
   if (std::find(levels.begin(), levels.end(), isa) == levels.end()) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("--isa {}: this CPU goes up to {}", Name(isa), Name(levels.back())));
+                fmt::format("instruction-set level {}: this CPU goes up to {}", Name(isa),
+                            Name(levels.back())));
   }
   Level() = isa;
   hwy::DisableTargets(DisabledTargets(isa));

@@ -1,5 +1,7 @@
 #include "kernels/isa.h"
 
+#include <vector>
+
 #include "hwy/highway.h"
 #include "kernels/each_isa.h"
 #include "linnet/error.h"
@@ -23,6 +25,13 @@ TEST(IsaTest, ALevelTheCpuLacksIsRefused) {
   EXPECT_THROW(ForceIsa(Isa::kAmx), Error);
   EXPECT_EQ(CurrentIsa(), SupportedIsas().back());
 }
+
+#if HWY_ARCH_X86_64
+TEST(IsaTest, ACpuWithoutSse4IsRefused) {
+  EXPECT_EQ(IsasAmong(HWY_SSE4 | HWY_SSSE3), std::vector{Isa::kPortable});
+  EXPECT_THROW(IsasAmong(HWY_SSSE3), Error);
+}
+#endif
 
 using IsaDispatchTest = EachIsa;
 

@@ -104,7 +104,7 @@ const TensorView* Adapter::Replacement(const std::string& name) const {
 
 Adapter::Adapter(const std::filesystem::path& path, const Checkpoint& base,
                  std::optional<float> scale)
-    : file_(TensorFile::Open(path)) {
+    : file_(OpenTensors(path)) {
   const auto hash = file_.metadata().find(kBaseHashKey);
   if (hash != file_.metadata().end()) {
     const std::string own = HashOf(base);
@@ -186,7 +186,7 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
 void Adapter::AddFirstFactors(const std::filesystem::path& beside) {
   std::error_code ignored;
   if (!std::filesystem::exists(beside, ignored)) return;
-  first_ = TensorFile::Open(beside);
+  first_ = OpenTensors(beside);
   for (auto& [name, change] : changes_) {
     if (change.kind != AdapterKind::kLora || Absent(change.down)) continue;
     const std::string stem = name.substr(0, name.size() - std::string_view("weight").size());

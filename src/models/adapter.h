@@ -34,10 +34,10 @@ struct MatrixChange {
   bool beside() const { return kind != AdapterKind::kBone && kind != AdapterKind::kDora; }
 };
 
-// Immutable. Reads the layouts of RWKV-PEFT, RWKV-LM-LoRA, RWKV-Infer and web-rwkv (inference.md
-// §2.14): X.lora_A with X.lora_B, X.disha, X.bone beside X.weight, whole tensors in the place of
-// the model's, and tuned initial states. RWKV-PEFT keeps PiSSA's first factors in a file of their
-// own, which is found as `init_pissa.pth` in the same folder.
+// Immutable. Reads the layouts of RWKV-PEFT, RWKV-LM-LoRA, RWKV-Infer and web-rwkv: X.lora_A with
+// X.lora_B, X.disha, X.bone beside X.weight, whole tensors in the place of the model's, and tuned
+// initial states. RWKV-PEFT keeps PiSSA's first factors in a file of their own, which is found as
+// `init_pissa.pth` in the same folder.
 class Adapter {
  public:
   // Checks every tensor against the model: names, shapes and, where it is known, the hash of the

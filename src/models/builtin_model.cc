@@ -1,6 +1,10 @@
 #include "models/builtin_model.h"
 
 #include <cstdint>
+#include <utility>
+
+#include "linnet/error.h"
+#include "linnet/model.h"
 
 // cmake/model.cmake gives the file's path. The assembler takes it in: megabytes as a C++ array
 // would cost the compiler minutes. A page, so that no other constants are loaded with it.
@@ -34,5 +38,21 @@ std::span<const std::byte> BuiltInModel() {
   return {};
 #endif
 }
+
+Checkpoint BuiltInCheckpoint() {
+  const auto bytes = BuiltInModel();
+  if (bytes.empty()) {
+    throw Error(ErrorKind::kBadModel,
+                "no model is built in: models/linnet.safetensors was not there when this program "
+                "was built; name a checkpoint");
+  }
+  return Checkpoint(TensorFile::Parse(bytes, "built-in model"));
+}
+
+Checkpoint CheckpointNamed(const std::string& name) {
+  return name == kBuiltInName ? BuiltInCheckpoint() : Checkpoint(name);
+}
+
+bool IsModelName(const std::string& name) { return name == kBuiltInName || IsCheckpoint(name); }
 
 }  // namespace linnet

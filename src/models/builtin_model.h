@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
+
+#include "models/names.h"
 
 namespace linnet {
 
@@ -11,6 +14,16 @@ namespace linnet {
 // build was made without it. They are the program's own pages: shared by all
 // processes that run it, and read from the file as they are touched.
 std::span<const std::byte> BuiltInModel();
+
+// The same as a checkpoint. Throws Error kBadModel if this build was made without it.
+Checkpoint BuiltInCheckpoint();
+
+// What a user names as a model: kBuiltInName (linnet/model.h), or a path. Throws what
+// BuiltInCheckpoint and Checkpoint throw.
+Checkpoint CheckpointNamed(const std::string& name);
+
+// Whether CheckpointNamed would begin to read this: kBuiltInName, or what IsCheckpoint takes.
+bool IsModelName(const std::string& name);
 
 }  // namespace linnet
 

@@ -147,6 +147,16 @@ std::vector<ReleasedTensor> ItemsOf(const Checkpoint& in, const Adapter* adapter
   return items;
 }
 
+std::map<std::string, std::string> MetadataFor(const Checkpoint& in,
+                                               const std::filesystem::path& out) {
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  if (KindOf(in) != FileKind::kModel) return metadata;
+  const Config config = ConfigOf(in);
+  RefuseLostEpsilons(config, in.file().path(), out);
+  metadata.merge(EpsilonMetadata(config));
+  return metadata;
+}
+
 }  // namespace
 
 Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
@@ -166,7 +176,7 @@ Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& o
   if (!vocabulary.empty()) {
     specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
   }
-  const auto writer = TensorWriter::Create(out, specs, {{"format", "pt"}});
+  const auto writer = TensorWriter::Create(out, specs, MetadataFor(in, out));
   Copier copier(in, items, options, *writer);
   for (const ReleasedTensor& item : items) copier.Copy(*item.view);
   writer->Append(vocabulary);

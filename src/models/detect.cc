@@ -19,8 +19,22 @@ bool AnyContains(const Checkpoint& c, std::string_view part) {
                      [&](const TensorView& t) { return t.name.find(part) != std::string::npos; });
 }
 
-[[noreturn]] void Refuse(const Checkpoint& c, const std::string& what) {
-  throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what);
+[[noreturn]] void Refuse(const Checkpoint& c, const std::string& what,
+                         Remedy remedy = Remedy::kNone) {
+  throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what, remedy);
+}
+
+// Names of RWKV-6's and 7's parts under `self_attn.`, however the hybrid's code spells the rest.
+bool HasTimeMixParts(const Checkpoint& c) {
+  constexpr std::string_view kParts[] = {"time_mixer",  "time_maa",    "time_decay", "time_faaaa",
+                                         ".receptance", ".r_k",        ".k_k",       ".x_r",
+                                         ".w0",         "_lora.lora.", ".w1",        ".ln_x"};
+  return std::any_of(c.tensors().begin(), c.tensors().end(), [&](const TensorView& t) {
+    const size_t at = t.name.find("self_attn.");
+    const auto rest = std::string_view(t.name).substr(std::min(at, t.name.size()));
+    return std::any_of(std::begin(kParts), std::end(kParts),
+                       [&](std::string_view part) { return rest.find(part) != rest.npos; });
+  });
 }
 
 // Relatives whose equations Linnet does not have; first match wins.
@@ -43,10 +57,14 @@ void RefuseRelatives(const Checkpoint& c) {
   if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
     refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
   }
-  if (AnyContains(c, "model.layers.") && AnyContains(c, "self_attn.")) {
-    if (AnyContains(c, "self_attn.r_k") || AnyContains(c, "time_maa") || AnyContains(c, ".w0")) {
-      refuse("a hybrid of RWKV and a Transformer (QRWKV, ARWKV)");
-    }
+  // Parts of a time mix where a Transformer has its attention, or of a Transformer beside one.
+  const bool layers = AnyContains(c, "layers.") && AnyContains(c, "self_attn.");
+  const bool mix = AnyContains(c, ".att.");
+  const bool swiglu = AnyContains(c, ".ffn.gate.weight") || AnyContains(c, ".mlp.gate_proj.");
+  if ((layers && HasTimeMixParts(c)) || (mix && swiglu)) {
+    refuse("a hybrid of RWKV and a Transformer (QRWKV, ARWKV)");
+  }
+  if (layers) {
     Refuse(c, "this is a Transformer (Llama, Qwen and the like), expected an RWKV model");
   }
   if (c.Has("ln3.weight") && !AnyContains(c, ".att.")) refuse("RWKV-8 (research)");
@@ -79,14 +97,18 @@ void RefuseOthers(const Checkpoint& c) {
              "trained on");
     case FileKind::kTimeState:
       Refuse(c,
-             "this is a tuned initial state, not a model; open its model and give this file "
-             "with --state");
+             "this is a tuned initial state, not a model; open its model and start from this file",
+             Remedy::kUseAsState);
     case FileKind::kState:
-      Refuse(c,
-             "this is a saved state, not a model; open its model and give this file with "
-             "--state");
+      Refuse(c, "this is a saved state, not a model; open its model and start from this file",
+             Remedy::kUseAsState);
     default:
       break;
+  }
+  if (c.Has("state.000")) {
+    Refuse(c,
+           "this is a state as ChatRWKV keeps it, a list of tensors, not a model; open its model "
+           "and import this file");
   }
   if (AnyContains(c, "exp_avg")) {
     Refuse(c, "this is an optimizer's state, not a model; use the weights saved beside it");
@@ -129,6 +151,14 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
     Refuse(c, fmt::format("{}, expected {} dimensions", Describe(*t), dimensions));
   }
   return *t;
+}
+
+[[noreturn]] void RefuseHeadless(const Checkpoint& c) {
+  const bool hub = c.naming() == TensorNaming::kFla || c.naming() == TensorNaming::kHuggingFace;
+  Refuse(c, fmt::format("head.weight is missing: the file is incomplete{}",
+                        hub ? ", or its head is its embedding and no config.json beside it says so "
+                              "(tie_word_embeddings)"
+                            : ""));
 }
 
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
@@ -287,9 +317,12 @@ FileKind KindOf(const Checkpoint& c) {
   const auto& metadata = c.file().metadata();
   const auto kind = metadata.find("kind");
   if (kind != metadata.end() && kind->second == "linnet state") return FileKind::kState;
-  for (const char* mark :
-       {".lora_A", ".lora_B", ".lora.0", ".lora.1", ".bone", ".disha", "lora_M", "init_lora"}) {
+  for (const char* mark : {".lora_A", ".lora_B", ".bone", ".disha", "lora_M", "init_lora"}) {
     if (AnyContains(c, mark)) return FileKind::kAdapter;
+  }
+  // web-rwkv's; fla's low-rank matrices of a model are *_lora.lora.0.weight.
+  for (const TensorView& t : c.tensors()) {
+    if (t.name.ends_with(".lora.0") || t.name.ends_with(".lora.1")) return FileKind::kAdapter;
   }
   if (AnyContains(c, ".att.time_state")) return FileKind::kTimeState;
   return FileKind::kUnknown;
@@ -303,6 +336,7 @@ Config ConfigOf(const Checkpoint& c) {
   if (!generation || !c.Has("emb.weight")) RefuseOthers(c);
   Config config;
   config.generation = *generation;
+  if (!c.Has("head.weight")) RefuseHeadless(c);
   const TensorView& emb = Need(c, "emb.weight", 2);
   config.vocab = emb.shape[0];
   config.width = emb.shape[1];
@@ -315,6 +349,7 @@ Config ConfigOf(const Checkpoint& c) {
   }
   ReadHeads(c, config);
   ReadRanks(c, config);
+  ApplyHeader(c.header(), c.file().path().string(), config);
   return config;
 }
 

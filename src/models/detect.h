@@ -23,7 +23,7 @@ const char* Name(FileKind kind);  // "model", "adapter", "time_state", "state", 
 
 FileKind KindOf(const Checkpoint& checkpoint);
 
-// Tells the generation from the tensors alone (inference.md §2.2) and the sizes
+// Tells the generation from the tensors alone (docs/models.md, "Names") and the sizes
 // from their shapes. Throws Error kBadModel with what the file is instead:
 // relatives that are not built (v6a, v7a, v7b, v8, hybrids, head QK) by name, adapters,
 // states, optimizer states, other architectures; and a layer that is missing

@@ -101,6 +101,13 @@ TEST(DetectTest, HybridsAndOtherArchitecturesAreRefusedByName) {
       {{"model.layers.0.self_attn.r_k", "model.layers.0.mlp.up_proj.weight"}, "(QRWKV, ARWKV)"},
       {{"model.layers.0.self_attn.time_maa_x"}, "(QRWKV, ARWKV)"},
       {{"model.layers.0.self_attn.w0"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.self_attn.time_mixer.receptance.weight"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.self_attn.w_lora.lora.0.weight"}, "(QRWKV, ARWKV)"},
+      {{"layers.0.self_attn.x_r", "layers.0.mlp.up_proj.weight"}, "(QRWKV, ARWKV)"},
+      {{"model.layers.0.attn.k_k", "model.layers.0.mlp.gate_proj.weight"}, "(QRWKV, ARWKV)"},
+      {{"blocks.0.att.r_k", "blocks.0.ffn.gate.weight"}, "(QRWKV, ARWKV)"},
+      {{"layers.0.self_attn.q_proj.weight"}, "a Transformer (Llama, Qwen and the like)"},
+      {{"state.000", "state.001"}, "a state as ChatRWKV keeps it"},
       {{"model.layers.0.self_attn.q_proj.weight"}, "a Transformer (Llama, Qwen and the like)"},
       {{"ln3.weight", "blocks.0.ffn.key.weight"}, "RWKV-8 (research)"},
       {{"transformer.h.0.attn.c_attn.weight"}, "a Transformer (GPT)"},
@@ -126,6 +133,44 @@ TEST(DetectTest, AnAdapterOfAnotherArchitectureIsRefusedByName) {
   EXPECT_NE(message.find("layers.0.self_attn.q_proj.lora_A"), std::string::npos) << message;
   const std::string own = RefusalOf(FileOf({{"blocks.0.att.key.lora_A", {2, 4}}}));
   EXPECT_NE(own.find("open the model it was trained on"), std::string::npos) << own;
+}
+
+// Its low-rank matrices are called *_lora.lora.0.weight.
+TEST(DetectTest, AModelUnderFlasNamesIsNoAdapter) {
+  for (const std::string prefix : {"model.", ""}) {
+    Shapes shapes = {{prefix + "embeddings.weight", {8, 4}},
+                     {prefix + "layers.0.attn.w_lora.lora.0.weight", {2, 4}},
+                     {prefix + "layers.0.attn.w_lora.lora.2.weight", {4, 2}}};
+    const std::string part = FileOf(shapes);  // of a sharded file
+    const auto kind = [](const std::string& file) {
+      return KindOf(Checkpoint(TensorFile::Parse(test::Bytes(file), "f.st")));
+    };
+    EXPECT_EQ(kind(part), FileKind::kUnknown);
+    shapes["lm_head.weight"] = {8, 4};
+    shapes[prefix + "layers.0.attn.k_k"] = {4};
+    const std::string whole = FileOf(shapes);
+    EXPECT_EQ(kind(whole), FileKind::kModel);
+    const std::string message = RefusalOf(whole);
+    EXPECT_EQ(message.find("adapter"), std::string::npos) << message;
+  }
+}
+
+// As trainers save a module that is part of another.
+TEST(DetectTest, APrefixOfTrainersIsNoPartOfTheNames) {
+  Shapes shapes;
+  for (const auto& [name, shape] : Plain(Generation::k7)) shapes["model." + name] = shape;
+  EXPECT_EQ(RefusalOf(FileOf(shapes)), "");
+  EXPECT_EQ(WithoutTrainersPrefix("model.blocks.0.att.key.lora_A"), "blocks.0.att.key.lora_A");
+  EXPECT_EQ(WithoutTrainersPrefix("model.layers.0.attn.k_k"), "model.layers.0.attn.k_k");
+  EXPECT_EQ(WithoutTrainersPrefix("model"), "model");
+}
+
+TEST(DetectTest, ATensorThatHoldsNoFloatsIsRefusedWithItsFile) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const std::string message = MessageOf([&] { Model::Open(Data("cases/bool-in-layer.pth")); });
+  EXPECT_NE(message.find("cases/bool-in-layer.pth: tensor blocks.0.att.mask is BOOL"),
+            std::string::npos)
+      << message;
 }
 
 TEST(DetectTest, HybridsInGgufAreRefusedByName) {

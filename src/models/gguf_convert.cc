@@ -21,8 +21,7 @@ namespace {
 
 constexpr size_t kBlockValues = size_t{1} << 20;  // read at once, if a row is no longer
 constexpr uint32_t kContext = 1048576;            // none in truth; what llama.cpp's converter says
-constexpr float kNormEps = 1e-5f;
-constexpr size_t kChatBreak = 261;  // "\n\n" of the World vocabulary ends a turn
+constexpr size_t kChatBreak = 261;                // "\n\n" of the World vocabulary ends a turn
 
 bool EndsWith(std::string_view text, std::string_view ending) {
   return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
@@ -152,7 +151,7 @@ std::vector<GgufKey> KeysOf(const Config& c, const std::string& name, GgufType t
                                {arch + ".block_count", number(c.layers)},
                                {arch + ".feed_forward_length", number(c.ffn)},
                                {arch + ".attention.head_count", uint32_t{0}},
-                               {arch + ".attention.layer_norm_epsilon", kNormEps},
+                               {arch + ".attention.layer_norm_epsilon", c.norm_eps},
                                {arch + ".wkv.head_size", number(c.head_size)}};
   const auto add = [&](const char* key, size_t n) { keys.push_back({arch + key, number(n)}); };
   if (!v7) {
@@ -247,6 +246,7 @@ Converted ConvertToGguf(const Checkpoint& in, const std::filesystem::path& out, 
                             in.file().path().string(), Name(config.generation),
                             known ? " with another width of attention" : ""));
   }
+  RefuseLostEpsilons(config, in.file().path(), out);
   const auto items = Planner(in, config, type).Run();
   auto keys = KeysOf(config, in.file().path().stem().string(), type);
   AddVocabulary(vocabulary, config, keys);

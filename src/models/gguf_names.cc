@@ -13,6 +13,7 @@
 #include "io/ggml_tensor.h"
 #include "io/quoted.h"
 #include "linnet/error.h"
+#include "models/header.h"
 
 namespace linnet {
 namespace {
@@ -92,17 +93,6 @@ std::optional<InLayer> SplitLayer(std::string_view name, std::string_view prefix
 
 bool OneOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-size_t Number(const TensorFile& file, const std::string& key) {
-  const auto it = file.metadata().find(key);
-  if (it == file.metadata().end()) return 0;
-  size_t value = 0;
-  const char* end = it->second.data() + it->second.size();
-  const auto found = std::from_chars(it->second.data(), end, value);
-  if (found.ec == std::errc() && found.ptr == end) return value;
-  throw Error(ErrorKind::kBadModel, fmt::format("{}: {} is {}, expected a number",
-                                                file.path().string(), key, Quoted(it->second)));
 }
 
 void SetShape(TensorView& t, std::vector<size_t> shape) {
@@ -194,8 +184,9 @@ class GgufRenamer : Renamer {
 
   RenamedTensors Run() {
     CheckKind();
-    rescale_ = v7_ ? 0 : Number(file_, "rwkv6.rescale_every_n_layers");
-    head_size_ = Number(file_, v7_ ? "rwkv7.wkv.head_size" : "rwkv6.wkv.head_size");
+    // llama.cpp reads it of rwkv6 only.
+    rescale_ = v7_ ? 0 : NumberOf(file_, "rwkv6.rescale_every_n_layers").value_or(0);
+    head_size_ = NumberOf(file_, v7_ ? "rwkv7.wkv.head_size" : "rwkv6.wkv.head_size").value_or(0);
     for (const TensorView& t : file_.tensors()) Take(t);
     return std::move(renamed_);
   }

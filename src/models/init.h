@@ -46,7 +46,8 @@ struct NewParameter {
 };
 
 // In the order of the released files; no v0, v1, v2 in v7's first layer.
-// The formulas are those of RWKV-LM (v4neo, v5, v7 train_temp; training.md §1.8).
+// The formulas are those of RWKV-LM (generate_init_weight in RWKV-v4neo, RWKV-v5,
+// RWKV-v7/train_temp).
 std::vector<NewParameter> NewParameters(const Config& config);
 
 enum class Filling : uint8_t {

@@ -37,7 +37,7 @@ std::vector<float> Fill(const NewParameter& p, Filling filling = Filling::kRefer
   return values;
 }
 
-// training.md §1.8: the counts of released files, without the first layer's v0, v1, v2.
+// The counts of released files, without the first layer's v0, v1, v2.
 TEST(NewConfig, CountsAreThoseOfTheReleasedModels) {
   const auto v7 = [](size_t layers, size_t width) {
     return Count({.generation = Generation::k7, .layers = layers, .width = width});
@@ -78,7 +78,7 @@ TEST(NewConfig, RefusesSizesThatDoNotFit) {
   }
 }
 
-// The reference's own numbers at C = 768, L = 12, l = 3 (training.md §1.8).
+// The reference's own numbers at C = 768, L = 12, l = 3.
 TEST(NewParameters, Rwkv7StartsAtTheReferenceValues) {
   const auto all = NewParameters(NewConfig({.layers = 12, .width = 768}));
   const auto expect = [&](const std::string& name, double at1, double at100) {

@@ -67,15 +67,16 @@ void CheckMemory(const Checkpoint& checkpoint, bool force) {
   const uint64_t need = checkpoint.file().file_bytes(), have = AvailableMemory();
   if (force || need <= have) return;
   throw Error(ErrorKind::kNoMemory,
-              fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available; pass "
-                          "--force to go on",
+              fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available",
                           checkpoint.file().path().string(), static_cast<double>(need) / 1e9,
-                          static_cast<double>(have) / 1e9));
+                          static_cast<double>(have) / 1e9),
+              Remedy::kIgnoreMemory);
 }
 
 }  // namespace
 
 Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
+  CurrentIsa();  // throws if no kernel can run here
   Config config = ConfigOf(checkpoint);
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
@@ -218,17 +219,18 @@ Model Model::FromMemory(std::span<const std::byte> bytes, const std::string& nam
 bool Model::HasBuiltIn() { return !BuiltInModel().empty(); }
 
 Model Model::BuiltIn(const OpenOptions& options) {
-  if (!HasBuiltIn()) {
-    throw Error(ErrorKind::kBadModel,
-                "no model is built in: models/linnet.safetensors was not there when this program "
-                "was built; name a checkpoint");
-  }
-  return FromMemory(BuiltInModel(), "built-in model", options);
+  return Model(std::make_unique<Impl>(BuiltInCheckpoint(), options));
+}
+
+Model Model::Named(const std::string& name, const OpenOptions& options) {
+  return name == kBuiltInName ? BuiltIn(options) : Open(name, options);
 }
 
 Model ModelOf(std::shared_ptr<const Network> network) {
   return Model(std::make_unique<Model::Impl>(std::move(network)));
 }
+
+const Checkpoint& CheckpointOf(const Model& model) { return model.impl_->network().checkpoint(); }
 
 const Config& Model::config() const { return impl_->network().config(); }
 const std::filesystem::path& Model::path() const {

@@ -52,12 +52,18 @@ size_t WidthOf(const TensorFile& file, const std::string& embedding) {
   return emb != nullptr && emb->shape.size() == 2 ? emb->shape[1] : 0;
 }
 
+// fla's name as its model without a head has it.
+std::string_view WithoutModel(std::string_view name) {
+  constexpr std::string_view kModel = "model.";
+  return StartsWith(name, kModel) ? name.substr(kModel.size()) : name;
+}
+
 TensorNaming NamingOf(const TensorFile& file) {
   if (file.container() == Container::kGguf) return TensorNaming::kLlamaCpp;
   if (file.container() == Container::kGgmf) return TensorNaming::kRwkvCpp;
   for (const TensorView& t : file.tensors()) {
     if (StartsWith(t.name, "rwkv.blocks.")) return TensorNaming::kHuggingFace;
-    if (StartsWith(t.name, "model.layers.") && t.name.find(".attn.k_k") != std::string::npos) {
+    if (StartsWith(WithoutModel(t.name), "layers.") && EndsWith(t.name, ".attn.k_k")) {
       return TensorNaming::kFla;
     }
   }
@@ -75,6 +81,7 @@ TensorNaming NamingOf(const TensorFile& file) {
 }
 
 constexpr std::string_view kTimeState = ".att.time_state";
+constexpr std::string_view kEmbedding = "emb.weight", kHead = "head.weight";
 
 TensorView FromWebRwkv(TensorView t) {
   static const Renames kRenames = {
@@ -144,18 +151,26 @@ TensorView FromFlaLora(TensorView t, size_t at) {
 }
 
 TensorView FromFla(TensorView t) {
+  static const Renames kOuter = {{"embeddings.weight", "emb.weight"},
+                                 {"lm_head.weight", "head.weight"},
+                                 {"norm.weight", "ln_out.weight"},
+                                 {"norm.bias", "ln_out.bias"}};
   static const Renames kEndings = {
-      {"model.embeddings.weight", "emb.weight"}, {"lm_head.weight", "head.weight"},
-      {"model.norm.weight", "ln_out.weight"},    {"model.norm.bias", "ln_out.bias"},
-      {"pre_norm.weight", "ln0.weight"},         {"pre_norm.bias", "ln0.bias"},
-      {"attn_norm.weight", "ln1.weight"},        {"attn_norm.bias", "ln1.bias"},
-      {"ffn_norm.weight", "ln2.weight"},         {"ffn_norm.bias", "ln2.bias"},
-      {"g_norm.weight", "ln_x.weight"},          {"g_norm.bias", "ln_x.bias"},
-      {"r_proj.weight", "receptance.weight"},    {"k_proj.weight", "key.weight"},
-      {"v_proj.weight", "value.weight"},         {"o_proj.weight", "output.weight"},
+      {"pre_norm.weight", "ln0.weight"},      {"pre_norm.bias", "ln0.bias"},
+      {"attn_norm.weight", "ln1.weight"},     {"attn_norm.bias", "ln1.bias"},
+      {"ffn_norm.weight", "ln2.weight"},      {"ffn_norm.bias", "ln2.bias"},
+      {"g_norm.weight", "ln_x.weight"},       {"g_norm.bias", "ln_x.bias"},
+      {"r_proj.weight", "receptance.weight"}, {"k_proj.weight", "key.weight"},
+      {"v_proj.weight", "value.weight"},      {"o_proj.weight", "output.weight"},
   };
+  t.name = WithoutModel(t.name);
+  for (const auto& [from, to] : kOuter) {
+    if (t.name != from) continue;
+    t.name = to;
+    return t;
+  }
+  if (StartsWith(t.name, "layers.")) RenamePart(t.name, "layers.", "blocks.");
   RenameEnding(t.name, kEndings);
-  RenamePart(t.name, "model.layers.", "blocks.");
   RenamePart(t.name, ".attn.", ".att.");
   const size_t lora = t.name.find("_lora.lora.");
   if (lora != std::string::npos && lora > 0) return FromFlaLora(std::move(t), lora);
@@ -231,12 +246,26 @@ const char* Name(TensorNaming naming) {
 std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}{}", layer, kTimeState); }
 bool IsTimeState(std::string_view name) { return EndsWith(name, kTimeState); }
 
+std::string WithoutTrainersPrefix(const std::string& name) {
+  const std::string_view inner = WithoutModel(name);
+  if (inner.size() == name.size()) return name;
+  for (const char* own : {"blocks.", "emb.", "head.", "ln_out."}) {
+    if (StartsWith(inner, own)) return std::string(inner);
+  }
+  return name;
+}
+
+TensorFile OpenTensors(const std::filesystem::path& path) {
+  TensorFile file = TensorFile::Open(path);
+  file.Rename(WithoutTrainersPrefix);
+  return file;
+}
+
 Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
 
-Checkpoint::Checkpoint(TensorFile file)
-    : file_(std::move(file)),
-      packed_(IsPacked(file_)),
-      naming_(packed_ ? TensorNaming::kBlinkDL : NamingOf(file_)) {
+Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPacked(file_)) {
+  file_.Rename(WithoutTrainersPrefix);
+  naming_ = packed_ ? TensorNaming::kBlinkDL : NamingOf(file_);
   if (packed_) {
     PackedTensors packed = OpenPacked(file_);
     tensors_ = std::move(packed.views);
@@ -249,7 +278,20 @@ Checkpoint::Checkpoint(TensorFile file)
     tensors_ = Rename(file_, naming_);
   }
   if (file_.container() == Container::kSafetensors) TakeVocabulary();
+  header_ = ReadHeader(file_, naming_);
+  if (header_.tied) TieHead();
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
+}
+
+// As transformers ties them: a head in the file counts for nothing.
+void Checkpoint::TieHead() {
+  std::erase_if(tensors_, [](const TensorView& t) { return t.name == kHead; });
+  const auto emb = std::find_if(tensors_.begin(), tensors_.end(),
+                                [](const TensorView& t) { return t.name == kEmbedding; });
+  if (emb == tensors_.end()) return;
+  TensorView head = *emb;
+  head.name = kHead;
+  tensors_.push_back(std::move(head));
 }
 
 // It is no parameter: the hash, counts and conversions never meet it.

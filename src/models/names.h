@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/tensor_file.h"
+#include "models/header.h"
 
 namespace linnet {
 
@@ -19,7 +20,7 @@ enum class TensorNaming : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
   kHuggingFace,  // transformers' RWKV-4, 5, 6: rwkv.blocks.0.attention.time_decay
-  kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r
+  kFla,          // flash-linear-attention's RWKV-7: model.layers.0.attn.x_r, or without `model.`
   kLlamaCpp,     // GGUF: blk.0.time_mix_lerp_fused.weight
   kRwkvCpp,      // rwkv.cpp's .bin files: BlinkDL's names, some values transformed
 };
@@ -27,7 +28,8 @@ enum class TensorNaming : uint8_t {
 const char* Name(TensorNaming naming);
 
 // The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
-// a World-format text as DeflateText writes it.
+// the text of a vocabulary file (World's format, or a tokenizer.json) as
+// DeflateText writes it.
 inline constexpr char kVocabularyTensor[] = "vocabulary";
 inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
 // What a training checkpoint holds beside its model.
@@ -37,21 +39,28 @@ inline constexpr char kTrainingPrefix[] = "training.";
 std::string TimeStateName(size_t layer);
 bool IsTimeState(std::string_view name);
 
+// BlinkDL's name without the `model.` that trainers save before it (RWKV-PEFT's init_pissa.pth);
+// any other name as it is.
+std::string WithoutTrainersPrefix(const std::string& name);
+// TensorFile::Open, its tensors renamed so: adapters and states, which have BlinkDL's names only.
+TensorFile OpenTensors(const std::filesystem::path& path);
+
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {
  public:
-  // Throws what TensorFile::Open throws; packed files (packed.h) are read too.
+  // Throws what TensorFile::Open and ReadHeader throw; packed files (packed.h) are read too.
   explicit Checkpoint(const std::filesystem::path& path);
   explicit Checkpoint(TensorFile file);
 
   const TensorFile& file() const { return file_; }
   TensorNaming naming() const { return naming_; }
   bool packed() const { return packed_; }
+  const Header& header() const { return header_; }
   std::span<const TensorView> tensors() const { return tensors_; }  // the vocabulary is none
   const TensorView* Find(const std::string& name) const;            // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
-  // The vocabulary that the file holds: as stored, and its World-format text,
+  // The vocabulary that the file holds: as stored, and its text,
   // which nobody has read yet. Empty if it holds none. Vocabulary throws Error
   // kBadModel if it is damaged.
   std::span<const std::byte> stored_vocabulary() const { return vocabulary_; }
@@ -59,12 +68,14 @@ class Checkpoint {
 
  private:
   void TakeVocabulary();
+  void TieHead();
 
   TensorFile file_;
   bool packed_;
-  TensorNaming naming_;
+  TensorNaming naming_ = TensorNaming::kBlinkDL;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
+  Header header_;
   std::map<std::string, size_t, std::less<>> index_;
   std::span<const std::byte> vocabulary_;
 };

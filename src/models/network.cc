@@ -19,8 +19,6 @@
 namespace linnet {
 namespace {
 
-constexpr float kNormEps = 1e-5f;  // of every LayerNorm, in all generations
-
 // The segments' states, layer after layer, to start again from.
 const float* CopyStatesOf(Pass& p, size_t blocks) {
   const size_t floats = p.strides.layer_floats() * blocks;
@@ -83,7 +81,7 @@ class NetworkOf final : public Network {
   Var Layer(Pass& p, Var x, typename G::Carry& carry) const {
     const Block& w = blocks_[p.layer];
     const auto norm = [&](const NormParam& ln) {
-      return Norm(p, x, 1, ln.gain, ln.bias, kNormEps);
+      return Norm(p, x, 1, ln.gain, ln.bias, config().norm_eps);
     };
     x = AddResidualInPlace(p, x,
                            Dropout(p, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry), 0));
@@ -324,7 +322,7 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
       AddRowGradients(p, x.g, ids, g);
     });
   }
-  return Norm(p, x, 1, ln0_.gain, ln0_.bias, kNormEps);
+  return Norm(p, x, 1, ln0_.gain, ln0_.bias, config_.norm_eps);
 }
 
 Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
@@ -333,11 +331,12 @@ Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
 
 void Network::Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
                    std::span<double> losses) const {
-  HeadLoss(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, kNormEps), head_, targets, options, losses);
+  HeadLoss(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps), head_, targets, options,
+           losses);
 }
 
 Var Network::Head(Pass& p, Var x) const {
-  return Linear(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, kNormEps), head_);
+  return Linear(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps), head_);
 }
 
 }  // namespace linnet

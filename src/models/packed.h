@@ -49,7 +49,7 @@ struct Packing {
   std::optional<DType> factors{};  // of low-rank factors, if not what TypeOf says
   std::function<bool(const std::string&)> keep{};  // matrices that stay as they are
 
-  // `low_rank` factors are small and sensitive (inference.md §2.10): bf16 at the least.
+  // `low_rank` factors are small and sensitive: bf16 at the least.
   DType TypeOf(const TensorView& matrix, bool low_rank) const;
   // Of the embedding: its rows are int8 where other matrices are int8 or nf4.
   DType TableType(const TensorView& table) const;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "io/stream_writer.h"
 #include "kernels/matmul.h"
+#include "models/header.h"
 
 namespace linnet {
 namespace {
@@ -39,6 +40,7 @@ std::map<std::string, std::string> MetadataOf(const Config& config, const std::s
                                                  {"layers", std::to_string(config.layers)},
                                                  {"width", std::to_string(config.width)},
                                                  {"vocab", std::to_string(config.vocab)}};
+  metadata.merge(EpsilonMetadata(config));
   for (const PackedSpec& spec : specs) {
     if (spec.layout == Layout::kPlain) continue;
     metadata[kPackedPrefix + spec.name] =

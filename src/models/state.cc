@@ -137,9 +137,33 @@ bool SameSizes(const StateShape& a, const StateShape& b) {
 }
 
 [[noreturn]] void RefuseUnknown(const TensorFile& file) {
-  throw Error(ErrorKind::kBadState,
-              file.path().string() +
-                  ": is neither a saved state nor a tuned one (blocks.N.att.time_state)");
+  const auto has = [&](std::string_view part) {
+    return std::any_of(file.tensors().begin(), file.tensors().end(),
+                       [&](const TensorView& t) { return t.name.find(part) != t.name.npos; });
+  };
+  const char* found = "holds other tensors";
+  if (has("lora_A") || has(".bone") || has(".disha")) {
+    found = "is an adapter";
+  } else if (has("emb.weight") || has("embeddings.weight")) {
+    found = "is a model";
+  }
+  throw Error(
+      ErrorKind::kBadState,
+      fmt::format("{}: {}, expected a saved state, or a tuned one (blocks.N.att.time_state)",
+                  file.path().string(), found));
+}
+
+// The reader of files says what one is that holds no tensors; what is expected here is a state.
+TensorFile OpenState(const std::filesystem::path& path) {
+  constexpr std::string_view kCheckpoint = "a .pth, .safetensors or .gguf checkpoint";
+  try {
+    return TensorFile::Open(path);
+  } catch (const Error& error) {
+    std::string message = error.what();
+    const size_t at = message.find(kCheckpoint);
+    if (at == message.npos) throw;
+    throw Error(error.kind(), message.replace(at, kCheckpoint.size(), "a saved or tuned state"));
+  }
 }
 
 }  // namespace
@@ -246,11 +270,11 @@ State ReadState(const TensorFile& file, const StateShape& model) {
   return state;
 }
 
-State State::Load(const std::filesystem::path& path) { return ReadState(TensorFile::Open(path)); }
+State State::Load(const std::filesystem::path& path) { return ReadState(OpenState(path)); }
 
 State State::Load(const std::filesystem::path& path, const StateShape& model,
                   std::vector<float>* logits) {
-  const TensorFile file = TensorFile::Open(path);
+  const TensorFile file = OpenState(path);
   State state = ReadState(file, model);
   state.shape_.model_hash = model.model_hash;
   if (logits != nullptr) {

@@ -158,7 +158,7 @@ State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) 
 
 State ImportWebRwkv(const fs::path& path, const StateShape& s) {
   CheckWebRwkv(s, path);
-  const TensorFile file = TensorFile::Open(path);
+  const TensorFile file = OpenTensors(path);
   if (file.Find(TimeStateName(0)) != nullptr) return ImportTuned(file, s, true);
   const TensorView* t = file.Find("state");
   if (t == nullptr && file.tensors().size() == 1) t = &file.tensors().front();
@@ -204,7 +204,7 @@ void ExportTimeState(const State& state, const fs::path& path) {
 }
 
 State ImportReference(const fs::path& path, const StateShape& s) {
-  const TensorFile file = TensorFile::Open(path);
+  const TensorFile file = OpenTensors(path);
   std::vector<StateTensor> list;
   for (size_t i = 0;; ++i) {
     const TensorView* t = file.Find(fmt::format("state.{:03}", i));
@@ -252,7 +252,7 @@ State ImportState(const fs::path& path, StateLayout layout, const StateShape& mo
     case StateLayout::kTimeState:
       break;
   }
-  return ImportTuned(TensorFile::Open(path), model, false);
+  return ImportTuned(OpenTensors(path), model, false);
 }
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// States in the layouts of other programs, to and from (inference.md §2.11).
+// States in the layouts of other programs, to and from.
 #ifndef LINNET_MODELS_STATE_LAYOUTS_H_
 #define LINNET_MODELS_STATE_LAYOUTS_H_
 

@@ -46,8 +46,9 @@ std::shared_ptr<const Tokenizer> BuiltinWorld() {
   if (text.empty()) {
     throw Error(
         ErrorKind::kBadInput,
-        "this build has no World vocabulary built in; give rwkv_vocab_v20230424.txt (of the "
-        "Python package rwkv) with --vocab, or build with VOCAB=path");
+        "this build has no World vocabulary built in; it is rwkv_vocab_v20230424.txt of the Python "
+        "package rwkv",
+        Remedy::kGiveVocabulary);
   }
   return NewWorldTokenizer(ParseVocabulary(text, "built-in vocabulary"));
 }
@@ -60,28 +61,29 @@ std::filesystem::path HomeFolder() {
   return found->pw_dir;
 }
 
-std::shared_ptr<const Tokenizer> FindNeox(const std::filesystem::path& model,
-                                          const std::filesystem::path& home) {
-  const std::filesystem::path folder = model.parent_path();
-  const std::filesystem::path data = (home.empty() ? HomeFolder() : home) / ".local/share/linnet";
-  std::vector<std::filesystem::path> places;
-  if (!model.empty()) {
-    places = {folder / "20B_tokenizer.json", folder / "tokenizer.json"};
-  }
-  places.push_back(data / "20B_tokenizer.json");
-  for (const auto& place : places) {
-    std::error_code error;
-    if (std::filesystem::exists(place, error)) return Tokenizer::Load(place);
-  }
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("this model needs GPT-NeoX's 20B_tokenizer.json; put it beside the model "
-                          "or into {}, or give it with --vocab",
-                          data.string()));
+std::filesystem::path DataFolder(const std::filesystem::path& home) {
+  return (home.empty() ? HomeFolder() : home) / ".local/share/linnet";
 }
+
+bool IsNeoxSize(size_t vocab) { return vocab >= kNeoxSmallest && vocab <= kNeoxLargest; }
 
 }  // namespace
 
 std::unique_ptr<const Tokenizer> NewBytesTokenizer() { return std::make_unique<BytesTokenizer>(); }
+
+std::filesystem::path NeoxFileOf(size_t vocab, const std::filesystem::path& model,
+                                 const std::filesystem::path& home) {
+  if (!IsNeoxSize(vocab)) return {};
+  const std::filesystem::path folder = model.parent_path();
+  std::vector<std::filesystem::path> places;
+  if (!model.empty()) places = {folder / "20B_tokenizer.json", folder / "tokenizer.json"};
+  places.push_back(DataFolder(home) / "20B_tokenizer.json");
+  std::error_code error;
+  for (const auto& place : places) {
+    if (std::filesystem::exists(place, error)) return place;
+  }
+  return {};
+}
 
 std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name) {
   if (content.size() > kLargestFile) {
@@ -91,7 +93,7 @@ std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const 
   }
   const size_t first = content.find_first_not_of(" \t\r\n");
   if (first == content.npos) throw Error(ErrorKind::kBadInput, name + ": the vocabulary is empty");
-  if (content[first] == '{') return NewNeoxTokenizer(content, name);
+  if (content[first] == '{' && !IsJsonVocabulary(content)) return NewNeoxTokenizer(content, name);
   return NewWorldTokenizer(ParseVocabulary(content, name));
 }
 
@@ -112,13 +114,22 @@ std::shared_ptr<const Tokenizer> Tokenizer::ForVocabulary(size_t vocab,
                                                           const std::filesystem::path& home) {
   if (vocab == 256) return NewBytesTokenizer();
   if (vocab == kWorldVocabulary) return BuiltinWorld();
-  if (vocab >= kNeoxSmallest && vocab <= kNeoxLargest) return FindNeox(model, home);
+  if (IsNeoxSize(vocab)) {
+    const auto file = NeoxFileOf(vocab, model, home);
+    if (!file.empty()) return Load(file);
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("this model needs GPT-NeoX's 20B_tokenizer.json; put it beside the "
+                            "model or into {}",
+                            DataFolder(home).string()),
+                Remedy::kGiveVocabulary);
+  }
   throw Error(
       ErrorKind::kBadInput,
       fmt::format("{}no tokenizer is known for a vocabulary of {} (known: 256 bytes, {} to {} "
-                  "GPT-NeoX 20B, {} World); give its file with --vocab",
+                  "GPT-NeoX 20B, {} World)",
                   model.empty() ? "" : model.string() + ": ", vocab, kNeoxSmallest, kNeoxLargest,
-                  kWorldVocabulary));
+                  kWorldVocabulary),
+      Remedy::kGiveVocabulary);
 }
 
 }  // namespace linnet

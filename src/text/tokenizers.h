@@ -3,6 +3,7 @@
 #define LINNET_TEXT_TOKENIZERS_H_
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,8 +17,8 @@ namespace linnet {
 // Logits of the released models that the World vocabulary belongs to.
 inline constexpr size_t kWorldVocabulary = 65536;
 
-// Greedy: at each place the longest token that fits. Every single byte must be
-// a token. Not prefix-stable: text added at the end may change the last ids.
+// Greedy: at each place the longest token that fits. Encode throws where none
+// does. Not prefix-stable: text added at the end may change the last ids.
 std::unique_ptr<const Tokenizer> NewWorldTokenizer(const std::vector<VocabularyEntry>& entries);
 
 // GPT-NeoX 20B: `json` is the content of its tokenizer.json, `name` is for
@@ -27,6 +28,11 @@ std::unique_ptr<const Tokenizer> NewNeoxTokenizer(std::string_view json, const s
 
 // Id = byte.
 std::unique_ptr<const Tokenizer> NewBytesTokenizer();
+
+// The 20B file of a model of so many logits, where ForVocabulary (linnet/tokenizer.h) looks for it;
+// empty if it has another vocabulary, or there is none.
+std::filesystem::path NeoxFileOf(size_t vocab, const std::filesystem::path& model,
+                                 const std::filesystem::path& home);
 
 // From the content of a file of either kind.
 std::unique_ptr<const Tokenizer> ParseTokenizer(std::string_view content, const std::string& name);

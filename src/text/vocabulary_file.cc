@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "linnet/error.h"
 #include "text/python_literal.h"
@@ -88,27 +89,65 @@ std::vector<size_t> OrderByBytes(const std::vector<VocabularyEntry>& entries) {
   return order;
 }
 
-void CheckBytes(const std::vector<VocabularyEntry>& entries, const std::string& name) {
-  std::array<bool, 256> known = {};
-  for (const VocabularyEntry& entry : entries) {
-    if (entry.bytes.size() == 1) known[static_cast<uint8_t>(entry.bytes[0])] = true;
+// {"257": "你好", "130": [129]}. `lines` gets the place of each entry, from 1 on.
+std::vector<VocabularyEntry> ParseJson(std::string_view text, const std::string& name) {
+  using nlohmann::json;
+  std::vector<VocabularyEntry> entries;
+  const auto fail = [&](const std::string& id, const char* what) {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: token {} {}", name, id.substr(0, 20), what));
+  };
+  // Not a map, which would drop an id that occurs again.
+  std::string id;
+  const auto add = [&](std::string bytes) {
+    VocabularyEntry entry{0, std::move(bytes)};
+    if (!ParseNumber(id, entry.id) || entry.id < 0 || entry.id > kMaxTokenId) {
+      fail(id, "has an id that is no number, or too large");
+    }
+    if (entry.bytes.empty()) fail(id, "is empty");
+    entries.push_back(std::move(entry));
+  };
+  const auto visit = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth == 1 && event == json::parse_event_t::key) {
+      id = value.get<std::string>();
+    } else if (depth == 1 && event == json::parse_event_t::value) {
+      if (!value.is_string()) fail(id, "is neither a text nor a list of bytes");
+      add(value.get<std::string>());
+    } else if (depth == 1 && event == json::parse_event_t::array_end) {
+      std::string bytes;
+      for (const json& byte : value) {
+        if (!byte.is_number_unsigned() || byte.get<uint64_t>() > 255) {
+          fail(id, "is neither a text nor a list of bytes");
+        }
+        bytes += static_cast<char>(byte.get<uint64_t>());
+      }
+      add(std::move(bytes));
+    } else if (depth == 1 && event == json::parse_event_t::object_start) {
+      fail(id, "is neither a text nor a list of bytes");
+    }
+    return true;
+  };
+  if (json::parse(text, visit, /*allow_exceptions=*/false).is_discarded()) {
+    throw Error(ErrorKind::kBadInput, name + ": is not valid JSON");
   }
-  const auto missing = std::find(known.begin(), known.end(), false);
-  if (missing == known.end()) return;
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("{}: not a World vocabulary: no token for the byte 0x{:02x} among its "
-                          "{} tokens; every byte needs one",
-                          name, missing - known.begin(), entries.size()));
+  return entries;
 }
 
 }  // namespace
 
 std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::string& name) {
   std::vector<VocabularyEntry> entries;
-  std::vector<size_t> lines;
+  std::vector<size_t> lines;  // or, of JSON, which entry
+  const bool json = IsJsonVocabulary(text);
   const auto fail = [&](size_t line, const std::string& what) {
-    throw Error(ErrorKind::kBadInput, fmt::format("{}:{}: {}", name, line, what));
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}:{}{}: {}", name, json ? " entry " : "", line, what));
   };
+  if (json) {
+    entries = ParseJson(text, name);
+    lines.resize(entries.size());
+    std::iota(lines.begin(), lines.end(), size_t{1});
+    text = {};
+  }
   for (size_t line = 1; !text.empty(); ++line) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view content = Trim(text.substr(0, end));
@@ -131,8 +170,19 @@ std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::s
     }
     sorted.push_back(entries[order[i]]);
   }
-  CheckBytes(sorted, name);
+  if (sorted.empty()) throw Error(ErrorKind::kBadInput, name + ": the vocabulary has no token");
   return sorted;
+}
+
+bool IsJsonVocabulary(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const auto skip = [&](char wanted) {
+    text.remove_prefix(std::min(text.size(), text.find_first_not_of(kBlanks)));
+    const bool found = text.starts_with(wanted);
+    text.remove_prefix(found ? 1 : 0);
+    return found;
+  };
+  return skip('{') && skip('"') && !text.empty() && text[0] >= '0' && text[0] <= '9';
 }
 
 std::string FormatVocabulary(const std::vector<VocabularyEntry>& entries) {

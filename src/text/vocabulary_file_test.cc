@@ -19,9 +19,9 @@ std::string Bytes() {
   return text;
 }
 
-std::string ErrorOf(const std::string& text) {
+std::string ErrorOf(const std::string& text, const std::string& name = "v.txt") {
   try {
-    ParseVocabulary(text, "v.txt");
+    ParseVocabulary(text, name);
   } catch (const Error& error) {
     return error.what();
   }
@@ -99,7 +99,45 @@ TEST(VocabularyFileTest, MessagesNameTheLine) {
   EXPECT_NE(ErrorOf(bytes + "257 2\n"), "");
   EXPECT_EQ(ErrorOf(bytes + "256 'ab' 2\n"), "v.txt:257: id 256 again, first given on line 256");
   EXPECT_EQ(ErrorOf(bytes + "257 'a' 1\n"), "v.txt:257: the same token as on line 98");
-  EXPECT_NE(ErrorOf("1 'a' 1\n").find("no token for the byte 0x00"), std::string::npos);
+  EXPECT_EQ(ErrorOf("\n"), "v.txt: the vocabulary has no token");
+}
+
+// As small models have them that do one task; what matters is the text.
+TEST(VocabularyFileTest, AVocabularyNeedNotHaveEveryByte) {
+  const auto tokenizer = NewWorldTokenizer(
+      ParseVocabulary("1 '0 ' 2\n2 '<input>\\n' 8\n4 '\\n' 1\n8 '● ' 4\n", "v.txt"));
+  EXPECT_EQ(tokenizer->Encode("<input>\n0 ● \n"), (std::vector<int32_t>{2, 1, 8, 4}));
+  for (const char* text : {"0 1", "0 \xe2\x97", "<input>"}) {
+    try {
+      tokenizer->Encode(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+      EXPECT_NE(std::string(error.what()).find("no token for the text's byte 0x"),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+// web-rwkv's and Ai00's.
+TEST(VocabularyFileTest, AJsonObjectOfIdsIsReadToo) {
+  const std::string json = R"({"1": "\u0000", "2": "a", "3": [128], "4": "你好", "9": "\"}"})";
+  ASSERT_TRUE(IsJsonVocabulary(json));
+  const auto entries = ParseVocabulary(json, "v.json");
+  const auto tokenizer = NewWorldTokenizer(entries);
+  const std::string text("\0a\x80你好\"}", 11);
+  EXPECT_EQ(tokenizer->Encode(text), (std::vector<int32_t>{1, 2, 3, 4, 9}));
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode(text)), text);
+  EXPECT_EQ(ParseVocabulary(FormatVocabulary(entries), "v.txt").size(), entries.size());
+  EXPECT_FALSE(IsJsonVocabulary(R"({"version": "1.0"})"));
+  for (const char* bad :
+       {R"({"1": "a", "1": "b"})", R"({"1": "a", "2": "a"})", R"({"1": [256]})", R"({"1": [-1]})",
+        R"({"1": {"a": 1}})", R"({"1": 7})", R"({"1": ""})", R"({"1": [[1]]})", R"({"1": null})",
+        R"({"1x": "a"})", R"({"999999": "a"})", R"({"1": "a")", R"({"1": "a", "x": "b"})"}) {
+    const std::string message = ErrorOf(bad, "v.json");
+    EXPECT_EQ(message.find("v.json:"), 0u) << bad << ": " << message;
+  }
 }
 
 }  // namespace

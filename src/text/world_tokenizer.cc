@@ -1,6 +1,8 @@
+#include <fmt/format.h>
+
 #include <string>
 
-#include "base/check.h"
+#include "linnet/error.h"
 #include "text/byte_trie.h"
 #include "text/token_table.h"
 #include "text/tokenizers.h"
@@ -18,11 +20,12 @@ class WorldTokenizer final : public Tokenizer {
   }
 
   std::vector<int32_t> Encode(std::string_view text) const override {
+    const std::string_view whole = text;
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 4 + 1);
     while (!text.empty()) {
       const ByteTrie::Match match = trie_.Longest(text);
-      LINNET_CHECK(match.length > 0);  // every single byte is a token
+      if (match.length == 0) throw Unspellable(whole.size() - text.size(), text.front());
       ids.push_back(match.id);
       text.remove_prefix(match.length);
     }
@@ -35,6 +38,15 @@ class WorldTokenizer final : public Tokenizer {
   const char* name() const override { return "world"; }
 
  private:
+  // Vocabularies for special tasks have no token for every byte.
+  static Error Unspellable(size_t at, char byte) {
+    return Error(
+        ErrorKind::kBadInput,
+        fmt::format("the vocabulary has no token for the text's byte 0x{:02x} at {}, nor a "
+                    "longer one that begins there; give the vocabulary of this text",
+                    static_cast<uint8_t>(byte), at));
+  }
+
   // No other vocabulary has so many tokens and these among them.
   bool IsReleased() const {
     return size() == 65530 && table_[24281] == "User" && table_[65529] == std::string(128, ' ');

@@ -13,8 +13,8 @@ namespace linnet {
 class BadStep : public Error {
  public:
   // `sound`: the values still give a loss, so that they are worth keeping.
-  BadStep(const std::string& message, bool sound)
-      : Error(ErrorKind::kBadInput, message), sound_(sound) {}
+  BadStep(const std::string& message, bool sound, Remedy remedy = Remedy::kNone)
+      : Error(ErrorKind::kBadInput, message, remedy), sound_(sound) {}
   bool sound() const noexcept { return sound_; }
 
  private:

@@ -15,12 +15,15 @@ namespace {
 
 using nlohmann::json;
 
-enum class Role { kSystem, kUser, kAssistant };
+enum class Role { kSystem, kUser, kTool, kAssistant };
 
 struct Message {
   Role role;
   std::string text;
 };
+
+// ShareGPT's name for a turn in which the model calls a tool.
+constexpr const char* kCallRole = "function_call";
 
 [[noreturn]] void Fail(const std::string& what) { throw Error(ErrorKind::kBadInput, what); }
 
@@ -44,11 +47,88 @@ Role RoleOf(const std::string& name) {
   const auto is = [&](std::initializer_list<const char*> names) {
     return std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
   };
-  if (is({"system"})) return Role::kSystem;
+  if (is({"system", "developer"})) return Role::kSystem;
+  if (is({"tool", "function", "observation", "function_response", "tool_response"})) {
+    return Role::kTool;
+  }
   if (is({"user", "human", "User", "prompter"})) return Role::kUser;
-  if (is({"assistant", "gpt", "bot", "model", "Assistant", "chatgpt"})) return Role::kAssistant;
-  Fail(fmt::format("the speaker `{}` is none of system, user, human, assistant, gpt, bot, model",
-                   name.substr(0, 40)));
+  if (is({"assistant", "gpt", "bot", "model", "Assistant", "chatgpt", kCallRole})) {
+    return Role::kAssistant;
+  }
+  Fail(
+      fmt::format("the speaker `{}` is none of system, user, human, assistant, gpt, bot, model, "
+                  "tool, function",
+                  name.substr(0, 40)));
+}
+
+std::string Dumped(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A text, or a list of {"type": "text", "text"}; what a tool answered may be any JSON.
+std::string ContentOf(const json& content, Role role) {
+  if (content.is_string()) return content.get<std::string>();
+  if (content.is_null()) return "";
+  if (role == Role::kTool && !content.is_array()) return Dumped(content);
+  if (!content.is_array()) Fail("expected the content of a message to be a text");
+  std::string text;
+  for (const json& part : content) {
+    const bool is_text = part.is_object() && part.contains("text") && part["text"].is_string();
+    if (!is_text && role == Role::kTool) return Dumped(content);
+    if (!is_text) Fail("a message has a part that is no text");
+    if (!text.empty()) text += '\n';
+    text += part["text"].get_ref<const std::string&>();
+  }
+  return text;
+}
+
+std::string Fenced(const std::string& call) { return "```json\n" + call + "\n```"; }
+
+// {"name","arguments"} as text, out of OpenAI's {"type": "function", "function": {…}}, whose
+// arguments are JSON in a text.
+std::string CallOf(const json& call) {
+  const json& function = call.is_object() && call.contains("function") ? call["function"] : call;
+  if (!function.is_object() || !function.contains("name")) Fail("a tool call has no \"name\"");
+  json arguments = json::object();
+  if (const auto it = function.find("arguments"); it != function.end()) arguments = *it;
+  if (arguments.is_string()) {
+    json inner = json::parse(arguments.get_ref<const std::string&>(), nullptr, false);
+    if (inner.is_object()) arguments = std::move(inner);
+  }
+  return fmt::format(R"({{"name": {}, "arguments": {}}})", Dumped(function["name"]),
+                     Dumped(arguments));
+}
+
+// One call as an object, several as a list; nothing if there are none.
+std::string CallsOf(const json& turn) {
+  if (const auto it = turn.find("function_call"); it != turn.end() && it->is_object()) {
+    return Fenced(CallOf(*it));
+  }
+  const auto it = turn.find("tool_calls");
+  if (it == turn.end() || !it->is_array() || it->empty()) return "";
+  if (it->size() == 1) return Fenced(CallOf(it->front()));
+  std::string list;
+  for (const json& call : *it) {
+    list += list.empty() ? "[" : ",\n";
+    list += CallOf(call);
+  }
+  return Fenced(list + "]");
+}
+
+// The list of tools for the system text; nothing if there is none.
+std::string ToolsOf(const json& object) {
+  const auto it = object.find("tools");
+  if (it == object.end()) return "";
+  std::string list;
+  if (it->is_string()) list = it->get<std::string>();
+  if (it->is_array()) {
+    for (const json& tool : *it) {
+      const bool wrapped = tool.is_object() && tool.contains("function");
+      if (!list.empty()) list += '\n';
+      list += Dumped(wrapped ? tool["function"] : tool);
+    }
+  }
+  return list.empty() ? "" : "Tools:\n" + list;
 }
 
 std::vector<Message> MessagesOf(const json& turns) {
@@ -56,11 +136,18 @@ std::vector<Message> MessagesOf(const json& turns) {
   std::vector<Message> messages;
   for (const json& turn : turns) {
     const char* const role = FirstOf(turn, {"role", "from"});
-    const char* const text = FirstOf(turn, {"content", "value", "text"});
-    if (role == nullptr || text == nullptr) {
+    const char* const content = FirstOf(turn, {"content", "value", "text"});
+    const std::string calls = turn.is_object() ? CallsOf(turn) : "";
+    if (role == nullptr || (content == nullptr && calls.empty())) {
       Fail("a message has no {\"role\", \"content\"} and no {\"from\", \"value\"}");
     }
-    messages.push_back({RoleOf(TextOf(turn, role)), TextOf(turn, text)});
+    const std::string name = TextOf(turn, role);
+    Message message{RoleOf(name), ""};
+    if (content != nullptr) message.text = ContentOf(turn[content], message.role);
+    if (name == kCallRole) message.text = Fenced(message.text);
+    if (!calls.empty() && !message.text.empty()) message.text += '\n';
+    message.text += calls;
+    messages.push_back(std::move(message));
   }
   return messages;
 }
@@ -109,7 +196,9 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
   while (at < messages.size()) {
     std::string user;
     for (; at < messages.size() && messages[at].role != Role::kAssistant; ++at) {
-      user += user.empty() ? messages[at].text : "\n" + messages[at].text;
+      if (!user.empty()) user += '\n';
+      if (messages[at].role == Role::kTool) user += "Function output:\n";
+      user += messages[at].text;
     }
     if (at == messages.size()) break;  // a question that nobody answers
     const std::string prompt = chat.Prompt(user, Think::kNone);
@@ -135,7 +224,14 @@ Document DocumentOf(std::string_view json_line, const ChatTemplate& chat) {
   const json object = ParseJsonLine(json_line);
   if (object.contains("text")) return {DocumentPart{.owned = TextOf(object, "text")}};
   if (const char* turns = FirstOf(object, {"messages", "conversations", "conversation"})) {
-    return Conversation(MessagesOf(object[turns]), chat);
+    std::vector<Message> messages = MessagesOf(object[turns]);
+    if (const std::string tools = ToolsOf(object); !tools.empty()) {
+      messages.insert(messages.begin(), {Role::kSystem, tools});
+    }
+    if (object.contains("system") && object["system"].is_string()) {
+      messages.insert(messages.begin(), {Role::kSystem, TextOf(object, "system")});
+    }
+    return Conversation(std::move(messages), chat);
   }
   const char* const prompt = FirstOf(object, {"instruction", "prompt", "question", "query"});
   const char* const reply = FirstOf(object, {"response", "answer", "output", "completion"});

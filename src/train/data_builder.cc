@@ -7,6 +7,7 @@
 #include <numeric>
 #include <system_error>
 
+#include "base/atomic_file.h"
 #include "linnet/error.h"
 #include "train/encode_all.h"
 #include "train/shuffle.h"
@@ -37,6 +38,8 @@ void CopyDocument(const TokenData& from, uint64_t i, TokenDataWriter& to) {
 
 DataBuilder::DataBuilder(const std::filesystem::path& name, const Tokenizer& tokenizer)
     : name_(name), spool_name_(name), tokenizer_(tokenizer) {
+  // The name that the user gave is in the message, and not that of the spool.
+  for (const auto& file : TokenFilesOf(name)) const AtomicFile trial(file);
   spool_name_ += fmt::format(".{}.in-order", getpid());
   spool_.emplace(spool_name_, tokenizer.size());
 }
@@ -88,7 +91,8 @@ void DataBuilder::Write(const DataOrder& order, const std::function<void(uint64_
       if (progress) progress(writer.documents());
     }
   }
-  writer.Commit();
+  const VocabularyId vocabulary = IdOf(tokenizer_);
+  writer.Commit(&vocabulary);
 }
 
 }  // namespace linnet

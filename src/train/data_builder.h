@@ -33,8 +33,8 @@ class DataBuilder {
   // token 0, the end of text, learnt if the last part is.
   void Add(const Document& document);
 
-  // Writes NAME.bin, NAME.idx and NAME.mask as TokenDataWriter does. `progress` is told of
-  // documents written. Throws Error kBadInput if there are none.
+  // Writes NAME.bin, NAME.idx, NAME.mask and NAME.vocab.json as TokenDataWriter does. `progress` is
+  // told of documents written. Throws Error kBadInput if there are none.
   void Write(const DataOrder& order, const std::function<void(uint64_t)>& progress = {});
 
   uint64_t documents() const { return documents_; }

@@ -71,7 +71,7 @@ TEST_F(DataBuilderTest, EveryDocumentIsThereOnceAnEpochInAnOrderOfTheSeed) {
   EXPECT_EQ(Texts(), one);
   Build(50, {.seed = 2, .epochs = 3});
   EXPECT_NE(Texts(), one);
-  EXPECT_EQ(Files(), 2u);  // .bin and .idx, and nothing of the work
+  EXPECT_EQ(Files(), 3u);  // .bin, .idx and .vocab.json, and nothing of the work
 }
 
 TEST_F(DataBuilderTest, PromptsAreMaskedAndTheEndIsLearntWithTheReply) {
@@ -97,7 +97,7 @@ TEST_F(DataBuilderTest, LeavesNothingBehindWhenItFails) {
     EXPECT_THROW(builder.Write({}, [](uint64_t) { throw Error(ErrorKind::kIo, "stop"); }), Error);
   }
   EXPECT_EQ(Texts(), before);
-  EXPECT_EQ(Files(), 2u);
+  EXPECT_EQ(Files(), 3u);
 }
 
 TEST(EncodingBlockTest, CutsWhereALineBeginsAndLosesNothing) {

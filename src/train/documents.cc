@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <span>
+#include <system_error>
+#include <utility>
 
+#include "base/lower.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -15,19 +18,35 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 // Memory of the mapped file is given back from time to time, so that little of it is held.
 constexpr uint64_t kDropAfter = uint64_t{32} << 20;
 
-bool HoldsLines(const std::filesystem::path& path) {
-  const std::string ending = path.extension().string();
-  if (ending == ".jsonl" || ending == ".ndjson") return true;
-  if (ending == ".txt") return false;
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("{}: expected a .txt or .jsonl file", path.string()));
-}
+constexpr std::string_view kBlanks = " \t\r\n";
 
 void DropText(std::string_view mapped) {
   MappedFile::Drop(std::as_bytes(std::span(mapped.data(), mapped.size())));
 }
 
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == text.npos; }
+bool IsBlank(std::string_view text) { return text.find_first_not_of(kBlanks) == text.npos; }
+
+std::string_view WithoutMark(std::string_view text) {
+  const bool marked = text.substr(0, kByteOrderMark.size()) == kByteOrderMark;
+  return text.substr(marked ? kByteOrderMark.size() : 0);
+}
+
+// Bytes of the JSON object that `text` begins with; npos if it does not end. Whether it is valid is
+// for the parser to say.
+size_t EndOfObject(std::string_view text) {
+  size_t depth = 0;
+  for (size_t at = 0; (at = text.find_first_of("{}[]\"", at)) != text.npos; ++at) {
+    if (text[at] == '"') {
+      while ((at = text.find_first_of("\"\\", at + 1)) != text.npos && text[at] == '\\') ++at;
+      if (at == text.npos) return text.npos;
+    } else if (text[at] == '{' || text[at] == '[') {
+      ++depth;
+    } else if (--depth == 0) {
+      return at + 1;
+    }
+  }
+  return text.npos;
+}
 
 // Where the document at the front of `text` ends, and where the next begins.
 struct Ends {
@@ -56,9 +75,41 @@ Ends EndOfDocument(std::string_view text) {
 
 }  // namespace
 
+DocumentFormat DocumentFormatOf(const std::filesystem::path& path) {
+  const std::string ending = Lower(path.extension().string());
+  if (ending == ".txt" || ending == ".md") return DocumentFormat::kText;
+  if (ending == ".jsonl" || ending == ".ndjson") return DocumentFormat::kJsonLines;
+  if (ending == ".json") return DocumentFormat::kJson;
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(path, error);
+  throw Error(ErrorKind::kBadInput, fmt::format("{}: {}expected a .txt, .md, .jsonl or .json file",
+                                                path.string(), folder ? "is a folder, " : ""));
+}
+
+DocumentFormat FormatOfText(std::string_view text) {
+  text = WithoutMark(text);
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == text.npos) return DocumentFormat::kText;
+  const size_t second = text.find_first_not_of(kBlanks, first + 1);
+  if (second == text.npos) return DocumentFormat::kText;
+  const bool json =
+      (text[first] == '[' && text[second] == '{') || (text[first] == '{' && text[second] == '"');
+  return json ? DocumentFormat::kJson : DocumentFormat::kText;
+}
+
 DocumentReader::DocumentReader(const std::filesystem::path& path, const ChatTemplate& chat)
-    : name_(path.string()), file_(path), chat_(chat), lines_(HoldsLines(path)) {
-  if (Rest().substr(0, kByteOrderMark.size()) == kByteOrderMark) Advance(kByteOrderMark.size());
+    : DocumentReader(path, path.string(), DocumentFormatOf(path), chat) {}
+
+DocumentReader::DocumentReader(const std::filesystem::path& path, std::string name,
+                               DocumentFormat format, const ChatTemplate& chat)
+    : name_(std::move(name)), file_(path), chat_(chat), format_(format) {
+  const std::string_view front = Rest().substr(0, 2);
+  if (front == "\xFF\xFE" || front == "\xFE\xFF") {
+    throw Error(ErrorKind::kBadInput, fmt::format("{}: is UTF-16, expected UTF-8; convert it with "
+                                                  "iconv -f UTF-16 -t UTF-8",
+                                                  name_));
+  }
+  Advance(Rest().size() - WithoutMark(Rest()).size());
 }
 
 std::string_view DocumentReader::Rest() const {
@@ -75,13 +126,33 @@ void DocumentReader::Advance(size_t bytes) {
 
 bool DocumentReader::Next(Document& document) {
   document.clear();
-  return lines_ ? NextLine(document) : NextText(document);
+  switch (format_) {
+    case DocumentFormat::kText:
+      return NextText(document);
+    case DocumentFormat::kJsonLines:
+      return NextLine(document);
+    case DocumentFormat::kJson:
+      return NextObject(document);
+  }
+  return false;
+}
+
+void DocumentReader::Fail(std::string_view what) const {
+  throw Error(ErrorKind::kBadInput, fmt::format("{}:{}: {}", name_, line_, what));
+}
+
+Document DocumentReader::Parsed(std::string_view json) const {
+  try {
+    return DocumentOf(json, chat_);
+  } catch (const Error& error) {
+    Fail(error.what());
+  }
 }
 
 bool DocumentReader::NextText(Document& document) {
   while (!Rest().empty()) {
     const Ends ends = EndOfDocument(Rest());
-    std::string_view text = Rest().substr(0, ends.text);
+    std::string_view text = WithoutMark(Rest().substr(0, ends.text));  // of files put together
     while (!text.empty() && (text.front() == '\n' || text.front() == '\r')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
     const bool blank = IsBlank(text);
@@ -94,21 +165,60 @@ bool DocumentReader::NextText(Document& document) {
 
 bool DocumentReader::NextLine(Document& document) {
   while (!Rest().empty()) {
-    ++line_;
     const size_t end = std::min(Rest().find('\n'), Rest().size());
-    const std::string_view line = Rest().substr(0, end);
+    const std::string_view line = WithoutMark(Rest().substr(0, end));
     const bool blank = IsBlank(line);
-    if (!blank) {
-      try {
-        document = DocumentOf(line, chat_);
-      } catch (const Error& error) {
-        throw Error(error.kind(), fmt::format("{}:{}: {}", name_, line_, error.what()));
-      }
-    }
+    if (!blank) document = Parsed(line);
     Advance(std::min(end + 1, Rest().size()));
+    ++line_;
     if (!blank) return true;
   }
   return false;
+}
+
+void DocumentReader::SkipBlanks() {
+  for (;;) {
+    const std::string_view near = Rest().substr(0, size_t{1} << 16);
+    const std::string_view blanks = near.substr(0, near.find_first_not_of(kBlanks));
+    line_ += static_cast<uint64_t>(std::count(blanks.begin(), blanks.end(), '\n'));
+    Advance(blanks.size());
+    if (near.empty() || blanks.size() < near.size()) return;
+  }
+}
+
+// Only where objects end is looked for here, so that an array of any size is read in the memory of
+// one of them.
+bool DocumentReader::NextObject(Document& document) {
+  if (ended_) return false;
+  const auto take = [this](char c) {
+    SkipBlanks();
+    if (Rest().empty() || Rest().front() != c) return false;
+    Advance(1);
+    SkipBlanks();
+    return true;
+  };
+  if (!begun_) in_array_ = take('[');
+  SkipBlanks();
+  ended_ = in_array_ ? take(']') : Rest().empty();
+  if (ended_ && !Rest().empty()) Fail("more follows the array, expected the end of the file");
+  if (ended_) return false;
+  if (in_array_ && begun_ && !Rest().empty() && !take(',')) {
+    Fail("expected a comma or ] after an object");
+  }
+  if (Rest().empty()) Fail("the array does not end");
+  if (Rest().front() != '{') {
+    Fail(begun_ || in_array_ ? "expected an object, {\"…\": …}"
+                             : "not JSON, expected an array of objects");
+  }
+  const size_t end = EndOfObject(Rest());
+  if (end == std::string_view::npos) Fail("the object that begins here does not end");
+  const std::string_view object = Rest().substr(0, end);
+  document = Parsed(object);
+  line_ += static_cast<uint64_t>(std::count(object.begin(), object.end(), '\n'));
+  begun_ = true;
+  Advance(end);
+  if (!in_array_) SkipBlanks();
+  return true;
 }
 
 }  // namespace linnet

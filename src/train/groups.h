@@ -14,8 +14,9 @@ struct Group {
   bool decay = false;  // weight decay applies
 };
 
-// RWKV-LM's groups (training.md §1.9): decay on every `.weight` of two dimensions or more; twice
-// the rate on v7's att.w0 and on time_decay of the others, three times on time_first.
+// RWKV-LM's groups (train_temp/src/model.py, configure_optimizers): decay on every `.weight` of two
+// dimensions or more; twice the rate on v7's att.w0 and on time_decay of the others, three times on
+// time_first.
 Group GroupOf(Generation generation, const std::string& name, const std::vector<size_t>& shape);
 
 }  // namespace linnet

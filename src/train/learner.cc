@@ -39,6 +39,15 @@ std::vector<size_t> ShardsOf(size_t floats, size_t processes) {
 
 }  // namespace
 
+PassOptions PassOptionsOf(const LearnerOptions& options) {
+  return {.exact = options.precision == DType::kF32,
+          .recompute = options.recompute,
+          .l2wrap = options.l2wrap,
+          .dropout = options.dropout,
+          .chunk = options.chunk,
+          .bptt = options.bptt};
+}
+
 Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
                  ThreadPool& pool, World& world, std::span<const Adapter> adapters)
     : options_(options), pool_(pool), world_(world) {
@@ -50,16 +59,14 @@ Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptio
   bind.adapters = adapters;
   network_ = Network::Bind(std::move(checkpoint), config, pool, bind);
   if (network_->parameters().empty()) {
-    throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
+    throw Error(ErrorKind::kBadInput, "no parameter is left to learn", Remedy::kLearnMore);
   }
-  replicas_ = std::make_unique<Replicas>(*network_,
-                                         PassOptions{.exact = options.precision == DType::kF32,
-                                                     .recompute = options.recompute,
-                                                     .l2wrap = options.l2wrap,
-                                                     .dropout = options.dropout,
-                                                     .chunk = options.chunk,
-                                                     .bptt = options.bptt},
-                                         pool);
+  const auto named = network_->checkpoint().tensors();
+  learns_all_ = adapters.empty() &&
+                (!options.learns || std::all_of(named.begin(), named.end(), [&](const auto& t) {
+                  return options.learns(t.name);
+                }));
+  replicas_ = std::make_unique<Replicas>(*network_, PassOptionsOf(options), pool);
   shards_ = ShardsOf(network_->values().size(), world.size());
   const size_t index = world.index();
   optimizer_ = std::make_unique<AdamW>(*network_, shards_[index], shards_[index + 1], options.adam);
@@ -209,10 +216,11 @@ std::string Learner::OddGradient(double loss) const {
   const auto step = memory_.steps + 1;
   const std::string learnt = BadLearntValue(*network_);
   if (!learnt.empty()) {
-    throw BadStep(fmt::format("step {}: {}; {}", step, learnt,
-                              memory_.updates == 0 ? "the model that the run began with is broken"
-                                                   : "lower --lr"),
-                  false);
+    const bool from_the_start = memory_.updates == 0;
+    throw BadStep(
+        fmt::format("step {}: {}{}", step, learnt,
+                    from_the_start ? "; the model that the run began with is broken" : ""),
+        false, from_the_start ? Remedy::kNone : Remedy::kLowerRate);
   }
   const std::string frozen = BadFrozenValue(*network_);
   if (!frozen.empty()) {
@@ -230,13 +238,11 @@ void Learner::LeaveOut(StepReport& report, const std::string& trouble) {
       fmt::format("step {}: {} (loss {:.4g})", memory_.steps + 1, trouble, report.loss);
   const bool sound = std::isfinite(report.loss);
   if (!options_.skip_spikes) {
-    throw BadStep(report.trouble + "; lower --lr, or pass --skip-spikes to go on without the step",
-                  sound);
+    throw BadStep(report.trouble, sound, Remedy::kSkipStep);
   }
   if (skipped_ + 1 >= kMostSkipped) {
-    throw BadStep(fmt::format("{}; so were the {} steps before, lower --lr", report.trouble,
-                              kMostSkipped - 1),
-                  sound);
+    throw BadStep(fmt::format("{}; so were the {} steps before", report.trouble, kMostSkipped - 1),
+                  sound, Remedy::kLowerRate);
   }
   ++skipped_;
   report.skipped = true;

@@ -41,6 +41,8 @@ struct LearnerOptions {
   bool skip_spikes = false;  // go on without the update, instead of throwing
 };
 
+PassOptions PassOptionsOf(const LearnerOptions& options);
+
 // Steps in a row that skip_spikes leaves out; what is wrong with so many is not the data.
 inline constexpr size_t kMostSkipped = 20;
 
@@ -65,6 +67,8 @@ class Learner {
 
   uint64_t steps() const { return memory_.steps; }  // done
   const Network& network() const { return *network_; }
+  // Whether parameters() are all of the model: a file of them can be opened as one.
+  bool learns_all() const { return learns_all_; }
   // The network as it is now, for scoring and sampling; changes with every step.
   Model AsModel() const;
 
@@ -96,6 +100,7 @@ class Learner {
   ThreadPool& pool_;
   World& world_;
   std::shared_ptr<Network> network_;
+  bool learns_all_;
   std::vector<size_t> shards_;  // of the processes
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<Replicas> replicas_;

@@ -46,7 +46,7 @@ class TraceTest : public testing::TestWithParam<const char*> {
   }
 };
 
-// training.md §1.8 to §1.11: a wrong epsilon, a missing ×2 or decay where none belongs all show.
+// RWKV-LM's recipe: a wrong epsilon, a missing ×2 or decay where none belongs all show.
 void ExpectTheReferences(const std::string& generation, const LearnerOptions& options) {
   const std::string name = "golden/random-v" + generation;
   const auto golden = nlohmann::json::parse(std::ifstream(Data(name + ".train.json")));
@@ -298,7 +298,7 @@ TEST(Schedule, WarmsUpAndEndsAtTheLastRate) {
   EXPECT_NEAR(s.LearningRate(1000), 1e-4, 1e-15);
 }
 
-// training.md §1.9.
+// configure_optimizers in RWKV-LM's train_temp/src/model.py.
 TEST(Groups, AreTheReferences) {
   const auto group = [](Generation g, const char* name, std::vector<size_t> shape) {
     return GroupOf(g, name, shape);

@@ -184,7 +184,7 @@ TEST_F(MergeTest, ReadsPissaFilesWhoseFirstFactorsStandBeside) {
   EXPECT_EQ(LogitsOf(base, {{bare, {}}}), expected);
 }
 
-// inference.md §2.14's formulas, written out.
+// The formulas of RWKV-PEFT, written out.
 TEST_F(MergeTest, BoneAndDoraAreTheirFormulas) {
   const fs::path base = Base("6"), path = folder_ / "a.safetensors";
   const std::string stem = "blocks.1.att.key.";

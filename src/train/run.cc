@@ -128,7 +128,7 @@ class Runner {
     try {
       StepMetrics m = Step();
       if (m.step == m.steps && m.report.skipped && !std::isfinite(m.report.grad_norm)) {
-        throw BadStep(m.report.trouble + "; the run cannot end with it, lower --lr", false);
+        throw BadStep(m.report.trouble + "; the run cannot end with it", false, Remedy::kLowerRate);
       }
       if (IsDue(m)) m.valid = Validate();
       if (First()) {
@@ -140,13 +140,13 @@ class Runner {
       if (!bad.sound() && !proven_ && saved_ > 0) {
         throw BadStep(fmt::format("{}; if it did so before, remove {} to go on from an older one",
                                   bad.what(), CheckpointPath(options_.out, saved_).string()),
-                      false);
+                      false, bad.remedy());
       }
       if (!bad.sound() || saved_ == learner_.steps()) throw;
       const uint64_t step = learner_.steps();
       Save();
       world_.FromFirst(0);  // the others end the run, which must not be before it is saved
-      throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true);
+      throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true, bad.remedy());
     }
   }
 
@@ -174,7 +174,7 @@ class Runner {
       result = events_.validate(learner_.AsModel());
       better = result->bits_per_byte < best_;
       if (better) best_ = result->bits_per_byte;
-      if (better) SaveResult("best.safetensors");
+      if (better) SaveResult("best.safetensors", {});
     }
     since_best_ = world_.FromFirst(better) != 0 ? 0 : since_best_ + 1;
     return result;
@@ -184,13 +184,14 @@ class Runner {
   void Save() {
     const std::string odd = BadLearntValue(learner_.network());
     if (!odd.empty()) {
-      throw BadStep(fmt::format("step {}: {}; lower --lr", learner_.steps(), odd), false);
+      throw BadStep(fmt::format("step {}: {}", learner_.steps(), odd), false, Remedy::kLowerRate);
     }
     Notes notes = {{"rows", std::to_string(rows_read_)},
                    {"tokens", std::to_string(tokens_)},
                    {"since_best", std::to_string(since_best_)}};
     if (std::isfinite(best_)) notes["best"] = Json(best_).dump();
-    SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes);
+    SaveTraining(learner_, world_, CheckpointPath(options_.out, learner_.steps()), notes,
+                 options_.vocabulary);
     saved_ = learner_.steps();
     unsaved_ = false;
     proven_ = false;
@@ -209,14 +210,17 @@ class Runner {
 
   RunEnd Finish(RunEnd end) {
     RemoveOld();
-    if (First()) SaveResult(options_.result);
+    if (!First()) return end;
+    for (const std::string& name : options_.results) {
+      SaveResult(name, {{kStepsKey, std::to_string(learner_.steps())}});
+    }
     return end;
   }
 
-  void SaveResult(const std::string& name) {
+  void SaveResult(const std::string& name, const Notes& notes) {
     const fs::path path = options_.out / name;
     if (options_.save) return options_.save(learner_.network(), path);
-    SaveModel(learner_.network(), path, options_.model_type);
+    SaveModel(learner_.network(), path, options_.model_type, options_.vocabulary, notes);
   }
 
   Learner& learner_;

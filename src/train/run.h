@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "linnet/model.h"
 #include "train/learner.h"
@@ -19,11 +21,13 @@ namespace linnet {
 
 struct RunOptions {
   // A folder: checkpoint-NNNNNNNN.safetensors, metrics.jsonl, best.safetensors, and at the end
-  // `result`.
+  // `results`, of which the first is the one to go on with.
   std::filesystem::path out;
-  std::string result = "model.pth";
-  // Writes what came of the run: `result`, and best.safetensors. If not set, the whole model, of
-  // model_type.
+  std::vector<std::string> results = {"model.safetensors", "model.pth"};
+  // What models and checkpoints hold (StoredVocabulary's); their base's own if it is empty.
+  std::span<const std::byte> vocabulary{};
+  // Writes what came of the run: `results`, and best.safetensors. If not set, the whole model, of
+  // model_type, with its vocabulary.
   std::function<void(const Network&, const std::filesystem::path&)> save{};
   size_t batch_rows = 8;   // a step, over all passes and processes
   uint64_t rows_read = 0;  // of the data, by the steps that were taken before

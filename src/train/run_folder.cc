@@ -5,9 +5,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <regex>
 #include <system_error>
 #include <utility>
 
@@ -49,26 +48,6 @@ int64_t NewestWhole(const fs::path& run, const std::function<void(const std::str
 
 }  // namespace
 
-std::vector<uint64_t> CheckpointSteps(const fs::path& run) {
-  std::vector<uint64_t> steps;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run, error)) {
-    unsigned long long step = 0;
-    char end = 0;
-    const std::string name = entry.path().filename().string();
-    if (std::sscanf(name.c_str(), "checkpoint-%llu.safetensor%c", &step, &end) == 2 &&
-        entry.path() == CheckpointPath(run, step)) {
-      steps.push_back(step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
-
-fs::path CheckpointPath(const fs::path& run, uint64_t step) {
-  return run / fmt::format("checkpoint-{:08}.safetensors", step);
-}
-
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& run,
                                 const std::function<void(const std::string&)>& say) {
   const int64_t step = world.FromFirst(world.index() == 0 ? NewestWhole(run, say) : 0);
@@ -79,19 +58,49 @@ std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& 
 void RemoveUnfinished(const fs::path& run) {
   std::error_code error;
   std::vector<fs::path> unfinished;  // AtomicFile's names
+  // Others' files may lie in the folder, too.
+  const std::regex name(
+      R"((checkpoint-\d+|best|model|adapter|state|init|start|run|metrics)\.[a-z]+\.\d+\.\d+\.tmp)"
+      R"(|validated\.tmp(\.\d+\.\d+\.tmp)?)");
   for (const auto& entry : fs::directory_iterator(run, error)) {
-    if (entry.path().extension() == ".tmp") unfinished.push_back(entry.path());
+    if (std::regex_match(entry.path().filename().string(), name)) {
+      unfinished.push_back(entry.path());
+    }
   }
   for (const fs::path& path : unfinished) fs::remove(path, error);
+}
+
+void RunStart::Make() {
+  std::error_code error;
+  std::vector<fs::path> missing;  // the innermost first
+  for (fs::path at = fs::absolute(run_, error).lexically_normal();
+       !at.empty() && !fs::exists(at, error) && at != at.root_path(); at = at.parent_path()) {
+    if (at.has_filename()) missing.push_back(at);
+  }
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (fs::create_directory(*at, error)) folders_.push_back(*at);
+    if (error) break;
+  }
+  if (fs::is_directory(run_)) return;
+  throw Error(ErrorKind::kIo,
+              fmt::format("{}: cannot be made: {}", run_.string(),
+                          error ? error.message() : "a file of this name is in the way"));
+}
+
+RunStart::~RunStart() {
+  if (succeeded_) return;
+  std::error_code ignored;
+  for (const fs::path& file : files_) fs::remove(file, ignored);
+  // Folders with something else in them stay.
+  for (; !folders_.empty(); folders_.pop_back()) fs::remove(folders_.back(), ignored);
 }
 
 RunLock::RunLock(const fs::path& run) : fd_(open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (fd_ < 0 || flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   close(fd_);
   throw Error(ErrorKind::kBadInput,
-              run.string() +
-                  ": another linnet train is at work in it; wait until it ends, or give "
-                  "another --out");
+              run.string() + ": another run is being trained in it; wait until it ends",
+              Remedy::kOtherFolder);
 }
 
 RunLock::~RunLock() {

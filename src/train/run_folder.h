@@ -2,22 +2,18 @@
 #ifndef LINNET_TRAIN_RUN_FOLDER_H_
 #define LINNET_TRAIN_RUN_FOLDER_H_
 
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "io/model_folder.h"
 #include "train/learner.h"
 #include "train/training_file.h"
 #include "train/world.h"
 
 namespace linnet {
-
-// The steps of a run's checkpoints, ascending.
-std::vector<uint64_t> CheckpointSteps(const std::filesystem::path& run);
-std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t step);
 
 // Loads the newest checkpoint that is whole, if the run has any, and returns its notes. Newer ones
 // that are damaged are set aside under another name; `say` is told so, a line each. All processes
@@ -26,8 +22,29 @@ std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t 
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const std::filesystem::path& run,
                                 const std::function<void(const std::string&)>& say);
 
-// Removes what a run that was killed was writing.
+// Removes what a run that was killed was writing: the temporary files of a run's own names.
 void RemoveUnfinished(const std::filesystem::path& run);
+
+// The folder of a run that starts. A start that fails leaves nothing: what Make and Made were told
+// of is removed again, unless Succeeded was called.
+class RunStart {
+ public:
+  explicit RunStart(std::filesystem::path run) : run_(std::move(run)) {}
+  ~RunStart();
+  RunStart(const RunStart&) = delete;
+  RunStart& operator=(const RunStart&) = delete;
+
+  // Makes the folder, and those above it, unless they are there. Throws Error kIo.
+  void Make();
+  // A file that this start has written.
+  void Made(std::filesystem::path file) { files_.push_back(std::move(file)); }
+  void Succeeded() { succeeded_ = true; }
+
+ private:
+  std::filesystem::path run_;
+  std::vector<std::filesystem::path> folders_, files_;  // the innermost folder last
+  bool succeeded_ = false;
+};
 
 // Held while a program works in the folder, which must be there; goes with the program, however it
 // ends.

@@ -31,9 +31,9 @@ uint64_t MagicPrime(uint64_t tokens, uint64_t ctx);
 // prime times the golden section.
 uint64_t MagicPrimeSlot(uint64_t prime, uint64_t ii);
 
-// The reference's order (training.md §1.7): the data is one stream, cut into slots of ctx tokens;
-// row i is MagicPrimeSlot(p, i + 1) with the magic prime p, every slot once in p rows. A row
-// crosses documents and the state is never reset inside it. Data too small for a magic prime is
+// RWKV-LM's order (train_temp/src/dataset.py): the data is one stream, cut into slots of ctx
+// tokens; row i is MagicPrimeSlot(p, i + 1) with the magic prime p, every slot once in p rows. A
+// row crosses documents and the state is never reset inside it. Data too small for a magic prime is
 // read slot by slot, the last one filled up with targets of -1.
 std::unique_ptr<SampleSource> NewMagicPrimeSamples(const TokenData& data, size_t ctx);
 

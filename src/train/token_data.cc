@@ -26,10 +26,15 @@ fs::path Ended(fs::path name, const char* ending) {
   return name;
 }
 
+constexpr const char *kTokens = ".bin", *kIndex = ".idx", *kMask = ".mask",
+                     *kVocabulary = ".vocab.json";
+
 fs::path WithoutEnding(const fs::path& name) {
-  const std::string ending = name.extension().string();
-  const bool known = ending == ".bin" || ending == ".idx" || ending == ".mask";
-  return known ? fs::path(name).replace_extension() : name;
+  const std::string text = name.string();
+  for (const std::string_view ending : {kTokens, kIndex, kMask, kVocabulary}) {
+    if (text.ends_with(ending)) return text.substr(0, text.size() - ending.size());
+  }
+  return name;
 }
 
 template <class T>
@@ -149,10 +154,11 @@ uint64_t TokenIndex::Begin(uint64_t i) const {
 TokenData::TokenData(const fs::path& name, size_t vocab)
     : name_(WithoutEnding(name).string()),
       vocab_(vocab),
-      tokens_(Ended(name_, ".bin")),
-      entries_(Ended(name_, ".idx")) {
-  index_.emplace(entries_.bytes(), name_ + ".idx");
-  if (fs::exists(name_ + ".mask")) mask_.emplace(name_ + ".mask");
+      tokens_(Ended(name_, kTokens)),
+      entries_(Ended(name_, kIndex)),
+      vocabulary_(ReadVocabularyId(Ended(name_, kVocabulary))) {
+  index_.emplace(entries_.bytes(), name_ + kIndex);
+  if (fs::exists(name_ + kMask)) mask_.emplace(name_ + kMask);
   const uint64_t wanted = index_->tokens() * SizeOf(index_->type());
   if (tokens_.bytes().size() != wanted) {
     throw Error(ErrorKind::kBadInput,
@@ -188,6 +194,17 @@ void TokenData::Read(uint64_t begin, std::span<int32_t> tokens) const {
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = Token(begin + i);
 }
 
+void TokenData::CheckIds() const {
+  constexpr uint64_t kAll = uint64_t{1} << 26, kPieces = 1024, kPiece = kAll / kPieces;
+  const uint64_t all = tokens(), pieces = all <= kAll ? 1 : kPieces;
+  const uint64_t piece = all <= kAll ? all : kPiece;
+  for (uint64_t i = 0; i < pieces; ++i) {
+    const uint64_t begin = pieces == 1 ? 0 : (all - piece) / (pieces - 1) * i;
+    for (uint64_t at = begin; at < begin + piece; ++at) Token(at);
+  }
+  Drop();
+}
+
 std::string TokenData::Hash() const {
   constexpr uint64_t kPieces = 256, kPiece = 1024;
   uint64_t hash = 0xcbf29ce484222325u, all = 0;  // FNV-1a
@@ -217,14 +234,37 @@ void TokenData::Drop() const noexcept {
 
 std::vector<fs::path> TokenFilesOf(const fs::path& name) {
   const fs::path bare = WithoutEnding(name);
-  return {Ended(bare, ".bin"), Ended(bare, ".idx"), Ended(bare, ".mask")};
+  return {Ended(bare, kTokens), Ended(bare, kIndex), Ended(bare, kMask), Ended(bare, kVocabulary)};
+}
+
+bool IsTokenFile(const fs::path& file) {
+  const fs::path bare = WithoutEnding(file);
+  const std::string ending = file.string().substr(bare.string().size());
+  if (ending == kVocabulary) return ReadVocabularyId(file).has_value();
+  if (ending.empty()) return false;
+  const MappedFile entries(Ended(bare, kIndex));
+  const TokenIndex index(entries.bytes(), bare.string() + kIndex);
+  if (ending == kIndex) return true;
+  const size_t width = ending == kTokens ? SizeOf(index.type()) : 1;
+  return fs::file_size(file) == index.tokens() * width;
+}
+
+void TokenData::CheckVocabulary(const Tokenizer& tokenizer, const std::string& whose) const {
+  if (!vocabulary_) return;
+  const VocabularyId given = IdOf(tokenizer);
+  if (given == *vocabulary_) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("{}: its tokens are of another vocabulary ({} tokens, hash {}) than that "
+                  "of {} ({} tokens, hash {}); build the data with the same one",
+                  name_, vocabulary_->tokens, vocabulary_->hash, whose, given.tokens, given.hash));
 }
 
 TokenDataWriter::TokenDataWriter(const fs::path& name, size_t vocab)
     : name_(WithoutEnding(name)),
       type_(vocab <= 65536 ? TokenType::kU16 : TokenType::kI32),
-      bin_(Ended(name_, ".bin")),
-      mask_(Ended(name_, ".mask")) {}
+      bin_(Ended(name_, kTokens)),
+      mask_(Ended(name_, kMask)) {}
 
 void TokenDataWriter::Append(std::span<const int32_t> tokens, std::span<const uint8_t> learnt) {
   LINNET_CHECK(learnt.size() == tokens.size());
@@ -251,9 +291,9 @@ void TokenDataWriter::EndDocument() {
   ended_ = tokens_;
 }
 
-void TokenDataWriter::Commit() {
+void TokenDataWriter::Commit(const VocabularyId* vocabulary) {
   LINNET_CHECK(ended_ == tokens_);
-  const fs::path index = Ended(name_, ".idx");
+  const fs::path index = Ended(name_, kIndex), known = Ended(name_, kVocabulary);
   AtomicFile file(index);
   const auto put = [&](const auto& value) { file.Write(std::as_bytes(std::span(&value, 1))); };
   file.Write(kMagic);
@@ -277,7 +317,14 @@ void TokenDataWriter::Commit() {
   if (masked_) {
     mask_.Commit();
   } else {
-    fs::remove(Ended(name_, ".mask"), error);
+    fs::remove(Ended(name_, kMask), error);
+  }
+  if (vocabulary != nullptr) {
+    AtomicFile named(known);
+    named.Write(FormatVocabularyId(*vocabulary));
+    named.Commit();
+  } else {
+    fs::remove(known, error);
   }
   file.Commit();
 }

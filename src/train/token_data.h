@@ -13,7 +13,9 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
+#include "linnet/tokenizer.h"
 #include "text/vocabulary_file.h"
+#include "train/data_vocabulary.h"
 
 namespace linnet {
 
@@ -24,7 +26,7 @@ size_t SizeOf(TokenType type);
 // NAME.idx: where each document lies among the tokens of NAME.bin. Views the bytes of the file,
 // little-endian without padding: "MMIDIDX\0\0", u64 version 1, u8 type, u64 entries, u64 length of
 // the last list; then i32 sizes and i64 byte offsets of entries, and i64 entries before each
-// document and after the last (training.md §1.5).
+// document and after the last. The layout is Megatron-LM's (RWKV-LM: src/binidx.py).
 class TokenIndex {
  public:
   // Checks every size and offset. `name` begins messages. Throws Error kBadInput.
@@ -48,8 +50,8 @@ class TokenIndex {
 };
 
 // NAME.bin, NAME.idx and, where not all is to be learnt, NAME.mask: one byte for each token of the
-// .bin, 1 if the model is asked to foretell it, 0 if not. All mapped, never read whole. Immutable:
-// any number of threads may read at once.
+// .bin, 1 if the model is asked to foretell it, 0 if not; and NAME.vocab.json, whose tokens they
+// are. Tokens are mapped, never read whole. Immutable: any number of threads may read at once.
 class TokenData {
  public:
   // `name` with or without one of the endings. Ids must be below `vocab`. Throws Error: kIo, and
@@ -67,11 +69,19 @@ class TokenData {
   // that is not in the vocabulary.
   void Read(uint64_t begin, std::span<int32_t> tokens) const;
   int32_t Token(uint64_t at) const;
+  // Throws Error kBadInput if there is an id that is not in the vocabulary: among all tokens, or,
+  // of very many, among a sample spread over them.
+  void CheckIds() const;
   // 16 hex digits and the number of bytes, of a fixed sample of all files: the same for copies of
   // them, and quick for files of any size.
   std::string Hash() const;
   // Gives back the memory of what was read so far; it is read again when it is wanted.
   void Drop() const noexcept;
+  // Of the program that made the data; nothing if it did not say.
+  const std::optional<VocabularyId>& vocabulary() const { return vocabulary_; }
+  // Throws Error kBadInput if the tokens are known to be of another vocabulary than this one, which
+  // is that of `whose`, a file.
+  void CheckVocabulary(const Tokenizer& tokenizer, const std::string& whose) const;
   // Whether token `at` is to be learnt.
   bool Learnt(uint64_t at) const { return !mask_ || mask_->bytes()[at] != std::byte{0}; }
 
@@ -81,10 +91,15 @@ class TokenData {
   MappedFile tokens_, entries_;
   std::optional<MappedFile> mask_;
   std::optional<TokenIndex> index_;
+  std::optional<VocabularyId> vocabulary_;
 };
 
 // The files that data of this name, given with one of their endings or without, are written to.
 std::vector<std::filesystem::path> TokenFilesOf(const std::filesystem::path& name);
+
+// Whether a file is one of those of tokenized data, by its content: an index, a .vocab.json, or
+// tokens or a mask as long as the index beside it says. Throws Error if it is none.
+bool IsTokenFile(const std::filesystem::path& file);
 
 // Writes such files: nothing stands under their names before Commit, and what stood there before
 // is replaced. About 12 bytes of memory a document.
@@ -96,7 +111,8 @@ class TokenDataWriter {
   // More of the document that is being written. `learnt` is as long as `tokens`, 0 or 1 each.
   void Append(std::span<const int32_t> tokens, std::span<const uint8_t> learnt);
   void EndDocument();
-  void Commit();
+  // With the vocabulary that the tokens are of, if it is known.
+  void Commit(const VocabularyId* vocabulary = nullptr);
 
   // As written so far.
   uint64_t documents() const { return ends_.size(); }

@@ -10,10 +10,12 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "io/model_folder.h"
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
 #include "models/convert.h"
+#include "models/header.h"
 
 namespace linnet {
 namespace {
@@ -118,11 +120,13 @@ void ReadParameter(const TensorFile& file, const Parameter& p) {
 }  // namespace
 
 void SaveTraining(Learner& learner, World& world, const std::filesystem::path& path,
-                  const Notes& notes) {
+                  const Notes& notes, std::span<const std::byte> vocabulary) {
   const Network& network = learner.network();
   const bool first = world.index() == 0;
   std::unique_ptr<TensorWriter> writer;
   Checksum sum;
+  if (vocabulary.empty()) vocabulary = network.checkpoint().stored_vocabulary();
+  if (!learner.learns_all()) vocabulary = {};
   const auto take = [&](std::span<const float> values) {
     sum.Add(std::as_bytes(values));
     writer->AppendFloats(SourceType::kF32, values);
@@ -130,13 +134,18 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
   if (first) {
     auto metadata = notes;
     const Learner::Memory& memory = learner.memory();
+    metadata.merge(EpsilonMetadata(network.config()));
     metadata["kind"] = kTrainingKind;
-    metadata["steps"] = std::to_string(memory.steps);
+    metadata[kStepsKey] = std::to_string(memory.steps);
+    if (!learner.learns_all()) metadata[kPartKey] = "true";
     metadata["updates"] = std::to_string(memory.updates);
     metadata["norms"] = nlohmann::json(memory.norms).dump();
     auto specs = Specs(network.parameters(), SourceType::kF32);
     for (const char* name : kMoments) {
       specs.push_back({name, SourceType::kF32, {network.values().size()}});
+    }
+    if (!vocabulary.empty()) {
+      specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
     }
     sum.Add(metadata);
     for (const TensorSpec& spec : specs) sum.Add(spec.name, spec.shape);
@@ -147,6 +156,8 @@ void SaveTraining(Learner& learner, World& world, const std::filesystem::path& p
   world.Gather(learner.optimizer().first_moments(), learner.shards(), take);
   world.Gather(learner.optimizer().second_moments(), learner.shards(), take);
   if (!first) return;
+  sum.Add(vocabulary);
+  writer->Append(vocabulary);
   const uint32_t value = sum.value();
   writer->Append(std::as_bytes(std::span(&value, 1)));
   writer->Finish();
@@ -160,7 +171,7 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
         ErrorKind::kBadInput,
         path.string() + ": is no training checkpoint, expected one that `linnet train` wrote");
   }
-  Learner::Memory memory{Number(file, "steps"), Number(file, "updates"), Norms(file)};
+  Learner::Memory memory{Number(file, kStepsKey), Number(file, "updates"), Norms(file)};
   const Network& network = learner.network();
   const TensorView& first = Find(file, kMoments[0], {network.values().size()});
   const TensorView& second = Find(file, kMoments[1], {network.values().size()});
@@ -193,7 +204,7 @@ std::string DamageOf(const std::filesystem::path& path) {
 }
 
 void SaveModel(const Network& network, const std::filesystem::path& path, SourceType type,
-               std::span<const std::byte> vocabulary) {
+               std::span<const std::byte> vocabulary, const Notes& notes) {
   if (vocabulary.empty()) vocabulary = network.checkpoint().stored_vocabulary();
   if (path.extension() == ".pth") vocabulary = {};
   auto specs = Specs(network.parameters(), type);
@@ -207,7 +218,10 @@ void SaveModel(const Network& network, const std::filesystem::path& path, Source
   if (!vocabulary.empty()) {
     specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
   }
-  const auto writer = TensorWriter::Create(path, specs);
+  RefuseLostEpsilons(network.config(), network.checkpoint().file().path(), path);
+  auto metadata = notes;
+  metadata.merge(EpsilonMetadata(network.config()));
+  const auto writer = TensorWriter::Create(path, specs, metadata);
   for (const Parameter& p : network.parameters()) {
     writer->AppendFloats(type, InCheckpointOrder(p, p.v));
   }

@@ -1,0 +1,35 @@
+// The kinds of files that commands write, each recognized by its content.
+#ifndef LINNET_CLI_OUTPUT_KIND_H_
+#define LINNET_CLI_OUTPUT_KIND_H_
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace linnet::cli {
+
+struct OutputKind {
+  const char* name;  // for messages: "a model"
+  // Whether a regular file that is not empty is of this kind, by its content, whatever its name.
+  // May throw std::exception, which counts as no.
+  std::function<bool(const std::filesystem::path&)> matches;
+};
+
+OutputKind ModelOutput();       // any checkpoint of a model, in any container
+OutputKind AdapterOutput();     // LoRA and its like
+OutputKind StateOutput();       // of --save-state and /save
+OutputKind TunedStateOutput();  // time_state
+OutputKind LogitsOutput();
+OutputKind GradientOutput();
+OutputKind VocabularyOutput();  // in the World format
+OutputKind TokenOutput();       // a .bin, .idx or .mask of tokenized data, or its .vocab.json
+OutputKind PlotOutput();
+OutputKind RunOptionsOutput();  // run.json
+OutputKind MetricsOutput();     // metrics.jsonl
+
+// What a file holds, for messages: one of the names above, "text" or "something else".
+std::string ContentOf(const std::filesystem::path& path);
+
+}  // namespace linnet::cli
+
+#endif  // LINNET_CLI_OUTPUT_KIND_H_
