@@ -16,14 +16,14 @@ enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kAvx512Vnni, kAmx };
 const char* Name(Isa isa);  // "portable", "avx2", "avx512", "avx512vnni", "amx"
 std::optional<Isa> ParseIsa(std::string_view name);
 
-// Levels this CPU has, lowest first; kPortable is always there: SSE4.2, AES and PCLMULQDQ on
+// Levels of this CPU, lowest first; kPortable is always supported: SSE4.2, AES and PCLMULQDQ on
 // x86-64, NEON on aarch64. Throws Error kBadInput on an older CPU, as CurrentIsa and ForceIsa do.
 std::vector<Isa> SupportedIsas();
 
-// The same for a CPU of which Highway's SupportedTargets says this.
+// The same for a CPU with these SupportedTargets of Highway.
 std::vector<Isa> IsasAmong(int64_t highway_targets);
 
-// The level all kernels use: the highest supported one until ForceIsa.
+// The level that all kernels use: the highest supported one until ForceIsa.
 Isa CurrentIsa();
 
 // Process-wide; call it before any pass runs, or between passes (tests do).

@@ -1,5 +1,5 @@
-// The probes: what they say of a machine is so at every level. They measure time, so they need an
-// idle machine: `make soak` runs them.
+// The probes give the same answers at every level. They measure time, so they need an idle machine:
+// `make soak` runs them.
 #include "kernels/peaks.h"
 
 #include <algorithm>

@@ -11,8 +11,8 @@
 
 namespace linnet {
 
-// RWKV-4 (docs/models.md): rows [T, C], the decay log_w = -exp(time_decay) and u [C], state
-// aa, bb, pp [C] (pp starts at -1e30). Channels are independent.
+// RWKV-4 (docs/models.md) with exponents relative to pp: rows [T, C], the decay log_w =
+// -exp(time_decay) and u [C], state aa, bb, pp [C] (pp starts at -1e30). Channels are independent.
 void Wkv4(const float* log_w, const float* u, Mat<const float> k, Mat<const float> v, float* aa,
           float* bb, float* pp, Mat<float> y) noexcept;
 
