@@ -1,5 +1,5 @@
-# The front door. Each command installs the Debian packages it misses, configures with a CMake
-# preset and builds; `make` alone lists them.
+# The entry point. Each command installs missing Debian packages, configures with a CMake preset and
+# builds; `make` alone lists the commands.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -14,14 +14,14 @@ DATA ?= ../shared/data/text
 RUN ?= build/model
 JOBS ?= $(shell nproc)
 
-# Set-up that is not Debian's: the World vocabulary, from the Python package index.
+# The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
 .PHONY: help chat model test build bench bench-training microbench format lint install soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
-	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE builds that World vocabulary in"
+	@echo "  JOBS=N limits the parallel jobs; VOCAB=FILE embeds that World vocabulary"
 
 chat: ## talk to the built-in model, or to MODEL=path (ARGS=… goes to linnet chat)
 ifeq ($(MODEL)$(wildcard models/linnet.safetensors),)
@@ -33,7 +33,7 @@ else
 	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
 
-model: ## DATA=folder RUN=folder: train the built-in model anew, for an hour or so
+model: ## DATA=FOLDER RUN=FOLDER: train the built-in model again, about an hour
 	@$(MAKE) --no-print-directory build
 	@tools/train-model "$(DATA)" "$(RUN)"
 
@@ -48,11 +48,11 @@ build: ## build/linnet, without tests
 	@$(configure)
 	@cmake --build build --parallel $(JOBS) --target linnet_cli
 
-bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or those rows of it
+bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or only those rows
 	@$(MAKE) --no-print-directory build
 	@tools/bench-table --program build/linnet $(ROWS) $(ARGS)
 
-bench-training: ## ROWS=small: the table of training speeds, or those rows of it
+bench-training: ## ROWS=small: the table of training speeds, or only those rows
 	@$(MAKE) --no-print-directory build
 	@tools/bench-training --program build/linnet $(ROWS) $(ARGS)
 
@@ -62,7 +62,7 @@ microbench: ## build and run the benchmarks of single kernels
 	@cmake --build build --parallel $(JOBS) --target matmul_bench train_bench backward_bench
 	@for program in build/bench/*_bench; do "$$program"; done
 
-format: ## lay the sources out with clang-format
+format: ## format the sources with clang-format
 	@tools/install-packages check
 	@tools/list-files '*.cc' '*.h' '*.c' | xargs -0 clang-format-14 -i
 
@@ -75,13 +75,13 @@ lint: ## check format, layering, names, docs and clang-tidy
 	@tools/check-docs
 	@tools/check-tidy build-lint
 
-install: ## PREFIX=/usr/local DESTDIR=: the program, the library, its headers
+install: ## PREFIX=/usr/local DESTDIR=: install the program, the library, its headers
 	@tools/install-packages build
 	@$(configure)
 	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
 
-soak: ## RUNS=2000000: fuzz each parser that often, see its coverage, repeat the tests, run a million tokens, learn to reverse digits
+soak: ## RUNS=2000000: long tests: fuzz each parser so often, coverage, repeated tests, a million tokens, digit reversal
 	@tools/install-packages build test check
 	@tools/check-fuzz $(RUNS)
 	@tools/check-coverage

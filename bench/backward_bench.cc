@@ -1,5 +1,5 @@
-// The matrix products of training beside the machine's peak, in time of the one thread they run on,
-// so that other work on the machine shows little.
+// The matrix products of training relative to the machine's peak, in CPU time of the one thread
+// they run on, which other programs affect little.
 //   backward_bench [--isa NAME] [--threads N]
 #include <fmt/format.h>
 #include <time.h>

@@ -1,7 +1,7 @@
-// Matrix products beside the machine's peaks.
+// Matrix products relative to the machine's peaks.
 //   matmul_bench --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
-// One row is held against the read bandwidth (the weights are walked through 1 GB, beyond any
-// cache), many rows against the multiply-adds that registers alone allow.
+// One row is compared to the read bandwidth (the weights are spread over 1 GB, larger than any
+// cache), many rows to multiply-adds in registers.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -157,7 +157,7 @@ void Register() {
 }  // namespace
 }  // namespace linnet
 
-// `--isa NAME` first forces a lower level.
+// `--isa NAME` forces a lower level.
 int main(int argc, char** argv) {
   if (argc > 2 && std::string_view(argv[1]) == "--isa") {
     const auto isa = linnet::ParseIsa(argv[2]);

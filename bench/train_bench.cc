@@ -1,4 +1,4 @@
-// Where a training step goes: forward and backward of a model over a batch of sequences.
+// The time of a training step: forward and backward of a model over a batch of sequences.
 //
 //   build/linnet init --random --generation 7 --layers 12 --width 384 --vocab 8192 m.safetensors
 //   build/bench/train_bench m.safetensors 8 512 3
@@ -20,7 +20,7 @@
 namespace linnet {
 namespace {
 
-// CPU seconds of all threads: what other programs do at the same time shows less in them.
+// CPU seconds of all threads, which other programs affect less than the elapsed time.
 double Used() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);

@@ -15,7 +15,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${LINNET_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR}
   ${LINNET_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${LINNET_SYSROOT}/usr/share/pkgconfig)
-# Libraries that only those above need.
+# Dependencies of the libraries above.
 foreach(folder lib usr/lib)
   string(APPEND CMAKE_EXE_LINKER_FLAGS_INIT
     " -Wl,-rpath-link,${LINNET_SYSROOT}/${folder}/aarch64-linux-gnu")

@@ -1,5 +1,5 @@
-# What `linnet plot` puts into its pages: Chart.js (npm's chart.js, Debian's libjs-chart.js) and the
-# page around it. Without Chart.js the build goes on, and the command says what is missing.
+# Files that `linnet plot` embeds in its pages: Chart.js (npm's chart.js, Debian's libjs-chart.js)
+# and the page template. Without Chart.js the build continues, and the command says what is missing.
 find_file(LINNET_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
 mark_as_advanced(LINNET_CHART_JS)
 set(page ${PROJECT_SOURCE_DIR}/cli/plot_page.html)

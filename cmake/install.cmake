@@ -1,5 +1,5 @@
-# What others link: all rooms in one archive, the public headers, a CMake package (linnet::linnet)
-# and a pkg-config file. And the program.
+# The installed files: all rooms in one archive, the public headers, a CMake package
+# (linnet::linnet), a pkg-config file, and the program.
 include(CMakePackageConfigHelpers)
 
 get_property(rooms GLOBAL PROPERTY LINNET_ROOMS)

@@ -1,10 +1,10 @@
-# Builds a model into linnet_models: models/linnet.safetensors, or LINNET_MODEL. Without either the
-# build goes on, and the program says at run time what is missing. Included by src/CMakeLists.txt
+# Embeds a model in linnet_models: models/linnet.safetensors, or LINNET_MODEL. Without either the
+# build continues, and the program says at run time what is missing. Included by src/CMakeLists.txt
 # after the room.
 set(LINNET_MODEL "" CACHE FILEPATH "A model to be built in instead of models/linnet.safetensors")
 get_filename_component(model "${LINNET_MODEL}" ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
 if(NOT LINNET_MODEL)
-  # A glob, so that the build notices when it comes or goes.
+  # A glob, so that the build notices when the file is added or removed.
   file(GLOB model CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/models/linnet.safetensors)
 elseif(NOT EXISTS ${model})
   message(FATAL_ERROR "LINNET_MODEL: no file ${model}")

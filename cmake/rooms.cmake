@@ -32,7 +32,7 @@ function(linnet_test name)
   include(GoogleTest)
   add_executable(${name} ${ARG_SOURCES})
   linnet_unity(${name})
-  # Optimizing a test takes longer than it saves, all the more under the sanitizers.
+  # Optimizing a test takes longer than it saves, even more so under the sanitizers.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:Instrumented>:-O0>)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gtest_main hwy::hwy_test)
   gtest_discover_tests(${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_MODE PRE_TEST

@@ -1,6 +1,6 @@
-# Builds the World vocabulary into linnet_text: from LINNET_VOCAB, or from where
-# tools/fetch-vocabulary leaves it. Without either the build goes on, and the program says at run
-# time what is missing. Included by src/CMakeLists.txt after the room.
+# Embeds the World vocabulary in linnet_text: LINNET_VOCAB, or the file of tools/fetch-vocabulary.
+# Without either the build continues, and the program says at run time what is missing. Included by
+# src/CMakeLists.txt after the room.
 set(LINNET_VOCAB "" CACHE FILEPATH "rwkv_vocab_v20230424.txt, to be built in")
 set(vocabulary ${LINNET_VOCAB})
 if(NOT vocabulary)
@@ -19,10 +19,10 @@ mark_as_advanced(GZIP)
 
 if(EXISTS ${vocabulary} AND NOT IS_DIRECTORY ${vocabulary} AND GZIP)
   set(gz ${CMAKE_CURRENT_BINARY_DIR}/vocabulary.gz)
-  # Only the content decides the bytes: no name, no time.
+  # The bytes depend only on the content: no name, no time.
   add_custom_command(OUTPUT ${gz} COMMAND ${GZIP} -9 -n -c ${vocabulary} > ${gz}
     DEPENDS ${vocabulary} COMMENT "Compressing ${vocabulary}" VERBATIM)
-  target_sources(linnet_text PRIVATE ${gz})  # so that it is made
+  target_sources(linnet_text PRIVATE ${gz})  # so that it is built
   set_source_files_properties(text/builtin_vocabulary.cc PROPERTIES
     COMPILE_DEFINITIONS LINNET_VOCABULARY_GZ="${gz}" OBJECT_DEPENDS ${gz})
   message(STATUS "World vocabulary: ${vocabulary}")

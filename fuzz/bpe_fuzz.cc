@@ -1,5 +1,5 @@
-// tokenizer.json of the 20B kind, the text it is given, and the steps before its merges.
-// A % stands for the single bytes that each file must have: inputs stay small, and fuzzing fast.
+// tokenizer.json of the 20B models, the text to encode, and the steps before its merges. A % stands
+// for the single bytes that each file must have, so inputs stay small and fuzzing fast.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,7 +14,7 @@
 
 namespace {
 
-// The members of model.vocab for every byte of UTF-8, in GPT-2's alphabet, ids 10 and on.
+// The members of model.vocab for every byte of UTF-8, in GPT-2's alphabet, ids from 10 on.
 std::string Alphabet() {
   std::string text;
   char32_t next = 0x100;

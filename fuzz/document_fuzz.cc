@@ -1,5 +1,5 @@
-// Training records, one by itself and files of them: something is learnt of whatever is taken for a
-// document, and a file without an error is read to its end.
+// Training records, single and in files: every accepted document has something to learn, and a
+// file without an error is read to its end.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// Indices of tokenized data: every document lies among the tokens.
+// Indexes of tokenized data: every document lies within the tokens.
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -1,6 +1,6 @@
 """Writes the .pth seeds of corpus/pth with PyTorch (2.2.2 here): make_pth_corpus.py FOLDER.
 
-Each is what some real program saves; src/io/torch_file_test.cc knows their values.
+Each has the form in which some real program saves; src/io/torch_file_test.cc checks their values.
 """
 import collections
 import pathlib

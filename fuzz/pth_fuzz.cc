@@ -1,4 +1,4 @@
-// .pth: zip archives, torch.save's format before 1.6, and bare pickles, which no checksum guards.
+// .pth: zip archives, torch.save's format before 1.6, and bare pickles, without checksums.
 #include <cstddef>
 #include <cstdint>
 

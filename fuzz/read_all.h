@@ -1,4 +1,4 @@
-// What both checkpoint targets do with a file that opened: look at every value.
+// Both checkpoint targets read every value of a file that opened.
 #ifndef LINNET_FUZZ_READ_ALL_H_
 #define LINNET_FUZZ_READ_ALL_H_
 
@@ -12,7 +12,7 @@ namespace linnet {
 
 inline void ReadAllTensors(std::span<const std::byte> bytes) {
   const TensorFile file = TensorFile::Parse(bytes, "input");
-  size_t budget = size_t{1} << 20;  // many tensors may show the same bytes
+  size_t budget = size_t{1} << 20;  // many tensors may share the same bytes
   for (const auto& tensor : file.tensors()) {
     if (tensor.elements() > budget) break;
     budget -= tensor.elements();

@@ -1,4 +1,4 @@
-// Runs a fuzz target once over each file of the folders and files named on the command line.
+// Runs a fuzz target once on each file of the folders and files on the command line.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   const auto run = [&runs](const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    // A copy of the exact size, so that a sanitizer sees the first byte past the end.
+    // A copy of the exact size, so that a sanitizer detects reads past the end.
     const std::vector<uint8_t> input(bytes.begin(), bytes.end());
     LLVMFuzzerTestOneInput(input.data(), input.size());
     ++runs;
@@ -28,5 +28,5 @@ int main(int argc, char** argv) {
     for (const auto& entry : std::filesystem::directory_iterator(argv[i])) run(entry.path());
   }
   std::printf("%zu inputs\n", runs);
-  return runs == 0 ? 1 : 0;  // an empty corpus proves nothing
+  return runs == 0 ? 1 : 0;  // an empty corpus tests nothing
 }

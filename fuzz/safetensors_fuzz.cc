@@ -1,5 +1,4 @@
-// safetensors files, the vocabulary inside one, and the indexes of sharded ones (which begin with a
-// brace).
+// safetensors files, their vocabulary, and the indexes of sharded files (which begin with a brace).
 #include <cstddef>
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// State files, saved and tuned: the first byte picks the model that the state is read for.
+// State files, saved and tuned: the first byte selects the model that the state is read for.
 #include <cstddef>
 #include <cstdint>
 #include <iterator>

@@ -1,4 +1,4 @@
-// World-format vocabularies: the literals, the file, and text through what it makes.
+// World-format vocabularies: the literals, the file, and text encoded with the result.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

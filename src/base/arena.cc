@@ -16,10 +16,10 @@ void* Arena::Allocate(size_t bytes) {
     used_ = 0;
   }
   if (current_ == blocks_.size()) {
-    // Doubling keeps the count of blocks small without a guess at the whole.
+    // Doubling keeps the number of blocks small without knowing the total size.
     const size_t last = blocks_.empty() ? kBlock / 2 : blocks_.back().memory.size();
     const size_t begin = reserved_bytes();
-    // Large ones lie on huge pages: a training pass walks gigabytes of rows.
+    // Large blocks use huge pages: a training pass reads gigabytes of rows.
     blocks_.push_back({Buffer(std::max(bytes, std::min(2 * last, 64 * kBlock))), begin});
     used_ = 0;
   }

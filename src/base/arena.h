@@ -1,4 +1,4 @@
-// Arena: memory for one pass, taken from blocks and given back all at once.
+// Arena: memory for one pass, allocated from blocks and freed all at once.
 #ifndef LINNET_BASE_ARENA_H_
 #define LINNET_BASE_ARENA_H_
 
@@ -9,8 +9,7 @@
 
 namespace linnet {
 
-// Not thread-safe. Blocks are kept when it is rewound, so a pass of a size seen
-// before allocates nothing.
+// Not thread-safe. Rewinding keeps the blocks, so a second pass of the same size allocates nothing.
 class Arena {
  public:
   struct Mark {
@@ -25,7 +24,7 @@ class Arena {
     return static_cast<T*>(Allocate(count * sizeof(T)));
   }
 
-  // Gives back what is taken from here to the end of the block, also where an exception ends it.
+  // Frees what is allocated in this scope, also when an exception leaves it.
   class Scope {
    public:
     explicit Scope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
@@ -44,7 +43,7 @@ class Arena {
     used_ = mark.used;
   }
   size_t reserved_bytes() const;
-  // The most that was taken at once; reserved is that in whole blocks.
+  // The most that was in use at once; reserved() is the size of all blocks.
   size_t most_bytes() const { return most_; }
 
  private:

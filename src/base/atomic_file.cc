@@ -21,7 +21,7 @@ Error Failed(const fs::path& path, const char* what) {
   return Error(ErrorKind::kIo, fmt::format("{}: {}: {}", path.string(), what, strerror(errno)));
 }
 
-// A name beside `path` that nothing else has, this process' other files included.
+// A name beside `path` that no other file has, also no other file of this process.
 int OpenTemporary(const fs::path& path, fs::path* temporary) {
   for (int i = 0; i < 1000; ++i) {
     *temporary = path;
@@ -39,7 +39,7 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
     throw Error(ErrorKind::kIo, "'': cannot write: the name of the file is empty");
   }
   std::error_code error;
-  // Also through links that lead nowhere yet.
+  // Also through dangling links.
   for (int i = 0; i < 40 && fs::is_symlink(path_, error); ++i) {
     path_ = path_.parent_path() / fs::read_symlink(path_, error);
   }
@@ -102,7 +102,7 @@ void AtomicFile::Commit(const std::function<void(const fs::path&)>& check) {
   close(fd_);
   fd_ = -1;
   if (temporary_.empty()) return;
-  // The rename itself must outlive a power cut, so the directory is synced too.
+  // Sync the directory too, or a power failure could undo the rename.
   const auto parent = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
   const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir >= 0) {

@@ -1,4 +1,4 @@
-// AtomicFile: a file that appears under its name whole, or not at all.
+// AtomicFile: a file that appears under its name complete or not at all.
 #ifndef LINNET_BASE_ATOMIC_FILE_H_
 #define LINNET_BASE_ATOMIC_FILE_H_
 
@@ -12,10 +12,10 @@
 
 namespace linnet {
 
-// Writes to a temporary name beside `path`; Commit syncs and renames it over
-// `path`. Destroyed without Commit, it removes the temporary file and leaves
-// what stood at `path` untouched. A symbolic link is followed; a pipe or device
-// is written as it goes, for there is nothing to replace. One thread at a time.
+// Writes to a temporary name beside `path`; Commit syncs it and renames it to `path`. Without
+// Commit the destructor removes the temporary file and leaves `path` unchanged. A symbolic link is
+// followed; a pipe or device is written directly, since it cannot be replaced. One thread at a
+// time.
 class AtomicFile {
  public:
   // Throws Error kIo, as do all members.
@@ -27,8 +27,8 @@ class AtomicFile {
   void Write(std::span<const std::byte> bytes);
   void Write(std::string_view text) { Write(std::as_bytes(std::span(text))); }
   uint64_t offset() const { return offset_; }
-  // `check` may read the whole file under the name it is given, the temporary
-  // one; if it throws, the file does not appear.
+  // `check` may read the complete file under the temporary name it is given; if it throws, the file
+  // does not appear.
   void Commit(const std::function<void(const std::filesystem::path&)>& check = {});
 
  private:
@@ -40,8 +40,8 @@ class AtomicFile {
   std::vector<std::byte> buffer_;  // not yet written
 };
 
-// Throws Error kIo if a file of so many bytes would not fit beside what now stands at `path`. What
-// the file system does not say counts as enough.
+// Throws Error kIo if a file of so many bytes would not fit beside the current file at `path`. If
+// the file system does not tell its free space, nothing is thrown.
 void CheckSpace(const std::filesystem::path& path, uint64_t bytes);
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// AtomicFile: whole under its name or not there; MappedFile: what can be mapped.
+// AtomicFile: complete under its name or absent; MappedFile: what can be mapped.
 #include "base/atomic_file.h"
 
 #include <gtest/gtest.h>
@@ -138,7 +138,7 @@ TEST_F(AtomicFileTest, SpaceIsSoughtWhereTheFileWillBe) {
     }
   }
   EXPECT_NO_THROW(CheckSpace("/dev/null", huge));
-  EXPECT_NO_THROW(CheckSpace(folder_ / "none/f", huge));  // which opening it says better
+  EXPECT_NO_THROW(CheckSpace(folder_ / "none/f", huge));  // opening it gives the better message
 }
 
 TEST_F(AtomicFileTest, APipeIsRefusedWithoutWaitingForItsWriter) {

@@ -9,8 +9,8 @@
 namespace linnet {
 namespace {
 
-// From here on a mapping of its own pays: decoding walks all weights for every
-// token, and with small pages that misses the TLB at each of them.
+// From this size on a separate mapping pays off: decoding reads all weights for every token, and
+// with small pages that misses the TLB at every page.
 constexpr size_t kHuge = size_t{2} << 20;
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Asking for huge pages: memory that is walked from end to end misses the TLB at every small one.
+// Requests huge pages: with small pages, sequential reads of large memory miss the TLB at every
+// page.
 #ifndef LINNET_BASE_HUGE_PAGES_H_
 #define LINNET_BASE_HUGE_PAGES_H_
 
@@ -7,8 +8,9 @@
 
 namespace linnet {
 
-// Asks that the whole pages of a range, of a mapped file or of memory, be read into and mapped as
-// huge ones. What is in the page cache already stays as it is, and a system may know better.
+// Requests that the whole pages of a range, of a mapped file or of memory, be read in and mapped as
+// huge pages. Pages that are already in the page cache stay as they are; the system may ignore the
+// request.
 void AskForHugePages(std::span<const std::byte> range) noexcept;
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// Asking for huge pages changes no byte, whatever is asked for.
+// Requesting huge pages changes no byte, whatever the range.
 #include "base/huge_pages.h"
 
 #include <gtest/gtest.h>

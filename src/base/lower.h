@@ -1,4 +1,4 @@
-// Lower: for words that may be written in any case.
+// Lower: for case-insensitive words.
 #ifndef LINNET_BASE_LOWER_H_
 #define LINNET_BASE_LOWER_H_
 
@@ -7,7 +7,7 @@
 
 namespace linnet {
 
-// ASCII letters in lower case, all else as it is.
+// ASCII letters in lower case, other bytes unchanged.
 inline std::string Lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;

@@ -1,4 +1,4 @@
-// MappedFile: a file's bytes, read-only, in memory only as far as they are touched.
+// MappedFile: a file's bytes, read-only; only the pages that are read take memory.
 #ifndef LINNET_BASE_MAPPED_FILE_H_
 #define LINNET_BASE_MAPPED_FILE_H_
 
@@ -10,9 +10,8 @@ namespace linnet {
 
 class MappedFile {
  public:
-  // Throws Error kIo if the path is missing, unreadable or not a regular file;
-  // never waits for the writer of a pipe.
-  // An empty file maps to no bytes.
+  // Throws Error kIo if the path is missing, unreadable or not a regular file; does not block on a
+  // pipe. An empty file maps to no bytes.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
@@ -20,9 +19,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // Gives the memory of pages wholly inside `range`, bytes of any MappedFile,
-  // back; they are read again when touched. For sources that have been packed
-  // and are not needed soon.
+  // Frees the memory of pages wholly inside `range`, bytes of any MappedFile; they are read from
+  // disk again when accessed. For sources that have been packed and are not needed soon.
   static void Drop(std::span<const std::byte> range) noexcept;
 
  private:

@@ -14,14 +14,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file that holds one number; `absent` if it is missing or says "max".
+// A file with one number; `absent` if it is missing or says "max".
 uint64_t ReadNumber(const fs::path& path, uint64_t absent) {
   std::ifstream file(path);
   uint64_t value = 0;
   return file >> value ? value : absent;
 }
 
-// The number behind `key` in a file of lines "key number"; 0 if there is none.
+// The value of `key` in a file of lines "key number"; 0 if it is missing.
 uint64_t ReadKey(const fs::path& path, const std::string& key) {
   std::ifstream file(path);
   std::string word;
@@ -32,7 +32,7 @@ uint64_t ReadKey(const fs::path& path, const std::string& key) {
   return 0;
 }
 
-// Names of the files of one version.
+// File names of one cgroup version.
 struct CgroupFiles {
   const char *limit, *used, *cache;  // `cache` is a key of memory.stat
 };
@@ -41,17 +41,17 @@ uint64_t LeftIn(const fs::path& group, const CgroupFiles& files) {
   const uint64_t limit = ReadNumber(group / files.limit, UINT64_MAX);
   if (limit >= uint64_t{1} << 62) return UINT64_MAX;  // version 1 has no word for "none"
   const uint64_t all = ReadNumber(group / files.used, 0);
-  // Pages of files that were read are counted, and go when room is wanted.
+  // Pages of files that were read are counted, but are freed when memory is needed.
   const uint64_t used = all - std::min(all, ReadKey(group / "memory.stat", files.cache));
   return limit > used ? limit - used : 0;
 }
 
-// Of the group at `path` below `root` and of all above it.
+// Of the group at `path` below `root` and of all its parents.
 uint64_t LeastLeft(const fs::path& root, const std::string& path, const CgroupFiles& files) {
   uint64_t left = LeftIn(root, files);
   fs::path group = root;
   for (const fs::path& name : fs::path(path).relative_path()) {
-    if (name == "..") break;  // a group that is not to be seen from here
+    if (name == "..") break;  // a group outside this namespace
     left = std::min(left, LeftIn(group /= name, files));
   }
   return left;

@@ -1,4 +1,4 @@
-// What memory this process may still take, and what it holds.
+// Memory that is available to this process, and memory it uses.
 #ifndef LINNET_BASE_MEMORY_H_
 #define LINNET_BASE_MEMORY_H_
 
@@ -9,12 +9,12 @@ namespace linnet {
 
 // MemAvailable, or what the cgroup's limit leaves if that is less; bytes.
 uint64_t AvailableMemory();
-// The same of a machine whose /proc/meminfo, cgroups and membership are these.
+// The same for a machine with these /proc/meminfo, cgroup mount and cgroup membership.
 uint64_t AvailableMemory(const std::filesystem::path& meminfo, const std::filesystem::path& root,
                          const std::filesystem::path& membership);
 
-// What the limits of a process' cgroup, and of those above it, leave; UINT64_MAX if there are none.
-// `root` is where cgroups are mounted, of version 1 or 2; `membership` is the process' own file
+// Bytes left below the limits of a process's cgroup and its parents; UINT64_MAX without a limit.
+// `root` is the mount point of cgroups, version 1 or 2; `membership` is the process's
 // /proc/N/cgroup.
 uint64_t CgroupMemoryLeft(const std::filesystem::path& root,
                           const std::filesystem::path& membership);
@@ -22,7 +22,7 @@ uint64_t CgroupMemoryLeft(const std::filesystem::path& root,
 // Resident set size now; bytes.
 uint64_t ResidentMemory();
 
-// The most of it so far; bytes.
+// Peak resident set size; bytes.
 uint64_t PeakMemory();
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// Memory that a container's limit leaves, from folders that look like the kernel's.
+// Memory that a container's limit leaves, read from folders that imitate the kernel's.
 #include "base/memory.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace linnet {
 namespace {
 
-// What is left where the folder of cgroups holds these files.
+// Memory left if the cgroup folder holds these files.
 uint64_t LeftWith(const std::string& membership, const std::map<std::string, std::string>& files) {
   const test::TemporaryFolder folder;
   for (const auto& [name, text] : files) {
@@ -32,7 +32,7 @@ TEST(CgroupMemoryTest, VersionOnesLimitCounts) {
   EXPECT_EQ(LeftWith(membership, {{"memory/memory.limit_in_bytes", "1000\n"},
                                   {"memory/memory.usage_in_bytes", "300\n"}}),
             700u);
-  // What the kernel writes where there is none.
+  // What the kernel writes without a limit.
   EXPECT_EQ(LeftWith(membership, {{"memory/memory.limit_in_bytes", "9223372036854771712\n"},
                                   {"memory/memory.usage_in_bytes", "300\n"}}),
             UINT64_MAX);
@@ -56,7 +56,7 @@ TEST(CgroupMemoryTest, TheTightestGroupAboveCounts) {
             900u);
 }
 
-// A checkpoint that was just copied fills the group with pages that cost nothing.
+// A checkpoint that was just copied fills the group with page cache that can be freed.
 TEST(CgroupMemoryTest, PagesOfFilesDoNotCount) {
   EXPECT_EQ(LeftWith("0::/\n", {{"memory.max", "1000\n"},
                                 {"memory.current", "900\n"},

@@ -1,4 +1,4 @@
-// TemporaryFolder, TemporaryFile: where tests write; gone with all they hold.
+// TemporaryFolder, TemporaryFile: where tests write; removed with their contents.
 #ifndef LINNET_BASE_SCRATCH_FOLDER_H_
 #define LINNET_BASE_SCRATCH_FOLDER_H_
 
@@ -35,7 +35,7 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// The name of a file that is not there yet.
+// The name of a file that does not exist yet.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& ending) : path_(folder_ / ("file" + ending)) {}

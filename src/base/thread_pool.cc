@@ -18,8 +18,7 @@
 namespace linnet {
 namespace {
 
-// Long enough to bridge the serial stretches of a pass, short enough that an
-// idle server costs nothing.
+// Long enough to span the serial sections of a pass, short enough that an idle server uses no CPU.
 constexpr auto kSpin = std::chrono::microseconds(100);
 
 void Pause() {
@@ -30,7 +29,7 @@ void Pause() {
 #endif
 }
 
-// Half of a core's own cache: the rest is for what it works on.
+// Half of a core's private cache: the rest is for its current work.
 size_t MostAhead() {
   static const size_t bytes = [] {
     const long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -39,11 +38,11 @@ size_t MostAhead() {
   return bytes;
 }
 
-// Asks for the first lines, so few that a task is not kept waiting; returns what is left.
+// Prefetches the first lines, few enough not to delay a task; returns the rest.
 const std::byte* Fetch(const std::byte* at, const std::byte* end) {
   constexpr ptrdiff_t kLine = 64;
   for (int i = 0; i < 16 && at < end; ++i) {
-    __builtin_prefetch(at, 0, 2);  // as far as L2
+    __builtin_prefetch(at, 0, 2);  // into L2
     at += std::min(kLine, end - at);
   }
   return at;
@@ -73,7 +72,7 @@ ThreadPool::ThreadPool(size_t threads) {
   workers_.reserve(threads - 1);
   try {
     for (size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
-  } catch (const std::exception& error) {  // no memory, or no more of them allowed
+  } catch (const std::exception& error) {  // out of memory, or over the thread limit
     const size_t started = workers_.size() + 1;
     Stop();
     throw Error(ErrorKind::kNoMemory,
@@ -114,7 +113,7 @@ void ThreadPool::Run(size_t tasks, Body body, const void* f) {
   }
 }
 
-// Of an old loop all are taken, or it were not over: a thread that comes late gets none.
+// All tasks of an old loop are taken, else it would not have ended: a late thread gets none.
 bool ThreadPool::TakeOwn(uint64_t epoch, size_t thread) {
   std::atomic<uint64_t>& own = seats_[thread].own;
   uint64_t free = epoch << 1;
@@ -133,7 +132,7 @@ bool ThreadPool::TakeTicket(uint64_t epoch, size_t& task) {
   return true;
 }
 
-// A loop cannot end before a task that was taken, so body_, f_ and tasks_ are still its own.
+// A loop cannot end before a task that was taken, so body_, f_ and tasks_ still belong to it.
 void ThreadPool::Drain(uint64_t epoch, size_t thread) {
   const auto run = [this](size_t task) {
     try {
@@ -184,7 +183,7 @@ void ThreadPool::Work(size_t thread) {
   while (true) {
     const auto woken = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
     if (!IdleUntil(woken, seats_[thread])) epoch_.wait(seen, std::memory_order_acquire);
-    // In this order: an end that comes in between is in the epoch that is waited on next.
+    // In this order: if the end is signalled in between, the next wait sees its epoch.
     seen = epoch_.load(std::memory_order_acquire);
     if (stop_.load(std::memory_order_acquire)) return;
     Drain(seen, thread);

@@ -1,5 +1,5 @@
-// ThreadPool: a few threads that wait for the next loop, spinning briefly before they sleep, and
-// fetch meanwhile what it will read.
+// ThreadPool: a few threads that wait for the next loop. They spin briefly before they sleep, and
+// meanwhile prefetch what the next loop will read.
 #ifndef LINNET_BASE_THREAD_POOL_H_
 #define LINNET_BASE_THREAD_POOL_H_
 
@@ -29,11 +29,10 @@ class ThreadPool {
 
   size_t threads() const { return workers_.size() + 1; }
 
-  // Calls body(task) for every task below `tasks`, in any order and on any
-  // thread, and returns when all are done. Task t is left to thread t, the
-  // caller being 0, unless another is free before it comes. Throws what a task
-  // threw, one of it, when all are over. Results must not depend on which
-  // thread ran what: that is the law of bits' share here.
+  // Calls body(task) for every task below `tasks`, in any order and on any thread, and returns when
+  // all are done. Task t runs on thread t (the caller is 0) unless another thread is free earlier.
+  // After all tasks have ended, throws what one of them threw. Results must not depend on which
+  // thread ran which task: bits must be the same for any number of threads.
   template <class F>
   void For(size_t tasks, const F& body) {
     if (tasks <= 1 || workers_.empty()) {
@@ -44,8 +43,8 @@ class ThreadPool {
         tasks, [](const void* f, size_t task) { (*static_cast<const F*>(f))(task); }, &body);
   }
 
-  // Splits [0, count) into about equal ranges, whole multiples of `grain` but
-  // for the last, one a thread: body(begin, end).
+  // Splits [0, count) into about equal ranges, one per thread, multiples of `grain` but for the
+  // last: body(begin, end).
   template <class F>
   void ForRanges(size_t count, size_t grain, const F& body) {
     const size_t grains = (count + grain - 1) / grain;
@@ -57,25 +56,26 @@ class ThreadPool {
     });
   }
 
-  // Whenever thread t next has nothing to do, it reads these bytes towards its own cache, no more
-  // of them than suit it, until there is a task. They may be gone by then: nothing is touched that
-  // is not there. Replaces what was said before; costs some stores.
+  // When thread t is next idle, it prefetches these bytes into its own cache, up to a part of its
+  // size, until there is a task. The bytes may be unmapped by then: prefetching does not fault.
+  // Replaces the previous hint; costs a few stores.
   void FetchWhenIdle(size_t thread, const std::byte* data, size_t bytes);
 
  private:
-  void Stop();  // waits for all that were started
+  void Stop();  // waits for all threads that were started
 
   using Body = void (*)(const void*, size_t);
 
-  // What concerns one thread.
+  // State of one thread.
   struct alignas(64) Seat {
-    // The number of a loop, doubled, and 1 if the thread's own task of it is taken.
+    // The number of a loop, doubled, plus 1 if the thread's own task in it is taken.
     std::atomic<uint64_t> own{0};
-    // What it may fetch, the newest hint; torn between two of them it is a wrong one, no more.
+    // What to prefetch: the newest hint. A read that is torn between two hints only prefetches the
+    // wrong bytes.
     std::atomic<uint32_t> hint{0};
     std::atomic<const std::byte*> ahead{nullptr};
     std::atomic<size_t> ahead_bytes{0};
-    // The thread's alone: which hint it follows, and how far it is.
+    // Used by this thread only: the hint it follows, and its position in it.
     uint32_t followed = 0;
     const std::byte* at = nullptr;
     const std::byte* end = nullptr;
@@ -86,7 +86,7 @@ class ThreadPool {
   void Drain(uint64_t epoch, size_t thread);
   bool TakeOwn(uint64_t epoch, size_t thread);
   bool TakeTicket(uint64_t epoch, size_t& task);
-  // Follows the hint and spins until done() or the time is over; says which.
+  // Prefetches and spins until done() or the time is over; returns done().
   template <class F>
   bool IdleUntil(const F& done, Seat& seat);
 
@@ -95,10 +95,9 @@ class ThreadPool {
   Body body_ = nullptr;
   const void* f_ = nullptr;
   size_t tasks_ = 0;
-  // The loop's number in the high half, in the low one the tasks not taken yet
-  // of those that are no thread's own. One word says both, so a thread that
-  // comes late for an old loop can neither take a task of a new one nor see
-  // more tasks in its own.
+  // High half: the loop's number; low half: tasks not taken yet that are no thread's own. Both are
+  // in one word, so a thread that arrives late for an old loop can neither take a task of a new
+  // loop nor see more tasks in its own.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<size_t> done_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};

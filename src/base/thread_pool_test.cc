@@ -32,7 +32,7 @@ TEST(ThreadPool, RunsEveryTaskOnceOverManyLoops) {
   }
 }
 
-// A thread may be about to sleep, asleep, spinning or late when its pool is told to end.
+// A thread may be about to sleep, asleep, spinning or late when its pool is destroyed.
 TEST(ThreadPool, EndsAtAnyMoment) {
   for (size_t i = 0; i < 2000; ++i) {
     ThreadPool pool(3);
@@ -43,7 +43,7 @@ TEST(ThreadPool, EndsAtAnyMoment) {
   }
 }
 
-// Where memory for no more of them is left, those that run end, and one line says so.
+// If the system cannot start more threads, those that run end, and the error is one line.
 TEST(ThreadPool, ThreadsThatCannotStartAreAnError) {
   if (kSanitized) GTEST_SKIP() << "sanitizers do not live with little memory";
   const auto start = [] {
@@ -60,7 +60,8 @@ TEST(ThreadPool, ThreadsThatCannotStartAreAnError) {
   EXPECT_EXIT(start(), testing::ExitedWithCode(0), "threads of 10000");
 }
 
-// A task may find no memory, on any thread: its caller is told, and the pool goes on.
+// A task may run out of memory on any thread: the caller gets the exception, and the pool still
+// works.
 TEST(ThreadPool, WhatATaskThrowsComesOutOfItsLoop) {
   ThreadPool pool(3);
   for (size_t bad = 0; bad < 20; ++bad) {
@@ -97,7 +98,7 @@ TEST(ThreadPool, LeavesATaskToTheThreadWhoseItIs) {
   ThreadPool pool(3);
   std::vector<std::thread::id> first;
   const auto here = std::this_thread::get_id();
-  // A task takes until all three are at work, so each thread is in time for its own.
+  // A task blocks until all three threads run one, so each thread takes its own.
   for (int loop = 0; loop < 200; ++loop) {
     std::atomic<size_t> begun{0};
     std::vector<std::thread::id> by(7);
@@ -115,7 +116,7 @@ TEST(ThreadPool, LeavesATaskToTheThreadWhoseItIs) {
 }
 
 TEST(ThreadPool, DoesTheTaskOfAThreadThatIsLate) {
-  // One core's worth of time for many threads: most come when all is done.
+  // One core's worth of time for many threads: most arrive after the loop has ended.
   ThreadPool pool(16);
   for (int loop = 0; loop < 2000; ++loop) {
     std::vector<std::atomic<int>> counts(static_cast<size_t>(loop % 40));
@@ -124,7 +125,7 @@ TEST(ThreadPool, DoesTheTaskOfAThreadThatIsLate) {
   }
 }
 
-// What idle threads fetch may be gone, or have never been.
+// The range to prefetch may be unmapped, or may never have been mapped.
 TEST(ThreadPool, FetchesWhatIsNotThereWithoutHarm) {
   ThreadPool pool(2);
   std::vector<std::byte> here(1 << 16);

@@ -7,7 +7,8 @@
 
 namespace linnet {
 
-// Advises about the pages that lie in the range as a whole. A system that knows better is no error.
+// Advises about the pages that lie wholly inside the range. Advice that the system ignores is no
+// error.
 void AdviseWholePages(std::span<const std::byte> range, int advice) noexcept;
 
 }  // namespace linnet

@@ -20,7 +20,7 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr size_t kLanes = hn::MaxLanes(D());
 
-// What a step's numbers come to, each rounded once.
+// The constants of a step, each rounded once.
 struct Factors {
   float decay, one_minus_beta1, one_minus_beta2, grad_scale, eps, root_correction2, rate;
 
@@ -40,13 +40,13 @@ HWY_INLINE void Update(const Factors& f, V& w, V g, V& m, V& v) {
   m = hn::MulAdd(hn::Sub(scaled, m), hn::Set(d, f.one_minus_beta1), m);
   const V square = hn::Mul(scaled, scaled);
   v = hn::MulAdd(hn::Sub(square, v), hn::Set(d, f.one_minus_beta2), v);
-  // sqrt(v / c) as sqrt(v) / sqrt(c): v, a square, nears the smallest float first.
+  // sqrt(v / c) as sqrt(v) / sqrt(c): v is a square, so v / c would underflow first.
   const V root = hn::Div(hn::Sqrt(v), hn::Set(d, f.root_correction2));
   const V denominator = hn::Add(root, hn::Set(d, f.eps));
   const V step = hn::Div(m, denominator);
-  // 0 / 0 is no step; a NaN elsewhere shows.
+  // 0 / 0 gives no step; any other NaN stays visible.
   const auto nothing = hn::And(hn::Eq(m, hn::Zero(d)), hn::Eq(denominator, hn::Zero(d)));
-  // 1 - decay, rounded, would lose most of a small decay.
+  // Rounding 1 - decay would lose most of a small decay.
   w = hn::NegMulAdd(w, hn::Set(d, f.decay), w);
   w = hn::NegMulAdd(hn::IfThenZeroElse(nothing, step), hn::Set(d, f.rate), w);
 }
@@ -80,9 +80,9 @@ void Step(float* w, const float* g, float* m, float* v, size_t n, const AdamWSte
 }
 
 constexpr size_t kBlock = 4096;
-constexpr size_t kSums = 16;  // interleaved partial sums, whatever the vector length
+constexpr size_t kSums = 16;  // interleaved partial sums, at any vector length
 
-// Value i goes to sum i % 16; the sums are folded by halves.
+// Value i goes to sum i % 16; the sums are added by halves.
 double SquaresOf(const float* x, size_t n) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<float, decltype(dd)> df;
@@ -112,7 +112,7 @@ double SquaresOf(const float* x, size_t n) {
   return sums[0];
 }
 
-// Blocks [begin, end), in halves.
+// Blocks [begin, end), added in halves.
 double Squares(const float* x, size_t n, size_t begin, size_t end) {
   if (end - begin <= 1) {
     return SquaresOf(x + begin * kBlock, std::min(kBlock, n - begin * kBlock));

@@ -1,4 +1,4 @@
-// A step is torch.optim.AdamW's in double; sums of squares have one order.
+// A step equals torch.optim.AdamW's in double; sums of squares have one order.
 #include "kernels/adamw.h"
 
 #include <cmath>
@@ -47,7 +47,7 @@ TEST_P(AdamWTest, ManyStepsAreTorchs) {
   }
 }
 
-// eps = 1e-18 counts beside a root of its own size, and no gradient at all is no step.
+// eps = 1e-18 matters beside a root of its own size, and without a gradient there is no step.
 TEST_P(AdamWTest, TinyGradientsMeetATinyEpsilon) {
   AdamWStep s{.lr = 1, .beta1 = 0, .beta2 = 0, .eps = 1e-18};
   const std::vector<float> g = {0, 1e-18f, -3e-18f, 1e-10f, 1};

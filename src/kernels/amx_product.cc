@@ -16,9 +16,9 @@ namespace {
 constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
 constexpr size_t kChunkInputs = 32, kChunkBytes = 16 * kPairBytes, kTileRows = 16;
 
-// Chunks of which rows and weights stay in L2 while all rows pass by, and chunks of 32 rows that
-// stay in L1 from one half of the panel to the other. Sums stay in registers meanwhile: taking them
-// from L2 and back every few chunks costs more than fetching both operands from there.
+// Chunks whose rows and weights stay in L2 for all rows, and chunks of 32 rows that stay in L1 for
+// both halves of the panel. Sums stay in registers meanwhile: loading and storing them in L2 every
+// few chunks costs more than reading both operands from there.
 constexpr size_t kMostChunks = 64, kNearChunks = 16, kFewChunks = 2 * kNearChunks;
 
 struct alignas(64) Config {
@@ -27,8 +27,8 @@ struct alignas(64) Config {
   uint8_t rows[16] = {};
 };
 
-// Registers 0 and 1 are sums of the first rows, 2 and 3 of the second, 4 and 5 weights, 6 and 7
-// activations of the first and the second rows.
+// Registers 0 and 1 are sums of the first rows, 2 and 3 of the second; 4 and 5 are weights, 6 and 7
+// activations of the first and second rows.
 LINNET_TARGET void Configure(size_t rows) {
   const auto first = static_cast<uint8_t>(std::min(rows, kTileRows));
   const auto second = static_cast<uint8_t>(rows > kTileRows ? rows - kTileRows : kTileRows);
@@ -39,7 +39,7 @@ LINNET_TARGET void Configure(size_t rows) {
   __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
 
-// Chunks of a panel; `rest` stands in for one that is not whole, if there is one.
+// Chunks of a panel; `rest` replaces an incomplete last one, if there is one.
 struct Chunks {
   const std::byte *panel, *rest;
   size_t whole;
@@ -49,7 +49,7 @@ struct Chunks {
   }
 };
 
-// What comes next, a few lines beside every chunk: all at once would fill the queue to memory.
+// Prefetches the next panel, a few lines per chunk: all at once would fill the memory queue.
 class Prefetcher {
  public:
   Prefetcher(const std::byte* next, size_t chunks, size_t groups)
@@ -57,7 +57,7 @@ class Prefetcher {
         end_(next + chunks * kChunkBytes),
         step_((2 * kTileRows + groups - 1) / groups) {}
 
-  // Before a group of 32 rows.
+  // Call before a group of 32 rows.
   void Group() {
     if (next_ >= end_) step_ = 0;
   }
@@ -71,10 +71,10 @@ class Prefetcher {
 
  private:
   const std::byte *next_, *end_;
-  size_t step_;  // lines a chunk
+  size_t step_;  // lines per chunk
 };
 
-// Four tiles of sums: 16 by 16 outputs of the first rows, of the second.
+// Four tiles of sums: 16 by 16 outputs of the first rows and of the second.
 struct Sums {
   float* at[4];
   size_t stride;  // bytes
@@ -85,7 +85,8 @@ struct Sums {
   }
 };
 
-// Half of the outputs of chunks [begin, end) for up to 32 rows: from zero or from `from`, to `to`.
+// Half of the outputs of chunks [begin, end) for up to 32 rows: starts at zero or at `from`, writes
+// to `to`.
 template <bool kSecond>
 LINNET_TARGET inline void Group(const Chunks& w, size_t half, size_t begin, size_t end,
                                 const std::byte* x, size_t x_stride, const Sums* from,
@@ -130,12 +131,12 @@ LINNET_TARGET inline void Group(const Chunks& w, size_t half, size_t begin, size
   }
 }
 
-// Finished sums of 32 outputs, on their way to y: one step late, so that nothing waits for the
+// Finished sums of 32 outputs that still go to y: one step later, so that no store waits for the
 // tile unit.
 struct Finished {
   alignas(64) float sums[2][2 * kTileRows][32];
   size_t next = 0;
-  Mat<float> y[2];  // where each goes
+  Mat<float> y[2];  // destinations
 
   LINNET_TARGET void Flush(size_t which, bool add) {
     const Mat<float> to = y[which];
@@ -171,7 +172,7 @@ struct Finished {
 };
 
 struct Product {
-  // The large members stay uninitialized.
+  // The large members are not initialized.
   Product(const Activations& rows, const PanelOutputs& outputs, const Chunks& weights,
           const Prefetcher& prefetcher)
       : x(rows), out(outputs), w(weights), ahead(prefetcher) {}
@@ -184,7 +185,7 @@ struct Product {
 
   // Chunks [begin, end) of the panel for all rows.
   LINNET_TARGET void Block(size_t begin, size_t end, bool first, bool last) {
-    __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read and write
+    __asm__ volatile("" : : : "memory");  // the intrinsics do not declare their memory accesses
     const size_t chunks = end - begin;
     const size_t parts = chunks <= kFewChunks ? (chunks + kNearChunks - 1) / kNearChunks : 1;
     for (size_t row = 0; row < x.rows; row += 2 * kTileRows) {
@@ -222,8 +223,8 @@ struct Product {
   }
 };
 
-// The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
-// panel, and 0 times its infinities would not be 0.
+// Copies the pairs of inputs of an incomplete chunk and pads with zeros: the bytes behind it belong
+// to another panel, and 0 times an infinity in it would be NaN.
 void CopyPartial(const std::byte* from, size_t inputs, std::byte* chunk) {
   const size_t bytes = (inputs + 1) / 2 * kPairBytes;
   std::memcpy(chunk, from, bytes);

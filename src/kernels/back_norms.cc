@@ -80,12 +80,12 @@ struct NormalizeBackOf {
 void NormalizeBack(const float* x, const float* y, const float* dy, size_t n, float* dx) {
   constexpr float kSmallest = 1e-12f;
   const float length = std::sqrt(SumOver(AddProduct(), 0.0f, n, x, x));
-  // Below, the divisor is a constant.
+  // Below kSmallest the divisor is a constant.
   const float along = length > kSmallest ? SumOver(AddProduct(), 0.0f, n, y, dy) : 0.0f;
   MapRow(dy, y, dx, n, dx, NormalizeBackOf{1.0f / std::max(length, kSmallest), along});
 }
 
-// Of kk = -remove and dkk = dreplace a - dremove: the sum of kk dkk.
+// With kk = -remove and dkk = dreplace a - dremove: the sum of kk dkk.
 struct AddAlongKey {
   template <class D, class V>
   HWY_INLINE V operator()(D /*d*/, V sum, V remove, V dremove, V dreplace, V a) const {

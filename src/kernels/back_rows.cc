@@ -32,7 +32,7 @@ struct SlopeOf {
       return hn::Add(root, root);
     }
     if constexpr (kSlope == Slope::kExpNegExp) {
-      // y is 0 from x = 6 on, where exp(x) may still be infinite.
+      // y is 0 from x = 6 on, where exp(x) may be infinite.
       return hn::Neg(hn::Mul(ExpOf(d, hn::Min(x, hn::Set(d, 6.0f))), y));
     }
     if constexpr (kSlope == Slope::kWkv7Decay) {

@@ -1,7 +1,8 @@
-// Backward maps over one row of f32 values: each adds a product of slopes to a gradient.
+// Backward of elementwise maps over one row of f32 values: each adds to a gradient.
 //
-// As in rows.h, every value depends on those at its own place alone, unless said otherwise, so a
-// row may be cut anywhere and gives the same bits. What is added to may not overlap the rest.
+// As in rows.h, every value depends only on those at its own index unless a function says
+// otherwise, so a row may be split anywhere with the same bits. Outputs may not overlap the other
+// arguments.
 #ifndef LINNET_KERNELS_BACK_ROWS_H_
 #define LINNET_KERNELS_BACK_ROWS_H_
 
@@ -9,7 +10,7 @@
 
 namespace linnet {
 
-// The maps of rows.h by what their slope is made of: the input x, the output y, or both.
+// The maps of rows.h whose derivative is computed from the input x, the output y, or both.
 enum class Slope {
   kMinusOne,
   kSigmoid,      // y (1 - y)
@@ -24,7 +25,7 @@ enum class Slope {
 void AddSlopeRow(Slope slope, const float* x, const float* y, const float* dy, size_t n,
                  float* dx) noexcept;
 
-// g *= slope(y), for slopes that are made of the output alone.
+// g *= slope(y), for maps whose derivative needs only the output.
 void MulSlopeRow(Slope slope, const float* y, size_t n, float* g) noexcept;
 
 // y += a b.
@@ -44,11 +45,11 @@ void MixRow(const float* x, const float* last, const float* const* mu, size_t mi
 void MixBackRow(const float* const* dy, const float* x, const float* last, const float* const* mu,
                 size_t mixes, size_t n, float* dx, float* dlast, float* const* dmu) noexcept;
 
-// Where NormRow's groups lie: their mean and 1 / sqrt(variance + eps).
+// Mean and 1 / sqrt(variance + eps) of one of NormRow's groups.
 struct Moments {
   float mean, inverse;
 };
-// dx of NormRow, whose groups are not cut; `moments` [groups] are for NormParamsBackRow.
+// dx of NormRow, for whole groups; `moments` [groups] are for NormParamsBackRow.
 void NormBackRow(const float* x, const float* dy, size_t n, size_t groups, const float* gain,
                  float eps, float* dx, Moments* moments) noexcept;
 // Within one group: dgain += dy (x - mean) inverse, dbias += dy.
@@ -59,7 +60,7 @@ void NormParamsBackRow(const float* x, const float* dy, Moments moments, size_t 
 void NormalizeBackRow(const float* x, const float* y, const float* dy, size_t n,
                       float* dx) noexcept;
 
-// One head of out = y + (sum of r k u) v, whose gradient g is.
+// One head of out = y + (sum of r k u) v; g is the gradient of out.
 struct BonusRows {
   const float *r, *k, *v, *u, *g;
 };
@@ -69,7 +70,7 @@ struct BonusGradients {
 void BonusBackRow(const BonusRows& in, size_t n, const BonusGradients& to) noexcept;
 
 // One head of RWKV-7's keys (ops/rwkv7_rows.cc): remove = -kk, kk the normalized k k_k; replace =
-// kk a; key = k (1 + (a - 1) k_a). What is null in `to` is not wanted.
+// kk a; key = k (1 + (a - 1) k_a). Gradients that are null in `to` are not computed.
 struct Wkv7KeyRows {
   const float *k, *a, *k_k, *k_a, *remove;
   const float *dkey, *dremove, *dreplace;

@@ -39,7 +39,7 @@ const Case kCases[] = {
 TEST_P(BackRowsTest, SlopesAreExact) {
   for (const size_t n : {1, 15, 16, 77}) {
     auto x = Normal(n, 3.0f);
-    x[0] = 90.0f;  // where a slope underflows
+    x[0] = 90.0f;  // where a derivative underflows
     const auto dy = Normal(n), before = Normal(n);
     for (const Case& c : kCases) {
       std::vector<float> y(n), dx = before, pieces = before;

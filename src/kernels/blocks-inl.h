@@ -30,8 +30,8 @@ HWY_INLINE const uint16_t* ScalesOf(const std::byte* block) {
   return reinterpret_cast<const uint16_t*>(block + BlockWeightBytes(kFormat));
 }
 
-// What a weight is stored as: of `x`, which is finite, times `inverse`, which brings the scale
-// to 127 (int8) or 1 (nf4). In the scale's own rounding x may come out a little beyond.
+// The code of the finite weight `x`. `inverse` maps the block's scale to 127 (int8) or 1 (nf4);
+// since the scale is rounded, x * inverse may slightly exceed that.
 template <DType kFormat>
 HWY_INLINE hn::Vec<BlockDU> Code(hn::Vec<BlockD> x, hn::Vec<BlockD> inverse) {
   const BlockD d;
@@ -52,8 +52,8 @@ HWY_INLINE hn::Vec<BlockDU> Code(hn::Vec<BlockD> x, hn::Vec<BlockD> inverse) {
   }
 }
 
-// [64][64] of f32, inputs by outputs. A weight that f16 cannot hold gives its 64 an infinite
-// scale, and so values that are NaN.
+// Encodes [64][64] of f32, inputs by outputs. A weight too large for f16 gives its 64 weights an
+// infinite scale, so they decode to NaN.
 template <DType kFormat>
 void EncodeBlock(const float* values, std::byte* block) {
   const BlockD d;
@@ -87,7 +87,7 @@ void EncodeBlock(const float* values, std::byte* block) {
   }
 }
 
-// What the weights of a quad are, before their scale: lanes hold their bytes, or codes, low.
+// The weights of a quad before scaling; each lane holds its byte or code in the low bits.
 template <DType kFormat>
 HWY_INLINE hn::Vec<BlockD> Decoded(hn::Vec<BlockDU> code) {
   const BlockD d;
@@ -101,7 +101,7 @@ HWY_INLINE hn::Vec<BlockD> Decoded(hn::Vec<BlockDU> code) {
   }
 }
 
-// The values, as [64][64] of f32, inputs by outputs.
+// Decodes to [64][64] of f32, inputs by outputs.
 template <DType kFormat>
 void DecodeBlock(const std::byte* block, float* values) {
   const BlockD d;

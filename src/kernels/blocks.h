@@ -1,14 +1,14 @@
-// Blocks: how int8 and nf4 panels lie in memory, the same at every instruction-set level and in
+// Blocks: memory layout of int8 and nf4 panels, the same at every instruction-set level and in
 // packed files.
 //
-// A panel is a run of blocks of 64 inputs of 64 outputs, the last one padded with zeros. A block is
-// its weights, then an f16 scale for each output: the largest magnitude among its 64 weights.
+// A panel is a sequence of blocks of 64 inputs by 64 outputs, the last one padded with zeros. A
+// block is its weights, then an f16 scale for each output: the largest magnitude of its 64 weights.
 //   int8  [16][64][4] bytes, quads of inputs: q + 128, q in [-127, 127]; the value is
 //         q * (scale * (1 / 127)).
 //   nf4   [8][64][4] bytes, octets of inputs: byte j holds the codes of inputs j (low half) and
 //         4 + j (high half); the value is kNF4[code] * scale.
-// So a 32-bit lane of int8 is what a dot product of quads wants, one of nf4 two of them after a
-// shift, a mask and a look-up of bytes, and 16 quads of 16 outputs are a tile for AMX.
+// So a 32-bit lane of int8 is the operand of a 4-way dot product, a lane of nf4 is two of them
+// after a shift, a mask and a byte look-up, and 16 quads of 16 outputs are an AMX tile.
 #ifndef LINNET_KERNELS_BLOCKS_H_
 #define LINNET_KERNELS_BLOCKS_H_
 
@@ -25,7 +25,7 @@ inline constexpr size_t kScaleBytes = kPanelRows * 2;
 
 constexpr bool HasBlocks(DType dtype) { return dtype == DType::kI8 || dtype == DType::kNF4; }
 
-// Bytes of a block before its scales, and with them.
+// Bytes of a block without and with its scales.
 constexpr size_t BlockWeightBytes(DType dtype) {
   return kBlockInputs / (dtype == DType::kNF4 ? 8 : 4) * kQuadBytes;
 }
@@ -33,7 +33,7 @@ constexpr size_t BlockBytes(DType dtype) { return BlockWeightBytes(dtype) + kSca
 
 constexpr size_t Blocks(size_t inputs) { return (inputs + kBlockInputs - 1) / kBlockInputs; }
 
-// The code book of QLoRA (Dettmers et al. 2023, appendix E), as bitsandbytes has it.
+// The codebook of QLoRA (Dettmers et al. 2023, appendix E), as in bitsandbytes.
 inline constexpr float kNF4[16] = {
     -1.0f,
     -0.6961928009986877f,
@@ -54,7 +54,7 @@ inline constexpr float kNF4[16] = {
 };
 inline constexpr uint32_t kNF4Zero = 7;
 
-// The code book in steps of 1/127, plus 128, for products of int8 activations.
+// The codebook in steps of 1/127, plus 128, for products with int8 activations.
 constexpr uint8_t NF4Byte(size_t code) {
   const float x = kNF4[code] * 127.0f;
   return static_cast<uint8_t>(static_cast<int>(x + (x < 0 ? -0.5f : 0.5f)) + 128);

@@ -78,7 +78,7 @@ TEST_P(BlocksTest, LoseNoMoreThanLlamaCppAtEqualBits) {
   EXPECT_EQ(BitsPerWeight(DType::kNF4), 4.25);
 }
 
-// What int8 can say comes back as it was: zeros, and multiples of a step that f16 can hold.
+// Values that int8 can represent are exact: zeros, and multiples of a step that f16 can hold.
 TEST_P(BlocksTest, KeepZerosAndWholeSteps) {
   std::vector<float> values(2 * 130);
   for (size_t i = 0; i < values.size(); ++i) values[i] = float(i % 130 % 64) * 2 - 63;
@@ -95,14 +95,14 @@ TEST_P(BlocksTest, HoldWeightsOfAnySize) {
     for (const float scale : {1e-30f, 1e-7f, 1e-6f, 1e-4f, 1.0f, 1e4f}) {
       const auto values = Normal(64 * 64, scale);
       const double error = RmsError(values, RoundTrip(dtype, values, 64));
-      // Half a step of f16's smallest numbers may be lost on top.
+      // Rounding of f16's subnormal scales may add half a step.
       EXPECT_LE(error, (dtype == DType::kI8 ? 0.01 : 0.1) * double{scale} + 0x1p-24)
           << Name(dtype) << " " << scale;
     }
   }
 }
 
-// Not silently something else: the whole block is NaN.
+// The whole block becomes NaN, so the overflow is visible.
 TEST_P(BlocksTest, SayWhereAWeightCannotBeHeld) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const DType dtype : {DType::kI8, DType::kNF4}) {
@@ -117,7 +117,7 @@ TEST_P(BlocksTest, SayWhereAWeightCannotBeHeld) {
   }
 }
 
-// Whatever the form of the activations.
+// For every form of the activations.
 TEST_P(BlocksTest, ProductsPassNaNOn) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const DType dtype : {DType::kI8, DType::kNF4}) {

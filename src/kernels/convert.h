@@ -1,4 +1,4 @@
-// Rows of the 16-bit floats to f32 and back; one value at a time is in tensor/half.h.
+// Rows of the 16-bit floats to f32 and back; tensor/half.h converts single values.
 #ifndef LINNET_KERNELS_CONVERT_H_
 #define LINNET_KERNELS_CONVERT_H_
 
@@ -7,8 +7,8 @@
 
 namespace linnet {
 
-// The same bits as the functions of tensor/half.h, at every level. Pointers need the
-// alignment of their type only; x and y must not overlap.
+// The same bits as the functions of tensor/half.h, at every level. Pointers need only the alignment
+// of their type; x and y must not overlap.
 void F16ToF32Row(const uint16_t* x, size_t n, float* y) noexcept;
 void BF16ToF32Row(const uint16_t* x, size_t n, float* y) noexcept;
 void F32ToF16Row(const float* x, size_t n, uint16_t* y) noexcept;

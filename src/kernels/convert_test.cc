@@ -17,7 +17,7 @@ TEST_P(ConvertTest, EveryHalfIsWhatHalfHSays) {
   F16ToF32Row(halves.data(), halves.size(), f16.data());
   BF16ToF32Row(halves.data(), halves.size(), bf16.data());
   for (size_t i = 0; i < halves.size(); ++i) {
-    // Hardware makes a signalling NaN quiet.
+    // Hardware quiets signalling NaNs.
     const float expected = F16ToF32(halves[i]);
     ASSERT_TRUE(std::bit_cast<uint32_t>(f16[i]) == std::bit_cast<uint32_t>(expected) ||
                 (f16[i] != f16[i] && expected != expected))

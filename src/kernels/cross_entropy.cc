@@ -20,10 +20,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 constexpr size_t kLanes = hn::MaxLanes(D());
-constexpr size_t kSums = 32;  // interleaved partial sums, whatever the vector length
+constexpr size_t kSums = 32;  // interleaved partial sums, at any vector length
 
-// exp(x) within 3e-7 for x <= 0, and 0 below -87; NaN stays NaN. Shorter than hn::Exp, which is
-// most of what a softmax over a vocabulary costs.
+// exp(x) within 3e-7 for x <= 0, and 0 below -87; NaN stays NaN. Cheaper than hn::Exp, which
+// dominates the cost of a softmax over a vocabulary.
 HWY_INLINE hn::Vec<D> ExpOfNegative(hn::Vec<D> x) {
   const D d;
   const hn::RebindToSigned<D> di;
@@ -48,7 +48,7 @@ HWY_INLINE hn::Vec<D> ExpOfNegative(hn::Vec<D> x) {
   return hn::IfThenElse(hn::IsNaN(x), x, result);
 }
 
-// A vector of x from i on; beyond n: `pad`.
+// A vector of x from i on; `pad` beyond n.
 HWY_INLINE hn::Vec<D> LoadOr(const float* x, size_t i, size_t n, float pad) {
   const D d;
   if (i + kLanes <= n) return hn::LoadU(d, x + i);
@@ -92,7 +92,7 @@ void Gradient(const float* x, size_t n, float log_sum, float scale, Activation f
   for (size_t i = 0; i < n; i += kLanes) {
     const size_t count = std::min(kLanes, n - i);
     const auto value = hn::Sub(LoadOr(x, i, n, 0.0f), shift);
-    // What rounding leaves above 0 is no more than that.
+    // A remainder above 0 is only rounding.
     const auto y = hn::Mul(factor, ExpOfNegative(value));
     if (form == Activation::kF32) {
       float* out = reinterpret_cast<float*>(to) + i;

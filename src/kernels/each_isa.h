@@ -1,4 +1,4 @@
-// For tests: a fixture that runs a test at every instruction-set level this CPU has.
+// For tests: a fixture that runs a test at every instruction-set level of this CPU.
 #ifndef LINNET_KERNELS_EACH_ISA_H_
 #define LINNET_KERNELS_EACH_ISA_H_
 
@@ -13,7 +13,7 @@
 
 namespace linnet {
 
-// For fixtures: values drawn alike in every run.
+// For fixtures: random values, the same in every run.
 class NormalValues {
  protected:
   std::vector<float> Normal(size_t n, float scale = 1.0f) {
@@ -34,7 +34,7 @@ class EachIsa : public testing::TestWithParam<Isa>, protected NormalValues {
 
 inline std::string IsaName(const testing::TestParamInfo<Isa>& info) { return Name(info.param); }
 
-// Bits, not values: -0 is not 0, and NaN is NaN.
+// Compares bits, not values: -0 differs from 0, NaN equals NaN.
 template <class T>
 bool BitEqual(const std::vector<T>& a, const std::vector<T>& b) {
   if (a.size() != b.size()) return false;
@@ -43,7 +43,7 @@ bool BitEqual(const std::vector<T>& a, const std::vector<T>& b) {
 
 }  // namespace linnet
 
-// Once for each fixture derived from EachIsa.
+// Instantiates a fixture derived from EachIsa.
 #define LINNET_EACH_ISA(Fixture) \
   INSTANTIATE_TEST_SUITE_P(Level, Fixture, testing::ValuesIn(SupportedIsas()), IsaName)
 

@@ -1,4 +1,4 @@
-// PanelReader: how a panel of each format becomes f32 lanes. A new format is a new reader.
+// PanelReader: decodes a panel of each format to f32 lanes. A new format needs a new reader.
 #if defined(LINNET_KERNELS_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_FORMATS_INL_H_
 #undef LINNET_KERNELS_FORMATS_INL_H_
@@ -14,8 +14,8 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// A panel is a run of steps; a step holds kInputs inputs k of all 64 outputs in kStepBytes.
-// Load gives the s-th input of a step for a vector of outputs.
+// A panel is a sequence of steps; a step holds kInputs inputs of all 64 outputs in kStepBytes. Load
+// gives the s-th input of a step for a vector of outputs.
 template <DType kFormat>
 struct PanelReader;
 

@@ -19,12 +19,12 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr size_t kLanes = hn::MaxLanes(D());
 
-// Outputs and inputs that are decoded together, and rows of activations that share them.
+// Outputs and inputs that are decoded at once, and rows of activations that share them.
 constexpr size_t kOutputs = 4, kInputs = 4 * kMaxBlockValues, kRows = 64;
 // Rows whose sums fit the registers.
 constexpr size_t kTileRows = kLanes == 16 ? 4 : 2;
 
-// Of kRows rows: the accumulators' lanes between blocks of inputs.
+// For kRows rows: the accumulators' lanes between blocks of inputs.
 using Lanes = float[kRows][kOutputs][kLanes];
 
 // Adds `inputs` inputs, a multiple of 32, for kCount rows.
@@ -68,7 +68,7 @@ void Outputs(const Weight& w, const float* x, size_t x_stride, size_t rows, size
   for (size_t k = 0; k < w.cols; k += kInputs) {
     const size_t inputs = std::min(kInputs, w.cols - k);
     for (size_t n = 0; n < kOutputs; ++n) {
-      // The outputs that are missing repeat the last, to no end.
+      // Missing outputs repeat the last one; their results are not used.
       const size_t row = output + std::min(n, count - 1);
       DecodeBlocks(w.block,
                    w.data + row * row_bytes + k / ValuesPerBlock(w.block) * BytesPerBlock(w.block),

@@ -16,7 +16,7 @@ constexpr GgmlBlock kFormats[] = {GgmlBlock::kQ4_0, GgmlBlock::kQ4_1, GgmlBlock:
 
 uint32_t Next(uint32_t& seed) { return seed = seed * 1664525u + 1013904223u; }
 
-// Random bits, but with scales near 1/64.
+// Random bits, with scales near 1/64.
 std::vector<std::byte> RandomBlocks(GgmlBlock format, size_t blocks) {
   const size_t bytes = BytesPerBlock(format);
   std::vector<std::byte> out(blocks * bytes);

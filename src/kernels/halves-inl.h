@@ -1,4 +1,4 @@
-// The 16-bit floats on vectors: bits in the low halves of u32 lanes, to f32 and back.
+// The 16-bit floats in vectors: bits in the low halves of u32 lanes, to f32 and back.
 #if defined(LINNET_KERNELS_HALVES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_HALVES_INL_H_
 #undef LINNET_KERNELS_HALVES_INL_H_
@@ -27,7 +27,7 @@ HWY_INLINE hn::Vec<D> LoadF16(D d, const uint16_t* x) {
     const auto half = hn::PromoteTo(du, hn::LoadU(hn::Rebind<uint16_t, D>(), x));
     const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(du, 0x8000u)));
     const auto magnitude = hn::And(half, hn::Set(du, 0x7fffu));
-    // The exponent is off by 112, which a multiplication mends for subnormals too.
+    // The exponent is off by 112; a multiplication corrects it, also for subnormals.
     const auto scaled = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)), hn::Set(d, 0x1p112f));
     const auto special = hn::Gt(magnitude, hn::Set(du, 0x7bffu));  // infinity, NaN
     const auto bits =
@@ -43,7 +43,7 @@ HWY_INLINE hn::Vec<D> LoadBF16(D d, const uint16_t* x) {
   return hn::BitCast(d, hn::ShiftLeft<16>(half));
 }
 
-// The bits of F32ToBF16 in the high halves of the lanes; the low halves are rubbish.
+// The bits of F32ToBF16 in the high halves of the lanes; the low halves are unspecified.
 template <class D>
 HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> BF16InHigh(D d, hn::Vec<D> x) {
   const hn::RebindToUnsigned<D> du;
@@ -65,7 +65,7 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> F16InLow(D d, hn::Vec<D> x) {
   const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(du, 1u));
   auto result = hn::ShiftRight<13>(
       hn::Add(magnitude, hn::Sub(hn::Add(odd, hn::Set(du, 0xfffu)), hn::Set(du, 112u << 23))));
-  // Subnormal: adding 0.5 lines the mantissa up and rounds it in hardware.
+  // Subnormal: adding 0.5 aligns the mantissa and rounds it in hardware.
   const auto shifted = hn::Add(hn::BitCast(d, magnitude), hn::Set(d, 0.5f));
   result = hn::IfThenElse(hn::Lt(magnitude, hn::Set(du, 0x38800000u)),
                           hn::Sub(hn::BitCast(du, shifted), hn::Set(du, 0x3f000000u)), result);
@@ -80,7 +80,7 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> F16InLow(D d, hn::Vec<D> x) {
 template <class DU>
 HWY_INLINE void StoreHalves(DU du, hn::Vec<DU> x, uint16_t* y) {
   const hn::Rebind<uint16_t, DU> d16;
-  // Through the signed type: only that narrows without a look at the value's range.
+  // Through the signed type: only that one narrows without a range check.
   const hn::RebindToSigned<DU> di;
   const auto extended = hn::ShiftRight<16>(hn::BitCast(di, hn::ShiftLeft<16>(x)));
   (void)du;

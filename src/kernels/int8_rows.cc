@@ -25,7 +25,7 @@ static_assert(kBlockInputs % kLanes == 0);
 Int8Block RoundBlock(const float* x, int8_t* q) {
   const D d;
   const DI di;
-  // As integers the bits of magnitudes keep their order, infinities and NaN on top.
+  // As integers, the bits of magnitudes sort like the values, infinities and NaN above all.
   const auto magnitude = hn::Set(di, 0x7fffffff);
   auto largest = hn::Zero(di);
   for (size_t i = 0; i < kBlockInputs; i += kLanes) {
@@ -36,7 +36,7 @@ Int8Block RoundBlock(const float* x, int8_t* q) {
     std::memset(q, 0, kBlockInputs);
     return {std::numeric_limits<float>::quiet_NaN(), 0};
   }
-  // Below, 127 / size would be infinite.
+  // Below this, 127 / size would be infinite.
   if (size < 0x1p-100f) size = 0;
   const auto inverse = hn::Set(d, size == 0 ? 0.0f : 127.0f / size);
   const hn::Rebind<int8_t, D> d8;

@@ -1,4 +1,4 @@
-// Activations as int8: what products of int8 and nf4 weights read in default mode.
+// Activations as int8, the operands of int8 and nf4 weights in default mode.
 #ifndef LINNET_KERNELS_INT8_ROWS_H_
 #define LINNET_KERNELS_INT8_ROWS_H_
 
@@ -10,12 +10,12 @@
 
 namespace linnet {
 
-// A prepared row is its inputs, as q in [-127, 127], in whole blocks of 64, padded with zeros, and
-// then one of these for each block. The value of an input is q * scale * 127, which leaves the
-// weights' 1 / 127 to the scale.
+// A prepared row is its inputs as q in [-127, 127], padded with zeros to whole blocks of 64, then
+// one Int8Block for each block. The value of an input is q * scale * 127, so the scale includes the
+// weights' factor 1 / 127.
 struct Int8Block {
   float scale;
-  int32_t start;  // -128 times the sum of all q: what weights stored as q + 128 add too much
+  int32_t start;  // -128 times the sum of all q, since weights are stored as q + 128
 };
 
 // Bytes of a row, a multiple of 64.
@@ -27,8 +27,8 @@ inline const Int8Block* Int8Blocks(const std::byte* row, size_t cols) {
   return reinterpret_cast<const Int8Block*>(row + Blocks(cols) * kBlockInputs);
 }
 
-// Writes x.rows rows, `stride` bytes apart. A block that holds an infinity or NaN gets a scale of
-// NaN, and so do the sums.
+// Writes x.rows rows, `stride` bytes apart. A block with an infinity or NaN gets a NaN scale, so
+// its sums are NaN.
 void Int8Rows(Mat<const float> x, std::byte* out, size_t stride) noexcept;
 
 }  // namespace linnet

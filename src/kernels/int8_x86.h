@@ -1,4 +1,4 @@
-// Reading int8 and nf4 panels with the x86 intrinsics, for the kernels of dot products.
+// Reads int8 and nf4 panels with x86 intrinsics, for the dot-product kernels.
 #ifndef LINNET_KERNELS_INT8_X86_H_
 #define LINNET_KERNELS_INT8_X86_H_
 
@@ -16,7 +16,7 @@
 
 namespace linnet {
 
-// The plain intrinsics make GCC 12 warn of their headers' own uninitialized operand.
+// With the plain intrinsics GCC 12 warns about an uninitialized operand in its own headers.
 inline constexpr __mmask16 kAll = 0xffff;
 
 template <Core kCore = Core::kAny>
@@ -27,13 +27,15 @@ LINNET_VNNI inline void PrefetchLines(const std::byte* from, size_t bytes) {
   }
 }
 
-// sum += the products of quads: bytes without a sign of `w`, with one of `x`. As an instruction,
-// since around the intrinsic GCC 12 moves and stores every sum, which costs a third of the speed.
+// sum += dot products of quads: unsigned bytes of `w` by signed bytes of `x`. Inline assembly,
+// since with the intrinsic GCC 12 copies and spills every sum, which costs a third of the
+// throughput.
 LINNET_VNNI inline void AddDots(__m512i& sum, __m512i w, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
 }
 
-// Two quads of inputs of 16 outputs, as bytes of q + 128. A step of a panel holds those of all 64.
+// Two quads of inputs of 16 outputs, as bytes q + 128. A step of a panel holds those of all 64
+// outputs.
 struct TwoQuads {
   __m512i first, second;
 };
@@ -66,8 +68,8 @@ struct Quads<DType::kNF4, kCore> {
     return {_mm512_shuffle_epi8(book, _mm512_and_si512(codes, low)),
             _mm512_shuffle_epi8(book, _mm512_and_si512(high, low))};
   }
-  // By the low six bits of each byte: the book is there four times, so four of them count. An
-  // instruction, as the functions around are not compiled for it.
+  // The index is the low six bits of each byte. The codebook is repeated four times, so only four
+  // bits matter. Inline assembly, since the callers are not compiled for this instruction set.
   LINNET_VNNI inline __m512i LookUp(__m512i codes) const {
     __m512i bytes;
     asm("vpermb %1, %2, %0" : "=v"(bytes) : "v"(book), "v"(codes));

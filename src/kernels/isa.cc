@@ -21,7 +21,7 @@ namespace {
 constexpr std::array kNames = {"portable", "avx2", "avx512", "avx512vnni", "amx"};
 
 #if HWY_ARCH_X86_64
-// The tile unit's registers are large, so a process asks the system for them first.
+// The tile unit's registers are large, so a process must request them from the system first.
 bool HasAmx() {
 #if defined(__linux__)
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -36,8 +36,8 @@ bool HasAmx() {
 }
 #endif
 
-// Highway's own checks include the operating system's part (saved registers). Its AVX2 is
-// AVX2, FMA, BMI, BMI2, F16C; its AVX3 is F, VL, DQ, BW on top.
+// Highway's own checks include operating system support (saved registers). Its AVX2 is AVX2, FMA,
+// BMI, BMI2, F16C; its AVX3 adds F, VL, DQ, BW.
 bool Has([[maybe_unused]] Isa isa, [[maybe_unused]] int64_t highway) {
 #if HWY_ARCH_X86_64
   switch (isa) {
@@ -59,7 +59,7 @@ bool Has([[maybe_unused]] Isa isa, [[maybe_unused]] int64_t highway) {
 #endif
 }
 
-// What Highway may not use at a level.
+// The Highway targets to disable at a level.
 int64_t DisabledTargets([[maybe_unused]] Isa isa) {
 #if HWY_ARCH_X86_64
   constexpr int64_t kAvx512 = HWY_AVX3 | HWY_AVX3_DL;
@@ -69,7 +69,7 @@ int64_t DisabledTargets([[maybe_unused]] Isa isa) {
   return 0;
 }
 
-// Asked once, before anything was disabled.
+// Evaluated once, before any target is disabled.
 const std::vector<Isa>& Supported() {
   static const std::vector<Isa> levels = IsasAmong(hwy::SupportedTargets());
   return levels;
@@ -124,7 +124,7 @@ void ForceIsa(Isa isa) {
   }
   Level() = isa;
   hwy::DisableTargets(DisabledTargets(isa));
-  // Dispatch reads a cached choice: without this, only the first call of the process would choose.
+  // Dispatch caches its choice: without this only the first call of the process would choose.
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 

@@ -35,7 +35,7 @@ TEST(IsaTest, ACpuWithoutSse4IsRefused) {
 
 using IsaDispatchTest = EachIsa;
 
-// Down and up again: the test before may have left a lower or a higher level.
+// Down and up again: the previous test may have left another level.
 TEST_P(IsaDispatchTest, HighwayFollowsTheLevel) {
   EXPECT_EQ(CurrentIsa(), GetParam());
 #if HWY_ARCH_X86_64

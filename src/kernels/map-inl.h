@@ -1,5 +1,5 @@
-// Loops of maps over rows. The tail goes through a padded vector, so every lane is computed by
-// the same instructions wherever it stands.
+// Loops of elementwise maps over rows. The tail uses a padded vector, so every value is computed by
+// the same instructions wherever it is in the row.
 #if defined(LINNET_KERNELS_MAP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_MAP_INL_H_
 #undef LINNET_KERNELS_MAP_INL_H_
@@ -66,7 +66,7 @@ HWY_INLINE void MapRow(const float* a, const float* b, const float* c, size_t n,
   StorePartial(f(d, last_a, last_b, LoadPartial(d, c + i, n - i, 0.0f)), d, y + i, n - i);
 }
 
-// Calls body(d, i) over all of a row: vectors, then single lanes by the same operations.
+// Calls body(d, i) over a whole row: full vectors, then single lanes with the same operations.
 template <class Body>
 HWY_INLINE void ForLanes(size_t n, const Body& body) {
   const hn::ScalableTag<float> d;

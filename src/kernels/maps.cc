@@ -34,7 +34,7 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Functors, not lambdas: a lambda does not inherit the target of the function around it.
+// Functors, not lambdas: a lambda does not inherit the target attribute of the enclosing function.
 template <Unary kOp>
 struct UnaryOf {
   template <class D, class V>

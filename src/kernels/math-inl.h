@@ -1,4 +1,4 @@
-// Elementary functions on vectors, as the ops want them: NaN stays NaN, no range is undefined.
+// Elementary functions on vectors: NaN stays NaN, and every input has a defined result.
 #if defined(LINNET_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_MATH_INL_H_
 #undef LINNET_KERNELS_MATH_INL_H_
@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// hn::Exp gives 0 for NaN and is undefined above 104, where the result is infinite anyway.
+// hn::Exp gives 0 for NaN and is undefined above 104, where the result is infinite.
 template <class D, class V>
 HWY_INLINE V ExpOf(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Min(x, hn::Set(d, 104.0f))));
@@ -28,8 +28,8 @@ HWY_INLINE V SigmoidOf(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(top, hn::Add(one, e)));
 }
 
-// exp(-exp(x)): the outer exp turns the inner's relative error into as many units as the
-// exponent is large, so both run in double.
+// exp(-exp(x)): the outer exp amplifies the relative error of the inner one by the size of its
+// argument, so both run in double.
 template <class D, class V>
 HWY_INLINE V ExpNegExpOf(D d, V x) {
   const hn::ScalableTag<double> dd;

@@ -18,8 +18,8 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Rows that go through a panel together: as many as keep their activations in L2, by steps that
-// suit the tiles of all kernels.
+// Rows per pass over a panel: as many as keep their activations in L2, in steps that suit the tiles
+// of all kernels.
 constexpr size_t kActivationBytes = 768 << 10;
 constexpr size_t kRowGrain = 96;
 size_t RowBlock(const TileKernels& kernels, const Activations& x) {
@@ -37,7 +37,7 @@ const TileKernels& KernelsFor(DType weights, Activation form) {
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
 }
 
-// As many panels as take their blocks of inputs in turn.
+// Panels that alternate over their blocks of inputs.
 constexpr size_t kPanelsTogether = 4;
 
 struct Range {
@@ -45,14 +45,13 @@ struct Range {
   size_t size() const { return end - begin; }
 };
 
-// Where sums go: row 0 of the rows at hand.
+// Destination of the sums: row 0 of the current rows.
 struct Out {
   float* y;
   size_t stride;
 };
 
-// What products of many rows write meanwhile. Too large for the stacks that some systems and
-// programs give their threads.
+// Scratch of products of many rows. Too large for the thread stacks of some systems and programs.
 struct alignas(kLine) MatMulScratch {
   std::byte unpacked[kUnpackInputs * kPanelRows * sizeof(float)];
   float sums[kPanelsTogether * kMaxRowBlock * kPanelRows];
@@ -74,7 +73,7 @@ struct Product {
   const std::byte* Panel(size_t panel) const { return w.data + panel * panel_bytes; }
 };
 
-// Adds inputs k of one panel for some rows. `next` is what will be read after this.
+// Adds inputs k of one panel for some rows. `next` is what is read after this.
 void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
                 const std::byte* next, Out out) {
   const TileKernels& kernels = p.kernels;
@@ -88,7 +87,7 @@ void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
   }
   for (size_t i = 0; i < tiles; ++i) {
     const size_t begin = rows.size() * i / tiles, end = rows.size() * (i + 1) / tiles;
-    // Each tile fetches its share.
+    // Each tile prefetches its share.
     const size_t fetched = bytes * i / tiles / kLine * kLine;
     function({end - begin, p.x.data + (rows.begin + begin) * p.x.stride + k.begin * p.input_bytes,
               p.x.stride, weights, k.size(), out.y + begin * out.stride, out.stride, k.begin == 0,
@@ -96,14 +95,14 @@ void PanelBlock(const Product& p, const std::byte* weights, Range rows, Range k,
   }
 }
 
-// Inputs that some rows take at a time.
+// Inputs that some rows process at a time.
 size_t InputBlock(const Product& p, Range rows) {
   const bool whole = rows.size() <= p.kernels.few_rows || p.w.cols <= p.kernels.whole_inputs;
   return whole ? p.w.cols : std::min(p.kernels.inputs, p.w.cols);
 }
 
-// All inputs of some panels, a block at a time: weights, or activations, stay near while they are
-// used again, and sums, which wait for the next block, stand close together.
+// All inputs of some panels, a block at a time: weights or activations stay in cache while they are
+// reused, and the sums, which wait for the next block, are contiguous.
 void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   const bool few = rows.size() <= p.kernels.few_rows;
   const size_t block = InputBlock(p, rows);
@@ -116,7 +115,7 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   const auto waiting = [&](size_t panel) {
     return Out{p.sums + (panel - panels.begin) * kMaxRowBlock * kPanelRows, kPanelRows};
   };
-  // Rows of y may lie so that their lines drive one another out of a cache.
+  // Rows of y may map to the same cache sets and evict one another.
   const bool near = block < p.w.cols || (!few && p.kernels.near_sums);
   const auto wait = [&](size_t panel) { return near || outputs(panel) < kPanelRows; };
   const auto at = [&](size_t panel, size_t k) { return p.Panel(panel) + PanelBytes(p.w.dtype, k); };
@@ -141,7 +140,7 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   }
 }
 
-// Two whole panels that stand side by side, for a few rows.
+// Two whole adjacent panels, for a few rows.
 void PanelPair(const Product& p, size_t panel, Range rows, Mat<float> y) {
   const std::byte* weights = p.Panel(panel);
   p.kernels.pairs({rows.size(), p.x.data + rows.begin * p.x.stride, p.x.stride, weights, p.w.cols,
@@ -159,8 +158,8 @@ Activation ActivationFor(DType weights, bool exact) {
     case Isa::kAmx:
       return Activation::kBF16;
     case Isa::kAvx512Vnni:
-      // Others do one vdpbf16ps in two cycles, where they do four f32 multiply-adds of half as many
-      // inputs.
+      // Other cores issue one vdpbf16ps in two cycles, in which they issue four f32 multiply-adds
+      // of half as many inputs.
       return CurrentCore() == Core::kZen ? Activation::kBF16 : Activation::kF32;
     default:
       return Activation::kF32;
@@ -177,7 +176,7 @@ size_t ActivationBytes(Activation form, size_t cols) {
   const size_t bytes = form == Activation::kI8
                            ? Int8RowBytes(cols)
                            : RoundUp(cols * (form == Activation::kF32 ? 4 : 2), kLine);
-  // Rows a power of two apart would fight for the same lines of the cache.
+  // Rows a power of two apart would map to the same cache sets.
   return form != Activation::kF32 && bytes % 2048 == 0 ? bytes + kLine : bytes;
 }
 
@@ -192,7 +191,7 @@ void PrepareActivations(Activation form, Mat<const float> x, std::byte* out) noe
 }
 
 bool IsFiniteBF16(const std::byte* panel, size_t bytes) noexcept {
-  constexpr uint16_t kExponent = 0x7f80;  // all ones in infinities and NaNs alone
+  constexpr uint16_t kExponent = 0x7f80;  // all ones only in infinities and NaNs
   const auto* values = reinterpret_cast<const uint16_t*>(panel);
   uint16_t found = 0;
   for (size_t i = 0; i < bytes / 2; ++i) {

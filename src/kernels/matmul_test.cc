@@ -17,7 +17,7 @@ namespace {
 
 constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kNF4};
 
-// 64-byte aligned and exactly as long as asked, so that a sanitizer sees any step beyond.
+// 64-byte aligned and of the exact size, so that a sanitizer detects any access past the end.
 class Bytes {
  public:
   explicit Bytes(size_t size)
@@ -38,7 +38,7 @@ float Rounded(DType dtype, float x) {
   return x;
 }
 
-// 64 weights of an output, or what is left of them.
+// 64 weights of an output, or fewer at the end.
 void RoundBlock(DType dtype, float* x, size_t count) {
   float largest = 0;
   for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(x[i]));
@@ -58,7 +58,7 @@ void RoundBlock(DType dtype, float* x, size_t count) {
   }
 }
 
-// What a matrix becomes in a format.
+// The values of a matrix after rounding to a format.
 std::vector<float> Rounded(DType dtype, std::vector<float> values, size_t cols) {
   for (size_t i = 0; i < values.size(); i += cols) {
     if (!HasBlocks(dtype)) {
@@ -72,7 +72,7 @@ std::vector<float> Rounded(DType dtype, std::vector<float> values, size_t cols) 
   return values;
 }
 
-// What a product with activations in a form sees of its weights.
+// The values of the weights that a product with this form of activations uses.
 std::vector<float> Seen(DType dtype, Activation form, const std::vector<float>& values,
                         size_t cols) {
   auto out = Rounded(dtype, values, cols);
@@ -89,7 +89,7 @@ std::vector<float> Seen(DType dtype, Activation form, const std::vector<float>& 
   return out;
 }
 
-// And of the activations.
+// The same for the activations.
 std::vector<float> Seen(Activation form, std::vector<float> x, size_t cols) {
   for (size_t i = 0; i < x.size(); i += cols) {
     for (size_t k = 0; k < cols && form == Activation::kI8; k += kBlockInputs) {
@@ -139,18 +139,18 @@ struct Shape {
   size_t rows, outputs, inputs;
 };
 
-// Tails everywhere: outputs that do not fill a panel, odd inputs, cuts of the
-// blocks along inputs and rows.
+// Tails everywhere: outputs that do not fill a panel, odd inputs, splits of the blocks along inputs
+// and rows.
 constexpr Shape kShapes[] = {{1, 1, 1},    {2, 63, 2},    {3, 64, 3},     {5, 65, 33},
                              {7, 320, 31}, {12, 128, 64}, {13, 77, 257},  {31, 130, 515},
                              {96, 64, 96}, {97, 70, 300}, {200, 129, 640}};
 
-// Sums longer than any kernel takes at once, ending in the middle of its cuts and blocks.
+// Sums longer than any kernel's block, ending inside its splits and blocks.
 constexpr Shape kLongShapes[] = {{5, 70, 4163}, {37, 130, 4500}, {18, 63, 6213}};
 
 class MatMulTest : public EachIsa {
  protected:
-  // y with a wide stride; nothing but [rows, outputs] may change.
+  // y with a wide stride; only [rows, outputs] may change.
   struct Output {
     Output(size_t rows, size_t outputs)
         : cols(outputs), stride(outputs + 5), values(rows * stride, kUntouched) {}
@@ -230,7 +230,7 @@ TEST_P(MatMulTest, IsTheSumOfProducts) {
   });
 }
 
-// The law of bits: one row, many rows, any rows, any panels.
+// Identical bits: one row, many rows, any rows, any panels.
 TEST_P(MatMulTest, BitsDoNotDependOnTheCall) {
   EachForm([&](Shape s, DType dtype, Activation form) { ExpectTheSameBits(s, dtype, form); });
 }
@@ -240,7 +240,7 @@ TEST_P(MatMulTest, BitsOfLongSumsDoNotDependOnTheCall) {
            kLongShapes);
 }
 
-// Also where sums vanish, overflow or are not numbers: what a unit does there, its stand-in does.
+// Also where sums vanish, overflow or are NaN: the vector code for few rows matches the tile unit.
 TEST_P(MatMulTest, BitsOfExtremesDoNotDependOnTheCall) {
   const Shape s{40, 64, 180};
   for (const float size : {1e-38f, 1e-30f, 1e-20f, 1e19f, 3e38f}) {
@@ -263,14 +263,14 @@ TEST_P(MatMulTest, BitsOfExtremesDoNotDependOnTheCall) {
       MatMul(w.weight, a.Rows(row, count), 0, 1, cut.Rows(row, count));
     }
     for (std::vector<float>* y : {&whole.values, &cut.values}) {
-      // A NaN is any NaN.
+      // All NaNs are equal here.
       for (float& value : *y) value = std::isnan(value) ? -12345.0f : value;
     }
     EXPECT_TRUE(BitEqual(whole.values, cut.values)) << size;
   }
 }
 
-// Zeros of inputs, few and many, alone and in groups, of bf16 only where the weights are finite.
+// Inputs with few and many zeros, single and in groups; for bf16 only where the weights are finite.
 TEST_P(MatMulTest, BitsOfOneRowDoNotShowItsZeros) {
   for (const Shape& s : {Shape{12, 128, 64}, Shape{12, 192, 130}, Shape{12, 256, 1024}}) {
     for (const DType dtype : {DType::kBF16, DType::kI8, DType::kNF4}) {
@@ -278,7 +278,7 @@ TEST_P(MatMulTest, BitsOfOneRowDoNotShowItsZeros) {
         if (infinite && dtype != DType::kBF16) continue;
         auto values = Normal(s.outputs * s.inputs), x = Normal(s.rows * s.inputs);
         for (size_t row = 0; row < s.rows; ++row) {
-          // Row 0 has none, row 11 nothing but zeros; odd rows have them in runs of 16.
+          // Row 0 has no zeros, row 11 only zeros; odd rows have them in runs of 16.
           for (size_t i = 0; i < s.inputs; ++i) {
             const size_t place = row % 2 == 0 ? i : i / 16;
             const uint32_t mixed = static_cast<uint32_t>(place * 16 + row) * 2654435761u >> 16;
@@ -308,7 +308,7 @@ TEST_P(MatMulTest, BitsOfOneRowDoNotShowItsZeros) {
   }
 }
 
-// A row prepared alone or among others, at any stride, is the same product.
+// A row gives the same product whether it is prepared alone or with others, at any stride.
 TEST_P(MatMulTest, BitsDoNotDependOnTheStrideOfActivations) {
   const Shape s{9, 100, 131};
   for (const DType dtype : kFormats) {
@@ -364,7 +364,7 @@ TEST_P(MatMulTest, UnpackedIsWhatWasPackedRounded) {
   }
 }
 
-// Every level packs alike, so a packed file serves them all.
+// Every level packs alike, so one packed file serves all levels.
 TEST_P(MatMulTest, PackedBytesAreTheSameAtEveryLevel) {
   for (const Shape& s : kShapes) {
     for (const DType dtype : kFormats) {

@@ -23,7 +23,7 @@ using D = hn::ScalableTag<float>;
 constexpr size_t kLanes = hn::MaxLanes(D());
 constexpr size_t kBlock = kTransposed;
 
-// [k][64] of f32 to the format's steps; an odd last input is paired with zero.
+// [k][64] of f32 to the steps of the format; an odd last input is paired with zero.
 void Encode(DType dtype, const float* block, size_t inputs, std::byte* panel) {
   const D d;
   const hn::RebindToUnsigned<D> du;

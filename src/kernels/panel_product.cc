@@ -12,7 +12,7 @@
 namespace linnet {
 namespace {
 
-// Inputs of a panel that stay in the nearest cache while all rows pass.
+// Inputs of a panel that stay in L1 while all rows are processed.
 constexpr size_t kNearInputs = 128;
 
 const TileKernels& KernelsOf(Activation form) {
@@ -21,7 +21,7 @@ const TileKernels& KernelsOf(Activation form) {
   return Bf16Tiles();
 }
 
-// Rows of y lie far apart, so that no hardware foresees which comes next.
+// Rows of y are far apart, where the hardware prefetcher cannot predict the next one.
 void FetchRows(Mat<float> y, size_t begin, size_t end) {
   for (size_t row = begin; row < end; ++row) {
     for (size_t i = 0; i < y.cols; i += 16) __builtin_prefetch(y.Row(row) + i, 1);
@@ -53,7 +53,7 @@ void PanelProduct(const Activations& x, const std::byte* panel, size_t inputs,
   for (size_t k = 0; k < inputs; k += kNearInputs) {
     const size_t count = std::min(kNearInputs, inputs - k), rest = inputs - k - count;
     const std::byte* weights = panel + PanelBytes(dtype, k);
-    // What comes after these inputs: more of them, or the first of the next panel.
+    // The next inputs of this panel, or the first of the next panel.
     const std::byte* next = rest > 0 ? weights + PanelBytes(dtype, count) : out.next;
     const size_t bytes = PanelBytes(dtype, std::min(kNearInputs, rest > 0 ? rest : inputs));
     if (rest == 0) FetchRows(out.y, 0, first_row(1));

@@ -1,4 +1,4 @@
-// The product of rows with one panel, overwriting or added to what is there.
+// The product of rows with one panel, written to y or added to it.
 #ifndef LINNET_KERNELS_PANEL_PRODUCT_H_
 #define LINNET_KERNELS_PANEL_PRODUCT_H_
 
@@ -9,7 +9,7 @@
 namespace linnet {
 
 // Outputs of one panel: up to 64 columns of y. `scratch` has y.rows * 64 floats, 64-byte aligned;
-// `next` is the panel that will be read after this one, brought near meanwhile if it is there.
+// `next` is the panel that is read after this one, prefetched if not null.
 struct PanelOutputs {
   Mat<float> y;
   bool add;
@@ -17,9 +17,9 @@ struct PanelOutputs {
   const std::byte* next;
 };
 
-// y = or += x times a panel of `inputs` inputs, each sum in the order of MatMul and then added at
-// once. x is of form kF32 and the panel of kF32, or x of kBF16 (rows padded with zeros to a line,
-// 64-byte aligned) and the panel of kBF16.
+// y = or += x times a panel of `inputs` inputs. Each sum is accumulated in the order of MatMul,
+// then added to y once. Either x and the panel are kF32, or both are kBF16 (rows of x padded with
+// zeros to a cache line, 64-byte aligned).
 void PanelProduct(const Activations& x, const std::byte* panel, size_t inputs,
                   const PanelOutputs& out) noexcept;
 

@@ -12,22 +12,22 @@
 namespace linnet {
 namespace {
 
-// Where results go, so that no compiler drops the work.
+// Destination of results, so that the compiler keeps the work.
 volatile float sink;
 
-// Enough sums to hide the latency of two units.
+// Enough sums to hide the latency of two execution units.
 constexpr size_t kSums = 16;
 
 typedef uint64_t Lanes16 __attribute__((vector_size(16)));
 typedef uint64_t Lanes32 __attribute__((vector_size(32)));
 typedef uint64_t Lanes64 __attribute__((vector_size(64)));
 
-// Two streams with prefetches: what gave the most of several forms. Becomes code of the instruction
-// set that its caller is compiled for.
+// Two streams with prefetches: the fastest of several variants. Compiled for the instruction set of
+// its caller.
 template <class Lanes>
 inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, size_t bytes) {
   constexpr size_t kLine = 64, kStep = 256, kAhead = 2048, kLanes = kLine / sizeof(Lanes);
-  constexpr size_t kSums = 4;  // sums of each stream
+  constexpr size_t kSums = 4;  // sums per stream
   Lanes sum[2 * kSums] = {};
   const std::byte* second = data + bytes / 2;
   for (size_t i = 0; i < bytes / 2; i += kStep) {
@@ -102,19 +102,19 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) size_t Int8Avx512(size_t 
   return rounds * kSums * 64 * 2;
 }
 
-// 16 rows of 64 bytes in every tile.
+// 16 rows of 64 bytes in each tile.
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// GCC's intrinsic says it reads 8 bytes, and the other stores are dropped.
+// GCC's intrinsic declares that it reads 8 bytes only, so the other stores would be dropped.
 __attribute__((target("amx-tile"))) void Load(const TileConfig& config) {
   __asm__ volatile("ldtilecfg %0" : : "m"(config));
 }
 
-// Four sums, enough for the tile unit's depth.
+// Four sums, enough for the pipeline of the tile unit.
 __attribute__((target("amx-tile,amx-bf16"))) size_t Bf16Amx(size_t rounds) {
   const TileConfig config;
   Load(config);
@@ -147,7 +147,7 @@ __attribute__((target("amx-tile,amx-int8"))) size_t Int8Amx(size_t rounds) {
 
 #if defined(__x86_64__)
 
-// What memory gives does not depend on the level in force.
+// Memory bandwidth does not depend on the current level.
 size_t ReadWork(const std::byte* data, size_t bytes) noexcept {
   static const bool has_avx512 = __builtin_cpu_supports("avx512f");
   static const bool has_avx2 = __builtin_cpu_supports("avx2");

@@ -1,8 +1,7 @@
-// Probes of what this machine can do at best, to hold the kernels against.
+// Probes of this machine's peak bandwidth and arithmetic, the reference for the kernels.
 //
-// All run on the calling thread, those of arithmetic at the instruction-set level in force. These
-// keep to registers, repeat `rounds` times, and return how many operations they did (a multiply-add
-// is two).
+// All run on the calling thread. The arithmetic probes use the current instruction-set level, work
+// in registers, repeat `rounds` times, and return the number of operations (a multiply-add is two).
 #ifndef LINNET_KERNELS_PEAKS_H_
 #define LINNET_KERNELS_PEAKS_H_
 
@@ -10,14 +9,14 @@
 
 namespace linnet {
 
-// Reads every line of [data, data + bytes), a multiple of 512, with the widest vectors that this
-// CPU has, whatever the level: a product may well wait for memory at any of them. Returns bytes.
+// Reads every cache line of [data, data + bytes), a multiple of 512 bytes, with the widest vectors
+// of this CPU whatever the level, since a product may be memory-bound at any level. Returns bytes.
 size_t ReadWork(const std::byte* data, size_t bytes) noexcept;
 
 // Multiply-adds of f32.
 size_t F32Work(size_t rounds) noexcept;
 
-// Products of bf16 pairs, on tiles at level amx; where the level has none, those of f32.
+// Products of bf16 pairs, on tiles at level amx; f32 where the level has no bf16 instructions.
 size_t Bf16Work(size_t rounds) noexcept;
 
 // Products of int8 quads, likewise.

@@ -12,11 +12,12 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Enough sums to hide the latency of two units, a product's behind a sum's where they are not
-// fused; with `half` and `quarter` they fill the 16 registers that the lower levels have.
+// Enough sums to hide the latency of two execution units, and of a multiply followed by an add
+// where they are not fused; with `half` and `quarter` they fill the 16 registers of the lower
+// levels.
 constexpr size_t kSums = 14;
 
-// Each sum goes to 0.5 and stays there.
+// Each sum converges to 0.5 and stays there.
 size_t F32(size_t rounds, float* out) {
   const hn::ScalableTag<float> d;
   hn::Vec<decltype(d)> sum[kSums];
@@ -40,7 +41,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet {
 namespace {
-volatile float sink;  // so that no compiler drops the work
+volatile float sink;  // so that the compiler keeps the work
 }  // namespace
 
 HWY_EXPORT(F32);

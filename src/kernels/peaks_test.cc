@@ -1,5 +1,5 @@
-// The probes: what they say of a machine is so at every level. They measure time, so they need an
-// idle machine: `make soak` runs them.
+// The probes give the same answers at every level. They measure time, so they need an idle machine:
+// `make soak` runs them.
 #include "kernels/peaks.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What `work` does a second, in the best of a few tries: others may run beside this.
+// Operations per second of `work`, the best of a few tries, since other programs may be running.
 template <class F>
 double BestRate(const F& work) {
   double best = 0;
@@ -55,7 +55,7 @@ TEST_P(Peaks, AreOfThisWorld) {
   }
 }
 
-// Sums on registers are no slower than those of a product, at the level of both.
+// Sums in registers are no slower than those of a product, at the same level.
 TEST_P(Peaks, NoProductIsAboveThePeak) {
   constexpr size_t kRows = 96, kIn = 256, kOut = 256;
   const std::vector<float> values = Normal(kOut * kIn), x = Normal(kRows * kIn);
@@ -69,7 +69,7 @@ TEST_P(Peaks, NoProductIsAboveThePeak) {
   const Activations rows{Activation::kF32, reinterpret_cast<const std::byte*>(x.data()), kRows,
                          kIn * sizeof(float)};
   double peak = 0, product = 0;
-  for (int i = 0; i < 20; ++i) {  // the best of both, until the peak is found
+  for (int i = 0; i < 20; ++i) {  // the best of both, until the peak is reached
     peak = std::max(peak, BestRate([] { return F32Work(20000); }));
     product = std::max(product, BestRate([&] {
                          MatMul(w, rows, 0, kOut / kPanelRows, {y.data(), kRows, kOut, kOut});
@@ -80,7 +80,7 @@ TEST_P(Peaks, NoProductIsAboveThePeak) {
   EXPECT_GE(peak, 0.98 * product);
 }
 
-// A level that is forced does not make memory slower.
+// Forcing a lower level does not reduce the memory bandwidth.
 TEST_P(Peaks, MemoryIsTheSameAtEveryLevel) {
   std::vector<std::byte> memory(size_t{64} << 20, std::byte{1});
   const auto read = [&] { return ReadWork(memory.data(), memory.size()); };

@@ -1,6 +1,7 @@
-// Products of matrices that fit a core's cache, and what chunks of a recurrence need around them.
+// Products of matrices that fit a core's cache, and the operations that chunked recurrences need
+// around them.
 //
-// Matrices are f32, row-major, 64-byte aligned, their sides multiples of kSide.
+// Matrices are f32, row-major, 64-byte aligned; their sides are multiples of kSide.
 #if defined(LINNET_KERNELS_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_PRODUCTS_INL_H_
 #undef LINNET_KERNELS_PRODUCTS_INL_H_
@@ -19,8 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kSide = 16;  // lanes of the widest vector
 
-// a b, of depth values each; a[row][k] lies at a[row * a_row + k * a_col], so it may be a
-// transpose.
+// a b, summed over `depth`; a[row][k] is at a[row * a_row + k * a_col], so it may be a transpose.
 struct ProductTerm {
   const float* a;
   size_t a_row, a_col;
@@ -28,7 +28,7 @@ struct ProductTerm {
   size_t b_row, depth;
 };
 
-// What becomes of a sum at [row][col]: `first` is where it starts, `last` takes it.
+// How a sum at [row][col] starts (`first`) and where it goes (`last`).
 struct PutSum {  // c = sum
   float* c;
   size_t stride;
@@ -70,7 +70,7 @@ struct AddSumScaleRows {  // c = scale[row] (c + sum)
 };
 
 template <bool kAdd>
-struct ScaledSum {  // c = scale (sum), or scale (c + sum), value by value
+struct ScaledSum {  // c = scale (sum), or scale (c + sum), elementwise
   float* c;
   size_t stride;
   const float* scale;  // stride as c
@@ -85,8 +85,8 @@ struct ScaledSum {  // c = scale (sum), or scale (c + sum), value by value
   }
 };
 
-// Of blocks of `width` columns side by side, each keeps what is left of its diagonal, and with
-// kDiagonal the diagonal too.
+// In adjacent blocks of `width` columns, keeps only the values left of each block's diagonal, and
+// with kDiagonal also the diagonal.
 template <bool kDiagonal>
 struct PutTriangles {
   float* c;
@@ -137,12 +137,12 @@ HWY_INLINE void ProductTile(const ProductTerm (&terms)[kTerms], size_t row, size
   }
 }
 
-// out of the sum of the terms' products, [rows, cols].
+// Passes the sum of the terms' products, [rows, cols], to `out`.
 template <class Out, size_t kTerms>
 HWY_NOINLINE void SmallProduct(size_t rows, size_t cols, const ProductTerm (&terms)[kTerms],
                                const Out& out) {
   constexpr size_t kLanes = hn::MaxLanes(hn::ScalableTag<float>());
-  // Sums in flight, for as many registers as there are.
+  // Independent sums, as many as fit the registers.
   constexpr size_t kTile = HWY_TARGET == HWY_AVX3 ? 16 : 8;
   size_t col = 0;
   for (; col + 4 * kLanes <= cols; col += 4 * kLanes) {
@@ -177,8 +177,8 @@ inline void TransposeTo(const float* x, size_t stride, size_t rows, size_t cols,
 #endif
 }
 
-// x [rows, cols] = (I - A)^-1 x, or (I - A^T)^-1 x: A [rows, rows] has values below its diagonal
-// only, rows a_stride apart.
+// x [rows, cols] = (I - A)^-1 x, or (I - A^T)^-1 x. A [rows, rows] is strictly lower triangular,
+// rows a_stride apart.
 template <bool kTransposed>
 HWY_NOINLINE void SolveUnit(const float* a, size_t a_stride, size_t rows, size_t cols, float* x) {
   const hn::ScalableTag<float> d;

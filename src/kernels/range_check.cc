@@ -15,8 +15,8 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// As integers the bits of magnitudes keep their order, infinities and NaN on top: what is left to
-// `most` turns negative.
+// As integers, the bits of magnitudes sort like the values, infinities and NaN above all: `most`
+// minus such a value is negative.
 bool Within(const float* x, size_t n, float most) {
   constexpr int32_t kMagnitude = 0x7fffffff;
   const hn::ScalableTag<int32_t> d;

@@ -1,4 +1,4 @@
-// Whether values are numbers, and none too large: a look at them that costs less than reading them.
+// A check that values are finite and in range, at memory bandwidth.
 #ifndef LINNET_KERNELS_RANGE_CHECK_H_
 #define LINNET_KERNELS_RANGE_CHECK_H_
 
@@ -6,7 +6,7 @@
 
 namespace linnet {
 
-// Whether all magnitudes are at most `most`, which is finite; NaN is not.
+// Whether all magnitudes are at most `most`, which is finite; false if any value is NaN.
 bool AllMagnitudesWithin(const float* x, size_t n, float most) noexcept;
 
 }  // namespace linnet

@@ -54,7 +54,7 @@ float Max(const float* x, size_t n) {
   return hn::GetLane(hn::MaxOfLanes(d, top));
 }
 
-// In double over blocks: one f32 sum of 65536 terms would lose the digits a loss is checked to.
+// In double over blocks: one f32 sum of 65536 terms would lose digits that losses are compared to.
 double SumExp(const float* x, size_t n, float top) {
   constexpr size_t kBlock = 4096;
   constexpr float kNothing = -std::numeric_limits<float>::infinity();

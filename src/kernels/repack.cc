@@ -69,7 +69,7 @@ void Transpose32(const float* from, size_t from_stride, size_t rows, size_t cols
 }
 
 // Pairs [k][n] of 64 outputs to pairs [n][k] of 64 inputs: both are [32][64] of two bf16. Two by
-// two bf16 are 64 bits, which are turned within themselves and then moved whole.
+// two bf16 are 64 bits, which are transposed internally and then moved whole.
 void TransposePairs(const uint32_t* from, uint32_t* to) {
   const hn::ScalableTag<uint64_t> d;
   const hn::Repartition<uint8_t, decltype(d)> bytes;
@@ -94,7 +94,7 @@ void TransposePairs(const uint32_t* from, uint32_t* to) {
 
 #endif
 
-// [columns] of two bf16: a[i] in the low half, b[i] in the high one. b may be null: zeros.
+// [columns] of two bf16: a[i] in the low half, b[i] in the high one. A null b is zeros.
 void Pairs(const uint16_t* a, const uint16_t* b, size_t columns, uint32_t* to) {
   const DU d;
   const hn::Rebind<uint16_t, DU> half;
@@ -107,7 +107,7 @@ void Pairs(const uint16_t* a, const uint16_t* b, size_t columns, uint32_t* to) {
   for (; i < columns; ++i) to[i] = a[i] | (b == nullptr ? 0u : uint32_t{b[i]} << 16);
 }
 
-// The same of f32 rows, rounded.
+// The same for f32 rows, rounded.
 void RoundedPairs(const float* a, const float* b, size_t columns, uint32_t* to) {
   const D d;
   const DU du;
@@ -122,13 +122,13 @@ const uint16_t* HalfRow(const Activations& x, size_t row) {
   return reinterpret_cast<const uint16_t*>(x.data + row * x.stride);
 }
 
-// Rows [row, row + 2) of x, columns from `begin` on, as pairs.
+// Rows [row, row + 2) of x from column `begin` on, as pairs.
 void RowPairs(const Activations& x, size_t row, size_t begin, size_t columns, uint32_t* to) {
   const uint16_t* second = row + 1 < x.rows ? HalfRow(x, row + 1) + begin : nullptr;
   Pairs(HalfRow(x, row) + begin, second, columns, to);
 }
 
-// Rows of a block lie far apart, where no hardware looks ahead.
+// Rows of a block are far apart, where the hardware prefetcher does not help.
 constexpr size_t kAheadRows = 24;
 
 HWY_INLINE void PrefetchRow(const Activations& x, size_t row, size_t begin, size_t bytes) {
@@ -152,7 +152,7 @@ void Columns(const Activations& x, size_t begin, size_t columns, std::byte* pane
   }
 }
 
-// Rows of a block of up to 64 columns of pairs that are turned at a time.
+// Rows of a block of up to 64 columns of pairs that are transposed at a time.
 constexpr size_t kTurned = 32;
 
 void Transposed(const Activations& x, size_t begin, size_t columns, std::byte* out, size_t stride) {

@@ -1,10 +1,10 @@
 // Maps and reductions over one row of f32 values.
 //
-// Maps: y[i] depends on the values at i alone, so a row may be cut anywhere and gives the same
-// bits. y may be one of the inputs; otherwise they must not overlap. Reductions add in one fixed
-// order that depends on n alone: the same at every alignment, on any thread. Functions with an
-// error bound are within 4 ulp of the exact value (results below 2e-36 in size: within 1e-40);
-// finite input never gives NaN unless the exact value is undefined, and NaN stays NaN.
+// Maps: y[i] depends only on the values at i, so a row may be split anywhere with the same bits. y
+// may be one of the inputs; otherwise they must not overlap. Reductions add in one fixed order that
+// depends on n alone: the same for every alignment and thread. Functions with an error bound are
+// within 4 ulp of the exact value (results below 2e-36 in magnitude: within 1e-40); finite input
+// never gives NaN unless the exact value is undefined, and NaN stays NaN.
 #ifndef LINNET_KERNELS_ROWS_H_
 #define LINNET_KERNELS_ROWS_H_
 
@@ -15,7 +15,7 @@ namespace linnet {
 void AddRow(const float* a, const float* b, size_t n, float* y) noexcept;
 void SubRow(const float* a, const float* b, size_t n, float* y) noexcept;
 void MulRow(const float* a, const float* b, size_t n, float* y) noexcept;
-// y = x + d * mu, one rounding at levels with FMA (portable x86: two).
+// y = x + d * mu, rounded once at levels with FMA (portable x86: twice).
 void LerpRow(const float* x, const float* d, const float* mu, size_t n, float* y) noexcept;
 void ScaleRow(const float* a, float c, size_t n, float* y) noexcept;      // y = c a
 void AddScaledRow(const float* a, float c, size_t n, float* y) noexcept;  // y += c a
@@ -45,11 +45,11 @@ double LogSumExpRow(const float* x, size_t n) noexcept;
 // y = exp(x) / sum of exp(x). n >= 1.
 void SoftmaxRow(const float* x, size_t n, float* y) noexcept;
 
-// LayerNorm (groups == 1) or GroupNorm: each of `groups` equal parts of the row is centred and
-// scaled, then y = gain x' + bias over the whole row. n is a multiple of groups.
+// LayerNorm (groups == 1) or GroupNorm: each of `groups` equal parts of the row is normalized to
+// mean 0 and variance 1, then y = gain x' + bias over the whole row. n is a multiple of groups.
 void NormRow(const float* x, size_t n, size_t groups, const float* gain, const float* bias,
              float eps, float* y) noexcept;
-// Each of `groups` equal parts divided by max(its Euclidean length, 1e-12).
+// Each of `groups` equal parts divided by max(its Euclidean norm, 1e-12).
 void NormalizeRow(const float* x, size_t n, size_t groups, float* y) noexcept;
 
 }  // namespace linnet

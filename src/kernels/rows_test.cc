@@ -11,7 +11,7 @@
 namespace linnet {
 namespace {
 
-// Units in the last place of the nearest float to `exact`; tiny values are judged absolutely.
+// Units in the last place of the float nearest to `exact`; tiny values are compared absolutely.
 double Ulps(float value, double exact) {
   if (std::isnan(exact) || std::isnan(value))
     return std::isnan(exact) == std::isnan(value) ? 0 : 1e9;
@@ -137,7 +137,7 @@ TEST_P(RowsTest, TwoInputMapsAreElementwise) {
   }
 }
 
-// The length of a row, the shift of its pointer: only the first may show in the bits.
+// The length of a row and the offset of its pointer: only the length may change the bits.
 TEST_P(RowsTest, ReductionsDependOnValuesAndLengthOnly) {
   for (const size_t n : {1, 2, 15, 31, 32, 33, 64, 100, 768, 2049}) {
     const auto x = Normal(n), other = Normal(n), third = Normal(n);
@@ -213,7 +213,7 @@ TEST_P(RowsTest, NormCentresAndScalesEachGroup) {
   for (const size_t size : {1, 7, 64, 100}) {
     const size_t n = groups * size;
     auto x = Normal(n);
-    for (float& value : x) value += 30.0f;  // a mean that a one-pass variance would drown in
+    for (float& value : x) value += 30.0f;  // a large mean, bad for a one-pass variance
     const auto gain = Normal(n), bias = Normal(n);
     std::vector<float> y(n), unit(n);
     NormRow(x.data(), n, groups, gain.data(), bias.data(), 64e-5f, y.data());

@@ -16,12 +16,12 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Products and sums apart, never MulAdd, which some levels round twice.
+// Separate multiplies and adds, never MulAdd, which rounds twice at some levels.
 struct NegativeExp {
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x) const {
-    // x = n ln 2 + r, |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to a whole number, which stays in
-    // the low bits; ln 2 in two parts keeps r exact.
+    // x = n ln 2 + r, |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to an integer, which stays in the
+    // low bits; ln 2 as a sum of two numbers keeps r exact.
     const hn::RebindToUnsigned<D> du;
     const V round = hn::Set(d, 12582912.0f);
     const V shifted = hn::Add(hn::Mul(x, hn::Set(d, 1.44269504f)), round);
@@ -47,7 +47,7 @@ struct BelowTop {
   }
 };
 
-struct UnitBelowTop {  // divided by 1, which changes nothing
+struct UnitBelowTop {  // divided by 1, which is exact
   float top;
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x) const {
@@ -55,8 +55,8 @@ struct UnitBelowTop {  // divided by 1, which changes nothing
   }
 };
 
-// Sixteen sums of doubles. Of every 64 values those of equal i % 16 are added in f32, which is
-// four times faster, and come to the sum of that number: so whatever the length of vectors.
+// Sixteen sums of doubles. Of every 64 values those with equal i % 16 are added in f32, which is
+// four times faster, then added to sum i % 16. The order is the same for any vector length.
 class Sums {
  public:
   static constexpr size_t kRun = 64;
@@ -82,7 +82,7 @@ class Sums {
       sums_[v] = hn::Add(sums_[v], hn::PromoteTo(D(), hn::Load(Floats(), fours + v * kLanes)));
     }
   }
-  // With the last n < kRun values; f of 0 is 0.
+  // With the last n < kRun values; f(0) is 0.
   template <class F>
   HWY_INLINE double Close(const float* x, size_t n, const F& f) {
     HWY_ALIGN float last[kRun] = {};
@@ -165,7 +165,7 @@ SumAbove SumAboveAt(const float* x, size_t n, float low, float high, float* betw
   const AtLeast above{high};
   Sums sums;
   size_t found = 0, i = 0;
-  // What is stored beyond the found ones lies within [n]: found <= i.
+  // Values stored beyond the found ones stay within [n]: found <= i.
   for (; i + Sums::kRun <= n; i += Sums::kRun) {
     sums.Add(x + i, above);
     for (size_t v = 0; v < Sums::kRun; v += lanes) {
@@ -193,7 +193,7 @@ MinMax FindMinMax(const float* x, size_t n) {
   return {hn::GetLane(hn::MinOfLanes(d, least)), hn::GetLane(hn::MaxOfLanes(d, most))};
 }
 
-// kFresh: token i is i.
+// kFresh: token i is at index i.
 template <bool kFresh>
 HWY_INLINE size_t Compact(float least, size_t n, int32_t* id, float* weight) {
   const hn::ScalableTag<float> d;
@@ -201,8 +201,8 @@ HWY_INLINE size_t Compact(float least, size_t n, int32_t* id, float* weight) {
   const size_t lanes = hn::Lanes(d);
   const auto floor = hn::Set(d, least);
   size_t kept = 0, i = 0;
-  // Runs are left out whole or gone through without a branch, which could not be foretold. What is
-  // stored beyond the kept lanes was read before: kept <= i.
+  // Runs are skipped whole or compacted without branches, which could not be predicted. Lanes
+  // stored beyond the kept ones overwrite only values that were read before: kept <= i.
   for (const size_t run = 4 * lanes; i + run <= n; i += run) {
     const float* at = weight + i;
     const auto any =

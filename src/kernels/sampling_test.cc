@@ -14,7 +14,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class SamplingRowsTest : public EachIsa {};
 
-// Of the level in force and of the portable one.
+// At the current level and at the portable one.
 template <class F>
 void ExpectPortableBits(const F& row) {
   const std::vector<float> here = row();

@@ -1,4 +1,4 @@
-// Sums over rows in an order that depends on their length alone.
+// Sums over rows in an order that depends only on their length.
 #if defined(LINNET_KERNELS_SUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_SUM_INL_H_
 #undef LINNET_KERNELS_SUM_INL_H_
@@ -15,8 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Sums run in 32 interleaved partial sums, whatever the vector length: value i is added to sum
-// i % 32, and the 32 are folded by halves. So the order depends on n alone.
+// Uses 32 interleaved partial sums at any vector length: value i is added to sum i % 32, and the 32
+// sums are added by halves. So the order depends on n alone.
 constexpr size_t kSums = 32;
 
 template <class D>
@@ -38,7 +38,7 @@ HWY_INLINE float FoldInHalves(D d, hn::Vec<D> v) {
   return hn::GetLane(v);
 }
 
-// Folds rows of inputs: sum = f(d, sum, inputs...). `pad` stands for inputs beyond the end.
+// Reduces rows of inputs: sum = f(d, sum, inputs...). `pad` replaces inputs beyond the end.
 template <class F, class... P>
 HWY_INLINE float SumOver(const F& f, float pad, size_t n, const P*... x) {
   const hn::ScalableTag<float> d;

@@ -1,9 +1,9 @@
-// bf16 products on AMX, x86's unit for products of tiles.
+// bf16 products on AMX, x86's tile unit.
 //
-// A chunk is 32 inputs. TDPBF16PS sums the even and the odd inputs of a chunk apart, from zero,
-// adds the two, and then adds that to the output: the same for any number of rows. A few rows do
-// the same without it (tiles_amx_few.cc). A panel is already what the unit wants: 16 rows of 16
-// pairs of inputs are a tile.
+// A chunk is 32 inputs. TDPBF16PS sums the even and the odd inputs of a chunk separately, from
+// zero, adds the two, and then adds the result to the output, for any number of rows.
+// tiles_amx_few.cc does the same for a few rows without the unit. A panel already has the unit's
+// layout: 16 rows of 16 pairs of inputs are a tile.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -23,15 +23,15 @@ constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
 constexpr size_t kChunkInputs = 32, kChunkBytes = 16 * kPairBytes;
 constexpr size_t kTileRows = 16, kGroupRows = 2 * kTileRows;
 
-// Shapes of the eight tile registers, as LDTILECFG wants them.
+// Shapes of the eight tile registers, for LDTILECFG.
 struct alignas(64) Config {
   uint8_t palette = 1, start = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
   uint8_t rows[16] = {};
 };
 
-// Registers 0 to 3 are sums, 4 and 5 weights, 6 and 7 activations. 2, 3 and 7 belong to the
-// second rows where there are any.
+// Registers 0 to 3 are sums, 4 and 5 weights, 6 and 7 activations. 2, 3 and 7 belong to the second
+// rows, if any.
 LINNET_TARGET void Configure(size_t first_rows, size_t second_rows) {
   Config config;
   for (size_t i = 0; i < 8; ++i) {
@@ -42,7 +42,7 @@ LINNET_TARGET void Configure(size_t first_rows, size_t second_rows) {
   __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
 }
 
-// The chunks of a block of weights; `last` stands in for the last one if that is not whole.
+// The chunks of a block of weights; `last` replaces the last one if that is incomplete.
 struct Chunks {
   const std::byte *first, *last;
   size_t whole, count;
@@ -95,7 +95,7 @@ LINNET_TARGET void FewRows(const Tile& tile, const Chunks& w, const std::byte* x
                            Prefetcher ahead) {
   const Sums sums{{y, y + 16, y + 32, y + 48}, tile.y_stride * sizeof(float)};
   sums.Start(tile.first);
-  // A quarter of the prefetches beside each tile: all at once would fill the queue to memory.
+  // A quarter of the prefetches beside each tile: all at once would fill the memory queue.
   for (size_t chunk = 0; chunk < w.count; ++chunk, x += 64) {
     const std::byte* at = w.At(chunk);
     _tile_loadd(6, x, tile.x_stride);
@@ -115,7 +115,7 @@ LINNET_TARGET void FewRows(const Tile& tile, const Chunks& w, const std::byte* x
   sums.Store();
 }
 
-// 17 to 32 rows, 32 outputs: each tile that is loaded is used twice.
+// 17 to 32 rows, 32 outputs: each loaded tile is used twice.
 LINNET_TARGET void ManyRows(const Tile& tile, const Chunks& w, size_t half, const std::byte* x,
                             float* y, Prefetcher ahead) {
   y += half * 32;
@@ -140,7 +140,7 @@ LINNET_TARGET void ManyRows(const Tile& tile, const Chunks& w, size_t half, cons
 
 // All rows of a tile: groups of 32, half the outputs at a time.
 LINNET_TARGET void AllRows(const Tile& tile, const Chunks& w) {
-  __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read and write
+  __asm__ volatile("" : : : "memory");  // the intrinsics do not declare their memory accesses
   const size_t groups = (tile.rows + kGroupRows - 1) / kGroupRows;
   const size_t last = tile.rows - (groups - 1) * kGroupRows;
   const size_t whole = last == kGroupRows ? groups : groups - 1;
@@ -171,8 +171,8 @@ LINNET_TARGET void AllRows(const Tile& tile, const Chunks& w) {
   __asm__ volatile("" : : : "memory");
 }
 
-// The pairs of inputs of a chunk that is not whole, then zeros: what follows in memory is another
-// panel, and 0 times its infinities would not be 0.
+// Copies the pairs of inputs of an incomplete chunk and pads with zeros: the bytes behind it belong
+// to another panel, and 0 times an infinity in it would be NaN.
 void CopyPartial(const std::byte* from, size_t inputs, std::byte* chunk) {
   const size_t bytes = (inputs + 1) / 2 * kPairBytes;
   std::memcpy(chunk, from, bytes);

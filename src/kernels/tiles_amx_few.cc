@@ -1,9 +1,9 @@
-// A few rows of bf16 products in the order of AMX, by multiply-adds of vectors.
+// bf16 products of a few rows in the order of AMX, by vector multiply-adds.
 //
-// The unit reads weights in tiles, which wait for memory longer than vectors that are fetched
-// ahead. What it computes is known to the bit: a chunk's even inputs are summed from zero in order
-// by fused multiply-adds, its odd ones apart, then even + odd is added to the output; denormals
-// are zeros everywhere, and rounding is to nearest.
+// The tile unit loads weights as tiles, which stall on memory longer than vectors that are
+// prefetched. Its arithmetic is known to the bit: the even inputs of a chunk are summed from zero
+// in order by fused multiply-adds, the odd ones separately, then even + odd is added to the output;
+// denormals are flushed to zero, and rounding is to nearest.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -21,7 +21,7 @@ constexpr size_t kPairBytes = 256;  // a pair of inputs of a panel
 constexpr size_t kChunkPairs = 16;  // of inputs
 constexpr size_t kVectors = 4;      // of 16 outputs of a panel
 
-// Treats denormals as the unit does, until it goes.
+// Handles denormals as the unit does while in scope.
 class NoDenormals {
  public:
   NoDenormals() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80 | 0x8040); }
@@ -31,8 +31,8 @@ class NoDenormals {
   unsigned before_;
 };
 
-// The first bf16 of each pair, as the bits of an f32. The plain shift makes GCC 12 warn of its
-// header's own uninitialized operand.
+// The first bf16 of each pair, as the bits of an f32. With the plain shift GCC 12 warns about an
+// uninitialized operand in its own header.
 LINNET_TARGET inline __m512i FirstOfPairs(__m512i pairs) {
   return _mm512_maskz_slli_epi32(0xffff, pairs, 16);
 }
@@ -53,8 +53,8 @@ struct Inputs {
   }
 };
 
-// Adds a chunk of `pairs` pairs of one panel to the sums. Each line is asked for kAhead bytes, half
-// a chunk, before it is read; `skip` is what lies between this chunk and the next.
+// Adds a chunk of `pairs` pairs of one panel to the sums. Each line is prefetched kAhead bytes,
+// half a chunk, before it is read; `skip` is the distance between this chunk and the next.
 constexpr size_t kAhead = kChunkPairs * kPairBytes / 2;
 template <size_t kRows>
 LINNET_TARGET inline void AddChunk(const Inputs<kRows>& x, const std::byte* panel, size_t pairs,
@@ -90,7 +90,7 @@ LINNET_TARGET inline void AddChunk(const Inputs<kRows>& x, const std::byte* pane
     for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (size_t v = 0; v < kWide; ++v) {
-        if (pairs < kChunkPairs) {  // the unit goes on with zeros, and -0 + 0 is 0
+        if (pairs < kChunkPairs) {  // the unit continues with zeros, and -0 + 0 is 0
           even[r][v] = _mm512_add_ps(even[r][v], _mm512_setzero_ps());
           odd[r][v] = _mm512_add_ps(odd[r][v], _mm512_setzero_ps());
         }
@@ -121,7 +121,7 @@ LINNET_TARGET void RowsOf(const Tile& tile) {
     Inputs<kRows> inputs;
     inputs.Load(x, tile.x_stride);
     const size_t count = std::min(kChunkPairs, pairs - pair);
-    // After the last chunk of two panels come the two after them.
+    // After the last chunk of two panels come the next two panels.
     const size_t skip = kPanels == 2 && pair + kChunkPairs >= pairs ? tile.panel_stride : 0;
 #pragma GCC unroll 2
     for (size_t p = 0; p < kPanels; ++p) {
@@ -141,13 +141,13 @@ LINNET_TARGET void RowsOf(const Tile& tile) {
   }
 }
 
-// Which pairs of a chunk of a row are not zeros, one bit each.
+// The pairs of a chunk of a row that are not zero, one bit each.
 LINNET_TARGET inline uint32_t UsedPairs(const std::byte* x) {
   return _mm512_test_epi32_mask(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fff7fff));
 }
 
-// Whether so many pairs are zeros that leaving them out gains more than reading in one run does.
-// Measured: at half of them neither is faster.
+// Whether so many pairs are zero that skipping them gains more than sequential reads do. Measured:
+// the break-even is at half of them.
 LINNET_TARGET bool IsSparse(const Tile& tile) {
   constexpr size_t kZerosPercent = 55;
   const size_t pairs = (tile.inputs + 1) / 2;
@@ -158,16 +158,16 @@ LINNET_TARGET bool IsSparse(const Tile& tile) {
   return 100 * static_cast<size_t>(used) <= (100 - kZerosPercent) * pairs;
 }
 
-// One row and two panels: pairs of zeros are not read. Of finite weights they would add zeros to
-// sums of even and of odd inputs; and should that turn a -0 into 0, then adding it to an output,
-// which is never -0, gives the same bits.
+// One row and two panels: pairs of zeros are skipped. With finite weights they would only add zeros
+// to the even and odd sums. If that turns a -0 into 0, the output gets the same bits, since it is
+// never -0 itself.
 LINNET_TARGET void SparsePair(const Tile& tile) {
   const NoDenormals mode;
   constexpr size_t kChunkBytes = kChunkPairs * kPairBytes;
   const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
   const size_t stride = tile.panel_stride;
   const size_t chunks = (tile.inputs + 2 * kChunkPairs - 1) / (2 * kChunkPairs);
-  // Rows of x are padded with zeros to whole chunks, and so what a panel lacks is not read.
+  // Rows of x are padded with zeros to whole chunks, so inputs beyond the panel are not read.
   __m512 sum[2][kVectors];
 #pragma GCC unroll 2
   for (size_t p = 0; p < 2; ++p) {

@@ -1,4 +1,4 @@
-// bf16 dot products through the x86 intrinsics: Highway 1.0.3 has none.
+// bf16 dot products with x86 intrinsics: Highway 1.0.3 has none.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -12,8 +12,9 @@ namespace {
 
 constexpr size_t kPairBytes = 256;  // one step of a panel: a pair of inputs of 64 outputs
 
-// Of a few rows, what comes in a moment, into L1: AMD's cores, which alone run these by default,
-// answer that sooner. Of more rows it is the next panel, which waits for all of them.
+// With a few rows, prefetches the next weights into L1: AMD's cores, the only ones that run this by
+// default, return those sooner. With more rows, prefetches the next panel, which is used after all
+// of them.
 template <bool kSoon>
 LINNET_TARGET inline void Prefetch(const std::byte* from, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) {

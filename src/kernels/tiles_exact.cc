@@ -18,8 +18,8 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr size_t kLanes = hn::MaxLanes(D());
 
-// Vectors of outputs that a tile of so many rows keeps in registers: with 16 registers at most
-// 12 sums, with 32 at most 24.
+// Vectors of outputs that a tile of so many rows keeps in registers: at most 12 sums with 16
+// registers, 24 with 32.
 constexpr size_t VectorsFor(size_t rows) {
   constexpr bool kManyRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON;
   if (kManyRegisters) return rows <= 2 && kLanes == 4 ? 8 : 4;
@@ -31,7 +31,7 @@ HWY_INLINE void Prefetch(const std::byte* from, size_t bytes) {
 }
 
 // sum[r][v] += x[r] * w[v] for the kInput-th input of a step, input k of the tile. Vectors from
-// kVectors / kPanels on are of the second panel.
+// kVectors / kPanels on belong to the second panel.
 template <size_t kRows, size_t kVectors, size_t kPanels, class Reader, size_t kInput>
 HWY_INLINE void AddInput(const std::byte* step, size_t output, size_t panel_stride,
                          const float* const (&x)[kRows], size_t k, V (&sum)[kRows][kVectors]) {
@@ -41,8 +41,8 @@ HWY_INLINE void AddInput(const std::byte* step, size_t output, size_t panel_stri
     const std::byte* from = step + (v < kEach ? 0 : panel_stride);
     return Reader::template Load<kInput>(d, from, output + v % kEach * kLanes);
   };
-  // The side with fewer vectors waits in registers. Of even tiles, of many rows, that is weights:
-  // the other way costs 4 % of the peak.
+  // The operand with fewer vectors is kept in registers. In even tiles of many rows that is the
+  // weights: the other way costs 4 % of the peak.
   if constexpr (kRows < kVectors) {
     V broadcast[kRows];
     HWY_UNROLL(8)
@@ -89,7 +89,7 @@ HWY_INLINE void Strip(const Tile& tile, size_t output) {
   size_t k = 0;
   for (; k + Reader::kInputs <= tile.inputs; k += Reader::kInputs) {
     if constexpr (kPanels == 2) {
-      if (ahead >= end) {  // on to the two panels after these
+      if (ahead >= end) {  // continue with the next two panels
         ahead += stride;
         end += 2 * stride;
       }
@@ -134,7 +134,7 @@ void TileOf(const Tile& tile) {
   kByRows[tile.rows - 1](tile);
 }
 
-// Two panels of one to three rows; with fewer registers than AVX-512's 32 there is no room.
+// Two panels of one to three rows; levels below AVX-512 have too few registers.
 template <DType kFormat>
 void PairOf(const Tile& tile) {
   if constexpr (kLanes == 16) {
@@ -185,7 +185,7 @@ void UnpackBlocks(const std::byte* panel, size_t inputs, std::byte* out) {
   }
 }
 
-// Blocks become f32 first, for one row too.
+// Blocks are decoded to f32 first, also for one row.
 template <DType kFormat>
 constexpr TileKernels KernelsOfBlocks() {
   static_assert(kUnpackInputs % kBlockInputs == 0);

@@ -1,7 +1,7 @@
-// int8 dot products through the x86 intrinsics: Highway 1.0.3 has none.
+// int8 dot products with x86 intrinsics: Highway 1.0.3 has none.
 //
-// A block's products are summed as integers, which is exact in any order, and each block is then
-// added to the sum of its output: sum = fma(float(integers), weight scale * row scale, sum). So all
+// A block's products are summed as integers, which is exact in any order; then each block is added
+// to the sum of its output: sum = fma(float(integers), weight scale * row scale, sum). So all
 // kernels that keep the order of the blocks give the same bits.
 #include "kernels/tiles.h"
 
@@ -17,17 +17,17 @@
 namespace linnet {
 namespace {
 
-// Some rows of a tile, and some blocks.
+// Some rows and blocks of a tile.
 struct SubTile {
   const Tile& tile;
   size_t row, block, blocks;  // the first row and block
   const std::byte* weights;   // of the first block
-  const std::byte* ahead;     // what to fetch meanwhile
+  const std::byte* ahead;     // what to prefetch meanwhile
   const std::byte* ahead_end;
 };
 
-// What is fetched ahead. One panel: at most kMost bytes a step, up to `end`. Two: as much as is
-// read, of both, and from the end of the first on of the two after them.
+// Prefetching. One panel: at most kMost bytes a step, up to `end`. Two: as much as is read of both,
+// and after the end of the first, the next two panels.
 template <Core kCore, size_t kPanels, size_t kMost>
 struct Ahead {
   const std::byte *at, *end;
@@ -55,13 +55,13 @@ LINNET_VNNI inline __m512 ScaleOf(const std::byte* scales) {
   return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(halves));
 }
 
-// What the integers of a block add to its sum.
+// The sum of an output after a block's integers are added.
 LINNET_VNNI inline __m512 Added(__m512i dot, __m512 scale, const Int8Block& row, __m512 sum) {
   const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(row.scale));
   return _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(kAll, dot), both, sum);
 }
 
-// A few rows, whose sums stay in registers.
+// A few rows, with the sums in registers.
 template <Core kCore, DType kFormat, size_t kRows, size_t kPanels>
 LINNET_VNNI void FewRows(const Tile& tile) {
   constexpr size_t kVectors = 4 * kPanels;  // of 16 outputs
@@ -126,8 +126,8 @@ LINNET_VNNI void FewRows(const Tile& tile) {
   }
 }
 
-// More rows, of int8: their sums stay in y, as registers have room for the integers of a block
-// only. What they fetch waits in L2 for all of them.
+// More rows, of int8: the sums stay in y, since the registers hold only the integers of one block.
+// Prefetches go to L2, where all rows use them.
 template <size_t kRows>
 LINNET_VNNI void AddManyRows(const SubTile& p) {
   constexpr size_t kVectors = 4;
@@ -212,7 +212,7 @@ LINNET_VNNI void Widen(const std::byte* from, size_t blocks, std::byte* to) {
   }
 }
 
-// All rows, some blocks at a time, which stay in L1 meanwhile.
+// All rows, some blocks at a time, which stay in L1.
 template <Core kCore, DType kFormat>
 void TileOf(const Tile& tile) {
   constexpr size_t kNear = 4, kNearBytes = kNear * BlockBytes(DType::kI8);
@@ -238,11 +238,11 @@ void TileOf(const Tile& tile) {
   }
 }
 
-// Inputs that lie together in 256 bytes of a panel: a quad of int8, two of nf4.
+// Inputs that share 256 bytes of a panel: a quad of int8, two of nf4.
 template <DType kFormat>
 constexpr size_t kUnits = BlockWeightBytes(kFormat) / kQuadBytes;  // of a block
 
-// Which units of a block have inputs that are not zero, one bit each.
+// The units of a block with inputs that are not zero, one bit each.
 template <DType kFormat>
 LINNET_VNNI inline uint32_t UsedUnits(const std::byte* x) {
   const __m512i inputs = _mm512_loadu_si512(x);
@@ -250,8 +250,8 @@ LINNET_VNNI inline uint32_t UsedUnits(const std::byte* x) {
   return _mm512_test_epi64_mask(inputs, inputs);
 }
 
-// Whether so many units are zeros that leaving them out gains more than reading in one run does.
-// Measured: at 35 % of those of int8 and half of those of nf4 neither is faster.
+// Whether so many units are zero that skipping them gains more than sequential reads do. Measured:
+// the break-even is at 35 % for int8 and half for nf4.
 template <DType kFormat>
 LINNET_VNNI bool IsSparse(const Tile& tile) {
   const size_t blocks = Blocks(tile.inputs);
@@ -263,7 +263,7 @@ LINNET_VNNI bool IsSparse(const Tile& tile) {
   return 100 * static_cast<size_t>(used) <= (100 - kZerosPercent) * blocks * kUnits<kFormat>;
 }
 
-// Fetches what a row will use of two panels, block by block, and then of the two after them.
+// Prefetches what a row will use of two panels, block by block, and then of the next two.
 template <Core kCore, DType kFormat>
 struct AheadOfUsed {
   const Tile& tile;
@@ -287,8 +287,8 @@ struct AheadOfUsed {
   }
 };
 
-// One row and two panels: units of zeros are not read. The integers they would add are zeros, so
-// the bits stay.
+// One row and two panels: units of zeros are skipped. Their integers would be zero, so the bits are
+// the same.
 template <Core kCore, DType kFormat>
 LINNET_VNNI void SparsePair(const Tile& tile) {
   constexpr size_t kVectors = 8, kWeights = BlockWeightBytes(kFormat);

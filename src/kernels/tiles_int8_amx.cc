@@ -1,7 +1,7 @@
-// int8 products on AMX, x86's unit for products of tiles, for more than a few rows.
+// int8 products on AMX, x86's tile unit, for more than a few rows.
 //
 // TDPBSSD sums a block of 64 inputs of 16 rows and 16 outputs at once, in integers: exactly what
-// the kernels for few rows sum one after another, so the bits are theirs.
+// the kernels for few rows sum one after another, so the bits are the same.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -16,7 +16,7 @@
 #define LINNET_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-int8")))
 
 #if defined(__GNUC__) && !defined(__clang__)
-// Sums are taken up and stored where `add` says so, which GCC does not see.
+// Whether sums are loaded and stored depends on `add`, which GCC does not analyze.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
@@ -24,12 +24,12 @@ namespace linnet {
 namespace {
 
 constexpr size_t kTileRows = 16, kTileBytes = 1024;
-constexpr size_t kNear = 4;  // blocks that go through all rows together
-// Up to so many groups of rows wait for memory, and int8 for half as many blocks: then weights are
-// read in smaller runs between products. nf4 has so few bytes that it loses by that.
+constexpr size_t kNear = 4;  // blocks that all rows process at a time
+// Up to so many groups of rows are memory-bound, int8 for half as many blocks: then weights are
+// read in smaller runs between products. nf4 has so few bytes that this is slower.
 constexpr size_t kFewGroups = 2;
 
-// Some blocks of a panel as the unit wants them.
+// Some blocks of a panel in the layout of the unit.
 struct Chunk {
   alignas(64) std::byte weights[kNear][4][kTileBytes];  // of q, [16 quads][16 outputs][4]
   alignas(64) float scales[kNear][kPanelRows];
@@ -59,8 +59,8 @@ LINNET_VNNI void Fill(const std::byte* from, size_t blocks, Chunk& chunk) {
   }
 }
 
-// Shapes of the eight tile registers, as LDTILECFG wants them: 0 and 1 are sums, 2 and 3 weights,
-// from 4 on the activations of kNear blocks.
+// Shapes of the eight tile registers, for LDTILECFG: 0 and 1 are sums, 2 and 3 weights, 4 and up
+// the activations of kNear blocks.
 struct alignas(64) Config {
   uint8_t palette = 1, start = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
@@ -78,7 +78,7 @@ LINNET_TARGET void Configure(size_t rows) {
 
 struct Prefetcher {
   const std::byte* from;
-  size_t step;  // bytes a product of tiles
+  size_t step;  // bytes per product of tiles
 
   LINNET_TARGET inline void Next() {
     PrefetchLines(from, step);
@@ -86,14 +86,14 @@ struct Prefetcher {
   }
 };
 
-// Some rows of a tile and some blocks.
+// Some rows and blocks of a tile.
 struct SubTile {
   const Tile& tile;
   size_t row, block, blocks;
   const Chunk& chunk;
 };
 
-// Starts the integer sums of a block of 16 outputs, its activations being in register 4 + kBlock.
+// Starts the integer sums of a block of 16 outputs; its activations are in register 4 + kBlock.
 template <size_t kBlock>
 LINNET_TARGET inline void StartDot(const std::byte* w) {
   if constexpr (kBlock % 2 == 0) {
@@ -140,7 +140,7 @@ LINNET_TARGET inline void AddDot(const int32_t* dot, __m512 scale, const std::by
   }
 }
 
-// The tile unit works on 16 outputs while the integers of the 16 before are scaled and added.
+// The tile unit works on 16 outputs while the integers of the previous 16 are scaled and added.
 template <size_t kRows>
 LINNET_TARGET void AddBlocks(const SubTile& p, Prefetcher& ahead) {
   static_assert(kNear == 4);
@@ -163,7 +163,7 @@ LINNET_TARGET void AddBlocks(const SubTile& p, Prefetcher& ahead) {
     const auto each = [&]<size_t kBlock>(std::integral_constant<size_t, kBlock>)
         __attribute__((always_inline)) LINNET_TARGET {
       if (start && kBlock < p.blocks) StartDot<kBlock>(p.chunk.weights[kBlock][v]);
-      // A step later, so that nothing waits for the unit.
+      // One step later, so that nothing waits for the unit.
       if constexpr (kBlock > 0) {
         if (start && kBlock <= p.blocks) StoreDot<kBlock - 1>(fresh[kBlock - 1]);
       }
@@ -191,12 +191,12 @@ constexpr GroupFunction kByRows[] = {AddBlocks<1>,  AddBlocks<2>,  AddBlocks<3>,
                                      AddBlocks<9>,  AddBlocks<10>, AddBlocks<11>, AddBlocks<12>,
                                      AddBlocks<13>, AddBlocks<14>, AddBlocks<15>, AddBlocks<16>};
 
-// Groups of up to 16 rows, as even as can be.
+// Groups of up to 16 rows, as even as possible.
 template <DType kFormat>
 LINNET_TARGET void ManyRows(const Tile& tile) {
   Chunk chunk;
   const size_t blocks = Blocks(tile.inputs), groups = (tile.rows + kTileRows - 1) / kTileRows;
-  const size_t larger = tile.rows % groups;  // groups of a row more
+  const size_t larger = tile.rows % groups;  // groups with one row more
   const size_t share = tile.prefetch_bytes / (4 * groups * blocks) / 64 * 64;
   Prefetcher ahead{tile.prefetch, std::max<size_t>(share, 64)};
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
@@ -205,7 +205,7 @@ LINNET_TARGET void ManyRows(const Tile& tile) {
   for (size_t block = 0; block < blocks; block += near) {
     const size_t count = std::min(near, blocks - block);
     Fill<kFormat>(tile.panel + block * BlockBytes(kFormat), count, chunk);
-    __asm__ volatile("" : : : "memory");  // the intrinsics do not say what they read
+    __asm__ volatile("" : : : "memory");  // the intrinsics do not declare what they read
     size_t configured = 0;
     for (size_t group = 0, row = 0; group < groups; ++group) {
       const size_t rows = tile.rows / groups + (group < larger ? 1 : 0);
@@ -218,7 +218,7 @@ LINNET_TARGET void ManyRows(const Tile& tile) {
   _tile_release();
 }
 
-// Up to so many rows the dot products of vectors are as fast.
+// Up to so many rows vector dot products are as fast.
 constexpr size_t kFewRows = 12;
 
 template <DType kFormat>

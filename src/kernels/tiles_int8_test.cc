@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kPanels = 2, kInputs = 7 * kBlockInputs;
 
-// What the kernels of each kind of core make of two panels.
+// The results of the kernels of each kind of core for two panels.
 class Int8TilesTest : public testing::Test, protected NormalValues {
  protected:
   void SetUp() override {
@@ -30,7 +30,7 @@ class Int8TilesTest : public testing::Test, protected NormalValues {
     }
   }
 
-  // One block of inputs in `one_in` keeps its values, the others are zeros.
+  // One block of inputs in `one_in` keeps its values, the others are zeroed.
   void Prepare(size_t rows, size_t one_in) {
     auto x = Normal(rows * kInputs);
     for (size_t i = 0; i < x.size(); ++i) x[i] = i / kBlockInputs % one_in == 0 ? x[i] : 0.0f;
@@ -58,7 +58,7 @@ class Int8TilesTest : public testing::Test, protected NormalValues {
   std::vector<std::byte> packed_, x_;
 };
 
-// int8 and nf4 give the same bits whoever made the processor.
+// int8 and nf4 give the same bits on all makers' processors.
 TEST_F(Int8TilesTest, EachCoreGivesTheSameBits) {
   for (const DType dtype : {DType::kI8, DType::kNF4}) {
     Pack(dtype);

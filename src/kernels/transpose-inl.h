@@ -1,4 +1,4 @@
-// Transposed blocks: some inputs of up to 64 rows of f32, as the packers want them.
+// Transposed blocks: some inputs of up to 64 rows of f32, for the packers.
 #if defined(LINNET_KERNELS_TRANSPOSE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_TRANSPOSE_INL_H_
 #undef LINNET_KERNELS_TRANSPOSE_INL_H_
@@ -17,7 +17,7 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Inputs that are transposed at a time: a cache line of every row, an even number.
+// Inputs transposed at a time: a cache line of every row, an even number.
 constexpr size_t kTransposed = 16;
 
 #if HWY_TARGET == HWY_SCALAR
@@ -43,8 +43,8 @@ void Transpose(const float* x, size_t stride, float* to) {
 
 #endif
 
-// The first `inputs` <= kTransposed inputs of `rows` <= 64 rows to [kTransposed][64]; what is
-// missing becomes zeros.
+// The first `inputs` <= kTransposed inputs of `rows` <= 64 rows to [kTransposed][64]; missing
+// values become zeros.
 void TransposePartial(const float* x, size_t stride, size_t rows, size_t inputs, float* to) {
   if (rows == kPanelRows && inputs == kTransposed) return Transpose(x, stride, to);
   HWY_ALIGN float padded[kPanelRows * kTransposed] = {};

@@ -1,4 +1,4 @@
-// The step that transpositions of f32 are made of.
+// The building block of f32 transpositions.
 #if defined(LINNET_KERNELS_TRANSPOSE_FOUR_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_KERNELS_TRANSPOSE_FOUR_INL_H_
 #undef LINNET_KERNELS_TRANSPOSE_FOUR_INL_H_
@@ -16,7 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using TransposeD = hn::ScalableTag<float>;
 
-// Blocks of 16 bytes of v to places `stride` values apart.
+// Stores the 16-byte blocks of v `stride` values apart.
 template <class DV>
 HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, hn::TFromD<DV>* to, size_t stride) {
   if constexpr (hn::MaxLanes(d) * sizeof(*to) <= 16) {
@@ -29,7 +29,7 @@ HWY_INLINE void StoreBlocks(DV d, hn::Vec<DV> v, hn::TFromD<DV>* to, size_t stri
   }
 }
 
-// Four rows of a vector of inputs to a vector of inputs of four rows, `to_stride` apart.
+// Transposes one vector of inputs from each of four rows, stored `to_stride` apart.
 HWY_INLINE void TransposeFour(const float* x, size_t stride, float* to, size_t to_stride) {
   const TransposeD d;
   const hn::Repartition<double, TransposeD> dd;
@@ -39,7 +39,7 @@ HWY_INLINE void TransposeFour(const float* x, size_t stride, float* to, size_t t
   const auto ab2 = hn::BitCast(dd, hn::InterleaveUpper(d, a, b));
   const auto ce0 = hn::BitCast(dd, hn::InterleaveLower(d, c, e));
   const auto ce2 = hn::BitCast(dd, hn::InterleaveUpper(d, c, e));
-  const size_t next = 4 * to_stride;  // a block of four inputs further on
+  const size_t next = 4 * to_stride;  // a block of four inputs
   StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab0, ce0)), to, next);
   StoreBlocks(d, hn::BitCast(d, hn::InterleaveUpper(dd, ab0, ce0)), to + to_stride, next);
   StoreBlocks(d, hn::BitCast(d, hn::InterleaveLower(dd, ab2, ce2)), to + 2 * to_stride, next);

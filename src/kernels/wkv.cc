@@ -15,7 +15,7 @@ namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One token of RWKV-4 on a vector of channels; advances the state.
+// One token of RWKV-4 for a vector of channels; updates the state.
 template <class D, class V>
 HWY_INLINE V Step4(D d, V log_w, V u, V k, V v, V& aa, V& bb, V& pp) {
   const V first = hn::Add(u, k);
@@ -56,10 +56,10 @@ void Rwkv4(const float* log_w, const float* u, const Mat<const float>& k, const 
   }
 }
 
-// Below, a block is kVectors vectors of values i of one head: their column of the state is swept
-// over keys j, rows of n floats apart, with the sums over j in registers. Every value adds over
-// j in order in one register of its own, so neither the block's width nor the cut of the run
-// shows in the bits.
+// Below, a block is kVectors vectors of values i of one head: its columns of the state are read
+// over keys j, rows of n floats apart, with the sums over j in registers. Every value accumulates
+// over j in order in its own lane, so neither the width of a block nor the split into calls changes
+// the bits.
 template <class V, size_t kVectors>
 HWY_INLINE void SetZero(V (&v)[kVectors]) {
   HWY_UNROLL(8)
@@ -105,7 +105,7 @@ HWY_INLINE void Columns6(const Wkv6Rows& in, size_t tokens, size_t n, size_t at,
   }
 }
 
-// Rows of a head lie far apart, where no hardware looks ahead.
+// Rows of a head are far apart, where the hardware prefetcher does not help.
 constexpr size_t kAheadTokens = 4;
 
 HWY_INLINE void PrefetchRow(const float* row, size_t n) {
@@ -116,7 +116,7 @@ template <class D, size_t kVectors>
 HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at, float* state,
                          float* y, size_t y_stride) {
   const D d;
-  hn::Vec<D> next[kVectors];  // the sums over a of the coming token
+  hn::Vec<D> next[kVectors];  // the sums over a of the next token
   SetZero(next);
   for (size_t j = 0; j < n; ++j) {
     const auto a_j = hn::Set(d, in.a.Row(0)[j]);
@@ -127,7 +127,7 @@ HWY_INLINE void Columns7(const Wkv7Rows& in, size_t tokens, size_t n, size_t at,
   }
   for (size_t t = 0; t < tokens; ++t) {
     const float *r = in.r.Row(t), *w = in.w.Row(t), *k = in.k.Row(t), *b = in.b.Row(t);
-    const float* a_next = in.a.Row(t + 1 < tokens ? t + 1 : t);  // the last sweep's is not used
+    const float* a_next = in.a.Row(t + 1 < tokens ? t + 1 : t);  // not used after the last token
     if (t + kAheadTokens < tokens) {
       const size_t ahead = t + kAheadTokens;
       for (const HeadRows* x : {&in.r, &in.w, &in.k, &in.v, &in.a, &in.b}) {

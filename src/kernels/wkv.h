@@ -1,7 +1,7 @@
-// WKV: the recurrences of RWKV over a run of tokens, one head (v5 to v7) or some channels (v4).
+// WKV: the recurrences of RWKV over a range of tokens, one head (v5 to v7) or some channels (v4).
 //
-// Inputs are rows [T, N], T >= 1; a stride of 0 gives every token the same row. The state is f32
-// and advances in place. The bits do not depend on how a run is cut into calls.
+// Inputs are rows [T, N], T >= 1; a stride of 0 repeats one row for every token. The state is f32
+// and is updated in place. The bits do not depend on how a range is split into calls.
 #ifndef LINNET_KERNELS_WKV_H_
 #define LINNET_KERNELS_WKV_H_
 
@@ -11,12 +11,12 @@
 
 namespace linnet {
 
-// RWKV-4 (docs/models.md): rows [T, C], the decay log_w = -exp(time_decay) and u [C], state
-// aa, bb, pp [C] (pp starts at -1e30). Channels are independent.
+// RWKV-4 (docs/models.md) with exponents relative to pp: rows [T, C], the decay log_w =
+// -exp(time_decay) and u [C], state aa, bb, pp [C] (pp starts at -1e30). Channels are independent.
 void Wkv4(const float* log_w, const float* u, Mat<const float> k, Mat<const float> v, float* aa,
           float* bb, float* pp, Mat<float> y) noexcept;
 
-// One head's part of T rows.
+// One head's columns of T rows.
 struct HeadRows {
   const float* data;
   size_t stride;  // floats from one token to the next

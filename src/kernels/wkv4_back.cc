@@ -12,8 +12,8 @@
 #include "hwy/highway.h"
 #include "kernels/map-inl.h"
 
-// The two sweeps of RWKV-4's CUDA backward (RWKV-LM, wkv_cuda.cu) with a state carried in and out;
-// in double, since exponents of both signs meet here.
+// The two passes of RWKV-4's CUDA backward (RWKV-LM, wkv_cuda.cu) with an initial and a final
+// state; in double, since exponents of both signs occur.
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -24,7 +24,7 @@ using DD = hn::ScalableTag<double>;
 using DF = hn::Rebind<float, DD>;
 using VD = hn::Vec<DD>;
 
-// Exponents here are at most 0 but for rounding; hn::Exp wants none too far below.
+// Exponents here are at most 0 up to rounding; hn::Exp needs them not too far below.
 HWY_INLINE VD ExpOfNegative(VD x) {
   const DD d;
   return hn::Exp(d, hn::Max(x, hn::Set(d, -800.0)));
@@ -70,7 +70,7 @@ class Channels4 {
       aa = From(to.aa);
       bb = From(to.bb);
       pp = hn::Neg(From(in_.end_pp));
-      // ga e^end and gb e^end are the slopes of the last sums in w.
+      // ga e^end and gb e^end are the derivatives of the last sums with respect to w.
       const VD slope = hn::MulAdd(aa, ga, hn::Mul(bb, gb));
       gw = hn::MulAdd(hn::Exp(d, hn::Add(end, pp)), slope, gw);
     } else {
@@ -82,7 +82,7 @@ class Channels4 {
     for (size_t t = tokens; t-- > 0;) {
       const VD k = From(in_.k.Row(t)), v = From(in_.v.Row(t)), y = From(in_.y.Row(t));
       const VD share = hn::LoadU(d, Q + t * lanes), r = hn::LoadU(d, R + t * lanes);
-      // pp is minus the exponent of a later token's sums, of which this k was part.
+      // pp is minus the exponent of a later token's sums, which included this k.
       VD e1 = hn::Mul(share, ExpOfNegative(r)), e2 = ExpOfNegative(hn::Add(k, pp));
       AddTo(hn::MulAdd(e1, hn::Sub(v, y), hn::Mul(e2, hn::MulAdd(aa, v, bb))), to.k.Row(t));
       AddTo(hn::MulAdd(e2, aa, e1), to.v.Row(t));

@@ -14,8 +14,8 @@
 #include "kernels/products-inl.h"
 
 // S and D = dS are [key][value]. A decay may be as small as exp(-400), so nothing is divided by
-// one: with w(i, j) the product of the decays of the tokens between i and j, both left out, `pre`
-// that of all before a token and `suf` of all behind it in the chunk, G of all,
+// one: with w(i, j) the product of the decays of the tokens strictly between i and j, `pre` that of
+// all before a token in the chunk, `suf` that of all after it, G of all,
 //   A_ij = sum of r_i k_j w(i, j) for j < i, A_ii = sum of r u k
 //   y = A V + (r pre) S;  S' = G S + (k suf)^T V
 // and back:
@@ -23,8 +23,9 @@
 //   dr_i = pre_i (dy S^T)_i + sum over j < i of dA_ij k_j w(i, j)
 //   dk_j = suf_j (V D^T)_j + sum over i > j of dA_ij r_i w(i, j)
 //   D = G D + (r pre)^T dy
-// and the diagonal's share by u. The decay's gradient is what passes it: from the chunk's end back
-// it is S' D, - k dk of each token, which then is dw w of that token, + r dr.
+// and the diagonal's term by u. The gradient of a decay is that of all values it multiplies: from
+// the chunk's end backwards it is S' D, then - k dk of each token, which is dw w of that token,
+// then + r dr.
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
@@ -107,7 +108,7 @@ class Back6 {
     return LoadPartial(d, row + std::min(at, n_), n_ - std::min(at, n_), pad);
   }
 
-  // The rows of chunk i; rows beyond the end leave the state as it is.
+  // The rows of chunk i; rows beyond the end do not change the state.
   void Load(size_t i) const {
     const Lanes d;
     const size_t begin = i * L, count = std::min(L, tokens_ - begin);
@@ -154,7 +155,7 @@ class Back6 {
     SmallProduct(P, P, {ProductTerm{r_pre_, 1, P, gy_, P, L}}, ScaleRowsAddSum{D_, P, G_});
   }
 
-  // The sum over values of S' D at the chunk's end.
+  // The sum over values of S' D at the end of the chunk.
   void FlowAtEnd() const {
     const Lanes d;
     for (size_t at = 0; at < P; at += hn::Lanes(d)) {
@@ -170,7 +171,7 @@ class Back6 {
     }
   }
 
-  // A, and what pairs of the chunk's tokens add to dr and dk.
+  // A, and the terms of dr and dk from pairs of tokens in the chunk.
   void Pairs() const {
     const Lanes d;
     std::fill_n(A_, L * L, 0.0f);
@@ -203,8 +204,8 @@ class Back6 {
   void Collect(size_t i) const {
     const Lanes d;
     const size_t begin = i * L, count = std::min(L, tokens_ - begin);
-    // Below, what passes a decay is its rounding errors alone, and the gradient of its logarithm,
-    // w times this one, is nothing.
+    // Below this, what a decay multiplies is only rounding errors, and the gradient of its
+    // logarithm, w times this one, is 0.
     const auto least = hn::Set(d, 1e-20f);
     for (size_t at = 0; at < n_; at += hn::Lanes(d)) {
       auto flow = hn::Load(d, flow_ + at);

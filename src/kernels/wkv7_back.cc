@@ -24,15 +24,15 @@
 //   dr = G[t] (dQk k~ + dQb b~ + dy S^T)           da = G[t-1] (dAb b~ + dAk k~ + Z S^T)
 //   dk = (dQk^T r~ + dAk^T a~ + V D'^T) / G[t]     db = (dQb^T r~ + dAb^T a~ + U D'^T) / G[t]
 //   D = D' + r~^T dy + a~^T Z
-// The decay's gradient is a sum of what passes it: from the chunk's end back, of S' D, then
-// + r dr - k dk - b db of each token, which is dw w of that token, + a da.
+// The gradient of a decay is that of all values it multiplies: from the chunk's end backwards it is
+// S' D, then + r dr - k dk - b db of each token, which is dw w of that token, then + a da.
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// A chunk's matrices. P: n padded; L: tokens of a chunk, padded.
+// The matrices of a chunk. P: n padded; L: tokens of a chunk, padded.
 struct Chunk7 {
   float* G;                                 // [L + 1, P]: row t + 1 is G[t], row 0 ones
   float *inverse, *r, *a, *k, *b, *v, *dy;  // [L, P], with the decays
@@ -80,7 +80,7 @@ class Back7 {
     Forward(chunks - 1);
     Pad(dstate, c_.D);
     for (size_t i = chunks; i-- > 0;) {
-      // The last chunk is still in place.
+      // The last chunk is still loaded.
       if (i + 1 < chunks) Load(i);
       Backward(i);
     }
@@ -105,8 +105,8 @@ class Back7 {
     return LoadPartial(d, row + std::min(at, n), n - std::min(at, n), pad);
   }
 
-  // What the forward sweep leaves for every chunk: S at its start, U and [Ab | Ak].
-  // The rows of chunk i with their decays; rows beyond the end leave the state as it is.
+  // Reads the rows of chunk i with their decays; rows beyond the end do not change the state. The
+  // forward sweep saves S at the start of every chunk, U and [Ab | Ak].
   void Load(size_t i) const {
     const Lanes d;
     const size_t begin = i * chunk_, count = std::min(chunk_, tokens_ - begin);
@@ -140,9 +140,9 @@ class Back7 {
     TransposeTo(c_.k, P, L, P, c_.right + L, 2 * L);
   }
 
-  // Rows of a head lie far apart, where no hardware looks ahead; so those that come next are
-  // fetched meanwhile, a few at a time: all at once would wait for memory as well. Here: lines of
-  // tokens [first, last) of chunk i, as far as there are any.
+  // Rows of a head are far apart, where the hardware prefetcher does not help; so the next ones are
+  // prefetched, a few at a time: all at once would stall on memory as well. Here: lines of tokens
+  // [first, last) of chunk i that exist.
   template <class F>
   HWY_INLINE void ForTokens(size_t i, size_t first, size_t last, const F& visit) const {
     const size_t begin = i * chunk_, end = std::min({begin + last, begin + chunk_, tokens_});
@@ -151,7 +151,7 @@ class Back7 {
     }
   }
 
-  // What Load will read.
+  // Prefetches what Load will read.
   void FetchRows(size_t i, size_t first, size_t last) const {
     ForTokens(i, first, last, [this](size_t t, size_t at) {
       for (const HeadRows* x : {&in_.r, &in_.w, &in_.k, &in_.v, &in_.a, &in_.b, &dy_}) {
@@ -160,7 +160,7 @@ class Back7 {
     });
   }
 
-  // Where Collect will add.
+  // Prefetches where Collect will add.
   void FetchGradients(size_t i, size_t first, size_t last) const {
     ForTokens(i, first, last, [this](size_t t, size_t at) {
       for (const HeadGradients* x : {&to_.r, &to_.w, &to_.k, &to_.v, &to_.a, &to_.b}) {
@@ -169,7 +169,7 @@ class Back7 {
     });
   }
 
-  // Loads chunk i and finds its A and U.
+  // Loads chunk i and computes its A and U.
   void Forward(size_t i) const {
     Load(i);
     const size_t part = (chunk_ + 2) / 3;
@@ -198,7 +198,7 @@ class Back7 {
     const size_t W = 2 * L;
     SmallProduct(L, W, {ProductTerm{c_.r, P, 1, c_.right, W, P}}, PutTriangles<true>{c_.Q, W, L});
     Ahead(i, 0);
-    ScaleState(c_.G + L * P);  // D is D' now
+    ScaleState(c_.G + L * P);  // D now holds D'
     SmallProduct(L, P, {ProductTerm{c_.Q, 1, W, c_.dy, P, L}, ProductTerm{c_.b, P, 1, c_.D, P, P}},
                  PutSum{c_.Z, P});
     Ahead(i, 1);
@@ -246,7 +246,7 @@ class Back7 {
     Collect(i);
   }
 
-  // After product `step` of the kProducts of Backward: gradients first, as they are wanted first.
+  // After product `step` of the kProducts of Backward: gradients first, since they are used first.
   void Ahead(size_t i, size_t step) const {
     const size_t half = kProducts / 2, part = (chunk_ + half - 1) / half;
     if (step < half) return FetchGradients(i, step * part, (step + 1) * part);
@@ -264,7 +264,7 @@ class Back7 {
     }
   }
 
-  // The sum over values of S' D at the chunk's end, from S D' and what the tokens added.
+  // The sum over values of S' D at the end of the chunk, from S D' and what the tokens added.
   void FlowAtEnd() const {
     const Lanes d;
     for (size_t at = 0; at < P; at += hn::Lanes(d)) {
@@ -280,7 +280,7 @@ class Back7 {
     }
   }
 
-  // Adds the chunk's gradients to the head's, and the decay's on the way.
+  // Adds the chunk's gradients to those of the head, and the decay's.
   void Collect(size_t i) const {
     const Lanes d;
     const size_t begin = i * chunk_, count = std::min(chunk_, tokens_ - begin);

@@ -1,4 +1,4 @@
-// The chunked backward against the recurrence taken back step by step in double precision.
+// The chunked backward against a step-by-step backward in double precision.
 #include "kernels/wkv_back.h"
 
 #include <cmath>
@@ -21,7 +21,7 @@ class WkvBackTest : public EachIsa {
   }
 };
 
-// Largest difference, in units of the largest value.
+// The largest difference relative to the largest value.
 void ExpectNear(const std::vector<float>& found, const Doubles& expected, double tolerance,
                 const std::string& what) {
   double largest = 1e-30, difference = 0;
@@ -185,7 +185,7 @@ std::vector<Doubles> Recurrent6(const Data7& in, const std::vector<float>& u, si
 }
 
 TEST_P(WkvBackTest, FinchInChunksIsTheRecurrence) {
-  // The last mixes decays near 1 with some of exp(-400), and 0 in f32.
+  // The last mixes decays near 1 with some of exp(-400), which are 0 in f32.
   for (const Case7 c :
        {Case7{70, 64, 0.3f, 1.0f}, Case7{70, 64, 0.999f, 1.0f, false}, Case7{37, 5, 0.01f, 1.0f},
         Case7{37, 33, 0.3f, 1.0f}, Case7{1, 16, 0.3f, 1.0f}, Case7{70, 64, -0.5f, 1.0f}}) {
@@ -215,7 +215,7 @@ TEST_P(WkvBackTest, FinchInChunksIsTheRecurrence) {
     Wkv6HeadBack({rows(in.r), rows(in.w), rows(in.k), rows(in.v), u.data()}, rows(in.dy), c.tokens,
                  n, in.S.data(), D.data(), {to(0), to(1), to(2), to(3), du.data()},
                  reinterpret_cast<float*>(scratch.data()));
-    // As models need it: the gradient of the decay's logarithm.
+    // Models need the gradient of the decay's logarithm.
     for (size_t t = 0; t < c.tokens; ++t) {
       for (size_t j = 0; j < n; ++j) {
         g[1][t * n + j] *= in.w[t * stride + j];
@@ -250,7 +250,7 @@ TEST_P(WkvBackTest, Wkv7AddsToExistingGradients) {
   const auto from_zero = run(0), from_one = run(1);
   for (size_t i = 0; i < from_zero.size(); ++i) EXPECT_EQ(from_one[i], 1 + from_zero[i]);
 }
-// RWKV-4 straight from its definition: A and B are sums over all that came before.
+// RWKV-4 from its definition: A and B are sums over all previous tokens.
 struct Dove {
   Doubles w, u, k, v, aa, bb;  // [C], [tokens, C]
   std::vector<float> pp;       // of the initial state

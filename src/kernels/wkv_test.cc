@@ -119,7 +119,7 @@ TEST_P(WkvTest, Dove) {
     std::vector<float> aa(C), bb(C), pp(C, -1e30f), y(tokens * C);
     const Mat<const float> K{k.data(), tokens, C, C}, V{v.data(), tokens, C, C};
     Wkv4(log_w.data(), u.data(), K, V, aa.data(), bb.data(), pp.data(), {y.data(), tokens, C, C});
-    // Straight from the definition: a weighted mean of all values so far.
+    // From the definition: a weighted mean of all values so far.
     for (size_t c = 0; c < C; ++c) {
       for (size_t t = 0; t < tokens; ++t) {
         const double own = std::exp(double{u[c]} + k[t * C + c]);

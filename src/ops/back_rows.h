@@ -1,4 +1,4 @@
-// The sweep that most backward steps are: over rows, adding to gradients of activations and of
+// The loop of most backward steps: over rows, adding to the gradients of activations and
 // parameters.
 #ifndef LINNET_OPS_BACK_ROWS_H_
 #define LINNET_OPS_BACK_ROWS_H_
@@ -12,10 +12,10 @@
 
 namespace linnet {
 
-// Sums of `outputs` rows of `cols` values over the rows of the pass, the one way that parameters'
-// gradients are summed: body(row, rows, col, count, sums) adds rows [row, row + rows) of one
-// sequence, in order, to sums, [outputs, count]; add(output, col, count, sum) takes the result.
-// Threads take columns, in multiples of `grain`; `work` as in Pass::ForRows.
+// Sums `outputs` rows of `cols` values over the rows of the pass. All gradients of parameters are
+// summed this way: body(row, rows, col, count, sums) adds rows [row, row + rows) of one sequence,
+// in order, to sums, [outputs, count]; take(output, col, count, sum) receives the result. Threads
+// split the columns in multiples of `grain`; `work` as in Pass::ForRows.
 template <class Body, class Take>
 void SumOverRows(const Pass& p, size_t rows, size_t cols, size_t outputs, size_t grain, size_t work,
                  const Body& body, const Take& take) {
@@ -41,12 +41,12 @@ void SumOverRows(const Pass& p, size_t rows, size_t cols, size_t outputs, size_t
   }
 }
 
-// One row for all: its gradient is a sum.
+// One row broadcast to all: its gradient is a sum.
 inline bool IsShared(const Mat<float>& g) { return g.stride == 0 && g.rows > 1; }
 
-// Calls row(t, col, count, to) for all rows, once for every column: to[i] is where to add the
-// gradient of x[i] that row t gives from column `col` on, null where it has none. Shared rows
-// gather as SumOverRows has it.
+// Calls row(t, col, count, to) so that all rows and columns are covered once. to[i] is where to add
+// the gradient of x[i] from row t, starting at column `col`; null if x[i] has no gradient.
+// Broadcast rows are summed by SumOverRows.
 template <size_t kInputs, class Row>
 void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
               const std::array<Var, kInputs>& x, const Row& row) {
@@ -95,7 +95,7 @@ void BackRows(const Pass& p, size_t rows, size_t cols, size_t grain,
       });
 }
 
-// Whole cache lines.
+// Floats in a cache line.
 inline constexpr size_t kLine = 16;
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// Products that wait for one another give the bits of each by itself.
+// Deferred products have the bits of each product by itself.
 #include "ops/deferred_products.h"
 
 #include <cstring>
@@ -12,7 +12,7 @@
 namespace linnet {
 namespace {
 
-// One panel and less, an odd number of them, enough for every thread to take several by twos.
+// One panel and less, an odd number of them, and enough for every thread to take several in twos.
 constexpr size_t kInputs = 130, kOutputs[] = {1, 200, 64, 1400, 70};
 
 class TogetherTest : public EachIsa {
@@ -41,7 +41,7 @@ void Append(const Var& y, std::vector<float>& all) {
   for (size_t t = 0; t < y.rows(); ++t) all.insert(all.end(), y.v.Row(t), y.v.Row(t) + y.cols());
 }
 
-// The kernel over the whole of each matrix, and then the map by itself.
+// The kernel over the whole of each matrix, then the epilogue by itself.
 std::vector<float> OneByOne(const std::vector<const LinearParam*>& matrices, Mat<const float> x,
                             const std::vector<float>& bias) {
   std::vector<float> all;

@@ -5,7 +5,7 @@
 namespace linnet {
 namespace {
 
-// SplitMix64's finalizer (Steele, Lea, Flood 2014): every bit of the result hangs on every bit of
+// SplitMix64's finalizer (Steele, Lea, Flood 2014): every bit of the result depends on every bit of
 // x.
 constexpr uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
@@ -14,7 +14,7 @@ constexpr uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// y[t][c] = x[t][c] * factor, or 0 where the numbers of row t say so; four values a number.
+// y[t][c] = x[t][c] * factor, or 0, as the random bits of row t say; four values per number.
 template <class F>
 void ForKept(const Pass& p, size_t rows, size_t cols, uint64_t seed, const F& visit) {
   const auto limit = static_cast<uint32_t>(p.dropout * 65536.0f);

@@ -1,4 +1,4 @@
-// Dropout: some of a branch's values left out at random, in training only.
+// Dropout: sets random values of a branch to zero, in training only.
 #ifndef LINNET_OPS_DROPOUT_H_
 #define LINNET_OPS_DROPOUT_H_
 
@@ -6,10 +6,10 @@
 
 namespace linnet {
 
-// x with the share p.dropout of its values set to zero and the others divided by what is left;
-// x itself where p.dropout is 0. `branch` tells apart the branches of a layer. What is left
-// out depends on p.dropout_seed, layer, branch, the sequence's index and the place in it alone,
-// not on how a batch or a sequence is split, and is the same when a layer is run again.
+// x with the fraction p.dropout of its values set to zero and the others divided by 1 - p.dropout;
+// x itself if p.dropout is 0. `branch` distinguishes the branches of a layer. Which values are
+// dropped depends only on p.dropout_seed, layer, branch, the sequence's index and the position in
+// it, not on how a batch or a sequence is split, and is the same when a layer is recomputed.
 Var Dropout(Pass& p, Var x, size_t branch);
 
 }  // namespace linnet

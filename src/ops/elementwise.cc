@@ -6,8 +6,8 @@
 namespace linnet {
 namespace {
 
-// y = kernel(x); dx += dy * slope. A Broadcast row gives one in inference; with a tape it gives
-// rows of their own, so that the slope is taken before a gradient is summed over them.
+// y = kernel(x); dx += dy * slope. A Broadcast row gives a Broadcast row in inference. With a tape
+// it gives separate rows, so that the slope is applied before the gradient is summed over them.
 template <class Kernel>
 Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   if (x.v.stride == 0 && x.rows() > 1 && p.tape == nullptr) {
@@ -30,7 +30,7 @@ Var Map(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   return y;
 }
 
-// x = kernel(x), whose slope is known from its result; the gradient changes in place too.
+// x = kernel(x), for maps whose derivative needs only the output; the gradient is overwritten too.
 template <class Kernel>
 Var MapInPlace(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   p.ForRows(x.rows(), 4 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
@@ -46,8 +46,8 @@ Var MapInPlace(Pass& p, Var x, const Kernel& kernel, Slope slope) {
   return x;
 }
 
-// y = kernel(a, b); back(dy, a, b, n, da, db) adds to the gradients of a row, null where not
-// wanted.
+// y = kernel(a, b); back(dy, a, b, n, da, db) adds to the gradients of a row; da or db is null if
+// it is not needed.
 template <class Kernel, class Back>
 Var Map2(Pass& p, Var a, Var b, const Kernel& kernel, const Back& back) {
   const Var y = p.New(a.rows(), a.cols());
@@ -83,7 +83,7 @@ Var Broadcast(Var row, size_t rows) {
 
 Var Columns(Var x, size_t begin, size_t count) {
   x.v = x.v.Columns(begin, count);
-  x.InitGradient();  // the whole of it
+  x.InitGradient();  // all of its columns
   x.uninitialized = nullptr;
   if (x.tracked()) x.g = x.g.Columns(begin, count);
   return x;

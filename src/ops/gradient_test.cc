@@ -1,4 +1,5 @@
-// Every operation's vjp is the slope of its forward: central differences on well-scaled inputs.
+// Every operation's vjp equals the derivative of its forward: central differences on well-scaled
+// inputs.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +15,7 @@ namespace {
 
 constexpr size_t kRows = 5, kCols = 8, kHeads = 2;
 
-// A pass over two segments, so that what reaches into the state is seen twice.
+// A pass over two segments, so that gradients through the state are tested twice.
 class Bench {
  public:
   explicit Bench(bool record, size_t wkv, float first = 0.0f)
@@ -51,7 +52,7 @@ Mat<float> Gradient(const Var& y) {
   return y.g;
 }
 
-// A copy for ops that overwrite.
+// A copy for ops that overwrite their input.
 Var Copy(Pass& p, Var x) { return Neg(p, Neg(p, x)); }
 
 using Op = std::function<Var(Pass&, const std::vector<Var>&)>;

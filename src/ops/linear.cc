@@ -9,10 +9,10 @@
 namespace linnet {
 namespace {
 
-// Inputs that a product of bf16 takes at a time: rows of a multiple need no zeros behind them.
+// Inputs that a bf16 product reads at a time: rows of a multiple of it need no padding.
 constexpr size_t kChunk = 32;
 
-// The gradient of y before its map, which may be null, in the form of products.
+// The gradient of the product before its epilogue, if any, in the form of the backward products.
 Activations GradientFor(const Pass& p, Activation form, Var y, const EpilogueBackward& backward) {
   y.InitGradient();
   if (backward != nullptr && form == Activation::kBF16 && y.cols() % kChunk == 0) {
@@ -43,7 +43,7 @@ void LinearBackward(const Pass& p, Var x, Activations prepared, const LinearPara
   }
 }
 
-// c x, of a few columns.
+// c x, for few columns.
 Var Scaled(Pass& p, Var x, float c) {
   if (c == 1) return x;
   const Var y = p.New(x.rows(), x.cols());
@@ -56,7 +56,7 @@ Var Scaled(Pass& p, Var x, float c) {
   return y;
 }
 
-// y += scale up (down x). It keeps no rows as wide as y: their gradient is y's own.
+// y += scale up (down x). Keeps no rows of y's width: their gradient is that of y.
 void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
   const Arena::Mark mark = p.arena.mark();
   DeferredProducts* const waiting = std::exchange(p.deferred, nullptr);  // down x is read at once
@@ -90,7 +90,7 @@ void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& e
   } else {
     Product(p, prepared, w.w, y.v);
   }
-  // The gradient of a matrix reads the same rows again, the backward form permitting.
+  // The gradient of a matrix reads the same rows again, if the backward form is the same.
   if (p.tape == nullptr || w.g.empty()) p.arena.Rewind(mark);
   p.OnBackward([&p, &w, x, y, prepared, backward = alone ? backward : EpilogueBackward()] {
     LinearBackward(p, x, prepared, w, y, backward);

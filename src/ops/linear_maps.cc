@@ -1,5 +1,5 @@
-// Products and the maps that follow them, done to each block of a product while it is near; and
-// back, on the way to the form of the gradient's products.
+// Linear with an epilogue that is applied to each block of the product while it is in cache. The
+// backward applies the derivative while it writes the operands of the gradient's products.
 #include <algorithm>
 
 #include "kernels/back_rows.h"
@@ -11,15 +11,15 @@
 namespace linnet {
 namespace {
 
-// Values of a row that are looked at together, in the nearest cache.
+// Values of a row that are processed at a time, so that they stay in L1.
 constexpr size_t kNear = 512;
 
-// A parameter's row as one of each row, if it learns.
+// A parameter's row broadcast to all rows, if it is trained.
 Var Shared(Var row, size_t rows) { return row.tracked() ? Broadcast(row, rows) : row; }
 
 // A product x and its map y, which share a gradient. For columns [column, column + count) of row t
-// takes that from y's to x's: in `to`, or in place if that is null. Adds it to `sum`, which may be
-// null.
+// turns the gradient of y into that of x: in `to`, or in place if that is null. Also adds it to
+// `sum`, which may be null.
 void SlopeBack(Slope slope, Var x, Var y, size_t t, size_t column, size_t count,
                const Activations* to, float* sum) {
   float near[kNear], dy[kNear];
@@ -80,7 +80,7 @@ Var LinearWkv7Decay(Pass& p, Var x, const LinearParam& w, Var bias) {
 Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& reader) {
   const LinearParam* readers[] = {&reader};
   const Activation form = FormFor(p, readers);
-  // Other forms are made of whole rows.
+  // Other forms can only be made of whole rows.
   if (form != Activation::kBF16 || w.w.rows % 32 != 0 || !w.deltas.empty()) {
     if (p.tape != nullptr) return ReluSquaredInPlace(p, Linear(p, x, w));
     const Var y = p.New(x.rows(), w.w.rows);
@@ -93,7 +93,7 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
     return y;
   }
   Var y = p.NewFor(form, x.rows(), w.w.rows);
-  // With a tape the values stay beside: the slope is made of them.
+  // With a tape the values are kept, too: the derivative needs them.
   if (p.tape != nullptr) y.v.data = p.Scratch(y.rows() * y.cols());
   const auto map = [y](Mat<float> block, size_t row, size_t column) {
     for (size_t t = 0; t < block.rows; ++t) {

@@ -1,5 +1,5 @@
-// Maps that follow a product at once, and rows made for products, give the bits of the operations
-// one by one, forward and back.
+// Epilogues of a product, and rows made for products, give the bits of the separate operations,
+// forward and backward.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -14,7 +14,7 @@
 namespace linnet {
 namespace {
 
-// Odd sizes, and rows enough for every way of multiplying.
+// Odd sizes, and enough rows for every way of multiplying.
 constexpr size_t kInputs = 96, kOutputs = 160;
 constexpr size_t kRowCounts[] = {1, 7, 40, 200};
 
@@ -53,7 +53,7 @@ void Append(const Mat<float>& m, Values& all) {
   for (size_t t = 0; t < m.rows; ++t) all.insert(all.end(), m.Row(t), m.Row(t) + m.cols);
 }
 
-// The result of `op` and the gradients that it leaves.
+// The result of `op` and its gradients.
 Values Run(const Op& op, DType dtype, size_t rows, bool learn, size_t threads) {
   Matrix first(dtype, kOutputs, kInputs), second(dtype, kInputs, kOutputs);
   Values x = Random(rows * kInputs, 1), dx(x.size()), bias = Random(kOutputs, 2), dbias(kOutputs);

@@ -13,13 +13,13 @@
 namespace linnet {
 namespace {
 
-// Panels of the head whose logits are looked at together, near, and whose gradient is held for all
-// rows. They set the order of sums, so neither depends on the machine or the rows.
+// Panels of the head whose logits stay in cache at a time, and panels whose gradient is held for
+// all rows. They set the order of sums, so neither depends on the machine or the number of rows.
 constexpr size_t kNearPanels = 4, kHeldPanels = 64;
 constexpr size_t kNearRows = 256;
 constexpr double kL2Wrap = 1e-4;
 
-// What the logits of a row come to.
+// Softmax sums of the logits of a row.
 struct RowSoftmax {
   double log_sum;
   float top, target;
@@ -38,14 +38,14 @@ class Loss {
         prepared_(Prepared(p, ActivationFor(head.w.dtype, p.exact), x.v)),
         softmax_(p.arena.New<RowSoftmax>(x.rows())) {}
 
-  // Fills softmax_.
+  // Computes softmax_.
   void Forward();
   void Backward() const;
 
   double RowLoss(size_t row) const { return softmax_[row].log_sum - softmax_[row].target; }
 
  private:
-  // A block of rows against a block of panels.
+  // A block of rows by a block of panels.
   struct Task {
     size_t row, rows, panel, panel_end;
   };
@@ -71,7 +71,7 @@ class Loss {
   RowSoftmax* softmax_;
 };
 
-// Tasks go by blocks of rows first: those that run together read the same panels.
+// Tasks are ordered by blocks of rows first: those that run at once read the same panels.
 Loss::Task Loss::TaskOf(size_t task, size_t panel_begin, size_t panel_end, size_t panels) const {
   const size_t row = task % row_blocks() * kNearRows;
   const size_t begin = panel_begin + task / row_blocks() * panels;
@@ -121,7 +121,8 @@ void Loss::Forward() {
   }
 }
 
-// scale (softmax - 1 at the target, + L2Wrap at the top), of n logits from `column` on.
+// scale (softmax - 1 at the target, + the L2Wrap term at the maximum), for n logits from `column`
+// on.
 void Loss::GradientRow(const float* logits, size_t n, size_t row, size_t column, Activation form,
                        std::byte* to) const {
   const bool f32 = form == Activation::kF32;
@@ -133,7 +134,7 @@ void Loss::GradientRow(const float* logits, size_t n, size_t row, size_t column,
   const auto log_sum = static_cast<float>(s.log_sum), scale = static_cast<float>(options_.scale);
   SoftmaxGradient(logits, n, log_sum, scale, form, to);
   const size_t target = static_cast<size_t>(targets_[row]) - column, top = s.top_column - column;
-  // The few values that are not softmax alone are rounded once, too.
+  // The few values with other terms than the softmax are rounded only once, too.
   const auto put = [&](size_t i) {
     double value = std::exp(logits[i] - s.log_sum);
     if (i == target) value -= 1;

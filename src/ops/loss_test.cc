@@ -1,4 +1,4 @@
-// The fused loss is that of whole logits in double, and its bits know neither threads nor company.
+// The fused loss equals that of whole logits in double; its bits do not depend on threads or batch.
 #include "ops/loss.h"
 
 #include <cmath>
@@ -23,7 +23,7 @@ struct Result {
   std::vector<float> dx, dw;
 };
 
-// The most memory that a loss and its gradient took, of heads of so many outputs.
+// The peak memory of a loss and its gradient, for heads of so many outputs.
 size_t ArenaBytes(size_t rows, size_t vocab, DType dtype) {
   constexpr size_t kWidth = 16;
   std::vector<float> x(rows * kWidth, 0.5f), dx(x.size()), head(kPanelRows * kWidth, 0.25f),
@@ -47,12 +47,12 @@ size_t ArenaBytes(size_t rows, size_t vocab, DType dtype) {
   HeadLoss(p, {{x.data(), rows, kWidth, kWidth}, {dx.data(), rows, kWidth, kWidth}},
            {{dtype, vocab, kWidth, packed.data()}, {dw.data(), vocab, kWidth, kWidth}}, targets,
            {.l2wrap = true, .scale = 1.0 / static_cast<double>(rows)}, losses);
-  // All logits are alike.
+  // All logits are equal.
   EXPECT_NEAR(losses[0] / static_cast<double>(rows), std::log(static_cast<double>(vocab)), 1e-3);
   return arena.reserved_bytes();
 }
 
-// [rows, V] floats would be 64 and 128 MB here.
+// [rows, V] floats would take 64 and 128 MB here.
 TEST(HeadLoss, NeverHoldsTheLogits) {
   constexpr size_t kRows = 512, kVocab = 32768;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
@@ -114,7 +114,7 @@ class HeadLossTest : public EachIsa {
     return r;
   }
 
-  // In double, of values rounded as bf16 products see them or not.
+  // In double, of values rounded as bf16 products read them or not.
   static Result Reference(const Problem& m, bool bf16, const LossOptions& o) {
     const auto seen = [&](float v) { return double{bf16 ? BF16ToF32(F32ToBF16(v)) : v}; };
     std::vector<double> dx(m.x.size()), dw(m.head.size()), logits(m.vocab);
@@ -146,7 +146,7 @@ class HeadLossTest : public EachIsa {
     return r;
   }
 
-  // The largest difference over the largest value.
+  // The largest difference relative to the largest value.
   static double Error(const std::vector<float>& a, const std::vector<float>& b) {
     double largest = 0, difference = 0;
     for (size_t i = 0; i < a.size(); ++i) {
@@ -158,14 +158,14 @@ class HeadLossTest : public EachIsa {
 };
 
 TEST_P(HeadLossTest, IsTheLossOfWholeLogits) {
-  // Vocabularies of parts of panels, and of several blocks.
+  // Vocabularies that do not fill panels, and of several blocks.
   for (const size_t vocab : {size_t{5}, size_t{70}, size_t{4200}}) {
     const Problem m = Make(3, 13, vocab, 24);
     for (const bool l2wrap : {false, true}) {
       const LossOptions options{l2wrap, 0.25};
       for (const bool exact : {false, true}) {
         const auto r = Run(m, DType::kBF16, exact, options, 2);
-        // Exact products round the weights alone, so the activations may be of bf16 to begin with.
+        // Exact products round only the weights, so the activations may be bf16 from the start.
         Problem rounded = m;
         for (float& v : rounded.x) v = BF16ToF32(F32ToBF16(v));
         const auto expected = Reference(rounded, true, options);

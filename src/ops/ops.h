@@ -1,8 +1,8 @@
-// The operations: forward now, and with a tape the vector-Jacobian product for later.
+// The operations: forward, and with a tape a recorded vector-Jacobian product.
 //
-// All act on rows independently, except Shift and Wkv*, which read the pass's segments. Every
-// result lives in the pass's arena. Formulas and letters are those of the RWKV papers
-// (arXiv:2305.13048, 2404.05892, 2503.14456). None throws but for memory.
+// All process rows independently, except Shift and Wkv*, which read the pass's segments. Every
+// result is allocated in the pass's arena. Formulas and letters are those of the RWKV papers
+// (arXiv:2305.13048, 2404.05892, 2503.14456). They throw only std::bad_alloc.
 #ifndef LINNET_OPS_OPS_H_
 #define LINNET_OPS_OPS_H_
 
@@ -14,19 +14,20 @@
 
 namespace linnet {
 
-// y[t] = W x[t], and then what w's deltas add, in their order. The sum over inputs has one order
+// y[t] = W x[t], plus the products of w's deltas, in their order. The sum over inputs has one order
 // for any number of rows (kernels/matmul.h). Backward: dx = dy W, dW = dy^T x.
 Var Linear(Pass& p, Var x, const LinearParam& w);
 
-// d[t] = x[t-1] - x[t] within each segment, reaching back into the state, which
-// becomes the segment's last row.
+// d[t] = x[t-1] - x[t] within each segment. For its first row x[t-1] is in the state, which becomes
+// the segment's last row.
 enum class ShiftOf { kTimeMix, kChannelMix };
 Var Shift(Pass& p, Var x, ShiftOf which);
 
-// One row seen `rows` times; its gradient sums over them.
+// One row repeated `rows` times without a copy; its gradient is the sum over them.
 Var Broadcast(Var row, size_t rows);
 
-// Each value of a row [n] repeated `times` times: [n * times]. Of a Broadcast row, one.
+// Each value of a row [n] repeated `times` times: [n * times]. A Broadcast row gives a Broadcast
+// row.
 Var Repeat(Pass& p, Var x, size_t times);
 
 // A view of columns [begin, begin + count).
@@ -35,18 +36,18 @@ Var Columns(Var x, size_t begin, size_t count);
 // x + d * mu.
 Var Lerp(Pass& p, Var x, Var d, Var mu);
 
-// The weights [1, C] of a mix, and the matrices that alone will read the mix, if only products do:
-// it is made in the form they want, with no values to read otherwise.
+// The weights [1, C] of a mix, and, if only products read the mix, their matrices: then the mix is
+// made directly in the form of those products and has no f32 values.
 struct MixFor {
   MixFor() = default;
   template <class... W>
   explicit MixFor(const Var& weights, const W&... w) : mu(weights), readers{&w...} {}
   Var mu;
-  std::array<const LinearParam*, 2> readers{};  // null: anyone
+  std::array<const LinearParam*, 2> readers{};  // null: any op may read it
 };
 
-// Lerp(x, Shift(x), mu) for several rows mu [1, C], in one sweep and with the same bits: the mixes
-// whose weights are parameters. `mixes` as many as `mu`, at most 6.
+// Lerp(x, Shift(x), mu) for several rows mu [1, C] that are parameters, fused, with the same bits.
+// `mixes` has the size of `mu`, at most 6.
 void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const MixFor> mu,
                       std::span<Var> mixes);
 template <class... Mu>
@@ -87,11 +88,12 @@ Var Norm(Pass& p, Var x, size_t groups, Var gain, Var bias, float eps);
 // Each head of a row divided by max(its Euclidean norm, 1e-12).
 Var NormalizeHeads(Pass& p, Var x, size_t heads);
 
-// y + (sum over the head of r * k * u) v: v7's bonus, after the norm.
+// y + (sum over the head of r * k * u) v: v7's bonus term, after the norm.
 Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads);
 
 // Fused operations of RWKV-7, each with the bits of the plain operations in its formula.
-// v + (first - v) share: the value residual, with v of layer 0.
+//
+// v + (first - v) share: the value residual; `first` is v of layer 0.
 Var MixValueResidual(Pass& p, Var v, Var first, Var share);
 struct Wkv7Keys {
   Var key;      // k (1 + (a - 1) k_a)
@@ -99,20 +101,20 @@ struct Wkv7Keys {
   Var replace;  // kk a
 };
 Wkv7Keys MakeWkv7Keys(Pass& p, Var k, Var a, Var k_k, Var k_a, size_t heads);
-// AddBonus(Norm(y, heads, gain, bias, eps), r, k, v, u) gate; heads of at most 256. If only
-// `reader` will read it, it is made in the form that wants.
+// AddBonus(Norm(y, heads, gain, bias, eps), r, k, v, u) gate; heads of at most 256 values. If only
+// `reader` reads it, it is made directly in the form of that product.
 struct GatedOutputInputs {
   Var y, r, k, v, u, gain, bias, gate;
 };
 Var GatedOutput(Pass& p, const GatedOutputInputs& in, size_t heads, float eps,
                 const LinearParam* reader = nullptr);
 
-// v4: a softmax over the past with decay, in the log domain; state aa, bb, pp.
-// decay and u are [1, C]; a step multiplies the past by w = exp(-exp(decay)).
+// v4: a softmax over the past with decay, in the log domain; state aa, bb, pp. decay and u are [1,
+// C]; each step multiplies the past by w = exp(-exp(decay)).
 Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v);
 
 // v5, v6: S' = S diag(w) + v k^T; y = S r + (r . u k) v. w may be a Broadcast row. u is [1, C], or
-// [1, heads] with one value for each head; or their logarithms.
+// [1, heads] with one value per head; with log_u it is given as logarithms.
 Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads, bool log_u = false);
 
 // v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.

@@ -10,8 +10,8 @@
 namespace linnet {
 namespace {
 
-// Rows whose share of dy, turned, a block of outputs can keep in L2. More rows are summed in
-// halves through memory.
+// Rows whose columns of dy^T for a block of outputs fit L2. More rows are summed in halves through
+// memory.
 constexpr size_t kNearRows = 4096;
 constexpr size_t kNearBytes = 1024 << 10;
 constexpr size_t kGrain = 32, kMostOutputs = 288;
@@ -31,7 +31,7 @@ OuterProduct::OuterProduct(const Pass& p, const Activations& x, size_t inputs)
     const size_t line = (s.len * (x.form == Activation::kBF16 ? 2 : 4) + 63) / 64 * 64;
     const size_t bytes = PanelBytes(dtype, s.len);
     to.push_back(p.arena.New<std::byte>(bytes * panels()));
-    // Rows of dy^T an odd number of lines apart fall on all lines of a cache.
+    // With rows of dy^T an odd number of lines apart, all cache sets are used.
     leaves_.push_back({s.begin, s.len, line | 64, bytes, to.back()});
   }
   p.pool.For(leaves_.size() * panels(), [&](size_t task) {
@@ -85,7 +85,7 @@ void OuterProduct::NearSum(Leaves leaves, const Activations& dy, bool add, Mat<f
            });
 }
 
-// Some panels of x for the outputs of g, the first of which is column `begin` of dy.
+// Some panels of x by the outputs of g; the first of them is column `begin` of dy.
 void OuterProduct::Block(Leaves leaves, const Activations& dy, size_t begin, size_t panel_begin,
                          size_t panel_end, std::byte* scratch, bool add, Mat<float> g) const {
   const size_t n = g.rows * kPanelRows;

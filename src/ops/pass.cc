@@ -5,7 +5,7 @@ namespace linnet {
 Var Pass::New(size_t rows, size_t cols) { return NewFor(Activation::kF32, rows, cols); }
 
 Activations Pass::ReadyRows(Activation form, size_t rows, size_t cols) const {
-  // Rows an odd number of lines apart fall on all lines of a cache.
+  // With rows an odd number of lines apart, all cache sets are used.
   const size_t stride = ActivationBytes(form, cols) | 64;
   return {form, arena.New<std::byte>(stride * rows), rows, stride};
 }

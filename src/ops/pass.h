@@ -1,4 +1,4 @@
-// Pass: what one trip through the network needs; Var: a value with an optional gradient.
+// Pass: the context of one forward pass; Var: a value with an optional gradient.
 #ifndef LINNET_OPS_PASS_H_
 #define LINNET_OPS_PASS_H_
 
@@ -24,8 +24,8 @@ namespace linnet {
 struct Var {
   Mat<float> v, g;
   bool* uninitialized = nullptr;  // whether g is; null: never
-  // The rows as the products that alone read them want them, if their op made them so; v may then
-  // have a shape and no values.
+  // The rows in the form of the only products that read them, if their op made it; v may then have
+  // a shape but no values.
   Activations ready{};
 
   size_t rows() const { return v.rows; }
@@ -53,8 +53,7 @@ struct LinearParam {
   std::vector<const LowRankDelta*> deltas{};  // what adapters add to it; not owned
 };
 
-// What an adapter adds to a matrix that stays as it is, in whatever format:
-// y = W x + scale up (down x).
+// What an adapter adds to a matrix, whatever its format: y = W x + scale up (down x).
 struct LowRankDelta {
   LinearParam down, up;  // [rank, in], [out, rank]
   float scale = 1;
@@ -77,12 +76,12 @@ struct StateStrides {
   }
 };
 
-// Rows [begin, begin + len) of a pass belong to one sequence.
+// Rows [begin, begin + len) of a pass with one state, one after another.
 struct Segment {
   size_t begin = 0, len = 0;
-  float* state = nullptr;  // advanced past the rows
-  // In training, may be null: the gradient of the state after the rows, which the tape takes to
-  // that of the state before. Of v4's aa, bb, pp the last has none (kernels/wkv_back.h).
+  float* state = nullptr;  // updated to the state after the rows
+  // In training, may be null: the gradient of the state after the rows, which the tape turns into
+  // that of the state before. Of v4's aa, bb, pp the last has no gradient (kernels/wkv_back.h).
   float* state_grad = nullptr;
 };
 
@@ -94,7 +93,7 @@ struct TrainingSequence {
   size_t place = 0;    // of the first of these rows in the sequence, if this is a chunk of it
 };
 
-// The backward steps of a pass, in the order of the forward ones.
+// The backward steps of a pass, in the order of the forward steps.
 class Tape {
  public:
   void Push(std::function<void()> vjp) { steps_.push_back(std::move(vjp)); }
@@ -118,34 +117,36 @@ struct Pass {
   bool exact = false;    // f32 activations in every product
   Tape* tape = nullptr;  // null in inference
   size_t layer = 0;
-  // In training they cover the rows in order; none: all rows are one. The gradient of a parameter
-  // is summed over the rows of a sequence in order, then over sequences in halves (ops/sum_tree.h).
+  // In training they cover the rows in order; if empty, all rows are one sequence. The gradient of
+  // a parameter is summed over the rows of a sequence in order, then over sequences in halves
+  // (ops/sum_tree.h).
   std::span<const TrainingSequence> sequences{};
-  // In training: keep only each layer's input and run the layer again for its gradient.
+  // In training: keep only each layer's input and recompute the layer for its gradient.
   bool recompute = false;
   DeferredProducts* deferred = nullptr;  // collects products to run in one loop
-  ProductPlans* plans = nullptr;         // kept from pass to pass, where passes are alike
-  float dropout = 0;          // the share of a residual branch's values that are left out
+  ProductPlans* plans = nullptr;         // reused from pass to pass if they are alike
+  float dropout = 0;          // the fraction of a residual branch's values that is dropped
   uint64_t dropout_seed = 0;  // of this step
 
   // [rows, cols], uninitialized; with a tape, so is its gradient.
   Var New(size_t rows, size_t cols);
-  // Uninitialized rows in the form of a product.
+  // Uninitialized rows in the form that a product reads.
   Activations ReadyRows(Activation form, size_t rows, size_t cols) const;
-  // As New, for products alone: with ready rows instead of values unless their form is kF32.
+  // As New, for results that only products read: ready rows instead of values, unless the form is
+  // kF32.
   Var NewFor(Activation form, size_t rows, size_t cols);
   float* Scratch(size_t floats) { return arena.New<float>(floats); }
 
   LayerState StateOf(const Segment& s) const { return strides.Layer(s.state, layer); }
 
-  // Calls body(row_begin, row_end); splits over threads if `work` (about the
-  // floats touched) is worth it.
+  // Calls body(row_begin, row_end), split over threads if `work` (about the number of floats read
+  // and written) is large enough.
   template <class F>
   void ForRows(size_t rows, size_t work, const F& body) const {
     if (work < kParallelFloats) {
       body(size_t{0}, rows);
     } else {
-      // More ranges than threads even out what else the machine is doing.
+      // More ranges than threads balance the load when other programs use the cores.
       const size_t ranges = work < kManyFloats ? pool.threads() : 4 * pool.threads();
       const size_t count = std::min(rows, ranges);
       pool.For(count, [&](size_t i) { body(rows * i / count, rows * (i + 1) / count); });

@@ -15,16 +15,16 @@
 namespace linnet {
 namespace {
 
-// Below this a product is done before other threads would have woken up.
+// Below this a product is done before other threads have woken up.
 constexpr size_t kSerialMacs = 1 << 15;
 
-// Some rows of a product of many against some panels.
+// Some rows and some panels of a product of many rows.
 struct ProductTask {
   size_t row, rows, panel, panel_end;
 };
 
-// Long runs of panels first, then short ones, so that threads finish together; where panels are too
-// few for that, rows are cut, too.
+// Long runs of panels first, then short ones, so that threads finish at the same time; if there are
+// too few panels for that, rows are split, too.
 std::vector<ProductTask> TasksOf(const Pass& p, size_t rows, const Weight& w) {
   constexpr size_t kEach = 16, kFewest = 96, kGrain = 16;  // tasks a thread; rows of a task
   const size_t panels = w.panels(), threads = p.pool.threads();
@@ -45,7 +45,7 @@ std::vector<ProductTask> TasksOf(const Pass& p, size_t rows, const Weight& w) {
   return tasks;
 }
 
-// y = x W^T, and then what follows it.
+// y = x W^T, then the epilogue.
 void ProductInTasks(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
                     const Epilogue* epilogue) {
   const std::vector<ProductTask> tasks = TasksOf(p, x.rows, w);
@@ -60,7 +60,7 @@ void ProductInTasks(const Pass& p, const Activations& x, const Weight& w, Mat<fl
   });
 }
 
-// Panels [begin, end) of a product, and then what follows it.
+// Panels [begin, end) of a product, then the epilogue.
 void RunPanels(const OneProduct& product, size_t begin, size_t end) {
   const auto& [x, w, y, epilogue] = product;
   MatMul(w, x, begin, end, y);
@@ -69,7 +69,7 @@ void RunPanels(const OneProduct& product, size_t begin, size_t end) {
   epilogue(y.Columns(column, std::min(end * kPanelRows, w.rows) - column), 0, column);
 }
 
-// How a product of many rows is cut: blocks of rows, as many as stay in L2 while panels pass.
+// Blocking of a product of many rows: blocks of rows that stay in L2 while panels are read.
 class Grid {
  public:
   struct Block {
@@ -83,7 +83,7 @@ class Grid {
     const size_t threads = x.rows * w.rows * w.cols < kSerialMacs ? 1 : p.pool.threads();
     size_t blocks = (x.rows + near - 1) / near;
     if (blocks > threads) blocks = (blocks + threads - 1) / threads * threads;
-    // Whole tiles: rounded further, the last block is so short that a thread waits for the other.
+    // Whole tiles: with more rounding the last block is so short that threads wait for one another.
     const size_t tile = x.form == Activation::kF32 ? 6 : 32;
     rows_ = ((x.rows + blocks - 1) / blocks + tile - 1) / tile * tile;
     blocks_ = (x.rows + rows_ - 1) / rows_;
@@ -102,7 +102,7 @@ class Grid {
   size_t all_, panels_, rows_, blocks_, groups_;
 };
 
-// y = or += x W^T, block by block of rows. A y without values is `near` only.
+// y = or += x W^T, block by block of rows. If y has no memory, a block is only in `near`.
 void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool add, Mat<float> y,
                     const Epilogue* epilogue) {
   const Grid grid(p, x, w);
@@ -123,9 +123,9 @@ void BlockedProduct(const Pass& p, const Activations& x, const Weight& w, bool a
   });
 }
 
-// Whether rows are so many that they should stay near while panels pass, and not the other way
-// round: each core would read all rows for every few panels. Of longer rows too few fit into L2 for
-// the tile unit; vectors are slow enough.
+// Whether there are so many rows that a block of them should stay in cache while panels are read,
+// and not the reverse, in which each core reads all rows for every few panels. Of longer rows too
+// few fit L2 for the tile unit; vector kernels do not need it.
 bool IsBlocked(const Activations& x, const Weight& w) {
   constexpr size_t kManyRows = 96, kLongRow = 6 << 10;
   if (x.rows < kManyRows) return false;
@@ -133,7 +133,7 @@ bool IsBlocked(const Activations& x, const Weight& w) {
   return x.form == Activation::kBF16 && CurrentIsa() == Isa::kAmx && x.stride <= kLongRow + 64;
 }
 
-// Rows of blocks are decoded two by two, as pairs of inputs want them.
+// Rows of blocks are decoded in twos, for pairs of inputs.
 void TransposeGgml(const Weight& w, size_t panel, DType dtype, std::byte* out, float* rows) {
   const size_t begin = panel * kPanelRows, end = std::min(w.rows, begin + kPanelRows);
   for (size_t n = begin; n < end; n += 2) {
@@ -220,7 +220,7 @@ void Products(const Pass& p, std::span<OneProduct> products) {
   if (macs < kSerialMacs) {
     for (const OneProduct& product : products) RunPanels(product, 0, product.w.panels());
   } else {
-    std::optional<ProductPlan> once;  // where none are kept, and so none is known to come next
+    std::optional<ProductPlan> once;  // without stored plans, the next product is unknown
     const ProductPlan& plan = p.plans != nullptr ? p.plans->Next(products, p.pool)
                                                  : once.emplace(products, p.pool.threads());
     p.pool.For(plan.tasks(), [&](size_t task) {

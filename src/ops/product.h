@@ -11,17 +11,17 @@
 
 namespace linnet {
 
-// Rows of x in the form a product reads: x itself for kF32, else a copy in the arena.
+// Rows of x in the form that a product reads: x itself for kF32, else a copy in the arena.
 Activations Prepared(const Pass& p, Activation form, Mat<const float> x);
 
-// The rows of x in that form: those it came with, or Prepared.
+// The rows of x in that form: its ready rows, or Prepared.
 Activations RowsFor(const Pass& p, Activation form, const Var& x);
 
-// The form in which a result may be made that is read by products with these matrices and by
-// nothing else: kF32 where they do not agree, or want its values for a gradient.
+// The form for a result that is read only by products with these matrices: kF32 if they need
+// different forms, or f32 values for a gradient.
 Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers);
 
-// Writes row t of y, made for products (Pass::NewFor), from its values.
+// Writes row t of y, made by Pass::NewFor, from its values.
 void PutReady(const Var& y, size_t t, const float* values);
 
 // Writes `count` values of row t from `column` on to rows of bf16.
@@ -39,7 +39,7 @@ using Epilogue = std::function<void(Mat<float> block, size_t row, size_t column)
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
              const Epilogue& epilogue);
 
-// Rows up to which a product waits for its weights, and is shared out as memory wants it.
+// Up to so many rows a product is memory-bound, and is split by the bytes of its weights.
 inline constexpr size_t kFewRows = 8;
 
 // One of several independent products. `epilogue` may be null; if it is not, y may have no memory.
@@ -50,7 +50,7 @@ struct OneProduct {
   Epilogue epilogue;
 };
 
-// All of them in one loop over their panels; at most kFewRows rows.
+// Computes all of them in one loop over their panels; at most kFewRows rows.
 void Products(const Pass& p, std::span<OneProduct> products);
 
 // Backward of an epilogue: turns the gradient of its output into that of the product, in place, or
@@ -68,22 +68,21 @@ Weight PanelsOf(const Weight& w, size_t begin, size_t end);
 // y = x W^T for one thread. `scratch` has x.rows * 64 floats.
 void MultiplyPanels(const Weight& w, const Activations& x, Mat<float> y, float* scratch);
 
-// The same for rows of f32, in the form that suits w and p.exact. Takes scratch from the arena and
-// gives it back.
+// The same for rows of f32, in the form for w and p.exact. Uses scratch in the arena.
 void Product(const Pass& p, Mat<const float> x, const Weight& w, Mat<float> y);
 
-// The form of the products of a backward pass through w: bf16 where the forward ones are coarser
-// than f32 and this CPU has it.
+// The form of the products of a backward pass through w: bf16 if the forward products are coarser
+// than f32 and this CPU supports it.
 Activation BackwardForm(const Pass& p, DType weights);
 
-// The panels of w^T as rows of `form`, kF32 or kBF16, are multiplied with. Lives in the arena.
+// The panels of w^T for products with rows of `form`, kF32 or kBF16. Allocated in the arena.
 Weight TransposedPanels(const Pass& p, Activation form, const Weight& w);
 
-// y += x W^T, for panels of PanelType(x.form). A row's bits do not depend on the other rows.
+// y += x W^T, for panels of PanelType(x.form). The bits of a row do not depend on the other rows.
 void AddProduct(const Pass& p, const Activations& x, const Weight& w, Mat<float> y);
 
 // Products dy^T x, summed over the rows of each of the pass's sequences in order, then over
-// sequences in halves: gradients of matrices that read the same x. Its memory is the arena's.
+// sequences in halves: gradients of matrices that read the same x. Allocates in the arena.
 class OuterProduct {
  public:
   // x [rows, inputs], of form kF32 or kBF16.
@@ -93,7 +92,7 @@ class OuterProduct {
   void AddTo(const Activations& dy, Mat<float> g) const;
 
  private:
-  // One sequence: its rows, and the panels of x made of them.
+  // One sequence: its rows, and the panels of x made from them.
   struct Leaf {
     size_t begin, rows;
     size_t column_bytes;  // of a row of dy^T

@@ -32,8 +32,8 @@ bool ProductPlan::IsFor(std::span<const OneProduct> products, size_t threads) co
              [](const OneProduct& product, const Weight& w) { return AreCutAlike(product.w, w); });
 }
 
-// Panels by twos, since one row reads two at a time, where that leaves enough to share out. The
-// largest come first: what comes last should keep no thread waiting for long.
+// Panels in twos, since a single row reads two at a time, if enough remain to split. The largest
+// come first, so that no thread waits long for the last.
 std::vector<ProductPlan::PanelRange> ProductPlan::Smallest() const {
   std::vector<PanelRange> ranges;
   for (size_t i = 0; i < weights_.size(); ++i) {
@@ -48,8 +48,8 @@ std::vector<ProductPlan::PanelRange> ProductPlan::Smallest() const {
   return ranges;
 }
 
-// Each task is half of a thread's share of what is left: long runs of memory first, and short ones
-// that let threads finish together.
+// Each task is half of a thread's share of the remaining bytes: long runs of memory first, then
+// short ones that let threads finish at the same time.
 void ProductPlan::Cut(std::span<const PanelRange> smallest) {
   size_t left = 0;
   for (const PanelRange& range : smallest) left += range.bytes;
@@ -82,7 +82,8 @@ void ProductPlan::FetchWhenIdle(ThreadPool& pool) const {
 }
 
 void ProductPlans::StartPass() {
-  // What another model left, or a longer pass. The last one made may have found no memory.
+  // Plans of another model, or of a longer pass. The last plan may be incomplete after an
+  // allocation failure.
   const size_t kept = std::min(next_, plans_.size());
   if (next_ != 0) plans_.erase(plans_.begin() + static_cast<ptrdiff_t>(kept), plans_.end());
   next_ = 0;

@@ -1,4 +1,4 @@
-// ProductPlans: how products of few rows are shared out, from one pass to the next.
+// ProductPlans: how products of few rows are split into tasks, kept from one pass to the next.
 #ifndef LINNET_OPS_PRODUCT_PLANS_H_
 #define LINNET_OPS_PRODUCT_PLANS_H_
 
@@ -12,7 +12,7 @@
 
 namespace linnet {
 
-// How products that run together are cut into tasks.
+// How products that run in one loop are split into tasks.
 class ProductPlan {
  public:
   ProductPlan(std::span<const OneProduct> products, size_t threads);
@@ -20,7 +20,7 @@ class ProductPlan {
   bool IsFor(std::span<const OneProduct> products, size_t threads) const;
   size_t tasks() const { return cuts_.size() - 1; }
 
-  // Calls body(i, begin, end) for the panels of product i that a task multiplies with.
+  // Calls body(i, begin, end) for the ranges of panels of product i in a task.
   template <class F>
   void EachRange(size_t task, const F& body) const {
     for (size_t at = cuts_[task]; at < cuts_[task + 1]; ++at) {
@@ -28,7 +28,7 @@ class ProductPlan {
     }
   }
 
-  // Lets each thread fetch the weights its own task begins with.
+  // Lets each thread prefetch the first weights of its own task.
   void FetchWhenIdle(ThreadPool& pool) const;
 
  private:
@@ -43,17 +43,17 @@ class ProductPlan {
   size_t threads_;
   std::vector<Weight> weights_;
   std::vector<PanelRange> ranges_;
-  std::vector<size_t> cuts_;  // the ranges tasks begin with, and the end
+  std::vector<size_t> cuts_;  // the first range of each task, and the end
 };
 
-// The plans of a pass in their order. A pass is most often like the one before, so plans are made
-// once, and while a product runs it is known which comes next: threads that wait for others, or for
-// what is done between products, fetch its weights meanwhile. Belongs to one Workspace.
+// The plans of a pass in their order. Passes are usually alike, so plans are made once, and while
+// one product runs the next one is known: threads that wait for others, or for work between
+// products, prefetch its weights. Belongs to one Workspace.
 class ProductPlans {
  public:
-  // Of a pass: the next product is its first.
+  // Starts a pass: the next product is its first.
   void StartPass();
-  // The plan of these products. Lives until the next call.
+  // The plan of these products, valid until the next call.
   const ProductPlan& Next(std::span<const OneProduct> products, ThreadPool& pool);
 
  private:

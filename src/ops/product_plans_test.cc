@@ -15,7 +15,7 @@ OneProduct ProductWith(size_t outputs, size_t inputs, const std::byte* data) {
   return product;
 }
 
-// How often each panel of each product is multiplied with.
+// How often each panel of each product is multiplied.
 std::vector<std::vector<int>> Counts(const ProductPlan& plan,
                                      const std::vector<OneProduct>& products) {
   std::vector<std::vector<int>> counts;
@@ -66,7 +66,7 @@ TEST_F(ProductPlansTest, StayWhilePassesAreAlike) {
   EXPECT_EQ(first, second);
 }
 
-// As when another model runs in the same workspace, or only a part of this one.
+// As when another model runs in the same workspace, or only some layers of this one.
 TEST_F(ProductPlansTest, FollowPassesThatAreNot) {
   ThreadPool pool(2);
   ProductPlans plans;

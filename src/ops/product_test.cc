@@ -1,5 +1,5 @@
-// The products of a backward pass: near their values in double, and the same bits however the
-// rows, sequences and threads lie.
+// The products of a backward pass: close to their values in double, and the same bits for any split
+// of rows, sequences and threads.
 #include "ops/product.h"
 
 #include <cmath>
@@ -16,7 +16,7 @@ namespace {
 struct Shape {
   size_t rows, outputs, inputs;
 };
-// Whole panels, parts of panels, odd everything, one of each.
+// Whole panels, incomplete panels, odd everything, one of each.
 constexpr Shape kShapes[] = {{96, 128, 192}, {41, 70, 130}, {7, 33, 65}, {1, 1, 1}, {300, 200, 64}};
 
 struct Bench {
@@ -32,7 +32,7 @@ Mat<float> View(std::vector<float>& v, size_t cols) {
   return {v.data(), v.size() / cols, cols, cols};
 }
 
-// As a product of the form sees them.
+// The values as a product of the form reads them.
 std::vector<float> Seen(Activation form, std::vector<float> x) {
   for (float& v : x) v = form == Activation::kBF16 ? BF16ToF32(F32ToBF16(v)) : v;
   return x;
@@ -123,7 +123,7 @@ TEST_P(BackwardProductTest, AddProductIsNearDouble) {
   }
 }
 
-// What a backward pass computes again, the forward pass has computed the same.
+// What a backward pass recomputes equals what the forward pass computed.
 TEST_P(BackwardProductTest, MultiplyPanelsHasTheBitsOfMatMul) {
   for (const Activation form : Forms()) {
     for (const Shape& s : {Shape{41, 70, 1030}, Shape{300, 200, 64}, Shape{64, 64, 385}}) {
@@ -140,8 +140,8 @@ TEST_P(BackwardProductTest, MultiplyPanelsHasTheBitsOfMatMul) {
   }
 }
 
-// Threads share out panels, and rows where panels are few: each value is made once, and what
-// follows it sees it.
+// Threads split the panels, and rows if there are few panels: each value is computed once, and the
+// epilogue sees it once.
 TEST_P(BackwardProductTest, ManyRowsAreSharedOutWhole) {
   for (const Activation form : Forms()) {
     for (const Shape& s : {Shape{300, 64, 96}, Shape{97, 150, 64}, Shape{9, 900, 70}}) {
@@ -213,9 +213,9 @@ TEST_P(BackwardProductTest, AddOuterProductIsNearDouble) {
   }
 }
 
-// Four sequences at once, or two and two, each half into zeros of its own, on any threads.
+// Four sequences at once, or two and two, each half into its own zeroed gradient, on any threads.
 TEST_P(BackwardProductTest, HalvesOfABatchAddUpToItsGradient) {
-  // The second is more than are summed near, and so goes through memory.
+  // The second has more rows than are summed in cache, so it uses memory.
   for (const size_t length : {size_t{37}, size_t{1100}}) {
     const Shape s{4 * length, 70, 65};
     std::vector<TrainingSequence> all, half;

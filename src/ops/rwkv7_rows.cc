@@ -1,5 +1,5 @@
-// RWKV-7's row-wise operations around its recurrence, a sweep each: a training pass waits for
-// memory, and one by one they would write and read a dozen rows more a token.
+// RWKV-7's row-wise operations around its recurrence, fused: a training pass is memory-bound, and
+// as separate operations they would read and write a dozen more rows per token.
 #include "base/check.h"
 #include "kernels/back_rows.h"
 #include "kernels/rows.h"
@@ -22,7 +22,7 @@ void Wkv7KeysRow(const float* k, const float* a, const float* k_k, const float* 
   LerpRow(k, key, k_a, cols, key);
 }
 
-// One head of AddBonus(Norm(y)): `normed` becomes it.
+// One head of AddBonus(Norm(y)), in place of `normed`.
 void AddBonusTo(const float* r, const float* k, const float* v, const float* u, size_t n,
                 float* normed) {
   const float s = Dot3(r, k, u, n);
@@ -31,7 +31,7 @@ void AddBonusTo(const float* r, const float* k, const float* v, const float* u, 
 
 using OutputGradients = std::array<float*, 8>;  // in the order of GatedOutputInputs
 
-// One head from column `at` of row t; `to` adds from its own column on.
+// One head at column `at` of row t; the pointers in `to` are at that column.
 void BackOutput(const GatedOutputInputs& in, const Var& out, float eps, size_t t, size_t at,
                 size_t n, const OutputGradients& to) {
   float normed[kMaxHeadSize], d[kMaxHeadSize], unwanted[kMaxHeadSize];

@@ -1,4 +1,4 @@
-// RWKV-7's sweeps have the bits of the plain operations they stand for.
+// RWKV-7's fused operations have the bits of the plain operations that they replace.
 #include <gtest/gtest.h>
 
 #include <cstring>

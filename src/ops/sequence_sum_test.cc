@@ -1,5 +1,5 @@
-// A parameter's gradient is the same in bits whether a batch goes through in one pass or in two
-// whose gradients are added; and on any number of threads.
+// A parameter's gradient has the same bits whether a batch runs in one pass or in two whose
+// gradients are added, and on any number of threads.
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -20,11 +20,12 @@ struct Mixes {
   std::array<Var, kMaxMixes> mu, y;
 };
 
-// The rows at [t][col] of each, in the order of the mixes.
+// Pointers to [t][col] of each mix, in order.
 using ConstRows = std::array<const float*, kMaxMixes>;
 using Rows = std::array<float*, kMaxMixes>;
 
-// Rows [begin, end) of the pass. Mixes for products go through one row each that stays near.
+// Rows [begin, end) of the pass. Mixes for products are computed in one row each that stays in
+// cache.
 void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin, size_t end) {
   ConstRows mu;
   Rows y;
@@ -50,9 +51,9 @@ void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin,
   }
 }
 
-// Rows [row, row + rows) x columns [col, col + count) of one sequence; sums [mixes, count] are of
+// Rows [row, row + rows) x columns [col, col + count) of one sequence; sums [mixes, count] are for
 // the mixes' weights. `before` [segments, C] holds the rows before the segments, `carried` the
-// same for the gradients of those rows. `first_write`: x's gradient is, until here.
+// gradients of those rows. `first_write`: x's gradient is uninitialized.
 void BackBlock(const Pass& p, Var x, const Mixes& m, const float* before, float* carried,
                size_t row, size_t rows, size_t col, size_t count, bool first_write, float* sums) {
   ConstRows mu, dy;

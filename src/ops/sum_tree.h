@@ -1,8 +1,8 @@
-// Sums in halves: the one order in which gradients of several sequences are added.
+// Sums in halves: the order in which gradients of several sequences are added.
 //
-// S(begin, end) = S(begin, middle) + S(middle, end), middle = (begin + end) / 2. So a batch cut
-// into halves or quarters, in passes or over machines, gives the same bits as in one piece, if the
-// pieces are then added in halves too.
+// S(begin, end) = S(begin, middle) + S(middle, end), middle = (begin + end) / 2. So a batch that is
+// split into halves or quarters, over passes or machines, gives the same bits as the whole, if the
+// results are added in halves too.
 #ifndef LINNET_OPS_SUM_TREE_H_
 #define LINNET_OPS_SUM_TREE_H_
 
@@ -13,7 +13,7 @@
 
 namespace linnet {
 
-// How many levels of scratch SumInHalves takes.
+// Levels of scratch that SumInHalves needs.
 constexpr size_t SumTreeDepth(size_t leaves) {
   size_t depth = 0;
   while (leaves > 1) {
@@ -23,8 +23,8 @@ constexpr size_t SumTreeDepth(size_t leaves) {
   return depth;
 }
 
-// out [n] = the sum of leaves [begin, end), at least one. leaf(i, to) overwrites to [n] with
-// leaf i. `scratch` has SumTreeDepth(end - begin) * n floats.
+// out [n] = the sum of leaves [begin, end), at least one. leaf(i, to) overwrites to [n] with leaf
+// i. `scratch` has SumTreeDepth(end - begin) * n floats.
 template <class Leaf>
 void SumInHalves(size_t begin, size_t end, size_t n, const Leaf& leaf, float* out, float* scratch) {
   if (end - begin == 1) return leaf(begin, out);
@@ -34,7 +34,7 @@ void SumInHalves(size_t begin, size_t end, size_t n, const Leaf& leaf, float* ou
   AddRow(out, scratch, n, out);
 }
 
-// The same of single values; none sum to 0.
+// The same for single values; the sum of none is 0.
 inline double SumInHalves(std::span<const double> values) {
   if (values.size() < 2) return values.empty() ? 0 : values[0];
   const size_t middle = values.size() / 2;

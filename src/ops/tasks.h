@@ -1,4 +1,4 @@
-// Tasks of unequal length with scratch: each thread has its own and takes the next task when free.
+// Tasks of unequal length: each thread has its own scratch and takes the next task when it is free.
 #ifndef LINNET_OPS_TASKS_H_
 #define LINNET_OPS_TASKS_H_
 
@@ -10,8 +10,8 @@
 
 namespace linnet {
 
-// Calls body(task, scratch) for every task below `tasks`; `scratch` has scratch_bytes, 64-byte
-// aligned, of its thread's own, and what an earlier task left there.
+// Calls body(task, scratch) for every task below `tasks`. `scratch` is scratch_bytes, 64-byte
+// aligned, private to the thread; it keeps what the thread's previous task left.
 template <class F>
 void ForTasks(const Pass& p, size_t tasks, size_t scratch_bytes, const F& body) {
   const size_t workers = std::min(tasks, p.pool.threads());

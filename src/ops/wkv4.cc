@@ -17,7 +17,7 @@ struct Inputs {
 };
 
 // `initial` [segments, state] are the states before the segments, `end_pp` [segments, C] the
-// exponents of those after.
+// exponents after them.
 void Backward(const Pass& p, const Inputs& in, const float* initial, const float* end_pp) {
   const size_t channels = in.k.cols(), floats = p.segments.size() * channels;
   const Arena::Scope scope(p.arena);
@@ -45,8 +45,8 @@ void Backward(const Pass& p, const Inputs& in, const float* initial, const float
     }
   });
   if (in.decay.tracked()) {
-    // The slope of -exp(x) is itself; taken before the sum over sequences, whose order must not
-    // depend on how a batch is cut.
+    // -exp(x) is its own derivative. It is applied before the sum over sequences, whose order must
+    // not depend on how a batch is split.
     for (size_t i = 0; i < p.segments.size(); ++i) {
       MulRow(dw + i * channels, in.log_w, channels, dw + i * channels);
     }

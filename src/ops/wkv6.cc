@@ -8,7 +8,7 @@
 namespace linnet {
 namespace {
 
-// One head's rows from t on.
+// The rows of one head from t on.
 HeadRows Head(const Var& x, size_t t, size_t head, size_t n) {
   return {x.v.Row(t) + head * n, x.v.stride};
 }
@@ -16,7 +16,7 @@ HeadRows Head(const Var& x, size_t t, size_t head, size_t n) {
 struct Inputs {
   Var r, w, k, v, u, y;
   size_t heads, n;
-  const float* first;  // u as the recurrence has it, [C]
+  const float* first;  // u as the recurrence reads it, [C]
   bool log_u;
 };
 
@@ -33,9 +33,9 @@ const float* FirstRow(Pass& p, Var u, bool log_u, size_t cols) {
   return row;
 }
 
-// What segments gathered for the row in use, `du` [segments, C], belongs to u. Slopes and sums
-// within a head come before the sum over sequences, whose order must not depend on how a batch is
-// cut.
+// Turns `du` [segments, C], the gradient of u per segment, into that of its parameter. Derivatives
+// and sums within a head come before the sum over sequences, whose order must not depend on how a
+// batch is split.
 void AddToFirst(const Pass& p, const Inputs& in, float* du) {
   const size_t cols = in.y.cols(), values = in.u.cols();
   for (size_t i = 0; i < p.segments.size(); ++i) {

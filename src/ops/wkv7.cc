@@ -6,7 +6,7 @@
 namespace linnet {
 namespace {
 
-// One head's rows from t on.
+// The rows of one head from t on.
 HeadRows Head(const Var& x, size_t t, size_t head, size_t n) {
   return {x.v.Row(t) + head * n, x.v.stride};
 }

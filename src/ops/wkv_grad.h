@@ -1,4 +1,4 @@
-// What Wkv6 and Wkv7 share: running segments by heads, and going back through their states.
+// Shared by Wkv6 and Wkv7: running segments by heads, and the backward through their states.
 #ifndef LINNET_OPS_WKV_GRAD_H_
 #define LINNET_OPS_WKV_GRAD_H_
 
@@ -14,8 +14,8 @@ namespace linnet {
 
 inline constexpr size_t kMaxHeadSize = 256;
 
-// run(t, len, head, state, y) advances one head's state [N, N] over rows
-// [t, t + len) and writes the head's outputs y [len, N].
+// run(t, len, head, state, y) updates one head's state [N, N] over rows [t, t + len) and writes the
+// head's outputs y [len, N].
 template <class Run>
 void RunHeads(Pass& p, Var y, size_t heads, const Run& run) {
   const size_t n = y.cols() / heads;
@@ -28,7 +28,7 @@ void RunHeads(Pass& p, Var y, size_t heads, const Run& run) {
   p.pool.For(p.segments.size() * heads, one);
 }
 
-// The rows that the segments cover.
+// The end of the rows that the segments cover.
 inline size_t LastRow(const Pass& p) {
   size_t rows = 0;
   for (const Segment& s : p.segments) rows = std::max(rows, s.begin + s.len);
@@ -41,9 +41,9 @@ inline size_t LongestSegment(const Pass& p) {
   return longest;
 }
 
-// Backward of every head of every segment, in any order: back(segment, head, D, scratch) takes
-// D [n, n] from the gradient of the head's state after the segment to that of the state before.
-// `floats` of scratch, which live in the arena.
+// Backward of every head of every segment, in any order: back(segment, head, D, scratch) turns D
+// [n, n] from the gradient of the head's state after the segment into that of the state before.
+// `scratch` has `floats` floats.
 template <class Back>
 void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t floats,
                const Back& back) {
@@ -75,7 +75,7 @@ void BackHeads(const Pass& p, size_t layer, size_t heads, size_t n, size_t float
   });
 }
 
-// Adds to g, one row, what gathered by segment: sums [segments, cols].
+// Adds to g, one row, the sums of the segments, [segments, cols].
 inline void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<float> g) {
   SumOverRows(
       p, LastRow(p), cols, 1, kLine, 0,
@@ -91,7 +91,7 @@ inline void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<flo
       });
 }
 
-// A copy of the segments' wkv states, for its backward; null without a tape.
+// A copy of the segments' wkv states for the backward; null without a tape.
 inline const float* CopyStates(Pass& p) {
   if (p.tape == nullptr) return nullptr;
   const size_t size = p.strides.wkv;

@@ -1,5 +1,5 @@
-// The decoders of ggml's blocks as plain loops, to be compiled once for each instruction set.
-// Products of a scale and a number fit f32's 24 bits, so fused and separate arithmetic agree.
+// Decoders of ggml's blocks as plain loops, compiled once per instruction set. Products of a scale
+// and an integer fit f32's 24 bits, so fused and separate multiply and add give the same bits.
 #if defined(LINNET_TENSOR_GGML_BLOCKS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LINNET_TENSOR_GGML_BLOCKS_INL_H_
 #undef LINNET_TENSOR_GGML_BLOCKS_INL_H_
@@ -23,7 +23,7 @@ inline float BlockHalf(const uint8_t* p) {
   return F16ToF32(bits);
 }
 
-// Low halves of 16 bytes are the first 16 values, high halves the others.
+// The low nibbles of 16 bytes are the first 16 values, the high nibbles the others.
 template <bool kMinimum>
 void DecodeFours(const uint8_t* in, float* HWY_RESTRICT out) {
   const float d = BlockHalf(in), m = kMinimum ? BlockHalf(in + 2) : 0.0f;
@@ -37,7 +37,7 @@ void DecodeFours(const uint8_t* in, float* HWY_RESTRICT out) {
   }
 }
 
-// The same with a fifth bit of each in one word.
+// The same with the fifth bits in one word.
 template <bool kMinimum>
 void DecodeFives(const uint8_t* in, float* HWY_RESTRICT out) {
   const float d = BlockHalf(in), m = kMinimum ? BlockHalf(in + 2) : 0.0f;
@@ -71,7 +71,7 @@ inline void UnpackScales(const uint8_t* in, int (&scale)[8], int (&minimum)[8]) 
   }
 }
 
-// Q4_K, and Q5_K, whose fifth bits stand in 32 bytes before: of group i in bit i.
+// Q4_K, and Q5_K, whose fifth bits are in the 32 bytes before: bit i holds those of group i.
 template <bool kFifth>
 void DecodeSuper(const uint8_t* in, float* HWY_RESTRICT out) {
   const float d = BlockHalf(in), minimum = BlockHalf(in + 2);

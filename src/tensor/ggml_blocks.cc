@@ -41,7 +41,7 @@ void EncodeQ8_0(const float* values, size_t count, std::byte* out) noexcept {
     const uint16_t half = F32ToF16(d);
     int8_t numbers[32];
     for (size_t i = 0; i < 32; ++i) {
-      // Not a number, and infinities, whose scale overflows: 0 keeps the conversion defined.
+      // NaN, and infinities, whose scale overflows: 0 keeps the conversion defined.
       const float scaled = std::round(values[i] * inverse);
       numbers[i] = std::abs(scaled) <= 127.0f ? static_cast<int8_t>(scaled) : int8_t{0};
     }

@@ -1,4 +1,4 @@
-// The two 16-bit floats, one value at a time; rows of them are converted in kernels/convert.h.
+// The two 16-bit floats, one value at a time; kernels/convert.h converts rows.
 #ifndef LINNET_TENSOR_HALF_H_
 #define LINNET_TENSOR_HALF_H_
 
@@ -26,7 +26,7 @@ inline float F16ToF32(uint16_t half) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
-// Round to nearest even; beyond the range: infinity.
+// Round to nearest even; infinity beyond the range.
 inline uint16_t F32ToF16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
@@ -34,7 +34,7 @@ inline uint16_t F32ToF16(float value) {
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
   if (magnitude < 0x38800000u) {
-    // Subnormal: adding 0.5 lines the mantissa up and rounds it in hardware.
+    // Subnormal: adding 0.5 aligns the mantissa and rounds it in hardware.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   }

@@ -7,8 +7,8 @@
 
 namespace linnet {
 
-// Views, never owns. Stride 0 shows one row `rows` times: writing through such
-// a view accumulates or overwrites in that one row.
+// Views, never owns. Stride 0 repeats one row `rows` times: writes through such a view all go to
+// that row.
 template <class T>
 struct Mat {
   T* data = nullptr;

@@ -1,4 +1,4 @@
-// Weight: a matrix as the products read it: panels of 64 outputs, in one of the formats.
+// Weight: a matrix as products read it: panels of 64 outputs, in one of the formats.
 #ifndef LINNET_TENSOR_WEIGHT_H_
 #define LINNET_TENSOR_WEIGHT_H_
 
@@ -10,7 +10,7 @@
 
 namespace linnet {
 
-// Outputs that stand side by side in a panel; the last panel is padded with zeros.
+// Outputs in a panel; the last panel is padded with zeros.
 inline constexpr size_t kPanelRows = 64;
 
 // [out = rows, in = cols]. Not owned; the bytes are 64-byte aligned and never change.
@@ -18,11 +18,11 @@ struct Weight {
   DType dtype = DType::kF32;
   size_t rows = 0, cols = 0;
   const std::byte* data = nullptr;
-  // Of kGgml, whose rows of blocks lie one after another, aligned or not: the blocks, and a power
-  // of two by which their values are multiplied.
+  // For kGgml only, whose rows of blocks are contiguous and need no alignment: the block type, and
+  // a power of two that scales its values.
   GgmlBlock block = GgmlBlock::kQ8_0;
   float scale = 1.0f;
-  // Whether all values are known to be finite: then inputs that are zero may be left out.
+  // Whether all values are known to be finite: then inputs that are zero may be skipped.
   bool finite = false;
 
   size_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
