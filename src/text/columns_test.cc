@@ -18,10 +18,10 @@ TEST(ColumnsTest, CountsWhatATerminalUses) {
 }
 
 TEST(ColumnsTest, ShortensInTheMiddle) {
-  EXPECT_EQ(ShortenMiddle("/home/me/model.pth", 18), "/home/me/model.pth");
-  EXPECT_EQ(ShortenMiddle("/home/me/model.pth", 17), "/home/m...del.pth");
-  EXPECT_EQ(ShortenMiddle("/home/me/model.pth", 4), "/hom");
-  EXPECT_EQ(ShortenMiddle("/home/me/model.pth", 0), "");
+  EXPECT_EQ(ShortenMiddle("/srv/llm/model.pth", 18), "/srv/llm/model.pth");
+  EXPECT_EQ(ShortenMiddle("/srv/llm/model.pth", 17), "/srv/ll...del.pth");
+  EXPECT_EQ(ShortenMiddle("/srv/llm/model.pth", 4), "/srv");
+  EXPECT_EQ(ShortenMiddle("/srv/llm/model.pth", 0), "");
 }
 
 TEST(ColumnsTest, NothingIsWiderThanAskedAndNoCharacterIsCut) {
