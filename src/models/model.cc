@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/memory.h"
 #include "base/thread_pool.h"
+#include "kernels/isa.h"
 #include "linnet/error.h"
 #include "models/builtin_model.h"
 #include "models/detect.h"
