@@ -92,13 +92,13 @@ void Run(GenerateFlags o) {
     throw CLI::ValidationError("generate", "give either --prompt or --prompt-file");
   }
   if (!o.save_state.empty()) {
+    CheckOutput(o.common, {.path = o.save_state, .kind = StateOutput(), .rewrites = "--state"});
     if (std::filesystem::path(o.save_state).extension() == ".pth") {
       throw CLI::ValidationError(
           "--save-state", fmt::format("'{}': a state is safetensors, expected a name such as "
                                       "chat.state",
                                       o.save_state));
     }
-    CheckOutput(o.common, {.path = o.save_state, .kind = StateOutput(), .rewrites = "--state"});
   }
   // A model this small strays with a wider choice.
   if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)

@@ -97,7 +97,8 @@ int Main(int argc, char** argv) {
     Complain("out of memory");
     return kFailed;
   } catch (const Error& error) {
-    return Fail(MessageOf(error));
+    Complain(MessageOf(error));
+    return kFailed;
   } catch (const std::exception& error) {
     Complain(error.what());
     return kFailed;

@@ -228,13 +228,19 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
              {"bytes", bytes}});
 }
 
-// A state of these sizes in some program's layout; raw values are known by their number alone.
-OutputKind StateIn(StateLayout layout, const StateShape& shape) {
-  if (layout == StateLayout::kReference) return StateOutput();
-  if (layout == StateLayout::kTimeState) return TunedStateOutput();
-  return {"a state of these sizes in this layout", [layout, shape](const auto& path) {
-            ImportState(path, layout, shape);
-            return true;
+// A state in any program's layout; where that is raw values, known by their number alone, of these
+// sizes.
+OutputKind AnyState(const StateShape& shape) {
+  return {"a state", [shape](const std::filesystem::path& path) {
+            try {
+              const Checkpoint file(path);
+              const FileKind kind = KindOf(file);
+              const bool one = file.tensors().size() == 1 && file.tensors()[0].name == "state";
+              return kind == FileKind::kState || kind == FileKind::kTimeState || one;
+            } catch (const Error&) {
+              ImportState(path, StateLayout::kRwkvCpp, shape);
+              return true;
+            }
           }};
 }
 
@@ -246,7 +252,7 @@ void Export(const StateFlags& o) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
   }
-  CheckOutput(o.common, {o.out, StateIn(layout, opened.state.shape())});
+  CheckOutput(o.common, {o.out, AnyState(opened.state.shape())});
   ExportState(opened.state, layout, o.out);
   Report(o.common, o.out, opened.state.shape(), o.layout);
 }

@@ -321,7 +321,7 @@ void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   try {
     end = Train(command, o, common, *world);
   } catch (const Error& error) {
-    AbandonWorld(*world, MessageOf(error), kFailed);
+    AbandonWorld(*world, MessageOf(error).c_str(), kFailed);
     throw;
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);

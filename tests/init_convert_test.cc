@@ -266,7 +266,7 @@ TEST_F(OutputsTest, TypesAreReadInAnyCase) {
   same({"convert", model_, small, "--type", "bf16"}, {"convert", model_, large, "--type", "BF16"});
   same({"quantize", model_, small, "--type", "nf4", "--head", "int8"},
        {"quantize", model_, large, "--type", "NF4", "--head", "Int8"});
-  const Words logits = {"logits", model_, "--tokens", "1,2,3"};
+  const Words logits = {"logits", model_, "--tokens", "1,2,3", "--overwrite"};
   same(logits + Words{"--quant", "nf4:1", "--out", small},
        logits + Words{"--quant", "NF4:1", "--out", large});
 }

@@ -43,10 +43,10 @@ class StateCommand : public testing::Test {
 };
 
 TEST_F(StateCommand, WhatGoesThroughAnyLayoutGoesOnTheSame) {
-  const std::string saved = scratch_ / "a.state", carried = scratch_ / "carried",
-                    back = scratch_ / "b.state", whole = scratch_ / "whole.safetensors",
-                    rest = scratch_ / "rest.safetensors";
+  const std::string saved = scratch_ / "a.state", back = scratch_ / "b.state",
+                    whole = scratch_ / "whole.safetensors", rest = scratch_ / "rest.safetensors";
   for (const std::string generation : kGenerations) {
+    const std::string carried = scratch_ / ("carried-" + generation).c_str();
     Save(generation, "5,17,200", saved);
     Run({"logits", Model(generation), "--tokens", "5,17,200,9", "--out", whole});
     const auto all = ReadAll(*TensorFile::Open(whole).Find("logits"));

@@ -35,7 +35,7 @@ class RunMemoryTest : public ::testing::TestWithParam<Generation> {
 };
 
 TEST_P(RunMemoryTest, APassIsPredictedFromSmallModels) {
-  const InitSizes sizes = Sizes(4, 512);
+  const InitSizes sizes = Sizes(3, 320);
   for (const bool recompute : {false, true}) {
     for (const size_t chunk : {0, 64}) {
       ThreadPool pool(2);
