@@ -36,7 +36,7 @@ const Talk::Command Talk::kCommands[] = {
     {"/help", "", "this list", &Talk::Help},
     {"/reset", "", "start anew", &Talk::Reset},
     {"/retry", "", "another reply to the last message", &Talk::Retry},
-    {"/undo", "", "take back the last message and its reply, a /load or a /reset", &Talk::Undo},
+    {"/undo", "", "take the last message, /load or /reset back", &Talk::Undo},
     {"/save", "FILE", "save the state to a file", &Talk::Save, true},
     {"/save!", "FILE", "the same, also over a file of another kind", &Talk::SaveOver, true},
     {"/load", "FILE", "go on from a saved or tuned state", &Talk::Load, true},
@@ -69,7 +69,7 @@ void Talk::OnCommand(std::string_view line) {
 
 void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
-    Say(fmt::format("  {:<22} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
+    Say(fmt::format("  {:<20} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
   Say("A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several "
       "lines;\n"
@@ -141,7 +141,7 @@ void Talk::ExportTo(const std::string& name, bool overwrite) {
                           .missing = conversation_.missing(),
                           .whole = conversation_.whole()};
   ExportTalk(record, file);
-  Say(fmt::format("(wrote {} turns to {})\n", record.exchanges.size(), file));
+  Say(fmt::format("(wrote the talk to {})\n", file));
 }
 
 void Talk::Set(const std::string& setting) {
@@ -159,8 +159,8 @@ void Talk::Tokens(const std::string&) {
   const Written& last = counts_.last;
   Say(fmt::format("last reply: {} tokens read, {} written, {:.1f} tokens/s\n", last.prompt_tokens,
                   last.tokens, last.tokens_per_s()));
-  Say(fmt::format("this talk: {} replies, {} tokens read, {} written\n", counts_.turns,
-                  counts_.prompt_tokens, counts_.tokens));
+  Say(fmt::format("this talk: {} {}, {} tokens read, {} written\n", counts_.turns,
+                  counts_.turns == 1 ? "reply" : "replies", counts_.prompt_tokens, counts_.tokens));
   const size_t used = conversation_.tokens();
   const size_t length = TrainedLength(conversation_.session().model().path());
   Say(fmt::format("position: {} tokens{}, of {}\n", used,

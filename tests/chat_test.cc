@@ -124,6 +124,13 @@ TEST_F(ChatTest, ALineThatEndsInABackslashGoesOn) {
   EXPECT_EQ(lines[0].at("prompt_tokens"), std::string("User: Name\na fruit.\n\nAssistant:").size());
 }
 
+TEST_F(ChatTest, HelpFitsATerminal) {
+  std::istringstream lines(Chat("/help\n").err);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("RWKV-5.2") == line.npos) EXPECT_LE(line.size(), 80u) << line;
+  }
+}
+
 TEST_F(ChatTest, SeveralLinesBetweenQuotesAreOneMessage) {
   const Arguments options = {"--temperature", "0", "--template", "world"};
   const auto length = [](const std::string& text) {
@@ -273,7 +280,7 @@ TEST_F(ChatTest, TokensAreCountedAgainstTheTrainedLength) {
   };
   const std::string some = tokens(named, "/set stop none\nHello.\n/tokens\n");
   EXPECT_NE(some.find("last reply: 25 tokens read, 5 written, "), some.npos) << some;
-  EXPECT_NE(some.find("\nthis talk: 1 replies, 25 tokens read, 5 written\n"), some.npos) << some;
+  EXPECT_NE(some.find("\nthis talk: 1 reply, 25 tokens read, 5 written\n"), some.npos) << some;
   EXPECT_NE(some.find("\nposition: 32 tokens, of 4096 that the model was trained at (1 %)\n"),
             some.npos)
       << some;
