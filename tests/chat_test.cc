@@ -273,7 +273,7 @@ TEST_F(ChatTest, TokensAreCountedAgainstTheTrainedLength) {
   };
   const std::string some = tokens(named, "/set stop none\nHello.\n/tokens\n");
   EXPECT_NE(some.find("last reply: 25 tokens read, 5 written, "), some.npos) << some;
-  EXPECT_NE(some.find("\nthis talk: 1 replies, 25 tokens read, 5 written\n"), some.npos) << some;
+  EXPECT_NE(some.find("\nthis talk: replies 1, 25 tokens read, 5 written\n"), some.npos) << some;
   EXPECT_NE(some.find("\nposition: 32 tokens, of 4096 that the model was trained at (1 %)\n"),
             some.npos)
       << some;
