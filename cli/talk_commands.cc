@@ -18,6 +18,11 @@
 namespace linnet::cli {
 namespace {
 
+// "1 turn", "2 turns".
+std::string Counted(size_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 std::string_view FirstWord(std::string_view text) { return text.substr(0, text.find(' ')); }
 
 std::string AfterFirstWord(std::string_view text) {
@@ -141,7 +146,7 @@ void Talk::ExportTo(const std::string& name, bool overwrite) {
                           .missing = conversation_.missing(),
                           .whole = conversation_.whole()};
   ExportTalk(record, file);
-  Say(fmt::format("(wrote the talk to {})\n", file));
+  Say(fmt::format("(wrote {} to {})\n", Counted(record.exchanges.size(), "turn"), file));
 }
 
 void Talk::Set(const std::string& setting) {
@@ -159,8 +164,8 @@ void Talk::Tokens(const std::string&) {
   const Written& last = counts_.last;
   Say(fmt::format("last reply: {} tokens read, {} written, {:.1f} tokens/s\n", last.prompt_tokens,
                   last.tokens, last.tokens_per_s()));
-  Say(fmt::format("this talk: {} {}, {} tokens read, {} written\n", counts_.turns,
-                  counts_.turns == 1 ? "reply" : "replies", counts_.prompt_tokens, counts_.tokens));
+  Say(fmt::format("this talk: replies {}, {} tokens read, {} written\n", counts_.turns,
+                  counts_.prompt_tokens, counts_.tokens));
   const size_t used = conversation_.tokens();
   const size_t length = TrainedLength(conversation_.session().model().path());
   Say(fmt::format("position: {} tokens{}, of {}\n", used,

@@ -114,7 +114,7 @@ TEST_F(ChatTerminalTest, CtrlCTwiceInAReplyLosesNothing) {
     terminal.WaitFor(kPrompt);
   }
   terminal.Type("/tokens\r");
-  terminal.WaitFor("this talk: 5 replies");
+  terminal.WaitFor("this talk: replies 5");
 }
 
 TEST_F(ChatTerminalTest, APasteOfSeveralLinesIsOneMessage) {

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string Story() {
+std::string TwoAnimals() {
   std::string text;
   for (int i = 0; i < 300; ++i) {
     text += "The fox said that the owl would come.\n\nThe owl said nothing.\n";
@@ -25,7 +25,7 @@ std::string Story() {
 class DataCommandTest : public ::testing::Test {
  protected:
   DataCommandTest() {
-    WriteFile(scratch_ / "story.txt", Story());
+    WriteFile(scratch_ / "story.txt", TwoAnimals());
     WriteFile(scratch_ / "talk.jsonl",
               "{\"question\":\"Who said nothing?\",\"answer\":\"the owl\"}\n");
   }
@@ -92,11 +92,11 @@ TEST_F(DataCommandTest, ArraysAndStdinAreReadAsFilesAre) {
   fs::copy_file(scratch_ / "story.txt", scratch_ / "story.md");
   const std::string story = build(scratch_ / "story.txt", "");
   EXPECT_EQ(build(scratch_ / "story.md", ""), story);
-  EXPECT_EQ(build("-", Story()), story);
+  EXPECT_EQ(build("-", TwoAnimals()), story);
   const std::string one = scratch_ / "one.txt", other = scratch_ / "other.txt";
   const Words train = {"vocab", "train", "--size", "272", "--out"};
   EXPECT_EQ(RunLinnet(train + Words{one, scratch_ / "story.txt"}).exit_code, 0);
-  EXPECT_EQ(RunLinnet(train + Words{other, "-"}, Story()).exit_code, 0);
+  EXPECT_EQ(RunLinnet(train + Words{other, "-"}, TwoAnimals()).exit_code, 0);
   EXPECT_EQ(ReadFile(one), ReadFile(other));
 }
 

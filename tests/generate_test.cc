@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -254,10 +256,12 @@ TEST_F(GenerateTest, BytesThatAreNotUtf8BecomeReplacementCharacters) {
 }
 
 // Interrupted later and later, until it had begun to write.
-Outcome Interrupted(const Arguments& words) {
+Outcome Interrupted(const Arguments& words, const std::function<bool(const std::string&)>& begun) {
   Outcome outcome{};
-  for (double after = 1; after < 100 && outcome.out.empty(); after *= 2) {
-    outcome = RunLinnet(words, {}, after);
+  for (size_t looks = 1; looks < 1000000 && !begun(outcome.out); looks *= 2) {
+    size_t looked = 0;
+    outcome = SignalLinnet(
+        words, [&](const std::string&) { return ++looked > looks; }, SIGINT);
   }
   return outcome;
 }
@@ -268,11 +272,13 @@ TEST_F(GenerateTest, CtrlCEndsItWith130AndKeepsWhatWasWritten) {
   const Arguments endless = {"generate",  ModelPath("v5.2"), "--prompt",
                              kPrompt,     "--ignore-stop",   "--max-tokens",
                              "100000000", "--save-state",    file};
-  const Outcome text = Interrupted(endless + kGreedy);
+  const Outcome text = Interrupted(endless + kGreedy, [](const auto& out) { return !out.empty(); });
   EXPECT_EQ(text.exit_code, 130);
   EXPECT_NE(text.out, "");
   EXPECT_TRUE(std::filesystem::exists(file));
-  const Outcome outcome = Interrupted(endless + kGreedy + Arguments{"--json"});
+  const Outcome outcome = Interrupted(endless + kGreedy + Arguments{"--json"}, [](const auto& out) {
+    return !out.empty() && json::parse(out).at("tokens") > 0;
+  });
   EXPECT_EQ(outcome.exit_code, 130);
   const json result = json::parse(outcome.out);
   EXPECT_EQ(result.at("finish_reason"), "interrupted");

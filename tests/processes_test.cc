@@ -19,7 +19,7 @@ using nlohmann::json;
 
 constexpr const char* kMpirun = "/usr/bin/mpirun";
 
-std::string Story() {
+std::string ShortDocuments() {
   std::string text;
   const char* who[] = {"fox", "owl", "hare", "bear"};
   for (int i = 0; i < 400; ++i) {
@@ -34,7 +34,7 @@ class ProcessesTest : public ::testing::Test {
   void SetUp() override {
     if (!std::filesystem::exists(kMpirun)) GTEST_SKIP() << kMpirun << " is not there";
     if (!WithMpi()) GTEST_SKIP() << "built without MPI";
-    WriteFile(scratch_ / "story.txt", Story());
+    WriteFile(scratch_ / "story.txt", ShortDocuments());
     vocab_ = scratch_ / "vocab.txt";
     data_ = scratch_ / "story";
     ASSERT_EQ(

@@ -42,7 +42,7 @@ TEST(EscapedTokensTest, TheLongestTokenWinsAndMarksAreNotText) {
   EXPECT_EQ(tokenizer->Bytes(0), "");
   EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("[PAD258]\n")), "[PAD258]\n");
   tokens.resize(200);
-  EXPECT_THROW(EscapedTokenizer(tokens, kinds, "f"), Error);
+  EXPECT_THROW(EscapedTokenizer(tokens, kinds, "f")->Encode("\xff"), Error);
 }
 
 }  // namespace
