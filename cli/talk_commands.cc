@@ -76,10 +76,9 @@ void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
     Say(fmt::format("  {:<20} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
-  Say("A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several "
-      "lines;\n"
-      "a paste of several lines is one message. A blank before a / makes it text.\n"
-      "Ctrl-C stops a reply, and clears what was typed.\n");
+  Say("A line that ends in \\ goes on in the next. \"\"\" begins and ends a text of\n"
+      "several lines; a paste of several lines is one message. A blank before a /\n"
+      "makes it text. Ctrl-C stops a reply, and clears what was typed.\n");
 }
 
 void Talk::Reset(const std::string&) {
