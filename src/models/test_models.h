@@ -84,21 +84,32 @@ inline std::filesystem::path OddModel(const std::string& version) {
   });
 }
 
-// 256 tokens, which are bytes, and of them it writes printable ASCII only: what it wrote is text
-// that can be read again. `width` tells models of one generation apart.
-inline std::filesystem::path ByteModel(const std::string& version, size_t width = 128) {
+// The same in f32 with 256 tokens, which are bytes.
+inline std::filesystem::path ByteModel(const std::string& version) {
   const Generation generation = GenerationOf(version);
-  const std::string name =
-      std::string("bytes-v") + Name(generation) + "-" + std::to_string(width) + ".pth";
-  return Once(name, [&](const auto& path) {
-    const auto edit = [width](const std::string& tensor, std::vector<float>& values) {
+  return Once(std::string("bytes-v") + Name(generation) + ".pth", [&](const auto& path) {
+    WriteRandomModel({.generation = generation, .layers = 3, .width = 128, .vocab = 256},
+                     SourceType::kF32, path);
+  });
+}
+
+// As ByteModel, but it writes small letters and blanks only: text that can be read again and holds
+// nothing that ends a reply.
+inline std::filesystem::path LetterModel(const std::string& version) {
+  const Generation generation = GenerationOf(version);
+  return Once(std::string("letters-v") + Name(generation) + ".pth", [&](const auto& path) {
+    constexpr size_t kWidth = 128;
+    const auto edit = [](const std::string& tensor, std::vector<float>& values) {
       // The first channel of the last norm is always 1, so the head's first column is a bias.
       if (tensor == "ln_out.weight") values[0] = 0;
       if (tensor == "ln_out.bias") values[0] = 1;
       if (tensor != "head.weight") return;
-      for (size_t id = 0; id < 256; ++id) values[id * width] = id < 32 || id > 126 ? -100.0f : 0.0f;
+      for (size_t id = 0; id < 256; ++id) {
+        const bool written = id == ' ' || (id >= 'a' && id <= 'z');
+        values[id * kWidth] = written ? 0.0f : -100.0f;
+      }
     };
-    WriteRandomModel({.generation = generation, .layers = 3, .width = width, .vocab = 256},
+    WriteRandomModel({.generation = generation, .layers = 3, .width = kWidth, .vocab = 256},
                      SourceType::kF32, path, edit);
   });
 }
