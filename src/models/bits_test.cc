@@ -124,21 +124,17 @@ INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
                                             Name(std::get<1>(test.param)));
                          });
 
-// ggml's blocks run as they lie, by kernels of their own.
-class GgmlBitsTest : public testing::TestWithParam<std::tuple<const char*, GgmlBlock>> {};
+// ggml's blocks run as they lie, by kernels of their own, which do not know the generation: each
+// format is tested in one of the two that GGUF has.
+class GgmlBitsTest : public testing::TestWithParam<GgmlBlock> {};
 
 TEST_P(GgmlBitsTest, DoNotDependOnChunksBatchOrThreads) {
-  const auto [version, format] = GetParam();
-  ExpectTheSameBits(test::GgufModel(version, format), {});
+  const char* version = static_cast<size_t>(GetParam()) % 2 == 0 ? "v6" : "v7";
+  ExpectTheSameBits(test::GgufModel(version, GetParam()), {});
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, GgmlBitsTest,
-                         testing::Combine(testing::Values("v6", "v7"),
-                                          testing::ValuesIn(test::kGgmlTypes)),
-                         [](const auto& test) {
-                           return LettersOf(std::string(std::get<0>(test.param)) +
-                                            Name(std::get<1>(test.param)));
-                         });
+INSTANTIATE_TEST_SUITE_P(Formats, GgmlBitsTest, testing::ValuesIn(test::kGgmlTypes),
+                         [](const auto& test) { return LettersOf(Name(test.param)); });
 
 }  // namespace
 }  // namespace linnet
