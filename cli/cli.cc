@@ -211,7 +211,8 @@ void HandleInterrupts() {
 
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
-  const std::string ending = std::filesystem::path(path).extension();
+  std::string ending = std::filesystem::path(path).extension();
+  if (ending == ".st") ending = ".safetensors";  // web-rwkv's name for it
   if (!ending.empty() && std::find(endings.begin(), endings.end(), ending) == endings.end()) {
     throw CLI::ValidationError(
         option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));

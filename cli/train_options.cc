@@ -95,9 +95,15 @@ void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
   // 0 would mean that they are not given.
-  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(CLI::PositiveNumber);
+  const CLI::Validator above_zero(
+      [](const std::string& word) {
+        return word.find_first_not_of('0') == word.npos ? "'0' trains nothing, expected 1 or more"
+                                                        : std::string();
+      },
+      "");
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(above_zero);
   CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps")
-                            ->check(CLI::PositiveNumber);
+                            ->check(above_zero);
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
   epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);

@@ -164,8 +164,7 @@ TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
 }
 
 TEST_F(TrainCommandTest, ARunTakesThe20BTokenizerBesideItsBaseAlong) {
-  const std::string json = "../shared/data/tokenizer/20B_tokenizer.json";
-  if (!fs::exists(json)) GTEST_SKIP() << "no ../shared/data";
+  const std::string json = "fuzz/corpus/bpe/flags.json";  // a small one of its form
   const std::string folder = scratch_ / "base", base = folder + "/base.safetensors",
                     run = scratch_ / "run", data = scratch_ / "data";
   fs::create_directory(folder);

@@ -157,7 +157,7 @@ bool SameSizes(const StateShape& a, const StateShape& b) {
 TensorFile OpenState(const std::filesystem::path& path) {
   constexpr std::string_view kCheckpoint = "a .pth, .safetensors or .gguf checkpoint";
   try {
-    return TensorFile::Open(path);
+    return OpenTensors(path);
   } catch (const Error& error) {
     std::string message = error.what();
     const size_t at = message.find(kCheckpoint);

@@ -12,14 +12,13 @@
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
 #include "models/goldens.h"
+#include "models/test_models.h"
 #include "train/samples.h"
 
 namespace linnet::test_adapters {
 
 namespace fs = std::filesystem;
-inline fs::path Base(const std::string& generation) {
-  return goldens::Data("golden/random-v" + generation + ".pth");
-}
+inline fs::path Base(const std::string& generation) { return test::RandomModel(generation); }
 
 struct Values {
   std::string name;

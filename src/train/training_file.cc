@@ -38,6 +38,7 @@ std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType 
 class Checksum {
  public:
   void Add(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;  // zlib starts anew at a null pointer
     value_ = crc32_z(value_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   }
   void Add(const std::map<std::string, std::string>& metadata) {
