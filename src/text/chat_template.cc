@@ -69,7 +69,7 @@ const std::vector<ChatTemplate>& ChatTemplate::All() {
     ChatTemplate g1 = world;
     g1.name_ = "g1";
     g1.default_think_ = Think::kFree;
-    // Their replies are one paragraph, as their data was cleaned.
+    // Replies are one paragraph, because the training data was cleaned that way.
     ChatTemplate classic = speakers("world-classic", "User", "Assistant", "\n\n");
     classic.system_start_ = "System: ";
     ChatTemplate instruct;
@@ -142,7 +142,7 @@ std::string ChatTemplate::ReplyStart(Think think) const {
     throw Error(ErrorKind::kBadInput,
                 fmt::format("the chat template {} knows no thoughts; use world or g1", name_));
   }
-  // Without the last `>`, which the tokenizer would have joined with what follows.
+  // Without the last `>`, which the tokenizer would join with the text after it.
   return think == Think::kFast ? " <think>\n</think" : " <think";
 }
 
@@ -169,7 +169,7 @@ std::string DropThoughts(std::string_view reply) {
       out += reply.substr(0, begin);
       return std::string(Strip(out));
     }
-    // A lone end: the thought began in the prompt.
+    // Only an end tag: the thought began in the prompt.
     if (begin < end) {
       out += reply.substr(0, begin);
     } else {
