@@ -69,7 +69,7 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
       throw Error(ErrorKind::kBadModel,
                   model.path().string() +
                       ": its logits are no finite numbers: the weights hold infinities or NaN, or "
-                      "values that overflow on the way");
+                      "activations overflow");
     }
   }
   for (size_t i = 0; i < running.size(); ++i) {

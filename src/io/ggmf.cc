@@ -89,10 +89,11 @@ class GgmfReader {
                       Quoted(name), number));
     }
     if (type->block && version_ == kOldVersion) {
-      throw Error(ErrorKind::kBadModel,
-                  fmt::format("{}: a quantized rwkv.cpp file of version {}, whose blocks nothing "
-                              "reads any more, expected version {}; quantize the FP16 file again",
-                              file_.name, kOldVersion, kVersion));
+      throw Error(
+          ErrorKind::kBadModel,
+          fmt::format("{}: a quantized rwkv.cpp file of version {}, whose block "
+                      "format is obsolete, expected version {}; quantize the FP16 file again",
+                      file_.name, kOldVersion, kVersion));
     }
     const auto bytes = BytesOf(*type, shape);
     if (!bytes) {

@@ -170,7 +170,7 @@ PickleId Machine::Pop() {
 
 PickleId Machine::Top(size_t depth) const {
   const size_t floor = marks_.empty() ? 0 : marks_.back();
-  if (stack_.size() - floor <= depth) throw Bad("it takes from an empty stack");
+  if (stack_.size() - floor <= depth) throw Bad("it pops from an empty stack");
   return stack_[stack_.size() - 1 - depth];
 }
 

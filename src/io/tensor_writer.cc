@@ -37,7 +37,7 @@ std::unique_ptr<TensorWriter> TensorWriter::Create(
   // Files with a "kind" need their metadata to be read.
   if (path.extension() == ".pth" && metadata.contains("kind")) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: .pth has no room for what a {} says of itself, expected a name "
+                fmt::format("{}: .pth cannot store the metadata of a {}, expected a name "
                             "that ends in .safetensors",
                             path.string(), metadata.at("kind")));
   }

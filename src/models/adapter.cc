@@ -209,8 +209,9 @@ float Adapter::ScaleOf(const MatrixChange& change, std::optional<float> scale) c
   const auto alpha = file_.metadata().find("alpha");
   if (alpha == file_.metadata().end()) {
     if (scale) return own;
-    throw Bad(file_, fmt::format("does not say its alpha; give {}:SCALE, where SCALE is alpha / {}",
-                                 file_.path().string(), change.rank));
+    throw Bad(file_,
+              fmt::format("does not store its alpha; give {}:SCALE, where SCALE is alpha / {}",
+                          file_.path().string(), change.rank));
   }
   float value = 0;
   const char* end = alpha->second.data() + alpha->second.size();
@@ -295,7 +296,7 @@ void Adapter::ResolveFactors(const std::string& name, MatrixChange& change,
 void Adapter::CheckStates(const Checkpoint& base) const {
   const Config c = ConfigOf(base);
   if (c.generation == Generation::k4) {
-    throw Bad(file_, "holds a tuned state, which RWKV-4 has none of");
+    throw Bad(file_, "holds a tuned state, but RWKV-4 has none");
   }
   const std::vector<size_t> expected = {c.heads, c.head_size, c.head_size};
   for (size_t layer = 0; layer < c.layers; ++layer) {

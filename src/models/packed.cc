@@ -363,8 +363,9 @@ class Reader {
   TensorView Encoded(const TensorView& t, const std::string& text) {
     const auto note = ParseNote(text);
     if (!note) {
-      Refuse(t.name, fmt::format("is said to be '{}', expected a dtype, a layout and 2 or 3 sizes",
-                                 Quoted(text)));
+      Refuse(t.name,
+             fmt::format("is described as '{}', expected a dtype, a layout and 2 or 3 sizes",
+                         Quoted(text)));
     }
     if (t.type != SourceType::kU8 || t.shape.size() != 1) {
       Refuse(t.name,

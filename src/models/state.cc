@@ -51,7 +51,7 @@ size_t Number(const TensorFile& file, const std::string& key) {
     }
   }
   throw Error(ErrorKind::kBadState,
-              fmt::format("{}: metadata {} is missing or no number; the state file is broken",
+              fmt::format("{}: metadata {} is missing or not a number; the state file is damaged",
                           file.path().string(), key));
 }
 

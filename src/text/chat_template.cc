@@ -47,7 +47,7 @@ Think ParseThink(std::string_view name) {
     if (known == name) return think;
   }
   throw Error(ErrorKind::kBadInput,
-              fmt::format("think `{}` is none of none, fast, free, bit, medium, lot", name));
+              fmt::format("unknown think `{}`, expected none, fast, free, bit, medium, lot", name));
 }
 
 const std::vector<ChatTemplate>& ChatTemplate::All() {
@@ -139,8 +139,9 @@ std::string ChatTemplate::Prompt(std::string_view user, Think think) const {
 std::string ChatTemplate::ReplyStart(Think think) const {
   if (think == Think::kNone) return "";
   if (!thinks_) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("the chat template {} knows no thoughts; use world or g1", name_));
+    throw Error(
+        ErrorKind::kBadInput,
+        fmt::format("the chat template {} does not support thoughts; use world or g1", name_));
   }
   // Without the last `>`, which the tokenizer would join with the text after it.
   return think == Think::kFast ? " <think>\n</think" : " <think";

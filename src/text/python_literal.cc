@@ -67,7 +67,7 @@ class Literal {
     uint32_t value = 0;
     for (size_t i = 0; i < digits; ++i) {
       const int digit = i < rest_.size() ? HexDigit(rest_[i]) : -1;
-      if (digit < 0) Fail(fmt::format("an escape wants {} hexadecimal digits", digits));
+      if (digit < 0) Fail(fmt::format("an escape needs {} hexadecimal digits", digits));
       value = value << 4 | static_cast<uint32_t>(digit);
     }
     rest_.remove_prefix(digits);

@@ -101,7 +101,7 @@ std::vector<VocabularyEntry> ParseJson(std::string_view text, const std::string&
   const auto add = [&](std::string bytes) {
     VocabularyEntry entry{0, std::move(bytes)};
     if (!ParseNumber(id, entry.id) || entry.id < 0 || entry.id > kMaxTokenId) {
-      fail(id, "has an id that is no number, or too large");
+      fail(id, "has an id that is not a number or is too large");
     }
     if (entry.bytes.empty()) fail(id, "is empty");
     entries.push_back(std::move(entry));
