@@ -1,4 +1,4 @@
-// Packed files: matrices stored as the panels that products read, mapped and run as they lie.
+// Packed files: matrices stored as the panels that products read, mapped and used in place.
 //
 // The bytes are described in docs/format.md.
 #ifndef LINNET_MODELS_PACKED_H_
