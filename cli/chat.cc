@@ -1,4 +1,4 @@
-// linnet chat: a talk with a model.
+// linnet chat: chat with a model.
 #include <fmt/format.h>
 #include <unistd.h>
 

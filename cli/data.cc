@@ -1,4 +1,4 @@
-// linnet data: texts and conversations to tokenized data, and what such data holds.
+// linnet data: converts texts and conversations to tokenized data, and shows such data.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -46,8 +46,8 @@ std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
   return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
 }
 
-// One more than the largest id that may occur: of the model, as in training, or of the released
-// model that the vocabulary is made for.
+// The largest allowed id plus one: of the model, as in training, or of the released model that uses
+// this vocabulary.
 size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
   if (!o.check_model.empty()) return ConfigOf(CheckpointNamed(o.check_model)).vocab;
   return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
@@ -88,7 +88,7 @@ void Build(const DataFlags& o) {
 
 struct Lengths {
   uint64_t shortest = 0, median = 0, longest = 0;
-  std::vector<uint64_t> doubling;  // documents of 2^i to 2^(i+1) - 1 tokens
+  std::vector<uint64_t> doubling;  // number of documents with 2^i to 2^(i+1) - 1 tokens
 };
 
 Lengths LengthsOf(const TokenData& data) {
@@ -113,7 +113,7 @@ struct Totals {
   int32_t largest = 0;
 };
 
-// Looks at every token, so that a wrong id is found here and not in the middle of a training.
+// Checks every token, so that a wrong id is found here and not during training.
 Totals Scan(const TokenData& data, const Tokenizer* tokenizer) {
   Totals totals;
   Progress progress("reading", data.tokens());
@@ -137,7 +137,7 @@ struct SamplePart {
   std::string text;
 };
 
-// The front of a document, in parts that are learnt or not; as ids without a vocabulary.
+// The start of a document, with learnt and unlearnt parts marked; as ids without a vocabulary.
 std::vector<SamplePart> SampleOf(const TokenData& data, uint64_t document,
                                  const Tokenizer* tokenizer) {
   constexpr uint64_t kShown = 160;
@@ -162,7 +162,7 @@ std::vector<SamplePart> SampleOf(const TokenData& data, uint64_t document,
   return parts;
 }
 
-// Documents spread evenly over all.
+// Documents evenly spread over the data.
 std::vector<uint64_t> Chosen(const TokenData& data, uint64_t count) {
   std::vector<uint64_t> chosen;
   count = std::min(count, data.documents());

@@ -1,4 +1,4 @@
-// linnet generate: writes on from a prompt, taken as it is.
+// linnet generate: continues a raw prompt.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ struct GenerateFlags {
   Sampling sampling;
 };
 
-// Plain text suits a wider choice than a chat does (ChatRWKV's PIPELINE_ARGS).
+// Plain text works with wider sampling than a chat (ChatRWKV's PIPELINE_ARGS).
 SamplerOptions PlainDefaults() {
   SamplerOptions options;
   options.top_p = 0.85f;
@@ -45,7 +45,7 @@ std::string PromptIn(const std::string& path) {
   return WithoutByteOrderMark(ByteSource(path).Rest());
 }
 
-// --stop takes several strings, so in `--stop A MODEL` the parser leaves none for MODEL.
+// --stop takes several strings, so in `--stop A MODEL` the parser assigns MODEL to --stop.
 void FindModel(GenerateFlags& o) {
   if (o.model.empty() && o.stops.size() > 1 && IsModelName(o.stops.back())) {
     o.model = std::move(o.stops.back());
@@ -53,7 +53,7 @@ void FindModel(GenerateFlags& o) {
   }
 }
 
-// The text as it comes, unless JSON is wanted.
+// Prints the text while it is generated, unless JSON is requested.
 Written WriteText(const GenerateFlags& o, Session& session) {
   Watcher watcher = NewWatcher();
   if (!o.common.json) {
@@ -73,7 +73,7 @@ Written WriteText(const GenerateFlags& o, Session& session) {
   return written;
 }
 
-// What Ctrl-C cut short is kept too. In the middle of a prompt there is nothing to go on from.
+// Also saves after Ctrl-C, except during the prompt, when there is no state after it yet.
 void Keep(const GenerateFlags& o, Session& session, const Written& written) {
   const bool unread = written.finish == Finish::kInterrupted && written.prompt_s == 0;
   if (!o.save_state.empty() && unread) {
@@ -100,11 +100,11 @@ void Run(GenerateFlags o) {
     }
     CheckOutput(o.common, {.path = o.save_state, .kind = StateOutput(), .rewrites = "--state"});
   }
-  // A model this small strays with a wider choice.
+  // The built-in model is too small for wider sampling.
   if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)
     o.sampling.options.top_p = 0.6f;
   ResolveSampling(o.sampling);
-  // A file is read before a model that may take long; what is typed can wait for it.
+  // Read a prompt file before the slow loading of the model, but stdin after it.
   const bool from_stdin = !o.prompt && (o.prompt_file.empty() || o.prompt_file == "-");
   if (!o.prompt && !from_stdin) o.prompt = PromptIn(o.prompt_file);
   const Model model = OpenModel(o.common, o.model);

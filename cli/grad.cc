@@ -1,4 +1,4 @@
-// linnet grad: the loss of a row of tokens and its gradient, as a file for other programs.
+// linnet grad: writes the loss of a row of tokens and its gradient to a file for other programs.
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,7 +24,7 @@ struct GradFlags {
 
 void Write(const std::string& path, double loss, const std::vector<Parameter>& parameters) {
   std::vector<TensorSpec> specs = {{"loss", SourceType::kF32, {1}}};
-  // The slices of one tensor stand in order, one behind the other.
+  // The slices of one tensor are stored in order.
   for (const Parameter& p : parameters) {
     if (p.slice == 0) specs.push_back({"grad." + p.name, SourceType::kF32, p.shape});
   }

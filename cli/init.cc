@@ -1,4 +1,4 @@
-// linnet init: a new model, as the reference trainers start it or filled at random.
+// linnet init: writes a new model, initialized as in the reference trainers or random.
 #include "models/init.h"
 
 #include <fmt/format.h>
@@ -34,9 +34,9 @@ struct Total {
   uint64_t parameters = 0, bytes = 0;
 };
 
-// Panels, without the model ever being in a file in full precision.
+// Writes panels, without a temporary file in full precision.
 Total WritePacked(const InitFlags& o, const Config& config) {
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   ThreadPool pool(o.common.threads);
   constexpr uint64_t kSteps = 1000;
   Progress progress("Writing " + o.out, kSteps);
@@ -61,7 +61,7 @@ Total Write(const InitFlags& o, const Config& config) {
     specs.push_back({p.name, type, p.shape});
     total.parameters += p.elements();
   }
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   const auto writer = TensorWriter::Create(o.out, specs);
   ThreadPool pool(o.common.threads);
   Progress progress("Writing " + o.out, total.parameters);
@@ -121,7 +121,7 @@ void AddInit(CLI::App& app) {
       app, "init", "Write a new model, as the reference trainers start it",
       "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
       [o] { RunInit(*o); }, kThreads | kJson);
-  command->remove_option(command->get_option("--vocab"));  // here it is a size
+  command->remove_option(command->get_option("--vocab"));  // here --vocab is a size
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();
   command->add_option("--generation", o->generation, "Which RWKV")

@@ -1,4 +1,4 @@
-// linnet logits: what a model answers to a row of tokens, as a file for other programs.
+// linnet logits: writes the logits for a row of tokens to a file for other programs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ std::vector<int32_t> TokensOf(const LogitsFlags& o, const Model& model) {
   return ids;
 }
 
-// A sequence beside the first one: other tokens, another length.
+// Another sequence for the batch, with other tokens and another length.
 struct Companion {
   State state;
   std::vector<int32_t> tokens;

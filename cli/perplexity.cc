@@ -1,4 +1,4 @@
-// linnet perplexity: how well a model foretells files.
+// linnet perplexity: how well a model predicts files.
 #include "eval/perplexity.h"
 
 #include <fmt/format.h>
@@ -29,8 +29,9 @@ struct PerplexityFlags {
   size_t chunk = 0;
 };
 
-// A file of any name may be a model or a text. What cannot be read as either is one if it can only
-// be that: a folder before a text, or all that comes first where no model is built in.
+// Whether the first argument is a model, by its content. An argument that is not readable counts as
+// a model if it cannot be a text: a folder before a text, or any first argument if no model is
+// built in.
 bool NamesModel(const std::vector<std::string>& files) {
   std::error_code error;
   const bool folder = std::filesystem::is_directory(files[0], error);

@@ -1,4 +1,4 @@
-// linnet quantize: a model in fewer bits, in a file that runs as it lies.
+// linnet quantize: writes a model in fewer bits, as a file that runs directly from its mapping.
 #include "models/quantize.h"
 
 #include <fmt/format.h>
@@ -50,7 +50,7 @@ Quantized Write(const QuantizeFlags& o) {
   const Packing packing = PackingOf(o);
   const Checkpoint in = CheckpointNamed(o.in);
   ThreadPool pool(o.common.threads);
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   constexpr uint64_t kSteps = 1000;
   Progress progress("Writing " + o.out, kSteps);
   QuantizeOptions options;
@@ -64,7 +64,7 @@ Quantized Write(const QuantizeFlags& o) {
   return QuantizeCheckpoint(in, o.out, pool, options);
 }
 
-// What a packed model is held against.
+// The model that a packed model is compared with.
 struct Yardstick {
   Model model;
   std::string text;
@@ -132,7 +132,7 @@ void RunQuantize(const QuantizeFlags& o) {
   std::optional<Yardstick> before;
   if (!o.report.empty()) before = YardstickOf(o);
   const Quantized written = Write(o);
-  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
+  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM during the last write
   const auto bytes = std::filesystem::file_size(o.out);
   Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
                   written.tensors, written.parameters, static_cast<double>(bytes) / 1e9,

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kSeed = "seed";
 
-// The reasons below complete "'abc' is not ...".
+// The texts below complete "'abc' is not ...".
 struct NotThat {
   const char* expected;
 };
@@ -157,7 +157,7 @@ void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
             for (const std::string& value : values) Apply(setting, value, sampling);
           },
           setting.help);
-      option->allow_extra_args(false);  // or it would take the MODEL behind it, too
+      option->allow_extra_args(false);  // otherwise it would also take the MODEL after it
     } else {
       option = command.add_option_function<std::string>(
           name,

@@ -1,4 +1,4 @@
-// linnet state: look at saved states, compare them, and carry them to and from other programs.
+// linnet state: shows, compares, exports and imports saved states.
 #include "linnet/state.h"
 
 #include <fmt/format.h>
@@ -33,20 +33,20 @@ struct StateFlags {
   std::string file, other, layout, model, out;
 };
 
-// A state, and whether its file knows no more than S.
+// A state, and whether its file contains only S.
 struct Opened {
   State state;
   bool tuned = false;
 };
 
-// What a model's states are, without its weights.
+// The shape of a model's states, without loading its weights.
 StateShape ShapeOf(const std::string& model) {
   const Checkpoint checkpoint = CheckpointNamed(model);
   const Config c = ConfigOf(checkpoint);
   return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
 }
 
-// A tuned state names no generation: S alone is the same in all that have one.
+// A tuned state does not name its generation: S has the same form in all generations that have it.
 StateShape TunedShape(const Checkpoint& c) {
   StateShape s;
   while (c.Has(TimeStateName(s.layers))) ++s.layers;
@@ -62,7 +62,7 @@ StateShape TunedShape(const Checkpoint& c) {
   return s;
 }
 
-// Of --model if there is one, else as the file says.
+// From --model if given, otherwise from the file.
 Opened Open(const std::string& file, const std::string& model) {
   const Checkpoint checkpoint(file);
   const bool tuned = KindOf(checkpoint) == FileKind::kTimeState;
@@ -76,7 +76,7 @@ struct Component {
   std::span<const float> values;
 };
 
-// The components of a layer, named as the reference names them.
+// The components of a layer, with the reference's names.
 std::vector<Component> Components(const Opened& opened, size_t layer) {
   const StateShape& s = opened.state.shape();
   const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
@@ -144,8 +144,8 @@ void Info(const StateFlags& o) {
 }
 
 struct Difference {
-  double absolute = 0;  // the largest; NaN if anything is
-  double relative = 0;  // of the largest entry of both
+  double absolute = 0;  // the largest; NaN if any value is NaN
+  double relative = 0;  // relative to the largest entry of both
 };
 
 Difference Compare(std::span<const float> a, std::span<const float> b) {
@@ -153,7 +153,7 @@ Difference Compare(std::span<const float> a, std::span<const float> b) {
   double largest = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double difference = std::abs(double{a[i]} - b[i]);
-    // Written so that NaN stays.
+    // Written so that NaN is kept.
     if (!(difference <= d.absolute)) d.absolute = difference;
     if (std::isnan(d.absolute)) break;
     largest = std::max({largest, std::abs(double{a[i]}), std::abs(double{b[i]})});
@@ -228,7 +228,7 @@ void Report(const CommonOptions& common, const std::string& out, const StateShap
              {"bytes", bytes}});
 }
 
-// A state of these sizes in some program's layout; raw values are known by their number alone.
+// A state of this shape in another program's layout; raw files are recognized by their size only.
 OutputKind StateIn(StateLayout layout, const StateShape& shape) {
   if (layout == StateLayout::kReference) return StateOutput();
   if (layout == StateLayout::kTimeState) return TunedStateOutput();
@@ -241,7 +241,7 @@ OutputKind StateIn(StateLayout layout, const StateShape& shape) {
 void Export(const StateFlags& o) {
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
-  // Of a tuned state only S is known, which has one orientation in one layout alone.
+  // A tuned state contains only S; only one of the layouts stores S alone.
   if (opened.tuned && o.model.empty() && layout != StateLayout::kTimeState) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));

@@ -1,4 +1,4 @@
-// The commands of a talk.
+// The commands of a chat.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -21,7 +21,7 @@ constexpr std::string_view kTitle = "# A talk with ";
 
 bool IsJson(const fs::path& path) { return Lower(path.extension().string()) == ".json"; }
 
-// Replies begin with the blank that the model wrote behind a speaker's name.
+// Replies begin with the blank that the model wrote after the speaker's name.
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const size_t begin = text.find_first_not_of(kBlanks);

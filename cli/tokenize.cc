@@ -1,4 +1,4 @@
-// linnet tokenize: text to ids and back, from stdin to stdout.
+// linnet tokenize: converts text to ids and back, from stdin to stdout.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -48,7 +48,7 @@ std::string DecodeText(const Tokenizer& tokenizer, const std::vector<int32_t>& i
 std::vector<int32_t> IdsOf(const json& line, const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
   for (const json& id : line) {
-    // An unsigned number past int64 is out of range too; get() would wrap it.
+    // An unsigned number past int64 is out of range too; get() would overflow.
     if (id.is_number_unsigned() && id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
       throw Error(ErrorKind::kBadInput, fmt::format("id {} is outside the vocabulary", id.dump()));
     }

@@ -1,4 +1,4 @@
-// What `linnet train` may be told, and which of it makes no sense together.
+// The options of `linnet train`, and which of them cannot be combined.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -94,7 +94,7 @@ void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
                "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  // 0 would mean that they are not given.
+  // 0 means that the option is not given.
   CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(CLI::PositiveNumber);
   CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps")
                             ->check(CLI::PositiveNumber);

@@ -55,7 +55,7 @@ std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
   return out;
 }
 
-// Tensors of the file that nothing learns, such as v7's first v0, keep their values.
+// Unused tensors of the file, such as v0 in v7's first layer, keep their values.
 std::map<std::string, double> SumsOfAll(const Network& network) {
   std::map<std::string, double> sums;
   for (const Parameter& p : network.parameters()) {

@@ -1,4 +1,4 @@
-// linnet vocab train: a vocabulary of one's own out of a body of text.
+// linnet vocab train: builds a vocabulary from texts.
 #include <fmt/format.h>
 
 #include <filesystem>
