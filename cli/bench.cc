@@ -107,18 +107,18 @@ void RunBench(const BenchFlags& o) {
 void AddBench(CLI::App& app) {
   const auto o = std::make_shared<BenchFlags>();
   CLI::App* command = AddCommand(
-      app, "bench", "Measure how fast a model runs, beside what the machine could do",
+      app, "bench", "Measure the throughput of a model and the limits of the machine",
       "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
       [o] { RunBench(*o); }, kAllOptions & ~kVocab);
   command->add_option("MODEL", o->model, kOptionalModelHelp);
   const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // takes hours on a model of useful size
-  command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")
+  command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
-  command->add_option("--decode", o->speed.decode, "Tokens to decode; 0 leaves it out")
+  command->add_option("--decode", o->speed.decode, "Tokens to decode; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
-  command->add_option("--batch", o->speed.batch, "Sequences together; 0 leaves it out")
+  command->add_option("--batch", o->speed.batch, "Sequences in a batch; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
 }

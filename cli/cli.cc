@@ -95,7 +95,9 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   show(command->add_flag("--json", common.json, "Print the result as JSON"), kJson);
   show(command->add_flag("--exact", common.exact, "Use exact values and f32 activations"), kExact);
   if ((heeds & kForce) != 0) {
-    show(command->add_flag("--force", common.force, "Go on where memory or limits say no"), kForce);
+    show(command->add_flag("--force", common.force,
+                           "Continue although a memory or limit check fails"),
+         kForce);
   }
   show(command->add_option("--isa", common.isa, "Use a lower instruction-set level")
            ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"})),
@@ -107,7 +109,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
        kVocab);
   show(command
            ->add_option("--quant", common.quant,
-                        "Pack matrices in this format, of the first N layers")
+                        "Convert matrices to this format at load, of the first N layers")
            ->type_name("TYPE[:N]"),
        kQuant);
   command->callback([&common, command, run = std::move(run)] {

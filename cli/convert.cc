@@ -98,8 +98,8 @@ void AddConvert(CLI::App& app) {
       ->required();
   command
       ->add_option("--type", o->type,
-                   "What all values become, each its own if not given; of GGUF the big "
-                   "matrices, f16 if not given")
+                   "The type of all values; default: unchanged. For GGUF the type of the "
+                   "large matrices; default: f16")
       ->transform(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
 }
 

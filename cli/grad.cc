@@ -62,7 +62,7 @@ void AddGrad(CLI::App& app) {
       "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
       [o] { RunGrad(*o); }, kThreads | kIsa);
   command->add_option("MODEL", o->model, kModelHelp)->required();
-  command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
+  command->add_option("--tokens", o->tokens, "Ids separated by commas")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
   AddOutput(*command, o->common, "--out", o->out, "The file to write")
       ->type_name("FILE")

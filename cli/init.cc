@@ -118,7 +118,7 @@ void RunInit(InitFlags& o) {
 void AddInit(CLI::App& app) {
   const auto o = std::make_shared<InitFlags>();
   CLI::App* command = AddCommand(
-      app, "init", "Write a new model, as the reference trainers start it",
+      app, "init", "Write a new model, initialized as in the reference trainers",
       "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
       [o] { RunInit(*o); }, kThreads | kJson);
   command->remove_option(command->get_option("--vocab"));  // here --vocab is a size
@@ -129,17 +129,22 @@ void AddInit(CLI::App& app) {
       ->required();
   command->add_option("--layers", o->sizes.layers, "Layers")->required();
   command->add_option("--width", o->sizes.width, "Channels (n_embd)")->required();
-  command->add_option("--vocab", o->sizes.vocab, "Size of the vocabulary")->capture_default_str();
-  command->add_option("--head-size", o->sizes.head_size, "Channels a head")->capture_default_str();
+  command->add_option("--vocab", o->sizes.vocab, "The size of the vocabulary")
+      ->capture_default_str();
+  command->add_option("--head-size", o->sizes.head_size, "Channels per head")
+      ->capture_default_str();
   command->add_option("--ffn", o->sizes.ffn,
-                      "Channels of the channel mix; the generation's own if not given");
-  command->add_option("--dtype", o->dtype, "What values are stored as")
+                      "Channels of the channel mix; default: that of the generation");
+  command->add_option("--dtype", o->dtype, "The type of the stored values")
       ->transform(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}, CLI::ignore_case))
       ->capture_default_str();
-  command->add_option("--seed", o->seed, "Same seed, same bytes")->capture_default_str();
+  command->add_option("--seed", o->seed, "The same seed gives the same file")
+      ->capture_default_str();
   command->add_flag("--random", o->random,
                     "Fill every tensor with sane random values, for benchmarks");
-  command->add_option("--ranks", o->ranks, "Low-rank sizes of v7: the released or the trainer's")
+  command
+      ->add_option("--ranks", o->ranks,
+                   "Low-rank sizes of v7: as in released models or as in the trainer")
       ->check(CLI::IsMember({"released", "train"}))
       ->capture_default_str();
 }

@@ -251,7 +251,7 @@ void RunInspect(const InspectFlags& o) {
 void AddInspect(CLI::App& app) {
   const auto o = std::make_shared<InspectFlags>();
   CLI::App* command = AddCommand(
-      app, "inspect", "Show what a checkpoint, adapter or state holds",
+      app, "inspect", "Show the contents of a checkpoint, adapter or state",
       "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); }, kJson);
   command
       ->add_option("FILE", o->file,

@@ -57,7 +57,7 @@ int Main(int argc, char** argv) {
   OpenStreams();
   HandleInterrupts();
   CLI::App app(
-      "Runs, trains and measures RWKV language models of every generation, straight from their "
+      "Runs, trains and measures RWKV language models of all generations, directly from their "
       "checkpoints.",
       "linnet");
   app.formatter(std::make_shared<HelpFormatter>());

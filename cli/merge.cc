@@ -151,20 +151,20 @@ void RunMerge(const MergeFlags& o) {
 void AddMerge(CLI::App& app) {
   const auto o = std::make_shared<MergeFlags>();
   CLI::App* command = AddCommand(
-      app, "merge", "Make an adapter part of its model",
+      app, "merge", "Merge an adapter into its model",
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"
-      "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
-      "for; `linnet quantize` makes them small again.",
+      "Every tensor is checked against the model. Quantized matrices are dequantized;\n"
+      "`linnet quantize` quantizes them again.",
       o->common, [o] { RunMerge(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
-  command->add_option("BASE", o->base, "The model the adapter was trained on, or `builtin`")
+  command->add_option("BASE", o->base, "The model that the adapter was trained on, or `builtin`")
       ->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();
   command->add_option("--scale", o->scale,
-                      "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
-  command->add_option("--type", o->type, "Of all tensors; the base's own if not given")
+                      "Factor of the adapter; for LoRA files without alpha, alpha / rank");
+  command->add_option("--type", o->type, "The type of all tensors; default: as in the base")
       ->transform(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case));
 }
 

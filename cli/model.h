@@ -21,14 +21,13 @@ namespace linnet::cli {
 inline constexpr char kModelHelp[] =
     "A checkpoint, a folder of shards, a run's folder, or `builtin`";
 inline constexpr char kOptionalModelHelp[] =
-    "A checkpoint, a folder of shards or a run's folder; the built-in model if not given";
+    "A checkpoint, a folder of shards or a run's folder; default: the built-in model";
 
 // Whether MODEL is the built-in one: omitted or `builtin`.
 bool MeansBuiltIn(const std::string& model);
 
 // Opens MODEL with the common options and --lora. Shows progress. Throws what Model::Named throws,
-// and CLI::ValidationError for an invalid --quant, or if there is no built-in model but it is
-// requested.
+// and CLI::ValidationError for an invalid --quant, or if the built-in model is missing.
 Model OpenModel(const CommonOptions& common, const std::string& model);
 
 // The same for a file that a command wrote, whatever its name.

@@ -94,7 +94,7 @@ bool Matches(const OutputKind& kind, const fs::path& path) {
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help) {
   command
-      .add_flag("--overwrite", common.overwrite, "Replace a file of another kind, too, or of none")
+      .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
       ->group("Common");
   CLI::Option* option = command.add_option(name, value, help);
   common.outputs.push_back(option);

@@ -96,19 +96,19 @@ void RunPerplexity(const PerplexityFlags& o) {
 void AddPerplexity(CLI::App& app) {
   const auto o = std::make_shared<PerplexityFlags>();
   CLI::App* command =
-      AddCommand(app, "perplexity", "Measure how well a model foretells text files",
+      AddCommand(app, "perplexity", "Measure how well a model predicts text files",
                  "linnet perplexity model.pth book.txt\n\n"
                  "The first argument is the model if it is a checkpoint, a folder of one or "
-                 "`builtin`;\nelse all are texts, and the built-in model scores them.",
+                 "`builtin`;\notherwise all are texts, and the built-in model is used.",
                  o->common, [o] { RunPerplexity(*o); });
   command
       ->add_option("MODEL_AND_FILES", o->files,
-                   "Text files, or - for stdin; before them a model, if not the built-in one")
+                   "Text files, or - for stdin; before them optionally a model")
       ->required();
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
-  command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
+  command->add_option("--chunk", o->chunk, "Reset the state every N tokens")
       ->check(CLI::Range(2, 1 << 30));
 }
 

@@ -198,7 +198,7 @@ void AddPlot(CLI::App& app) {
       "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); }, kJson);
   command->add_option("RUN", o->runs, "Folders of linnet train")->required();
   AddOutput(*command, o->common, "--out", o->out,
-            "The page to write; plot.html in the first run if not given")
+            "The page to write; default: plot.html in the first run")
       ->type_name("FILE");
 }
 

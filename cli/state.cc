@@ -272,17 +272,17 @@ void AddLayout(CLI::App* command, StateFlags& o) {
 void AddState(CLI::App& app) {
   const auto o = std::make_shared<StateFlags>();
   CLI::App* command = AddCommand(
-      app, "state", "Show, compare and carry saved states", "linnet state info chat.state",
+      app, "state", "Show, compare, export and import saved states", "linnet state info chat.state",
       o->common, [] {}, 0);
   command->require_subcommand(1);
 
   CLI::App* info = AddCommand(
-      *command, "info", "Show what a state file holds", "linnet state info chat.state --json",
+      *command, "info", "Show the contents of a state file", "linnet state info chat.state --json",
       o->common, [o] { Info(*o); }, kJson);
   info->add_option("FILE", o->file, "A saved or tuned state")->required();
 
   CLI::App* diff = AddCommand(
-      *command, "diff", "Show the largest difference of two states, by layer and component",
+      *command, "diff", "Show the largest difference between two states, by layer and component",
       "linnet state diff a.state b.state", o->common, [o] { Diff(*o); }, kJson);
   diff->add_option("A", o->file, "A saved or tuned state")->required();
   diff->add_option("B", o->other, "Another of the same sizes")->required();

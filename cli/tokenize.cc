@@ -125,11 +125,11 @@ void Run(const TokenizeFlags& options) {
 void AddTokenize(CLI::App& app) {
   const auto options = std::make_shared<TokenizeFlags>();
   CLI::App* command = AddCommand(
-      app, "tokenize", "Turn text into token ids, and back",
+      app, "tokenize", "Convert text to token ids and back",
       "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt", options->common,
       [options] { Run(*options); }, kJson | kVocab);
-  command->add_option("FILE", options->input, "What to read; stdin if not given, or -");
-  command->add_option("--model", options->model, "Take the vocabulary this model belongs to")
+  command->add_option("FILE", options->input, "The file to read; default or -: stdin");
+  command->add_option("--model", options->model, "Use the vocabulary of this model")
       ->type_name("MODEL");
   command->add_flag("--jsonl", options->jsonl,
                     "Read {\"text\"} lines and write {\"ids\"} lines; with --decode the reverse");

@@ -343,7 +343,7 @@ void AddTrain(CLI::App& app) {
   };
   const auto o = std::make_shared<Options>();
   o->command = AddCommand(
-      app, "train", "Train a new model, or go on with one",
+      app, "train", "Train a new model or fine-tune one",
       "linnet train --data book --out run --generation 7 --layers 12 --width 256 --vocab vocab.txt",
       o->common, [o] {
         if (o->flags.trace.empty()) return TrainTogether(*o->command, o->flags, o->common);

@@ -76,14 +76,15 @@ void SetUsualRates(const TrainFlags& o, Schedule& schedule) {
 }
 
 void AddAdapterOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--adapter", o.adapter, "With --tune lora: which kind")
+  c.add_option("--adapter", o.adapter, "The kind of adapter, with --tune lora")
       ->capture_default_str()
       ->check(CLI::IsMember({"lora", "pissa", "disha"}));
-  c.add_option("--rank", o.rank, "Its inner size")
+  c.add_option("--rank", o.rank, "The rank of the adapter")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 14));
-  c.add_option("--alpha", o.alpha, "LoRA's factor, over the rank")->capture_default_str();
-  c.add_option("--targets", o.targets, "The matrices that get one")
+  c.add_option("--alpha", o.alpha, "LoRA's alpha; the factor is alpha / rank")
+      ->capture_default_str();
+  c.add_option("--targets", o.targets, "The matrices to adapt")
       ->type_name("REGEX")
       ->capture_default_str();
 }
