@@ -230,7 +230,7 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
     return std::make_shared<std::regex>(text);
   } catch (const std::regex_error& error) {
     throw CLI::ValidationError(
-        option, fmt::format("'{}' is no regular expression: {}", text, error.what()));
+        option, fmt::format("'{}' is not a regular expression: {}", text, error.what()));
   }
 }
 

@@ -238,7 +238,7 @@ void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
                  : "too small for a magic prime, which needs 3 slots; slots are read in order"));
   for (const uint64_t document : Chosen(data, o.samples)) {
     const uint64_t length = data.Begin(document + 1) - data.Begin(document);
-    Print(fmt::format("\ndocument {}, {} tokens; what is not learnt stands in ⟦ ⟧\n", document,
+    Print(fmt::format("\ndocument {}, {} tokens; ⟦ ⟧ encloses what is not learnt\n", document,
                       length));
     for (const SamplePart& part : SampleOf(data, document, tokenizer)) {
       Print(part.learnt ? part.text : fmt::format("⟦{}⟧", part.text));

@@ -158,7 +158,7 @@ void KeptOptions::Recall(CLI::App& command) const {
   }
   for (const auto& [name, words] : options_) {
     CLI::Option* option = command.get_option_no_throw(name);
-    if (option == nullptr) throw Damaged(path_, name + " is no option of this version");
+    if (option == nullptr) throw Damaged(path_, name + " is not an option of this version");
     if (option->count() > 0 || !IsKept(*option)) continue;
     const auto others = option->get_excludes();  // such as --steps, if this call gives --tokens
     if (std::any_of(others.begin(), others.end(), [](auto* o) { return o->count() > 0; })) continue;

@@ -141,7 +141,7 @@ void RunMerge(const MergeFlags& o) {
   Print(fmt::format(
       "{}: {} matrices changed{}, {} tensors replaced{}\n"
       "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
-      "within {:.2e} of the adapter beside its base\n",
+      "within {:.2e} of the base with the adapter\n",
       o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind, merged.replaced,
       merged.states == 0 ? "" : ", its tuned state taken in", merged.moved, merged.error));
 }

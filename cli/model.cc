@@ -142,11 +142,10 @@ std::filesystem::path HomeFolder() {
 }
 
 Error NoScore(const std::string& model, const std::string& text) {
-  return Error(
-      ErrorKind::kBadModel,
-      fmt::format("{}: its score of {} is no finite number: the weights hold infinities or "
-                  "NaN, or values that overflow on the way",
-                  model, text));
+  return Error(ErrorKind::kBadModel,
+               fmt::format("{}: its score of {} is not finite: the weights hold infinities or "
+                           "NaN, or values that overflow on the way",
+                           model, text));
 }
 
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,

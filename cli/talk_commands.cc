@@ -72,7 +72,7 @@ void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
     Say(fmt::format("  {:<22} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
-  Say("A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several "
+  Say("A line that ends in \\ continues on the next; \"\"\" begins and ends a text of several "
       "lines;\n"
       "a paste of several lines is one message. A blank before a / makes it text.\n"
       "Ctrl-C stops a reply, and clears what was typed.\n");
@@ -100,7 +100,7 @@ void Talk::RefuseStep(const char* what) const {
   throw Error(ErrorKind::kBadInput,
               conversation_.steps() > 0 || forgotten == 0
                   ? fmt::format("nothing to {}", what)
-                  : fmt::format("nothing left to {}: the states of the first {} turns were let go "
+                  : fmt::format("nothing left to {}: the states of the first {} turns were dropped "
                                 "to save memory",
                                 what, forgotten));
 }

@@ -50,7 +50,7 @@ std::string AsMarkdown(const TalkRecord& talk) {
   const auto add = [&](const char* who, std::string_view content) {
     text += fmt::format("\n## {}\n\n{}\n", who, Trim(content));
   };
-  if (!talk.whole) text += "\n(It goes on from a state whose text is not known.)\n";
+  if (!talk.whole) text += "\n(It continues from a state whose text is not known.)\n";
   if (!talk.system.empty()) add("System", talk.system);
   if (talk.missing > 0) text += fmt::format("\n(The first {} turns are missing.)\n", talk.missing);
   for (const Exchange& said : talk.exchanges) {

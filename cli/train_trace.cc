@@ -43,7 +43,7 @@ Batches ReadBatches(const std::string& path) {
   } catch (const nlohmann::json::exception&) {
   }
   throw Error(ErrorKind::kBadInput,
-              path + ": is no trace, expected {\"tokens\": [steps][rows][length + 1]}");
+              path + ": is not a trace, expected {\"tokens\": [steps][rows][length + 1]}");
 }
 
 std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {

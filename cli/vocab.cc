@@ -33,7 +33,7 @@ void RunTrain(const VocabFlags& o) {
   const auto [least, most] = VocabularyTrainer::Sizes();
   if (o.size < least || o.size > most) {
     throw CLI::ValidationError(
-        "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
+        "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and further tokens", o.size,
                               least, most));
   }
   CheckOutput(o.common, {o.out, VocabularyOutput()});

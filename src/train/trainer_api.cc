@@ -27,7 +27,7 @@ void CheckOptions(const TrainerOptions& o) {
   }
 }
 
-// What is trained, with or without a part beside the model.
+// What is trained, with or without an adapter for the model.
 std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
   if (o.adapter.empty()) return o.learns;
   return [chosen = o.learns](const std::string& name) {
