@@ -1,4 +1,4 @@
-// What the tests of adapters and tuned states share: files to start from, and rows to learn.
+// Shared by the tests of adapters and tuned states: start files and training rows.
 #ifndef LINNET_TRAIN_TEST_ADAPTERS_H_
 #define LINNET_TRAIN_TEST_ADAPTERS_H_
 
@@ -35,7 +35,7 @@ inline void WriteValues(const fs::path& path, const std::vector<Values>& all,
   writer->Finish();
 }
 
-// Another start than the usual one: no factor is zero, so all gradients are something.
+// Unlike the usual start, no factor is zero, so no gradient is zero.
 inline void Stir(const fs::path& path) {
   std::vector<Values> all;
   std::map<std::string, std::string> metadata;
