@@ -120,6 +120,8 @@ class LineEditor : public LineReader {
     // Ignore a Ctrl-C that arrived after the work it was meant to stop.
     InterruptScope::Clear();
     el_resize(edit_);
+    // Before the prompt is shown, or the terminal's own editing gets the keys typed right after it.
+    el_set(edit_, EL_PREP_TERM, 1);
     if (pastes_) Say(kPasteOn);
     int count = 0;
     const char* const text = el_gets(edit_, &count);

@@ -75,7 +75,7 @@ void Talk::OnCommand(std::string_view line) {
 
 void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
-    Say(fmt::format("  {:<22} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
+    Say(fmt::format("  {:<20} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
   Say("A line that ends in \\ continues on the next; \"\"\" begins and ends a text of several "
       "lines;\n"

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 size_t LengthInName(const std::string& name) {
   // RWKV-x060-World-1B6-v2.1-20240328-ctx4096.pth, …-ctx16k.pth
-  static const std::regex kLength("(^|[^a-z])ctx([0-9]{2,9})(k?)([^a-z0-9]|$)",
+  static const std::regex kLength("(^|[^a-z])ctx([0-9]{1,9})(k?)([^a-z0-9]|$)",
                                   std::regex::icase | std::regex::ECMAScript);
   std::smatch match;
   if (!std::regex_search(name, match, kLength)) return 0;
