@@ -101,8 +101,8 @@ void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
       },
       "");
   CLI::Option* steps = c.add_option("--steps", o.steps, "Total steps")->check(above_zero);
-  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Total tokens, instead of --steps")
-                            ->check(above_zero);
+  CLI::Option* tokens =
+      c.add_option("--tokens", o.tokens, "Total tokens, instead of --steps")->check(above_zero);
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Passes over the data, instead of --steps or --tokens");
   epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
