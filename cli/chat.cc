@@ -246,7 +246,23 @@ std::string Banner(const Model& model, const ChatTemplate& form) {
                      form.name());
 }
 
+// The built-in model's: what it is and what may be typed.
+constexpr const char* kBuiltInBanner =
+    "A small storyteller. Try: a story about a fox | go on | what did he do? | /help";
+
+// A model this small strays with a wide choice, and loses its hero's name to strong penalties.
+void FitBuiltIn(Sampling& sampling) {
+  const auto unless_given = [&](const char* name, float& value, float fit) {
+    if (!sampling.given.contains(name)) value = fit;
+  };
+  unless_given("top-p", sampling.options.top_p, 0.6f);
+  unless_given("presence-penalty", sampling.options.presence_penalty, 0.2f);
+  unless_given("frequency-penalty", sampling.options.frequency_penalty, 0.2f);
+}
+
 void RunChat(Options o) {
+  const bool built_in = o.model.empty();
+  if (built_in) FitBuiltIn(o.sampling);
   SettleSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
@@ -263,7 +279,7 @@ void RunChat(Options o) {
              .max_tokens = o.max_tokens,
              .stops = o.stops},
             *lines);
-  Note(Banner(model, form));
+  Note(built_in ? kBuiltInBanner : Banner(model, form));
   chat.Run();
 }
 
