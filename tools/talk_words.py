@@ -11,7 +11,7 @@ snail worm caterpillar crab fish salmon trout pike whale dolphin shark seal octo
 dragon unicorn griffin phoenix kangaroo ostrich cheetah porcupine mongoose canary finch starling
 blackbird linnet kingfisher vole gnat flea bird chameleon baboon gorilla jaguar moose reindeer
 penguin walrus eel goldfish herring firefly ladybird woodpecker vulture falcon gander foal mare
-colt terrier hound sheepdog""".split()
+colt terrier hound sheepdog otter""".split()
 
 _MEN = """king prince farmer miller tailor shoemaker fisherman woodcutter huntsman hunter soldier
 sailor captain pirate merchant beggar thief robber wizard giant dwarf ogre blacksmith smith baker
@@ -89,6 +89,10 @@ cook fool master guard name rest water ship lord host ferry heir dress judge nur
 that and for like land place hand head eye face house fire light horse man men people king love
 work play sleep part one two some all each lady robe""".split()
 
+MOODS = """sad happy angry glad lonely hungry tired afraid clever proud lazy greedy kind brave poor
+wise foolish vain merry cross frightened pleased sorry thirsty sleepy gentle curious naughty good
+honest unhappy""".split()
+
 QUALITIES = """sad happy angry glad lonely hungry tired afraid clever proud lazy greedy kind brave
 poor rich old young little big small white black red grey golden silver brown blue green wise
 foolish vain merry cross frightened pleased delighted sorry thirsty sleepy beautiful ugly strong
@@ -159,6 +163,9 @@ ASK = ["Tell me a story about {x}.", "Tell me a story about {x}.", "Tell me a st
        "Story about {x}", "Another story, about {x}.",
        "Tell me a story in which there is {x}.", "Now tell me one about {x}.",
        "What do you know about {x}?", "Tell my child a story about {x}.", "A tale of {x}!"]
+BEGIN_ONE = ["Begin a story about {x}.", "How does the story of {x} begin?", "Start a tale of {x}.",
+             "The beginning of a story about {x}, please.", "Only begin: {x}.",
+             "Give me the first line of a story about {x}."]
 SHORT = ["Tell me a short story about {x}.", "A short story about {x}, please.",
          "Tell me a little story about {x}.", "Tell me a story about {x}, but keep it short.",
          "Tell me a very short tale about {x}."]
@@ -187,6 +194,26 @@ ANEW = ["Tell me another story about {s}.", "Another one.", "Tell me another.",
         "Again, please.", "Tell it in another way.", "Another story, please."]
 LONGER = ["Make it longer.", "Tell it longer.", "A longer one, please."]
 SHORTER = ["Make it shorter.", "Tell it shorter.", "A shorter one, please."]
+# What is told of a hero at once: {t}: the fox, {x}: an animal or a thing, {y}: an animal, {q}: a mood; and the
+# questions that it answers.
+FIRST_FACTS = [
+    ("{T} was very {q}.", "How did {t} feel?", "What was {t} like?", "Was {t} {q}?"),
+    ("{T} was {q} and {r}.", "What was {t} like?", "How did {t} feel?"),
+    ("{T} lived {at}.", "Where did {t} live?"),
+    ("{T} went out to look for {x}.", "What did {t} look for?", "What did {t} do?"),
+    ("One day {t} met {y}.", "Who did {t} meet?", "What did {t} meet?"),
+    ("{T} had {x}.", "What did {t} have?"),
+    ("{T} wanted {x}.", "What did {t} want?"),
+    ("{T} found {x} {at}.", "What did {t} find?", "Where did {t} find {x}?"),
+    ("{T} was {q}, for {y} had gone away.", "Why was {t} {q}?", "How did {t} feel?"),
+    ("{T} saw {x} {at}.", "What did {t} see?", "Who did {t} see?"),
+    ("{T} went to see {y}.", "Where did {t} go?", "What did {t} do?"),
+    ("{T} dreamed of {x}.", "What did {t} dream of?"),
+    ("“I am {q},” said {t}.", "What did {t} say?")]
+# The hero is named soon, which makes it easy to take it from the request.
+SOON = ["Once upon a time there was {x}.", "Once upon a time there was {x}.", "There was once {x}.",
+        "Once there was {x}.", "Once upon a time there was {x} who lived {at}.",
+        "There was once {x} who lived {at}."]
 OPENINGS = ["Once upon a time there was {x}.", "There was once {x}.", "Once there was {x}.",
             "There was once {x} who lived {at}.", "Once upon a time there lived {x} {at}.",
             "Long ago, {at}, there was {x}.", "This is the story of {x}.", "One day {x} was {at}.",
