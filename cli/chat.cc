@@ -255,7 +255,7 @@ void FitBuiltIn(Sampling& sampling) {
   const auto unless_given = [&](const char* name, float& value, float fit) {
     if (!sampling.given.contains(name)) value = fit;
   };
-  unless_given("top-p", sampling.options.top_p, 0.6f);
+  unless_given("top-p", sampling.options.top_p, 0.5f);
   unless_given("presence-penalty", sampling.options.presence_penalty, 0.2f);
   unless_given("frequency-penalty", sampling.options.frequency_penalty, 0.2f);
 }
