@@ -138,7 +138,7 @@ std::string MessageOf(const Error& error) {
     case Remedy::kLearnMore:
       return with("loosen --freeze or --tune");
     case Remedy::kOtherFolder:
-      return with("or give another --out");
+      return with("wait until it ends, or give another --out");
   }
   return error.what();
 }
@@ -216,6 +216,7 @@ void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
   std::string ending = std::filesystem::path(path).extension();
   if (ending == ".st") ending = ".safetensors";  // web-rwkv's name for it
+  if (ending.find_first_not_of("0123456789", 1) == ending.npos) ending.clear();  // "rwkv-v4.20"
   if (!ending.empty() && std::find(endings.begin(), endings.end(), ending) == endings.end()) {
     throw CLI::ValidationError(
         option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));

@@ -77,9 +77,9 @@ void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
     Say(fmt::format("  {:<20} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
-  Say("A line that ends in \\ continues on the next; \"\"\" begins and ends a text of several "
-      "lines;\n"
-      "a paste of several lines is one message. A blank before a / makes it text.\n"
+  Say("A line that ends in \\ continues on the next; \"\"\" begins and ends a text of\n"
+      "several lines; a paste of several lines is one message. A blank before a /\n"
+      "makes it text.\n"
       "Ctrl-C stops a reply, and clears what was typed.\n");
 }
 

@@ -155,7 +155,7 @@ std::vector<json> RepliesTo(const std::string& lines, int seed) {
   return replies;
 }
 
-size_t Words(const std::string& text) {
+size_t CountWords(const std::string& text) {
   std::istringstream words(text);
   return std::distance(std::istream_iterator<std::string>(words), {});
 }
@@ -185,9 +185,11 @@ TEST_F(BuiltInTest, TellsAStoryAboutWhatItIsAskedForAndAnswers) {
         RepliesTo("Tell me a story about a linnet.\nGo on.\nWhat did the linnet do?\n", seed);
     ASSERT_EQ(replies.size(), 3u);
     const std::string story = replies[0]["text"], answer = replies[2]["text"];
-    stories += replies[0]["finish_reason"] == "stop" && Words(story) >= 60 && EndsASentence(story);
+    stories +=
+        replies[0]["finish_reason"] == "stop" && CountWords(story) >= 60 && EndsASentence(story);
     named += story.find("linnet") != std::string::npos || story.find("Linnet") != std::string::npos;
-    answers += replies[2]["finish_reason"] == "stop" && Words(answer) >= 4 && EndsASentence(answer);
+    answers +=
+        replies[2]["finish_reason"] == "stop" && CountWords(answer) >= 4 && EndsASentence(answer);
     EXPECT_EQ(story.find("User:"), std::string::npos) << story;
   }
   EXPECT_GE(stories, kMost);

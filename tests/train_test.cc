@@ -378,7 +378,7 @@ TEST_F(TrainCommandTest, OptionsThatWouldDoNothingAreWrongUsage) {
     const Outcome outcome = RunLinnet(odd);
     EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
     const std::string option = odd[odd.size() - 2];
-    EXPECT_EQ(outcome.err.find(option + ": "), 0u) << option << " in " << outcome.err;
+    EXPECT_EQ(outcome.err.find("linnet: " + option + ": "), 0u) << option << " in " << outcome.err;
   }
   EXPECT_FALSE(fs::exists(run));
 }

@@ -276,10 +276,13 @@ TEST_F(HeaderTest, EveryKeyOfAGgufFileThatChangesNumbersIsObeyedOrRefused) {
            : std::vector<std::string>{"time_mix_extra_dim", "time_decay_extra_dim"};
     sizes.insert(sizes.end(), ranks.begin(), ranks.end());
     for (const std::string& key : sizes) {
+      // Nothing else in a file of RWKV-7 says it, since r_k is flat there.
+      if (v7 && key == "wkv.head_size") continue;
       for (const uint64_t value : {1, 16}) {
         patched(key, test::Little(value, 4));
         const std::string refusal = RefusalOf(gguf);
-        EXPECT_TRUE(refusal.starts_with(gguf.string() + ": ")) << refusal;
+        EXPECT_TRUE(refusal.starts_with(gguf.string() + ": "))
+            << key << " " << value << ": " << refusal;
         EXPECT_TRUE(Holds(refusal, fmt::format("{}{} is {}, but", arch, key, value))) << refusal;
       }
     }

@@ -98,8 +98,7 @@ RunStart::~RunStart() {
 RunLock::RunLock(const fs::path& run) : fd_(open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (fd_ < 0 || flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   close(fd_);
-  throw Error(ErrorKind::kBadInput,
-              run.string() + ": another run is being trained in it; wait until it ends",
+  throw Error(ErrorKind::kBadInput, run.string() + ": another run is being trained in it",
               Remedy::kOtherFolder);
 }
 
