@@ -17,7 +17,7 @@ JOBS ?= $(shell nproc)
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat model test build bench bench-training microbench format lint install soak
+.PHONY: help chat model base-model test build bench bench-training microbench format lint install soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -33,9 +33,13 @@ else
 	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
 
-model: ## DATA=FOLDER RUN=FOLDER: train the built-in model again, about an hour
+model: ## DATA=FOLDER RUN=FOLDER: fine-tune the built-in model again from its base
 	@$(MAKE) --no-print-directory build
 	@tools/train-model "$(DATA)" "$(RUN)"
+
+base-model: ## DATA=folder RUN=folder: train that base anew, for an hour or so
+	@$(MAKE) --no-print-directory build
+	@tools/train-base "$(DATA)" "$(RUN)"
 
 test: ## build everything and run every test
 	@tools/install-packages build test

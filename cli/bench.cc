@@ -1,4 +1,4 @@
-// linnet bench: how fast a model runs here, beside what the machine could do.
+// linnet bench: the throughput of a model, with the limits of the machine.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -69,7 +69,7 @@ std::string AsTable(const Result& r) {
          fmt::format("memory   {:8.1f} MB resident; loaded in {:.2f} s\n", r.resident_mb, r.load_s);
 }
 
-// Memory is filled by what the options say, not by how large the model is.
+// States and logits depend on the options, not only on the model, so check their size.
 void CheckMemory(const BenchFlags& o, const Model& model, const SpeedOptions& options) {
   const uint64_t need = MemoryFor(model, options), have = AvailableMemory();
   if (o.common.force || need <= have) return;
@@ -90,7 +90,7 @@ void RunBench(const BenchFlags& o) {
   options.exact = o.common.exact;
   CheckMemory(o, model, options);
   {
-    // What running takes, before the probes take theirs.
+    // Measure the model's memory before the probes allocate theirs.
     Workspace workspace = NewWorkspace(o.common);
     State state = model.NewState();
     std::vector<float> logits(model.config().vocab);
@@ -107,18 +107,18 @@ void RunBench(const BenchFlags& o) {
 void AddBench(CLI::App& app) {
   const auto o = std::make_shared<BenchFlags>();
   CLI::App* command = AddCommand(
-      app, "bench", "Measure how fast a model runs, beside what the machine could do",
+      app, "bench", "Measure the throughput of a model and the limits of the machine",
       "linnet bench model.pth --prompt 512 --decode 128 --batch 32", o->common,
       [o] { RunBench(*o); }, kAllOptions & ~kVocab);
   command->add_option("MODEL", o->model, kOptionalModelHelp);
-  const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // hours of work, on any model worth it
-  command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0 leaves it out")
+  const CLI::Range bounds(size_t{0}, size_t{1} << 20);  // takes hours on a model of useful size
+  command->add_option("--prompt", o->speed.prompt, "Tokens of a prompt; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
-  command->add_option("--decode", o->speed.decode, "Tokens to decode; 0 leaves it out")
+  command->add_option("--decode", o->speed.decode, "Tokens to decode; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
-  command->add_option("--batch", o->speed.batch, "Sequences together; 0 leaves it out")
+  command->add_option("--batch", o->speed.batch, "Sequences in a batch; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
 }

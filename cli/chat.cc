@@ -1,4 +1,4 @@
-// linnet chat: a talk with a model.
+// linnet chat: chat with a model.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -42,7 +42,23 @@ InputHistory History(const ChatFlags& o) {
   return folder.empty() ? InputHistory() : InputHistory(folder / "history");
 }
 
+// The built-in model's: what it is and what to try.
+constexpr const char* kBuiltInBanner =
+    "A small storyteller. Try: a story about a fox | go on | what did he do? | /help\n";
+
+// A model this small drifts with a wide choice, and drops the subject with strong penalties.
+void FitBuiltIn(Sampling& sampling) {
+  const auto unless_given = [&](const char* name, float& value, float fit) {
+    if (!sampling.given.contains(name)) value = fit;
+  };
+  unless_given("top-p", sampling.options.top_p, 0.5f);
+  unless_given("presence-penalty", sampling.options.presence_penalty, 0.2f);
+  unless_given("frequency-penalty", sampling.options.frequency_penalty, 0.2f);
+}
+
 void RunChat(ChatFlags o) {
+  const bool built_in = MeansBuiltIn(o.model);
+  if (built_in) FitBuiltIn(o.sampling);
   ResolveSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
@@ -62,17 +78,17 @@ void RunChat(ChatFlags o) {
                               .max_tokens = o.max_tokens,
                               .stops = o.stops}},
             tokenizer, session, *lines);
-  Say(Banner(model, form));
+  Say(built_in ? kBuiltInBanner : Banner(model, form));
   talk.Run();
 }
 
 constexpr const char* kChatExample =
     "linnet chat model.pth --system 'Answer in one sentence.'\n\n"
-    "Without MODEL it is a talk with the small model that is built in.\n"
-    "Messages come from stdin, a line each or several between \"\"\", replies go to stdout, all "
-    "else to stderr; /help lists the commands.\n"
-    "The template goes by the model: world and world-classic for World models, g1 for those\n"
-    "whose file name says so, raven for 20B models, alpaca-json for models of bytes.";
+    "Without MODEL, the small built-in model is used.\n"
+    "Messages are read from stdin, one per line or several lines between \"\"\". Replies go to\n"
+    "stdout, everything else to stderr; /help lists the commands.\n"
+    "The default template depends on the model: world and world-classic for World models, g1 for\n"
+    "models with g1 in the file name, raven for 20B models, alpaca-json for byte-level models.";
 
 }  // namespace
 
@@ -83,25 +99,25 @@ void AddChat(CLI::App& app) {
   command->add_option("MODEL", o->model, kOptionalModelHelp);
   auto templates = ChatTemplate::Names();
   templates.insert(templates.begin(), "auto");
-  command->add_option("--template", o->chat_template, "How the talk is written for the model")
+  command->add_option("--template", o->chat_template, "The chat template")
       ->capture_default_str()
       ->check(CLI::IsMember(templates));
   command
       ->add_option("--think", o->think,
-                   "Thoughts before replies; off and on, or none, fast, free, bit, medium, lot")
+                   "Thinking before replies: off or on, or none, fast, free, bit, medium, lot")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "off", "on", "none", "fast", "free", "bit", "medium", "lot"}));
   command->add_option("--system", o->system, "The system text")->type_name("TEXT");
-  command->add_option("--max-tokens", o->max_tokens, "Tokens of a reply at most")
+  command->add_option("--max-tokens", o->max_tokens, "The most tokens of a reply")
       ->check(CLI::Range(0, 1 << 30))
       ->capture_default_str();
-  command->add_option("--stop", o->stops, "End a reply before this, too; may come often")
+  command->add_option("--stop", o->stops, "Also end a reply before this text; may be repeated")
       ->allow_extra_args(false)
       ->type_name("S");
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   command->add_flag("--no-history", o->no_history,
-                    "Neither read nor keep ~/.local/state/linnet/history");
+                    "Do not use the input history, ~/.local/state/linnet/history");
   AddAdapterOption(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
 }

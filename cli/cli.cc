@@ -29,7 +29,7 @@ volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
 std::atomic<int64_t> g_ended_at{0};  // milliseconds
 static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
-bool g_terminal[3];        // which standard streams are
+bool g_terminal[3];        // which standard streams are terminals
 int g_wake[2] = {-1, -1};  // a pipe
 
 void EndNow() {
@@ -43,9 +43,9 @@ void OnInterrupt(int) {
   Wake();
 }
 
-// Of SIGTERM and SIGHUP one may follow the other at once, which does not mean that waiting is over.
+// SIGTERM and SIGHUP may arrive together; the second one then does not ask to end at once.
 void OnEnd(int signal) {
-  const int error = errno;  // of whatever it interrupts
+  const int error = errno;  // of the interrupted code
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC, &clock);
   const int64_t now = int64_t{clock.tv_sec} * 1000 + clock.tv_nsec / 1000000;
@@ -53,7 +53,7 @@ void OnEnd(int signal) {
   if (g_ended == 0) g_ended_at = now;
   g_ended = 1;
   g_interrupted = 1;
-  // The terminal is gone; what is said on the way out must not fail for that.
+  // The terminal is gone; output during shutdown must not fail because of it.
   const int nowhere = signal == SIGHUP ? open("/dev/null", O_WRONLY) : -1;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     if (nowhere >= 0 && g_terminal[stream]) dup2(nowhere, stream);
@@ -65,11 +65,11 @@ void OnEnd(int signal) {
 void Handle(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;  // no write fails for a Ctrl-C
+  action.sa_flags = SA_RESTART;  // Ctrl-C does not make writes fail
   sigaction(signal, &action, nullptr);
 }
 
-// Whoever read stdout has had enough, as `head` has, which is no trouble to speak of.
+// If the reader of stdout has closed it, as `head` does, end quietly by SIGPIPE.
 void FailToWrite() {
   if (errno == EPIPE) {
     Handle(SIGPIPE, SIG_DFL);
@@ -95,7 +95,9 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
   show(command->add_flag("--json", common.json, "Print the result as JSON"), kJson);
   show(command->add_flag("--exact", common.exact, "Use exact values and f32 activations"), kExact);
   if ((heeds & kForce) != 0) {
-    show(command->add_flag("--force", common.force, "Go on where memory or limits say no"), kForce);
+    show(command->add_flag("--force", common.force,
+                           "Continue although a memory or limit check fails"),
+         kForce);
   }
   show(command->add_option("--isa", common.isa, "Use a lower instruction-set level")
            ->check(CLI::IsMember({"portable", "avx2", "avx512", "avx512vnni", "amx"})),
@@ -107,7 +109,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
        kVocab);
   show(command
            ->add_option("--quant", common.quant,
-                        "Pack matrices in this format, of the first N layers")
+                        "Convert matrices to this format at load, of the first N layers")
            ->type_name("TYPE[:N]"),
        kQuant);
   command->callback([&common, command, run = std::move(run)] {
@@ -136,7 +138,7 @@ std::string MessageOf(const Error& error) {
     case Remedy::kLearnMore:
       return with("loosen --freeze or --tune");
     case Remedy::kOtherFolder:
-      return with("or give another --out");
+      return with("wait until it ends, or give another --out");
   }
   return error.what();
 }
@@ -180,7 +182,8 @@ int WakeDescriptor() { return g_wake[0]; }
 
 void Wake() noexcept {
   const int error = errno;
-  [[maybe_unused]] const ssize_t n = write(g_wake[1], "", 1);  // full: it is readable already
+  [[maybe_unused]] const ssize_t n =
+      write(g_wake[1], "", 1);  // if the pipe is full, it is readable already
   errno = error;
 }
 
@@ -191,27 +194,29 @@ void ClearWakes() {
 
 void OpenStreams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // The wrong way round, so that using it is an error as before. The lowest free number is taken.
+    // Opened in the wrong mode, so that using the stream still fails. open takes the lowest number.
     if (fcntl(stream, F_GETFD) >= 0) continue;
     if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
   }
 }
 
 void HandleInterrupts() {
-  // Without one, a signal that comes right before a wait is noticed after it.
+  // Without the pipe, a signal that arrives just before a wait is noticed only after it.
   [[maybe_unused]] const int made = pipe2(g_wake, O_CLOEXEC | O_NONBLOCK);
-  Handle(SIGPIPE, SIG_IGN);  // a reader of stderr that has gone stops nothing
+  Handle(SIGPIPE, SIG_IGN);  // a closed stderr is not an error
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
   Handle(SIGINT, OnInterrupt);
   Handle(SIGTERM, OnEnd);
   struct sigaction before = {};
   sigaction(SIGHUP, nullptr, &before);
-  if (before.sa_handler != SIG_IGN) Handle(SIGHUP, OnEnd);  // nohup means it
+  if (before.sa_handler != SIG_IGN) Handle(SIGHUP, OnEnd);  // keep nohup's setting
 }
 
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings) {
-  const std::string ending = std::filesystem::path(path).extension();
+  std::string ending = std::filesystem::path(path).extension();
+  if (ending == ".st") ending = ".safetensors";  // web-rwkv's name for it
+  if (ending.find_first_not_of("0123456789", 1) == ending.npos) ending.clear();  // "rwkv-v4.20"
   if (!ending.empty() && std::find(endings.begin(), endings.end(), ending) == endings.end()) {
     throw CLI::ValidationError(
         option, fmt::format("'{}' must end in {}", path, fmt::join(endings, " or ")));
@@ -227,7 +232,7 @@ std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::stri
     return std::make_shared<std::regex>(text);
   } catch (const std::regex_error& error) {
     throw CLI::ValidationError(
-        option, fmt::format("'{}' is no regular expression: {}", text, error.what()));
+        option, fmt::format("'{}' is not a regular expression: {}", text, error.what()));
   }
 }
 

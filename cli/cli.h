@@ -1,4 +1,4 @@
-// What all subcommands share: their common options, exit codes and Ctrl-C.
+// Shared by all subcommands: common options, exit codes and Ctrl-C.
 #ifndef LINNET_CLI_CLI_H_
 #define LINNET_CLI_CLI_H_
 
@@ -19,8 +19,8 @@ namespace linnet::cli {
 
 enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2, kInterrupted = 130 };
 
-// The common options that a command heeds. Its --help shows these and no others. Those that all
-// commands are promised to take are accepted everywhere; --force is not one of them.
+// The common options that a command uses. Its --help shows only these. All commands accept all
+// common options except --force, even if they ignore them.
 enum Heeds : unsigned {
   kThreads = 1,
   kJson = 2,
@@ -29,39 +29,39 @@ enum Heeds : unsigned {
   kIsa = 16,
   kVocab = 32,
   kQuant = 64,
-  kAllOptions = 127,  // of commands that run a model on text
+  kAllOptions = 127,  // for commands that run a model on text
 };
 
 struct CommonOptions {
-  size_t threads = 1;  // AddCommand sets the cores this process may use
-  bool json = false;   // the result as one JSON value
-  bool exact = false;  // f32 activations and the formats' exact values
-  bool force = false;  // go on where a guess says it will not fit
+  size_t threads = 1;  // AddCommand sets it to the cores this process may use
+  bool json = false;   // print the result as one JSON value
+  bool exact = false;  // f32 activations and exact values of the formats
+  bool force = false;  // continue although an estimate says it will not fit
   std::string isa;     // a lower instruction-set level; empty: the highest
   std::string vocab;   // a vocabulary file; empty: the model's own
-  std::string quant;   // TYPE[:N]: pack the first N layers' matrices so
-  // FILE[:SCALE], of commands with --lora
+  std::string quant;   // TYPE[:N]: the format of matrices, of the first N layers
+  // FILE[:SCALE], for commands with --lora
   std::vector<std::string> adapters;
-  bool overwrite = false;  // of commands with an output: replace a file of another kind
-  // Kept for output_file.h: what options name is read, but for the outputs.
+  bool overwrite = false;  // for commands with an output: replace a file of another kind
+  // For output_file.h: all files named by options are inputs, except the outputs.
   const CLI::App* command = nullptr;
   std::vector<const CLI::Option*> outputs;
-  std::vector<std::filesystem::path> inputs;  // read besides
+  std::vector<std::filesystem::path> inputs;  // further files that are read
 };
 
-// Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, the common
-// options are put in force and `run` is called; `common` must live until then (`run` may own it).
-// A command and those below it may share one `common`. `heeds` is a sum of Heeds.
-// `run` throws linnet::Error for bad input (exit 1) and CLI::ValidationError for wrong usage (2).
+// Adds `linnet NAME`. Its --help shows `does`, the options and `example`. After parsing, applies
+// the common options and calls `run`; `common` must live until then (`run` may own it). A command
+// and its subcommands may share one `common`. `heeds` is a sum of Heeds. `run` throws linnet::Error
+// for bad input (exit 1) and CLI::ValidationError for wrong usage (exit 2).
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const char* example,
                      CommonOptions& common, std::function<void()> run,
                      unsigned heeds = kAllOptions);
 
-// Wrong usage if --quant, which packs a model as it is loaded, is given to a command that runs
-// none; `instead` says what does what may be meant.
+// Throws CLI::ValidationError if --quant is given to a command that does not run a model; `instead`
+// names the option that may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
 
-// Each lives in the file of its name; main.cc calls them in the order of --help.
+// Each is defined in the file of its name; main.cc calls them in the order of --help.
 void AddChat(CLI::App& app);
 void AddGenerate(CLI::App& app);
 void AddTokenize(CLI::App& app);
@@ -80,14 +80,14 @@ void AddMerge(CLI::App& app);
 void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
 
-// Ctrl-C ends the program with exit code 130 at once, unless one of these is alive: then it only
-// makes Interrupted() true, and a second Ctrl-C in a row ends the program. SIGTERM and SIGHUP do
-// the same, but nobody is there to go on with: Ended() stays true, and a second one ends the
-// program if it comes two seconds later or more. For commands that have something to finish or
-// clean up. They nest: the outermost counts.
+// Ctrl-C ends the program at once with exit code 130, unless an InterruptScope exists. Then the
+// first Ctrl-C only makes Interrupted() true, and a second one in a row ends the program. SIGTERM
+// and SIGHUP do the same, but Ended() stays true, and a second signal ends the program only if it
+// arrives two seconds later or more. For commands that must finish or clean up something. Scopes
+// nest; the outermost counts.
 class InterruptScope {
  public:
-  // Patient ones never end the program by Ctrl-C, however often it comes.
+  // In a patient scope Ctrl-C never ends the program.
   enum class Patience : bool { kOnce, kAlways };
 
   explicit InterruptScope(Patience patience = Patience::kOnce);
@@ -97,48 +97,48 @@ class InterruptScope {
 
   static bool Interrupted();
   static bool Ended();
-  static void Clear();  // a new question, a new chance to stop
+  static void Clear();  // forgets a past Ctrl-C
   static void Check();  // throws Interruption, which main turns into exit code 130
 };
 
 struct Interruption {};
 
-// What `error` says and, where a setting would help, the option to give for it.
+// The message of `error`, with the option that helps, if there is one.
 std::string MessageOf(const Error& error);
 
-// Installs the behaviour above; main calls it once.
+// Installs these signal handlers; main calls it once.
 void HandleInterrupts();
 
-// A file descriptor to poll beside others: readable once one of those signals has come, or Wake was
-// called, until InterruptScope::Clear or ClearWakes.
+// A file descriptor for poll: readable after one of those signals or a call of Wake, until
+// InterruptScope::Clear or ClearWakes.
 int WakeDescriptor();
-void Wake() noexcept;  // a signal's handler may call it
+void Wake() noexcept;  // signal-safe
 void ClearWakes();
 
-// A standard stream that is closed becomes /dev/null, before a file to be written takes its place.
+// Opens /dev/null for closed standard streams, so that no output file gets their number.
 void OpenStreams();
 
-// The file of `option` is to be written, and its ending says what it becomes: wrong usage if it is
-// none of these. A name without an ending becomes the first. Throws Error kIo if it is a pipe or
-// device, which holds no model afterwards.
+// Checks the extension of an output file, which selects the format; throws CLI::ValidationError if
+// it is not one of `endings`. A name without an extension gets the first format. Throws Error kIo
+// for a pipe or device, which cannot store a model.
 void CheckEnding(const char* option, const std::string& path,
                  std::initializer_list<std::string_view> endings);
 
-// Wrong usage, naming `option`, if it is none.
+// Throws CLI::ValidationError, which names `option`, if it is not a regular expression.
 std::shared_ptr<const std::regex> ParseRegex(const char* option, const std::string& text);
 
-// Nothing more can be said, so that no command goes on.
+// stdout cannot be written, so the command must stop.
 class OutputError : public Error {
  public:
   OutputError() : Error(ErrorKind::kIo, "stdout: cannot be written to") {}
 };
 
-// Says something on stderr. That it cannot be said there stops nothing.
+// Prints to stderr. Write errors are ignored.
 void Say(std::string_view text) noexcept;
 
-// Results go to stdout through these, so that a full disk is an error: both throw OutputError.
-// A pipe that nobody reads any more ends the program as it ends others, by SIGPIPE.
-// What was printed is flushed at the end; flush sooner where someone watches.
+// All results are written to stdout through these. Both throw OutputError, for example if the disk
+// is full. A closed pipe ends the program by SIGPIPE. Output is flushed at the end; flush earlier
+// for interactive output.
 void Print(std::string_view text);
 void FlushOutput();
 

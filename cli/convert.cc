@@ -1,4 +1,4 @@
-// linnet convert: a checkpoint of any tensor naming under BlinkDL's names.
+// linnet convert: writes a checkpoint with any tensor names under BlinkDL's names.
 #include "models/convert.h"
 
 #include <fmt/format.h>
@@ -31,7 +31,7 @@ bool IsGgufName(const std::string& out) {
   return std::filesystem::path(out).extension() == ".gguf";
 }
 
-// The vocabulary that goes into a GGUF file; none if it is not to be had, and `missing` says why.
+// The vocabulary for a GGUF file; empty if there is none, and `missing` says why.
 GgufVocabulary GgufVocabularyFor(const ConvertFlags& o, const Checkpoint& in,
                                  std::string& missing) {
   const size_t size = ConfigOf(in).vocab;
@@ -55,7 +55,7 @@ void RunConvert(const ConvertFlags& o) {
   }
   CheckOutput(o.common, {o.out, ModelOutput()});
   const Checkpoint in = CheckpointNamed(o.in);
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   Progress progress("Writing " + o.out, in.file().file_bytes());
   ConvertOptions options;
   options.type = ParseFloatType(o.type);
@@ -98,8 +98,8 @@ void AddConvert(CLI::App& app) {
       ->required();
   command
       ->add_option("--type", o->type,
-                   "What all values become, each its own if not given; of GGUF the big "
-                   "matrices, f16 if not given")
+                   "The type of all values; default: unchanged. For GGUF the type of the "
+                   "large matrices; default: f16")
       ->transform(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}, CLI::ignore_case));
 }
 

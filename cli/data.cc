@@ -1,4 +1,4 @@
-// linnet data: texts and conversations to tokenized data, and what such data holds.
+// linnet data: converts texts and conversations to tokenized data, and shows such data.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -46,8 +46,8 @@ std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
   return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
 }
 
-// One more than the largest id that may occur: of the model, as in training, or of the released
-// model that the vocabulary is made for.
+// The largest allowed id plus one: of the model, as in training, or of the released model that uses
+// this vocabulary.
 size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
   if (!o.check_model.empty()) return ConfigOf(CheckpointNamed(o.check_model)).vocab;
   return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
@@ -88,7 +88,7 @@ void Build(const DataFlags& o) {
 
 struct Lengths {
   uint64_t shortest = 0, median = 0, longest = 0;
-  std::vector<uint64_t> doubling;  // documents of 2^i to 2^(i+1) - 1 tokens
+  std::vector<uint64_t> doubling;  // number of documents with 2^i to 2^(i+1) - 1 tokens
 };
 
 Lengths LengthsOf(const TokenData& data) {
@@ -113,7 +113,7 @@ struct Totals {
   int32_t largest = 0;
 };
 
-// Looks at every token, so that a wrong id is found here and not in the middle of a training.
+// Checks every token, so that a wrong id is found here and not during training.
 Totals Scan(const TokenData& data, const Tokenizer* tokenizer) {
   Totals totals;
   Progress progress("reading", data.tokens());
@@ -137,7 +137,7 @@ struct SamplePart {
   std::string text;
 };
 
-// The front of a document, in parts that are learnt or not; as ids without a vocabulary.
+// The start of a document, with learnt and unlearnt parts marked; as ids without a vocabulary.
 std::vector<SamplePart> SampleOf(const TokenData& data, uint64_t document,
                                  const Tokenizer* tokenizer) {
   constexpr uint64_t kShown = 160;
@@ -162,7 +162,7 @@ std::vector<SamplePart> SampleOf(const TokenData& data, uint64_t document,
   return parts;
 }
 
-// Documents spread evenly over all.
+// Documents evenly spread over the data.
 std::vector<uint64_t> Chosen(const TokenData& data, uint64_t count) {
   std::vector<uint64_t> chosen;
   count = std::min(count, data.documents());
@@ -238,7 +238,7 @@ void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
                  : "too small for a magic prime, which needs 3 slots; slots are read in order"));
   for (const uint64_t document : Chosen(data, o.samples)) {
     const uint64_t length = data.Begin(document + 1) - data.Begin(document);
-    Print(fmt::format("\ndocument {}, {} tokens; what is not learnt stands in ⟦ ⟧\n", document,
+    Print(fmt::format("\ndocument {}, {} tokens; ⟦ ⟧ encloses what is not learnt\n", document,
                       length));
     for (const SamplePart& part : SampleOf(data, document, tokenizer)) {
       Print(part.learnt ? part.text : fmt::format("⟦{}⟧", part.text));
@@ -263,43 +263,43 @@ void Check(const DataFlags& o) {
 void AddData(CLI::App& app) {
   const auto o = std::make_shared<DataFlags>();
   CLI::App* command = AddCommand(
-      app, "data", "Make the tokenized data that models are trained on, and look at it",
+      app, "data", "Build and inspect tokenized data for training",
       "linnet data build talk.jsonl --vocab vocab.txt --out talk", o->common, [] {}, 0);
   command->require_subcommand(1);
 
   CLI::App* build = AddCommand(
-      *command, "build", "Turn texts and conversations into OUT.bin, OUT.idx and OUT.mask",
+      *command, "build", "Convert texts and conversations to OUT.bin, OUT.idx and OUT.mask",
       "linnet data build books/*.txt talk.jsonl --vocab vocab.txt "
       "--out stories",
       o->common, [o] { Build(*o); }, kJson | kVocab);
   build
       ->add_option("IN", o->inputs,
-                   ".txt and .md: a document, or several that end at form feeds or lines of "
-                   "<|endoftext|>; .jsonl: a document a line, {\"text\"}, a conversation, or a "
-                   "prompt and its response; .json: an array of such; -: stdin")
+                   ".txt and .md: documents separated by form feeds or lines with <|endoftext|>; "
+                   ".jsonl: one document per line, {\"text\"}, a conversation, or a prompt and "
+                   "its response; .json: an array of these; -: stdin")
       ->required();
-  AddOutput(*build, o->common, "--out", o->out, "The name of the data, without an ending")
+  AddOutput(*build, o->common, "--out", o->out, "The name of the data, without an extension")
       ->required();
-  build->add_option("--model", o->build_model, "Take the vocabulary this model belongs to")
+  build->add_option("--model", o->build_model, "Use the vocabulary of this model")
       ->type_name("MODEL");
-  build->add_option("--chat", o->chat, "How conversations are written")
+  build->add_option("--chat", o->chat, "The chat template of conversations")
       ->check(CLI::IsMember(ChatTemplate::Names()))
       ->capture_default_str();
-  build->add_option("--seed", o->seed, "Another seed, another order")->capture_default_str();
-  build->add_option("--epochs", o->epochs, "Write all documents so many times, each in a new order")
+  build->add_option("--seed", o->seed, "The seed of the random order")->capture_default_str();
+  build->add_option("--epochs", o->epochs, "Write all documents N times, each time in a new order")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  build->add_flag("--learn-prompts", o->learn_prompts, "Learn all of a conversation: no mask");
-  build->add_flag("--keep-order", o->keep_order, "Leave the documents in the order of the inputs");
+  build->add_flag("--learn-prompts", o->learn_prompts, "Also learn the prompts: no mask");
+  build->add_flag("--keep-order", o->keep_order, "Keep the documents in the order of the inputs");
 
   CLI::App* check = AddCommand(
-      *command, "check", "Show what tokenized data holds: counts, lengths, samples",
+      *command, "check", "Show tokenized data: counts, lengths, samples",
       "linnet data check stories --vocab vocab.txt --ctx 512", o->common, [o] { Check(*o); },
       kJson | kVocab);
-  check->add_option("NAME", o->name, "The name of the data, without an ending")->required();
-  check->add_option("--model", o->check_model, "Take the vocabulary this model belongs to")
+  check->add_option("NAME", o->name, "The name of the data, without an extension")->required();
+  check->add_option("--model", o->check_model, "Use the vocabulary of this model")
       ->type_name("MODEL");
-  check->add_option("--ctx", o->ctx, "Tokens of a row, for what depends on it")
+  check->add_option("--ctx", o->ctx, "Tokens of a row, for the number of rows and the magic prime")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 31))
       ->capture_default_str();
   check->add_option("--samples", o->samples, "Documents to show")->capture_default_str();

@@ -39,7 +39,7 @@ StdinFile::StdinFile() {
   std::string name = (folder / "linnet-stdin.XXXXXX").string();
   fd_ = mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) throw CannotKeep(folder.string());
-  unlink(name.c_str());  // it goes with the program, however that ends
+  unlink(name.c_str());  // removed when the program ends, even by a crash
   ByteSource source("-");
   for (std::string_view bytes; !(bytes = source.Next()).empty();) {
     while (!bytes.empty()) {
@@ -60,7 +60,7 @@ DocumentInputs::DocumentInputs(const std::vector<std::string>& names, const std:
   for (const std::string& name : names) {
     if (name == "-") continue;
     inputs_.push_back({name, name, DocumentFormatOf(std::filesystem::path(name))});
-    total_ += Open(inputs_.back()).size();  // those that cannot be read are found here
+    total_ += Open(inputs_.back()).size();  // reports unreadable files before any work
   }
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i] != "-") continue;

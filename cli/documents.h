@@ -1,4 +1,4 @@
-// Input files of `data build` and `vocab train`: their documents, with progress.
+// Reads the documents of the input files of `data build` and `vocab train`, with progress.
 #ifndef LINNET_CLI_DOCUMENTS_H_
 #define LINNET_CLI_DOCUMENTS_H_
 
@@ -14,7 +14,7 @@
 
 namespace linnet::cli {
 
-// All of stdin, in a file that can be read more than once.
+// A copy of stdin in a temporary file, which can be read more than once.
 class StdinFile {
  public:
   // Throws Error kIo.
@@ -29,15 +29,14 @@ class StdinFile {
   int fd_;
 };
 
-// The documents of some files, and of stdin as "-"; conversations are written with the template
-// `chat`.
+// The documents of some files; "-" is stdin. Conversations are formatted with the template `chat`.
 class DocumentInputs {
  public:
-  // Throws what DocumentReader does, if any of them cannot be read.
+  // Throws what DocumentReader throws, if any file cannot be read.
   DocumentInputs(const std::vector<std::string>& names, const std::string& chat);
 
-  // Calls use(document) for each document of all inputs. Shows progress, and stops at Ctrl-C while
-  // an InterruptScope is alive. Throws what DocumentReader does.
+  // Calls use(document) for each document of all inputs. Shows progress. Stops at Ctrl-C while an
+  // InterruptScope exists. Throws what DocumentReader throws.
   template <class F>
   void ForEach(const char* doing, const F& use) const {
     Progress progress(doing, total_);

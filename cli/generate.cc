@@ -1,4 +1,4 @@
-// linnet generate: writes on from a prompt, taken as it is.
+// linnet generate: continues a raw prompt.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ struct GenerateFlags {
   Sampling sampling;
 };
 
-// Plain text suits a wider choice than a chat does (ChatRWKV's PIPELINE_ARGS).
+// Plain text works with wider sampling than a chat (ChatRWKV's PIPELINE_ARGS).
 SamplerOptions PlainDefaults() {
   SamplerOptions options;
   options.top_p = 0.85f;
@@ -45,7 +45,7 @@ std::string PromptIn(const std::string& path) {
   return WithoutByteOrderMark(ByteSource(path).Rest());
 }
 
-// --stop takes several strings, so in `--stop A MODEL` the parser leaves none for MODEL.
+// --stop takes several strings, so in `--stop A MODEL` the parser assigns MODEL to --stop.
 void FindModel(GenerateFlags& o) {
   if (o.model.empty() && o.stops.size() > 1 && IsModelName(o.stops.back())) {
     o.model = std::move(o.stops.back());
@@ -53,7 +53,7 @@ void FindModel(GenerateFlags& o) {
   }
 }
 
-// The text as it comes, unless JSON is wanted.
+// Prints the text while it is generated, unless JSON is requested.
 Written WriteText(const GenerateFlags& o, Session& session) {
   Watcher watcher = NewWatcher();
   if (!o.common.json) {
@@ -73,7 +73,7 @@ Written WriteText(const GenerateFlags& o, Session& session) {
   return written;
 }
 
-// What Ctrl-C cut short is kept too. In the middle of a prompt there is nothing to go on from.
+// Also saves after Ctrl-C, except during the prompt, when there is no state after it yet.
 void Keep(const GenerateFlags& o, Session& session, const Written& written) {
   const bool unread = written.finish == Finish::kInterrupted && written.prompt_s == 0;
   if (!o.save_state.empty() && unread) {
@@ -100,11 +100,11 @@ void Run(GenerateFlags o) {
                                       o.save_state));
     }
   }
-  // A model this small strays with a wider choice.
+  // The built-in model is too small for wider sampling.
   if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)
     o.sampling.options.top_p = 0.6f;
   ResolveSampling(o.sampling);
-  // A file is read before a model that may take long; what is typed can wait for it.
+  // Read a prompt file before the slow loading of the model, but stdin after it.
   const bool from_stdin = !o.prompt && (o.prompt_file.empty() || o.prompt_file == "-");
   if (!o.prompt && !from_stdin) o.prompt = PromptIn(o.prompt_file);
   const Model model = OpenModel(o.common, o.model);
@@ -123,16 +123,17 @@ void Run(GenerateFlags o) {
 
 constexpr const char* kGenerateExample =
     "linnet generate model.pth --prompt 'The kingfisher' --max-tokens 100\n\n"
-    "Without MODEL the small model that is built in writes.\n"
+    "Without MODEL, the small built-in model is used.\n"
     "Without --prompt and --prompt-file, or with --prompt-file -, the prompt is read from stdin,\n"
-    "up to Ctrl-D if it is typed. The prompt is taken raw;\n"
-    "an empty one starts from token 0, or goes on where a saved state ended. Only the\n"
+    "until Ctrl-D on a terminal. The prompt is used as is, without a template.\n"
+    "An empty prompt starts from token 0, or continues from a saved state. Only the\n"
     "continuation goes to stdout. --json prints {\"text\",\"tokens\",\"finish_reason\",\n"
-    "\"prompt_tokens\",\"prompt_s\",\"decode_s\",\"tokens_per_s\"}: tokens counts those written,\n"
-    "finish_reason is stop, length or interrupted: after Ctrl-C what was written is kept, also by\n"
-    "--json and --save-state, and the exit code is 130. --save-state stands right behind the text; "
-    "a run from it\n"
-    "with --state draws by its own --seed and knows no penalties of the run before.";
+    "\"prompt_tokens\",\"prompt_s\",\"decode_s\",\"tokens_per_s\"}: tokens counts those "
+    "generated,\n"
+    "finish_reason is stop, length or interrupted. After Ctrl-C the text so far is still written,\n"
+    "also by --json and --save-state, and the exit code is 130. --save-state saves the state "
+    "after\n"
+    "the text. A later run with --state uses its own --seed and starts without penalties.";
 
 }  // namespace
 
@@ -143,13 +144,13 @@ void AddGenerate(CLI::App& app) {
                                  [o] { Run(*o); });
   command->add_option("MODEL", o->model, kOptionalModelHelp);
   command->add_option("--prompt", o->prompt, "The text to continue")->type_name("TEXT");
-  command->add_option("--prompt-file", o->prompt_file, "A file that holds it; - is stdin")
+  command->add_option("--prompt-file", o->prompt_file, "A file with the prompt; -: stdin")
       ->type_name("FILE");
-  command->add_option("--max-tokens", o->max_tokens, "Tokens to write at most")
+  command->add_option("--max-tokens", o->max_tokens, "The most tokens to generate")
       ->check(CLI::Range(0, 1 << 30))
       ->capture_default_str();
-  command->add_option("--stop", o->stops, "End before any of these strings")->type_name("S...");
-  command->add_flag("--ignore-stop", o->ignore_stop, "Write on past token 0 and stop strings");
+  command->add_option("--stop", o->stops, "Stop before any of these strings")->type_name("S...");
+  command->add_flag("--ignore-stop", o->ignore_stop, "Continue after token 0 and stop strings");
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddOutput(*command, o->common, "--save-state", o->save_state,

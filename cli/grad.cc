@@ -1,4 +1,4 @@
-// linnet grad: the loss of a row of tokens and its gradient, as a file for other programs.
+// linnet grad: writes the loss of a row of tokens and its gradient to a file for other programs.
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,7 +24,7 @@ struct GradFlags {
 
 void Write(const std::string& path, double loss, const std::vector<Parameter>& parameters) {
   std::vector<TensorSpec> specs = {{"loss", SourceType::kF32, {1}}};
-  // The slices of one tensor stand in order, one behind the other.
+  // The slices of one tensor are stored in order.
   for (const Parameter& p : parameters) {
     if (p.slice == 0) specs.push_back({"grad." + p.name, SourceType::kF32, p.shape});
   }
@@ -62,7 +62,7 @@ void AddGrad(CLI::App& app) {
       "linnet grad model.pth --tokens 1,2,3,4 --out grad.safetensors", o->common,
       [o] { RunGrad(*o); }, kThreads | kIsa);
   command->add_option("MODEL", o->model, kModelHelp)->required();
-  command->add_option("--tokens", o->tokens, "Ids with commas between them")->required();
+  command->add_option("--tokens", o->tokens, "Ids separated by commas")->required();
   command->add_flag("--l2wrap", o->l2wrap, "Add RWKV-LM's L2Wrap term to the gradient");
   AddOutput(*command, o->common, "--out", o->out, "The file to write")
       ->type_name("FILE")

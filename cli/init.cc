@@ -1,4 +1,4 @@
-// linnet init: a new model, as the reference trainers start it or filled at random.
+// linnet init: writes a new model, initialized as in the reference trainers or random.
 #include "models/init.h"
 
 #include <fmt/format.h>
@@ -34,9 +34,9 @@ struct Total {
   uint64_t parameters = 0, bytes = 0;
 };
 
-// Panels, without the model ever being in a file in full precision.
+// Writes panels, without a temporary file in full precision.
 Total WritePacked(const InitFlags& o, const Config& config) {
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   ThreadPool pool(o.common.threads);
   constexpr uint64_t kSteps = 1000;
   Progress progress("Writing " + o.out, kSteps);
@@ -61,7 +61,7 @@ Total Write(const InitFlags& o, const Config& config) {
     specs.push_back({p.name, type, p.shape});
     total.parameters += p.elements();
   }
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   const auto writer = TensorWriter::Create(o.out, specs);
   ThreadPool pool(o.common.threads);
   Progress progress("Writing " + o.out, total.parameters);
@@ -118,10 +118,10 @@ void RunInit(InitFlags& o) {
 void AddInit(CLI::App& app) {
   const auto o = std::make_shared<InitFlags>();
   CLI::App* command = AddCommand(
-      app, "init", "Write a new model, as the reference trainers start it",
+      app, "init", "Write a new model, initialized as in the reference trainers",
       "linnet init --generation 7 --layers 12 --width 768 new.safetensors", o->common,
       [o] { RunInit(*o); }, kThreads | kJson);
-  command->remove_option(command->get_option("--vocab"));  // here it is a size
+  command->remove_option(command->get_option("--vocab"));  // here --vocab is a size
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();
   command->add_option("--generation", o->generation, "Which RWKV")
@@ -129,17 +129,22 @@ void AddInit(CLI::App& app) {
       ->required();
   command->add_option("--layers", o->sizes.layers, "Layers")->required();
   command->add_option("--width", o->sizes.width, "Channels (n_embd)")->required();
-  command->add_option("--vocab", o->sizes.vocab, "Size of the vocabulary")->capture_default_str();
-  command->add_option("--head-size", o->sizes.head_size, "Channels a head")->capture_default_str();
+  command->add_option("--vocab", o->sizes.vocab, "The size of the vocabulary")
+      ->capture_default_str();
+  command->add_option("--head-size", o->sizes.head_size, "Channels per head")
+      ->capture_default_str();
   command->add_option("--ffn", o->sizes.ffn,
-                      "Channels of the channel mix; the generation's own if not given");
-  command->add_option("--dtype", o->dtype, "What values are stored as")
+                      "Channels of the channel mix; default: that of the generation");
+  command->add_option("--dtype", o->dtype, "The type of the stored values")
       ->transform(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}, CLI::ignore_case))
       ->capture_default_str();
-  command->add_option("--seed", o->seed, "Same seed, same bytes")->capture_default_str();
+  command->add_option("--seed", o->seed, "The same seed gives the same file")
+      ->capture_default_str();
   command->add_flag("--random", o->random,
                     "Fill every tensor with sane random values, for benchmarks");
-  command->add_option("--ranks", o->ranks, "Low-rank sizes of v7: the released or the trainer's")
+  command
+      ->add_option("--ranks", o->ranks,
+                   "Low-rank sizes of v7: as in released models or as in the trainer")
       ->check(CLI::IsMember({"released", "train"}))
       ->capture_default_str();
 }

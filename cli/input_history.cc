@@ -14,9 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kEntries = 1000;
-constexpr size_t kBytes = size_t{1} << 16;  // of an entry
+constexpr size_t kBytes = size_t{1} << 16;  // most bytes of an entry
 
-// A line break is \n, and a backslash \\.
+// Escapes a line break as \n and a backslash as \\.
 std::string Escape(std::string_view entry) {
   std::string line;
   for (const char c : entry) {
@@ -42,7 +42,7 @@ std::string Unescape(std::string_view line) {
   return entry;
 }
 
-// False if not all of it could be written.
+// False if not everything could be written.
 bool WriteLines(const fs::path& path, int flags, std::string_view lines) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
   if (file < 0) return false;

@@ -1,4 +1,4 @@
-// InputHistory: what was typed in earlier talks, in a file.
+// InputHistory: the input of earlier chats, in a file.
 #ifndef LINNET_CLI_INPUT_HISTORY_H_
 #define LINNET_CLI_INPUT_HISTORY_H_
 
@@ -8,23 +8,25 @@
 
 namespace linnet::cli {
 
-// One entry a line, only the user may read it, at most 1000 entries when it is opened. Nothing
-// fails if it cannot be read or written: then it is not kept. Several programs may add to one file.
+// One entry per line, readable only by the user, cut to 1000 entries when opened. Read and write
+// errors are ignored; entries are then not saved. Several programs may append to one file.
 class InputHistory {
  public:
-  // Kept nowhere.
+  // Without a file.
   InputHistory() = default;
   explicit InputHistory(std::filesystem::path path);
 
-  const std::vector<std::string>& entries() const { return entries_; }  // those found, oldest first
+  const std::vector<std::string>& entries() const {
+    return entries_;
+  }  // from the file, oldest first
 
-  // Written at once.
+  // Writes to the file at once.
   void Add(const std::string& entry);
 
  private:
   void Trim() const;
 
-  std::filesystem::path path_;  // empty: nowhere
+  std::filesystem::path path_;  // empty: no file
   std::vector<std::string> entries_;
 };
 

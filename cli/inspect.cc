@@ -1,4 +1,4 @@
-// linnet inspect: what a file is, from its tensors' names and shapes alone.
+// linnet inspect: identifies a file by the names and shapes of its tensors.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -30,18 +30,18 @@ struct InspectFlags {
   std::string file;
 };
 
-// What is not known of a kind of file stays empty, and is null in JSON.
+// Facts that a kind of file does not have stay empty, and are null in JSON.
 struct Facts {
   FileKind kind = FileKind::kUnknown;
   std::optional<std::string> generation;
   std::optional<size_t> layers, width, heads, head_size, ffn, vocab;
   std::map<std::string, size_t> ranks;
-  size_t vocabulary = 0;  // bytes of the text of its own; 0: it has none
+  size_t vocabulary = 0;  // bytes of the vocabulary in the file; 0: none
   uint64_t parameters = 0;
-  std::map<std::string, uint64_t> dtypes;  // parameters of each
+  std::map<std::string, uint64_t> dtypes;  // number of parameters of each
 };
 
-// One more than the highest N of "blocks.N.…".
+// The highest N of "blocks.N.…", plus one.
 size_t CountLayers(const Checkpoint& c) {
   constexpr std::string_view kPrefix = "blocks.";
   size_t layers = 0;
@@ -67,7 +67,7 @@ void AddModel(const Checkpoint& c, Facts& facts) {
   facts.ranks = config.ranks;
 }
 
-// The inner size of a LoRA pair is lora_A's first; Bone's and DiSHA's is their first too.
+// The rank of a LoRA pair is the first dimension of lora_A; for Bone and DiSHA also the first.
 void AddAdapter(const Checkpoint& c, Facts& facts) {
   RefuseForeignAdapter(c);
   facts.layers = CountLayers(c);
@@ -117,13 +117,13 @@ Facts FactsOf(const Checkpoint& c, const std::string& file) {
       AddState(file, facts);
       break;
     case FileKind::kUnknown:
-      ConfigOf(c);  // throws, saying what the file is instead
+      ConfigOf(c);  // throws an error that says what the file is
       throw Error(ErrorKind::kBadModel, file + ": head.weight is missing: the file is incomplete");
   }
   facts.vocabulary = c.Vocabulary().size();
   for (const TensorView& t : c.tensors()) {
     if (t.name.starts_with(kTrainingPrefix)) continue;
-    // The logits that a saved state holds are no part of it.
+    // The logits in a saved state file are not part of the state.
     if (facts.kind == FileKind::kState && !t.name.starts_with("state.")) continue;
     facts.parameters += t.elements();
     facts.dtypes[TypeName(t)] += t.elements();
@@ -151,10 +151,10 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
-// Layers that have the same tensor are one line: blocks.{0-2,4}.att.key.weight.
+// Equal tensors of several layers share a line: blocks.{0-2,4}.att.key.weight.
 struct TensorLine {
   std::string before, after, type, shape;
-  std::vector<size_t> layers;  // none: the name is `before`
+  std::vector<size_t> layers;  // empty: the name is `before`
 
   std::string name() const {
     if (layers.empty()) return before;
@@ -251,7 +251,7 @@ void RunInspect(const InspectFlags& o) {
 void AddInspect(CLI::App& app) {
   const auto o = std::make_shared<InspectFlags>();
   CLI::App* command = AddCommand(
-      app, "inspect", "Show what a checkpoint, adapter or state holds",
+      app, "inspect", "Show the contents of a checkpoint, adapter or state",
       "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); }, kJson);
   command
       ->add_option("FILE", o->file,

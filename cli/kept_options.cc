@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Options of the run itself, not of the call.
+// Whether an option belongs to the run, not to a single call.
 bool IsKept(const CLI::Option& option) {
   constexpr std::string_view kOfTheCall[] = {"--resume", "--out",   "--help", "--threads",
                                              "--json",   "--exact", "--force"};
@@ -31,7 +31,7 @@ bool IsKept(const CLI::Option& option) {
          std::end(kOfTheCall);
 }
 
-// Options whose other values would make another run, or shift the data under it.
+// Whether changing the option would make it a different run or change the order of its data.
 bool IsFixed(const std::string& option) {
   constexpr std::string_view kFixed[] = {
       "--base",    "--generation", "--layers", "--width", "--head-size", "--ffn",
@@ -40,8 +40,8 @@ bool IsFixed(const std::string& option) {
   return std::find(std::begin(kFixed), std::end(kFixed), option) != std::end(kFixed);
 }
 
-// Where a file is, whatever folder --resume is called from. A base that is a folder becomes the
-// file in it: a run's folder stands for another file when that run has gone on.
+// The absolute path of a file, because --resume may be called from another folder. A folder as base
+// becomes the file in it, because the folder of a run means another file when that run continues.
 std::string PlaceOf(const std::string& option, const std::string& word) {
   if (word == kBuiltInName && (option == "--base" || option == "--vocab")) return word;
   std::error_code error;
@@ -61,7 +61,7 @@ Error Damaged(const fs::path& path, const std::string& found) {
   return Error(ErrorKind::kBadInput, fmt::format("{}: is damaged: {}", path.string(), found));
 }
 
-// The words of an option: {"--steps": ["12"]}.
+// The arguments of an option: {"--steps": ["12"]}.
 std::vector<std::string> WordsOf(const nlohmann::json& values, const std::string& option,
                                  const fs::path& path) {
   std::vector<std::string> words;
@@ -113,7 +113,7 @@ KeptOptions KeptOptions::Of(const CLI::App& command, const RunSources& sources) 
   return kept;
 }
 
-// An option that the call names.
+// Checks an option that is given in the call.
 void KeptOptions::RefuseAnother(const CLI::Option& option) const {
   const std::string name = option.get_name();
   std::vector<std::string> now = option.results(), then;
@@ -126,7 +126,7 @@ void KeptOptions::RefuseAnother(const CLI::Option& option) const {
     then = {option.get_default_str()};
   }
   if (NamesFiles(name) && !then.empty()) {
-    // By content, if the run knows that (CheckSources).
+    // Compared by content, if the run has their hashes (CheckSources).
     if (!(name == "--base" ? sources_.base : sources_.data).empty()) return;
     now = {PlaceOf(name, now.front())};
     then = {PlaceOf(name, then.front())};
@@ -158,9 +158,9 @@ void KeptOptions::Recall(CLI::App& command) const {
   }
   for (const auto& [name, words] : options_) {
     CLI::Option* option = command.get_option_no_throw(name);
-    if (option == nullptr) throw Damaged(path_, name + " is no option of this version");
+    if (option == nullptr) throw Damaged(path_, name + " is not an option of this version");
     if (option->count() > 0 || !IsKept(*option)) continue;
-    const auto others = option->get_excludes();  // --steps, where this call says --tokens
+    const auto others = option->get_excludes();  // such as --steps, if this call gives --tokens
     if (std::any_of(others.begin(), others.end(), [](auto* o) { return o->count() > 0; })) continue;
     try {
       for (const std::string& word : words) option->add_result(word);

@@ -1,4 +1,4 @@
-// KeptOptions: run.json, the options with which a run goes on.
+// KeptOptions: run.json, the options that --resume reuses.
 #ifndef LINNET_CLI_KEPT_OPTIONS_H_
 #define LINNET_CLI_KEPT_OPTIONS_H_
 
@@ -11,37 +11,37 @@
 
 namespace linnet::cli {
 
-// What a run learns from, by content: files may move, but not become others.
+// Identifies the inputs of a run by content: files may move but not change.
 struct RunSources {
-  std::string base, data;  // hashes; empty if a file does not say them
+  std::string base, data;  // hashes; empty if unknown
 };
 
 // Immutable.
 class KeptOptions {
  public:
-  // Those of a run's folder. Throws Error kBadInput if it holds none, or they are damaged.
+  // Reads those of a run's folder. Throws Error kBadInput if they are missing or damaged.
   static KeptOptions Read(const std::filesystem::path& run);
-  // Those of `command`, as it was called and recalled; names of files become absolute, so that the
-  // run may go on from another folder.
+  // Those of `command`, given or recalled. File names become absolute, so that the run can be
+  // resumed from another folder.
   static KeptOptions Of(const CLI::App& command, const RunSources& sources);
 
-  // Gives options that the call of `command` does not name the values they have here. Throws Error
-  // kBadInput for those that it does name and that make it another run, such as --width, and for
-  // what the command does not take.
+  // Sets the options that the call of `command` does not give to the values stored here. Throws
+  // Error kBadInput for given options that would make it a different run, such as --width, and for
+  // stored options that the command does not have.
   void Recall(CLI::App& command) const;
-  // The number an option has here, or in `command` if it is not named here.
+  // The stored number of an option, or that of `command` if it is not stored.
   uint64_t Number(const CLI::App& command, const std::string& option) const;
-  // Throws Error kBadInput if the files that `command` names are not those that the run began with.
+  // Throws Error kBadInput if the files of `command` are not those that the run began with.
   void CheckSources(const CLI::App& command, const RunSources& now) const;
-  // Writes run.json, whole or not at all.
+  // Writes run.json, atomically.
   void Write(const std::filesystem::path& run) const;
-  // A run without it cannot be resumed.
+  // Removes run.json; without it a run cannot be resumed.
   static void Remove(const std::filesystem::path& run);
 
  private:
   void RefuseAnother(const CLI::Option& option) const;
 
-  std::filesystem::path path_;  // where they were read
+  std::filesystem::path path_;  // where they were read from
   std::map<std::string, std::vector<std::string>> options_;
   RunSources sources_;
 };

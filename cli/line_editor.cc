@@ -26,7 +26,7 @@ constexpr std::string_view kPasteOn = "\x1b[?2004h", kPasteOff = "\x1b[?2004l";
 constexpr std::string_view kPasteStart = "\x1b[200~", kPasteEnd = "\x1b[201~";
 
 constexpr char kCtrlC = 0x03, kCtrlE = 0x05, kCtrlZ = 0x1A, kEscape = 0x1B;
-// Bound to a command that draws the line anew.
+// Bound to a command that redraws the line.
 constexpr char kRedraw = 0x1D;
 
 volatile sig_atomic_t g_resized = 0;
@@ -49,8 +49,8 @@ void Handle(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
-// What a paste becomes in a line: its line ends as \n, none at its end, and no control characters,
-// which would be commands.
+// Converts a paste to text of a line: line ends become \n, trailing ones are removed, and control
+// characters are removed, because they would be commands.
 std::string CleanPaste(std::string_view bytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -65,7 +65,7 @@ std::string CleanPaste(std::string_view bytes) {
   return ValidUtf8(text);
 }
 
-// Rows above the one where the cursor is behind this text.
+// Screen rows above the cursor, if the cursor is after this text.
 size_t RowsAbove(std::string_view text, size_t columns) {
   size_t rows = 0;
   for (;;) {
@@ -77,8 +77,8 @@ size_t RowsAbove(std::string_view text, size_t columns) {
   }
 }
 
-// libedit draws and edits the line; keys come to it through GetKey, which handles what libedit
-// does not know (pastes) or does from within signal handlers (Ctrl-C, Ctrl-Z, changes of size).
+// libedit draws and edits the line. It reads keys through GetKey, which handles what libedit does
+// not support (pastes) or does in signal handlers (Ctrl-C, Ctrl-Z, terminal resize).
 class LineEditor : public LineReader {
  public:
   explicit LineEditor(InputHistory history)
@@ -96,7 +96,7 @@ class LineEditor : public LineReader {
     el_set(edit_, EL_HIST, ::history, history_);
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_GETCFN, &GetKey);
-    el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);  // Ctrl-C and Ctrl-Z are keys
+    el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);  // read Ctrl-C and Ctrl-Z as keys
     el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_set(edit_, EL_BIND, "^]", "ed-redisplay", nullptr);
     Handle(SIGWINCH, OnResize);
@@ -117,7 +117,7 @@ class LineEditor : public LineReader {
     prompt_ = prompt;
     line_ = {};
     cleared_ = false;
-    // A Ctrl-C that came after the end of what it was to stop has nothing left to do.
+    // Ignore a Ctrl-C that arrived after the work it was meant to stop.
     InterruptScope::Clear();
     el_resize(edit_);
     // Before the prompt is shown, or the terminal's own editing gets the keys typed right after it.
@@ -172,7 +172,7 @@ class LineEditor : public LineReader {
       } else if (byte == kCtrlC) {
         line_.text = Typed(false);
         cleared_ = clearing_ = true;
-        key = kCtrlE;  // behind the line, where ^C is shown
+        key = kCtrlE;  // to the end of the line, where ^C is shown
         return 1;
       } else if (byte == kEscape && !std::exchange(escape_is_key_, false)) {
         if (!BeginsPaste()) continue;
@@ -188,8 +188,8 @@ class LineEditor : public LineReader {
     }
   }
 
-  // The escape byte was read. If what follows makes it a paste, all of that is read; else it is to
-  // be read again, as keys. libedit, too, would wait for the bytes behind an escape.
+  // Called after the escape byte was read. Reads a whole paste if one follows; otherwise the bytes
+  // are put back as keys. libedit would also wait for the bytes after an escape.
   bool BeginsPaste() {
     std::string bytes(1, kEscape);
     while (bytes.size() < kPasteStart.size()) {
@@ -223,7 +223,7 @@ class LineEditor : public LineReader {
       if (byte == kNoMore) break;
       bytes += static_cast<char>(byte);
       step = NextUtf8(bytes);
-      if (step.bytes < bytes.size()) {  // that byte is of the next character
+      if (step.bytes < bytes.size()) {  // the last byte belongs to the next character
         unread_.push_front(bytes.back());
         break;
       }
@@ -231,7 +231,7 @@ class LineEditor : public LineReader {
     return static_cast<wchar_t>(step.c);
   }
 
-  // The next byte of the keyboard, or kNoMore. Handles signals while it waits.
+  // The next byte from the keyboard, or kNoMore. Handles signals while it waits.
   int NextByte() {
     for (;;) {
       if (!unread_.empty()) {
@@ -263,7 +263,7 @@ class LineEditor : public LineReader {
     }
   }
 
-  // The line so far, or what is before the cursor.
+  // The line so far, or the part before the cursor.
   std::string Typed(bool to_cursor) const {
     const LineInfo* const info = el_line(edit_);
     return {info->buffer, to_cursor ? info->cursor : info->lastchar};
@@ -272,7 +272,7 @@ class LineEditor : public LineReader {
   void Suspend() {
     el_set(edit_, EL_PREP_TERM, 0);
     if (pastes_) Say(kPasteOff);
-    kill(0, SIGTSTP);  // all of the pipeline, as the terminal would
+    kill(0, SIGTSTP);  // the whole pipeline, as the terminal would
     Continue();
   }
 
@@ -284,7 +284,7 @@ class LineEditor : public LineReader {
     el_set(edit_, EL_REFRESH);
   }
 
-  // The terminal has wrapped the line anew by itself; libedit does not know.
+  // The terminal has already rewrapped the line; libedit does not know.
   void Resize() {
     g_resized = 0;
     winsize size = {};
@@ -300,18 +300,18 @@ class LineEditor : public LineReader {
   History* history_;
   InputHistory file_;
   std::string prompt_;
-  bool pastes_ = false;  // the terminal can mark them
+  bool pastes_ = false;  // the terminal supports bracketed paste
   Line line_;
-  bool cleared_ = false;  // by Ctrl-C, which clearing_ is about to show
+  bool cleared_ = false;  // by Ctrl-C; clearing_ shows it next
   bool clearing_ = false;
-  std::deque<char> unread_;     // bytes of the keyboard
-  bool escape_is_key_ = false;  // the first of them, and no paste
+  std::deque<char> unread_;     // bytes read from the keyboard
+  bool escape_is_key_ = false;  // the first of them does not start a paste
 };
 
 }  // namespace
 
 std::unique_ptr<LineReader> NewLineEditor(InputHistory history) {
-  // Only how bytes make characters: numbers stay as in C.
+  // Only the character encoding; number formats stay those of C.
   const char* const characters = std::setlocale(LC_CTYPE, "");
   if (characters == nullptr || std::string_view(characters) == "C") {
     std::setlocale(LC_CTYPE, "C.UTF-8");

@@ -1,4 +1,4 @@
-// The LineReader of a terminal, over libedit.
+// The LineReader for terminals, based on libedit.
 #ifndef LINNET_CLI_LINE_EDITOR_H_
 #define LINNET_CLI_LINE_EDITOR_H_
 

@@ -37,7 +37,7 @@ class PlainReader : public LineReader {
   bool interactive() const override { return false; }
 
  private:
-  // Only a wait for input is interrupted: of input that is there nothing is lost. False at its end.
+  // Only waiting is interrupted, so available input is never lost. False at the end of the input.
   bool Fill() {
     for (;;) {
       pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {WakeDescriptor(), POLLIN, 0}};
@@ -59,7 +59,7 @@ class PlainReader : public LineReader {
     throw Error(ErrorKind::kIo, "stdin: cannot be read");
   }
 
-  std::string bytes_;  // read, and given from begin_ on
+  std::string bytes_;  // read; from begin_ on not yet returned
   size_t begin_ = 0;
 };
 

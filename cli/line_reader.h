@@ -1,4 +1,4 @@
-// LineReader: lines from stdin, edited and remembered where someone types them.
+// LineReader: lines from stdin, with editing and history on a terminal.
 #ifndef LINNET_CLI_LINE_READER_H_
 #define LINNET_CLI_LINE_READER_H_
 
@@ -16,23 +16,23 @@ enum class LineEnd {
 };
 
 struct Line {
-  std::string text;     // without the line break; of kCleared, what was cleared
-  bool pasted = false;  // it began with a paste of several lines
+  std::string text;     // without the line break; for kCleared, the cleared text
+  bool pasted = false;  // it started with a paste of several lines
 };
 
-// Prompts and echo go to stderr, so that stdout holds results only. Use it inside an
-// InterruptScope. One at a time.
+// Prompts and echo go to stderr, so that stdout has only results. Use it inside an InterruptScope.
+// Only one may exist at a time.
 class LineReader {
  public:
-  // With editing, arrow keys and history if stdin and stderr are terminals; plain lines and no
-  // prompts otherwise.
+  // With editing and history if stdin and stderr are terminals; otherwise plain lines without
+  // prompts.
   static std::unique_ptr<LineReader> New(InputHistory history);
   virtual ~LineReader() = default;
 
-  // Throws Error kIo, and Interruption at SIGTERM and SIGHUP; where nobody edits, at Ctrl-C, too.
+  // Throws Error kIo, and Interruption at SIGTERM and SIGHUP; without a terminal also at Ctrl-C.
   virtual LineEnd Read(const std::string& prompt, Line& line) = 0;
 
-  // For the arrow keys; may have several lines.
+  // Adds an entry to the history; it may have several lines.
   virtual void Remember(const std::string& text) = 0;
 
   virtual bool interactive() const = 0;

@@ -1,4 +1,4 @@
-// linnet logits: what a model answers to a row of tokens, as a file for other programs.
+// linnet logits: writes the logits for a row of tokens to a file for other programs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ std::vector<int32_t> TokensOf(const LogitsFlags& o, const Model& model) {
   return ids;
 }
 
-// A sequence beside the first one: other tokens, another length.
+// Another sequence for the batch, with other tokens and another length.
 struct Companion {
   State state;
   std::vector<int32_t> tokens;
@@ -107,15 +107,15 @@ void RunLogits(const LogitsFlags& o) {
 void AddLogits(CLI::App& app) {
   const auto o = std::make_shared<LogitsFlags>();
   CLI::App* command = AddCommand(
-      app, "logits", "Write the logits after each token, and the last state, to a safetensors file",
+      app, "logits", "Write the logits after each token and the last state as safetensors",
       "linnet logits model.pth --tokens 1,2,3 --out logits.safetensors", o->common,
       [o] { RunLogits(*o); }, kThreads | kForce | kIsa | kVocab | kQuant);
   command->add_option("MODEL", o->model, kModelHelp)->required();
-  command->add_option("--tokens", o->tokens, "Ids with commas between them");
+  command->add_option("--tokens", o->tokens, "Ids separated by commas");
   command->add_option("--text", o->text, "Text, encoded with the model's vocabulary");
-  command->add_option("--chunk", o->chunk, "Tokens a pass; all at once if not given")
+  command->add_option("--chunk", o->chunk, "Tokens per pass; default: all at once")
       ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--batch", o->batch, "Run beside so many other sequences, less one")
+  command->add_option("--batch", o->batch, "Run in a batch of this many sequences")
       ->check(CLI::Range(1, 1024));
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");

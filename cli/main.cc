@@ -1,4 +1,4 @@
-// linnet: the command line. Subcommands live in files of their own; here errors become exit codes.
+// linnet: the command line. Each subcommand is in its own file; main maps errors to exit codes.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -18,7 +18,7 @@
 namespace linnet::cli {
 namespace {
 
-// A file name may hold a line break; an error is one line all the same.
+// A file name may contain a line break, but an error must be one line.
 std::string OneLine(std::string_view text) {
   std::string line;
   for (const char c : text) line += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
@@ -27,8 +27,8 @@ std::string OneLine(std::string_view text) {
 
 void Complain(std::string_view message) { Say(fmt::format("linnet: {}\n", OneLine(message))); }
 
-// A minus sign before a count would make it a very large one, and no number here may be infinite,
-// also as a float, or none.
+// CLI11 would read a negative count as a very large one. All numbers must be finite, also as
+// float.
 void RefuseOddNumbers(CLI::App& app) {
   const CLI::Validator positive(
       [](const std::string& word) {
@@ -57,7 +57,7 @@ int Main(int argc, char** argv) {
   OpenStreams();
   HandleInterrupts();
   CLI::App app(
-      "Runs, trains and measures RWKV language models of every generation, straight from their "
+      "Runs, trains and measures RWKV language models of all generations, directly from their "
       "checkpoints.",
       "linnet");
   app.formatter(std::make_shared<HelpFormatter>());

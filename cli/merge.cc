@@ -1,4 +1,4 @@
-// linnet merge: an adapter made part of its model.
+// linnet merge: merges an adapter into its model.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct MergeFlags {
   std::optional<float> scale;
 };
 
-// After each of a few tokens spread over the vocabulary; exact values and activations.
+// The logits after each of a few tokens spread over the vocabulary; exact values and activations.
 std::vector<float> LogitsOf(const MergeFlags& o, const Model& model) {
   InterruptScope::Check();
   const size_t vocab = model.config().vocab;
@@ -52,7 +52,7 @@ void CheckNumbers(const std::vector<float>& logits, const std::string& file, con
   throw Error(ErrorKind::kBadInput, fmt::format("{}: the logits {}", file, advice));
 }
 
-// The largest difference, over the largest logit; of numbers.
+// The largest difference, relative to the largest logit.
 double Apart(const std::vector<float>& a, const std::vector<float>& b) {
   double largest = 0, apart = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -65,13 +65,13 @@ double Apart(const std::vector<float>& a, const std::vector<float>& b) {
 struct Merged {
   std::string kind;
   size_t matrices = 0, replaced = 0;
-  size_t states = 0;            // layers that got a tuned state, which the model had or not
-  double moved = 0, error = 0;  // by the adapter, and by merging it
+  size_t states = 0;            // layers with a tuned state, new or replaced
+  double moved = 0, error = 0;  // relative change by the adapter, and error of merging it
 };
 
 Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
   Merged merged;
-  if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all or none
+  if (adapter.has_state()) merged.states = ConfigOf(base).layers;  // it has all layers or none
   for (const TensorView& t : base.tensors()) {
     const bool state = IsTimeState(t.name);
     merged.replaced += adapter.Replacement(t.name) != nullptr && !state;
@@ -83,12 +83,12 @@ Merged CountOf(const Checkpoint& base, const Adapter& adapter) {
   return merged;
 }
 
-// OUT appears when its logits have been compared.
+// OUT appears only after its logits were compared.
 Merged Write(const MergeFlags& o) {
   const Checkpoint base = CheckpointNamed(o.base);
   const Adapter adapter(o.adapter, base, o.scale);
   Merged merged = CountOf(base, adapter);
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   const OpenOptions open{.force = o.common.force};
   OpenOptions apply = open;
   apply.adapters = {{o.adapter, o.scale}};
@@ -126,7 +126,7 @@ void RunMerge(const MergeFlags& o) {
   CheckEnding("OUT", o.out, {".safetensors", ".pth"});
   CheckOutput(o.common, {o.out, ModelOutput()});
   const Merged merged = Write(o);
-  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
+  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM during the last write
   if (o.common.json) {
     return Print(nlohmann::ordered_json{{"path", o.out},
                                         {"adapter", merged.kind},
@@ -141,7 +141,7 @@ void RunMerge(const MergeFlags& o) {
   Print(fmt::format(
       "{}: {} matrices changed{}, {} tensors replaced{}\n"
       "the adapter moves logits by up to {:.2e} of the largest; the merged model is "
-      "within {:.2e} of the adapter beside its base\n",
+      "within {:.2e} of the base with the adapter\n",
       o.out, merged.matrices, merged.kind.empty() ? "" : " by " + merged.kind, merged.replaced,
       merged.states == 0 ? "" : ", its tuned state taken in", merged.moved, merged.error));
 }
@@ -151,20 +151,20 @@ void RunMerge(const MergeFlags& o) {
 void AddMerge(CLI::App& app) {
   const auto o = std::make_shared<MergeFlags>();
   CLI::App* command = AddCommand(
-      app, "merge", "Make an adapter part of its model",
+      app, "merge", "Merge an adapter into its model",
       "linnet merge model.pth adapter.safetensors merged.pth\n\n"
-      "Every tensor is checked against the model. Quantized matrices become the values they stand\n"
-      "for; `linnet quantize` makes them small again.",
+      "Every tensor is checked against the model. Quantized matrices are dequantized;\n"
+      "`linnet quantize` quantizes them again.",
       o->common, [o] { RunMerge(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
-  command->add_option("BASE", o->base, "The model the adapter was trained on, or `builtin`")
+  command->add_option("BASE", o->base, "The model that the adapter was trained on, or `builtin`")
       ->required();
   command->add_option("ADAPTER", o->adapter, "LoRA, PiSSA, DiSHA, Bone, DoRA or a tuned state")
       ->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();
   command->add_option("--scale", o->scale,
-                      "Times what the adapter does; of a LoRA file without alpha, alpha / rank");
-  command->add_option("--type", o->type, "Of all tensors; the base's own if not given")
+                      "Factor of the adapter; for LoRA files without alpha, alpha / rank");
+  command->add_option("--type", o->type, "The type of all tensors; default: as in the base")
       ->transform(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case));
 }
 

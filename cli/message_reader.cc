@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kQuotes = "\"\"\"";
 constexpr auto kTwice = std::chrono::seconds(2);
 
-// Removes it from the end, if it is there.
+// Removes the suffix, if `text` has it.
 bool TakeEnd(std::string& text, std::string_view end) {
   if (!text.ends_with(end)) return false;
   text.resize(text.size() - end.size());
@@ -28,11 +28,11 @@ bool MessageReader::Read(Message& message) {
     if (part == Part::kEnd) return false;
     if (part == Part::kCleared) continue;
     warned_.reset();
-    // A paste of several lines is text, but /system takes several, too.
+    // A paste of several lines is text, except for /system, which takes several lines.
     message.command =
         message.command && message.text.starts_with('/') &&
         (message.text.find('\n') == message.text.npos || message.text.starts_with("/system "));
-    // As a line that says the same when it is read again: a blank before a / makes it text.
+    // Remember a line that reads as the same message: a blank before a / makes it text.
     const bool literal = quoted && message.text.starts_with('/');
     if (!message.text.empty()) lines_.Remember((literal ? " " : "") + message.text);
     return true;
@@ -70,7 +70,7 @@ MessageReader::Part MessageReader::ReadFirst(Message& message) {
 MessageReader::Part MessageReader::ReadMore(Message& message) {
   Line line;
   switch (lines_.Read(". ", line)) {
-    case LineEnd::kInput:  // ends the message as well
+    case LineEnd::kInput:  // also ends the message
       return Part::kWhole;
     case LineEnd::kCleared:
       OnCleared(true);

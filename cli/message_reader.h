@@ -1,4 +1,4 @@
-// MessageReader: what someone says to a model, of one line or several.
+// MessageReader: reads the user's messages, of one or several lines.
 #ifndef LINNET_CLI_MESSAGE_READER_H_
 #define LINNET_CLI_MESSAGE_READER_H_
 
@@ -12,17 +12,17 @@ namespace linnet::cli {
 
 struct Message {
   std::string text;
-  bool command = false;  // it begins with a / and may be one
+  bool command = false;  // it begins with a / and may be a command
 };
 
-// A message is a line; lines that are joined by a \ at their ends; those between """ and """; or a
-// paste. Keeps a reference. One at a time.
+// A message is one line, several lines joined by a \ at their ends, the lines between """ and """,
+// or a paste. Keeps a reference. Only one may exist at a time.
 class MessageReader {
  public:
   explicit MessageReader(LineReader& lines) : lines_(lines) {}
 
-  // False at the end of the input. Ctrl-C clears what was typed; if that is nothing it says how to
-  // leave, and throws Interruption if it comes again within two seconds.
+  // False at the end of the input. Ctrl-C clears the typed text. On an empty line it prints how to
+  // leave, and a second Ctrl-C within two seconds throws Interruption.
   bool Read(Message& message);
 
  private:

@@ -36,7 +36,7 @@ void ReadQuant(const std::string& text, OpenOptions& options) {
   }
 }
 
-// "F" or "F:SCALE"; a name may hold colons too.
+// "F" or "F:SCALE"; the name may contain colons.
 AdapterFile ReadAdapterName(const std::string& text) {
   std::error_code ignored;
   const size_t colon = text.rfind(':');
@@ -46,7 +46,7 @@ AdapterFile ReadAdapterName(const std::string& text) {
   const auto [last, error] = std::from_chars(text.data() + colon + 1, end, scale);
   const std::string file = text.substr(0, colon);
   if (error == std::errc() && last == end && std::isfinite(scale)) return {file, scale};
-  if (!std::filesystem::exists(file, ignored)) return {text, {}};  // which cannot be opened
+  if (!std::filesystem::exists(file, ignored)) return {text, {}};  // opening it reports the error
   throw CLI::ValidationError("--lora", fmt::format("'{}': '{}' is no number to scale {} by", text,
                                                    text.substr(colon + 1), file));
 }
@@ -142,11 +142,10 @@ std::filesystem::path HomeFolder() {
 }
 
 Error NoScore(const std::string& model, const std::string& text) {
-  return Error(
-      ErrorKind::kBadModel,
-      fmt::format("{}: its score of {} is no finite number: the weights hold infinities or "
-                  "NaN, or values that overflow on the way",
-                  model, text));
+  return Error(ErrorKind::kBadModel,
+               fmt::format("{}: its score of {} is not finite: the weights hold infinities or "
+                           "NaN, or values that overflow on the way",
+                           model, text));
 }
 
 std::vector<int32_t> ParseIds(std::string_view text, size_t vocab, const std::string& source,

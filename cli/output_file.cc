@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Files that are read beside a checkpoint without being named.
+// Files next to a checkpoint that are read without being named.
 constexpr const char* kBeside[] = {"config.json", "tokenizer.json", "20B_tokenizer.json",
                                    "init_pissa.pth"};
 
@@ -27,7 +27,7 @@ bool MayBeRead(const fs::path& file) {
          ending == ".json" || ending == ".jsonl";
 }
 
-// The files behind a word of the command line; none if it names no file.
+// The files that an argument of the command line means; empty if it is not a file.
 std::vector<fs::path> FilesBehind(const std::string& word) {
   std::error_code error;
   if (!fs::exists(word, error)) {
@@ -39,7 +39,7 @@ std::vector<fs::path> FilesBehind(const std::string& word) {
   const bool folder = fs::is_directory(word, error);
   try {
     for (const fs::path& file : FilesOf(word)) files.push_back(file);
-  } catch (const std::exception&) {  // not one model; the command reads what it knows of these
+  } catch (const std::exception&) {  // not one model; the command may read any of these
     for (const auto& entry : fs::directory_iterator(word, error)) {
       if (MayBeRead(entry.path())) files.push_back(entry.path());
     }
@@ -62,7 +62,7 @@ bool IsOutput(const CommonOptions& common, const CLI::Option* option) {
   return std::find(common.outputs.begin(), common.outputs.end(), option) != common.outputs.end();
 }
 
-// How the command knows the input that is this file; empty if it is none.
+// The name of the input that is this file; empty if it is not an input.
 std::string InputThatIs(const CommonOptions& common, const OutputFile& out) {
   std::error_code error;
   const auto same = [&](const fs::path& file) { return fs::equivalent(file, out.path, error); };
@@ -94,7 +94,7 @@ bool Matches(const OutputKind& kind, const fs::path& path) {
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help) {
   command
-      .add_flag("--overwrite", common.overwrite, "Replace a file of another kind, too, or of none")
+      .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
       ->group("Common");
   CLI::Option* option = command.add_option(name, value, help);
   common.outputs.push_back(option);
@@ -126,7 +126,7 @@ void CheckOutput(const CommonOptions& common, const OutputFile& out) {
   std::error_code error;
   if (fs::is_other(fs::status(out.path, error))) return;
   const InterruptScope interrupt;
-  const AtomicFile trial{out.path};  // goes without a trace, after Ctrl-C, too
+  const AtomicFile trial{out.path};  // leaves no file, also after Ctrl-C
   InterruptScope::Check();
 }
 

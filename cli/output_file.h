@@ -1,5 +1,6 @@
-// What a command may write: never a file that it reads, and a file of another kind only with
-// --overwrite. Every command that writes asks here, before any work is done.
+// Checks of output files: a command never overwrites a file that it reads, and overwrites a file of
+// another kind only with --overwrite. Every command that writes calls these before it does any
+// work.
 #ifndef LINNET_CLI_OUTPUT_FILE_H_
 #define LINNET_CLI_OUTPUT_FILE_H_
 
@@ -15,28 +16,28 @@ namespace linnet::cli {
 struct OutputFile {
   std::filesystem::path path;
   OutputKind kind;
-  // An option that names a file to go on from, which may be rewritten: generate's --state.
+  // An option whose input file may be overwritten by this output: generate's --state.
   const char* rewrites = nullptr;
-  // What to give to replace a file of another kind, for messages.
+  // How to replace a file of another kind, for messages.
   const char* overwrite = "--overwrite";
 };
 
-// Adds an option, or argument, that names what is written, and --overwrite. What any other option
-// of the command names is taken for an input.
+// Adds an option or argument for an output file, and --overwrite. Files named by any other option
+// of the command count as inputs.
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help);
 
-// Records a file that is read and that no option names as it is, such as /load's.
+// Records an input file that no option names, such as /load's.
 void AddInput(CommonOptions& common, const std::filesystem::path& path);
 
 // Throws Error kBadInput
-// - if the file is one that the command reads, whatever its name: the same inode as an input, one
-//   of its shards, a file that is read beside it, or stdin;
-// - if it exists, is not empty and not of this kind, and --overwrite is not given.
+// - if the command reads the file, under any name: it has the inode of an input, of one of its
+//   shards, of a file that is read with it, or of stdin;
+// - if it exists, is neither empty nor of this kind, and --overwrite is not given.
 // Pipes and devices may always be written.
 void CheckReplaces(const CommonOptions& common, const OutputFile& file);
 
-// As CheckReplaces; also throws Error kIo if the file could not be written. Leaves no trace.
+// As CheckReplaces, but also throws Error kIo if the file cannot be written. Leaves no file.
 void CheckOutput(const CommonOptions& common, const OutputFile& file);
 
 }  // namespace linnet::cli

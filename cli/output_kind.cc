@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Tells a file of tensors without reading their values.
+// Identifies a file of tensors without reading their values.
 OutputKind TensorsOfKind(const char* name, FileKind kind) {
   return {name, [kind](const fs::path& path) { return KindOf(Checkpoint(path)) == kind; }};
 }
@@ -38,7 +38,7 @@ bool IsText(const fs::path& path) {
   const std::string front = FrontOf(path, 4096);
   for (std::string_view left = front; !left.empty();) {
     const Utf8Step step = NextUtf8(left);
-    if (step.cut) break;  // at the end of what was looked at
+    if (step.cut) break;  // the end of the bytes that were read
     if (!step.valid || step.c == 0) return false;
     left.remove_prefix(step.bytes);
   }

@@ -1,4 +1,4 @@
-// The kinds of files that commands write, each recognized by its content.
+// The kinds of files that commands write, recognized by content.
 #ifndef LINNET_CLI_OUTPUT_KIND_H_
 #define LINNET_CLI_OUTPUT_KIND_H_
 
@@ -10,13 +10,13 @@ namespace linnet::cli {
 
 struct OutputKind {
   const char* name;  // for messages: "a model"
-  // Whether a regular file that is not empty is of this kind, by its content, whatever its name.
-  // May throw std::exception, which counts as no.
+  // Whether a non-empty regular file is of this kind, by its content, whatever its name. May throw
+  // std::exception, which means no.
   std::function<bool(const std::filesystem::path&)> matches;
 };
 
 OutputKind ModelOutput();       // any checkpoint of a model, in any container
-OutputKind AdapterOutput();     // LoRA and its like
+OutputKind AdapterOutput();     // LoRA and similar adapters
 OutputKind StateOutput();       // of --save-state and /save
 OutputKind TunedStateOutput();  // time_state
 OutputKind LogitsOutput();
@@ -27,7 +27,7 @@ OutputKind PlotOutput();
 OutputKind RunOptionsOutput();  // run.json
 OutputKind MetricsOutput();     // metrics.jsonl
 
-// What a file holds, for messages: one of the names above, "text" or "something else".
+// What a file contains, for messages: one of the names above, "text" or "something else".
 std::string ContentOf(const std::filesystem::path& path);
 
 }  // namespace linnet::cli

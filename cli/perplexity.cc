@@ -1,4 +1,4 @@
-// linnet perplexity: how well a model foretells files.
+// linnet perplexity: how well a model predicts files.
 #include "eval/perplexity.h"
 
 #include <fmt/format.h>
@@ -29,8 +29,9 @@ struct PerplexityFlags {
   size_t chunk = 0;
 };
 
-// A file of any name may be a model or a text. What cannot be read as either is one if it can only
-// be that: a folder before a text, or all that comes first where no model is built in.
+// Whether the first argument is a model, by its content. An argument that is not readable counts as
+// a model if it cannot be a text: a folder before a text, or any first argument if no model is
+// built in.
 bool NamesModel(const std::vector<std::string>& files) {
   std::error_code error;
   const bool folder = std::filesystem::is_directory(files[0], error);
@@ -95,19 +96,19 @@ void RunPerplexity(const PerplexityFlags& o) {
 void AddPerplexity(CLI::App& app) {
   const auto o = std::make_shared<PerplexityFlags>();
   CLI::App* command =
-      AddCommand(app, "perplexity", "Measure how well a model foretells text files",
+      AddCommand(app, "perplexity", "Measure how well a model predicts text files",
                  "linnet perplexity model.pth book.txt\n\n"
                  "The first argument is the model if it is a checkpoint, a folder of one or "
-                 "`builtin`;\nelse all are texts, and the built-in model scores them.",
+                 "`builtin`;\notherwise all are texts, and the built-in model is used.",
                  o->common, [o] { RunPerplexity(*o); });
   command
       ->add_option("MODEL_AND_FILES", o->files,
-                   "Text files, or - for stdin; before them a model, if not the built-in one")
+                   "Text files, or - for stdin; before them optionally a model")
       ->required();
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
-  command->add_option("--chunk", o->chunk, "Start from an empty state each N tokens")
+  command->add_option("--chunk", o->chunk, "Reset the state every N tokens")
       ->check(CLI::Range(2, 1 << 30));
 }
 

@@ -1,4 +1,4 @@
-// linnet plot: the curves of one or more runs as one page that needs nothing else.
+// linnet plot: draws the curves of one or more runs as a single self-contained page.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 #include "cli/output_file.h"
 #include "linnet/error.h"
 
-// cmake/chart.cmake gives the paths; the assembler takes the files in.
+// cmake/chart.cmake sets the paths; the assembler embeds the files.
 #ifdef LINNET_CHART_JS
 asm(".pushsection .rodata\n"
     "linnet_chart_js:\n"
@@ -49,7 +49,7 @@ struct PlotFlags {
   std::string out;
 };
 
-// A curve is thinned to about so many points, each the mean of those it stands for.
+// A curve is reduced to about so many points, each the mean of a range.
 constexpr size_t kPoints = 600;
 
 class Curve {
@@ -85,7 +85,7 @@ fs::path MetricsOf(const std::string& run) {
   return fs::is_directory(run) ? fs::path(run) / "metrics.jsonl" : fs::path(run);
 }
 
-// The folder of a run, or the file if it has another name than a folder's.
+// The path that names a run: its folder, or the file itself.
 fs::path PlaceOf(const std::string& run) {
   fs::path path = fs::absolute(run).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
@@ -136,7 +136,7 @@ void Replace(std::string& page, std::string_view mark, const std::string& text) 
   page.replace(page.find(mark), mark.size(), text);
 }
 
-// Runs of one name take those of their folders before it, until none is left that is alike.
+// Prefixes equal names of runs with the names of their parent folders until they differ.
 void TellApart(const std::vector<std::string>& paths, Json& runs) {
   std::vector<fs::path> left;  // the folders above the name so far
   left.reserve(paths.size());
@@ -161,7 +161,7 @@ void RunPlot(const PlotFlags& o) {
   for (const std::string& run : o.runs) runs.push_back(ReadRun(run));
   TellApart(o.runs, runs);
   std::string data = runs.dump(-1, ' ', false, Json::error_handler_t::replace);
-  // Inside a script element only "</" could end it.
+  // Only "</" could end the script element.
   for (size_t at = 0; (at = data.find("</", at)) != std::string::npos; at += 3) {
     data.replace(at, 2, "<\\/");
   }
@@ -198,7 +198,7 @@ void AddPlot(CLI::App& app) {
       "linnet plot run1 run2 --out compare.html", o->common, [o] { RunPlot(*o); }, kJson);
   command->add_option("RUN", o->runs, "Folders of linnet train")->required();
   AddOutput(*command, o->common, "--out", o->out,
-            "The page to write; plot.html in the first run if not given")
+            "The page to write; default: plot.html in the first run")
       ->type_name("FILE");
 }
 

@@ -21,7 +21,7 @@
 namespace linnet::cli {
 namespace {
 
-// Values sent at a time: bounds the memory of a sum to a few megabytes a process.
+// Values sent at a time: limits the memory of a sum to a few megabytes per process.
 constexpr size_t kPiece = size_t{1} << 20;
 
 void Check(int code, const char* what) {
@@ -35,7 +35,7 @@ void Check(int code, const char* what) {
 class MpiWorld final : public World {
  public:
   MpiWorld() {
-    // Only this thread talks to other processes; the pool's threads compute.
+    // Only this thread communicates with other processes; the pool's threads compute.
     int provided = 0;
     Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -50,8 +50,8 @@ class MpiWorld final : public World {
   size_t index() const override { return index_; }
   size_t size() const override { return size_; }
 
-  // A piece of every shard at a time: each process gets all processes' values of its own shard and
-  // adds them in the one order.
+  // One piece of every shard at a time: each process receives all processes' values of its own
+  // shard and adds them in a fixed order.
   void ReduceScatter(std::span<float> values, ShardBounds shards) override {
     size_t longest = 0;
     for (size_t r = 0; r < size_; ++r) longest = std::max(longest, shards[r + 1] - shards[r]);
@@ -65,7 +65,7 @@ class MpiWorld final : public World {
         return begin >= whole ? 0 : std::min(piece, whole - begin);
       };
       const size_t n = length(index_);
-      // Displacements are ints, so the pieces are put side by side.
+      // Displacements are ints, so the pieces are copied to a contiguous buffer.
       sent_.resize(size_ * piece);
       for (size_t r = 0, at = 0; r < size_; at += length(r), ++r) {
         counts[r] = static_cast<int>(length(r));
@@ -145,7 +145,7 @@ class MpiWorld final : public World {
 }  // namespace
 
 std::unique_ptr<World> JoinWorld() {
-  // What Open MPI's mpirun and other launchers of its family set.
+  // Set by Open MPI's mpirun and related launchers.
   if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return std::make_unique<World>();
   return std::make_unique<MpiWorld>();
 }

@@ -1,4 +1,4 @@
-// The World of this process: alone, or one of the processes that mpirun started.
+// The World of this process: a single process, or one of those that mpirun started.
 #ifndef LINNET_CLI_PROCESSES_H_
 #define LINNET_CLI_PROCESSES_H_
 
@@ -8,12 +8,12 @@
 
 namespace linnet::cli {
 
-// Joins the processes if mpirun started this process, once a process. Throws Error kBadInput if it
-// did and this build has no MPI.
+// Joins the other processes if mpirun started this one; call it once. Throws Error kBadInput if it
+// was started by mpirun and this build has no MPI.
 std::unique_ptr<World> JoinWorld();
 
-// Ends all processes, which would wait for this one forever, with this exit code; says why. Returns
-// only where there is one.
+// Prints why and ends all processes with this exit code, because they would wait forever for this
+// one. Returns only if there is a single process.
 void AbandonWorld(const World& world, const char* why, int exit_code);
 
 }  // namespace linnet::cli

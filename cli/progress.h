@@ -1,4 +1,4 @@
-// Progress: how far a long command is, on stderr.
+// Progress: shows the progress of a long command on stderr.
 #ifndef LINNET_CLI_PROGRESS_H_
 #define LINNET_CLI_PROGRESS_H_
 
@@ -10,8 +10,8 @@
 
 namespace linnet::cli {
 
-// A bar that is drawn over itself on a terminal, and erased at the end; elsewhere a line, at most
-// one every five seconds. Quick work shows nothing. One thread at a time.
+// On a terminal a bar, redrawn in place and erased at the end; otherwise at most one line every
+// five seconds. Short work shows nothing. One thread at a time.
 class Progress {
  public:
   Progress(std::string doing, uint64_t total);

@@ -1,4 +1,4 @@
-// linnet quantize: a model in fewer bits, in a file that runs as it lies.
+// linnet quantize: writes a model in fewer bits, as a file that runs directly from its mapping.
 #include "models/quantize.h"
 
 #include <fmt/format.h>
@@ -50,7 +50,7 @@ Quantized Write(const QuantizeFlags& o) {
   const Packing packing = PackingOf(o);
   const Checkpoint in = CheckpointNamed(o.in);
   ThreadPool pool(o.common.threads);
-  const InterruptScope interrupt;  // so that Ctrl-C leaves nothing half-written
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no partial file
   constexpr uint64_t kSteps = 1000;
   Progress progress("Writing " + o.out, kSteps);
   QuantizeOptions options;
@@ -64,7 +64,7 @@ Quantized Write(const QuantizeFlags& o) {
   return QuantizeCheckpoint(in, o.out, pool, options);
 }
 
-// What a packed model is held against.
+// The model that a packed model is compared with.
 struct Yardstick {
   Model model;
   std::string text;
@@ -132,7 +132,7 @@ void RunQuantize(const QuantizeFlags& o) {
   std::optional<Yardstick> before;
   if (!o.report.empty()) before = YardstickOf(o);
   const Quantized written = Write(o);
-  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM, while the last bytes were written
+  if (InterruptScope::Ended()) throw Interruption();  // SIGTERM during the last write
   const auto bytes = std::filesystem::file_size(o.out);
   Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, {:.3f} bits each\n", o.out,
                   written.tensors, written.parameters, static_cast<double>(bytes) / 1e9,
@@ -156,28 +156,27 @@ void AddQuantize(CLI::App& app) {
   const auto o = std::make_shared<QuantizeFlags>();
   const auto types = CLI::IsMember({"int8", "nf4", "bf16", "f16"}, CLI::ignore_case);
   CLI::App* command = AddCommand(
-      app, "quantize", "Write a model in fewer bits, ready to run as it lies",
+      app, "quantize", "Quantize a model to a file that loads without conversion",
       "linnet quantize model.pth model-nf4.safetensors --type nf4\n\n"
-      "With --vocab the file holds that World-format vocabulary, and needs no other.",
+      "With --vocab the file also contains that vocabulary.",
       o->common, [o] { RunQuantize(*o); }, kThreads | kJson | kForce | kIsa | kVocab);
   command->add_option("IN", o->in, kModelHelp)->required();
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .safetensors")->required();
-  command->add_option("--type", o->type, "What matrices become; the embedding at least int8")
+  command->add_option("--type", o->type, "The type of matrices; the embedding is at least int8")
       ->transform(types)
       ->required();
   command
       ->add_option(
           "--layers", o->layers,
-          "Quantize the first N layers only; the others keep their type, GGUF's blocks as int8")
+          "Quantize only the first N layers; others keep their type, GGUF blocks become int8")
       ->type_name("N");
   command
-      ->add_option("--keep", o->keep,
-                   "Leave tensors whose names match in their own type, as --layers does")
+      ->add_option("--keep", o->keep, "Keep the type of tensors whose names match, as for --layers")
       ->type_name("REGEX");
-  command->add_option("--head", o->head, "What the head becomes, if not --type")->transform(types);
+  command->add_option("--head", o->head, "The type of the head; default: --type")->transform(types);
   command
       ->add_option("--low-rank", o->low_rank,
-                   "What low-rank factors become, if not --type, or bf16 for int8 and nf4")
+                   "The type of low-rank factors; default: --type, or bf16 for int8 and nf4")
       ->transform(types);
   command
       ->add_option("--report", o->report,

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kSeed = "seed";
 
-// The reasons below complete "'abc' is not ...".
+// The texts below complete "'abc' is not ...".
 struct NotThat {
   const char* expected;
 };
@@ -85,39 +85,39 @@ constexpr Setting FloatSetting(const char* name, const char* help) {
 using O = SamplerOptions;
 const Setting kSettings[] = {
     FloatSetting<&O::temperature>("temperature",
-                                  "Below 1 bolder, above 1 wilder; 0: always the "
-                                  "likeliest token"),
-    FloatSetting<&O::top_p>("top-p", "Only the likeliest tokens that sum to this; 0 or 1: off"),
-    {"top-k", "N", "Only so many of the likeliest tokens; 0: off",
+                                  "Below 1 more likely tokens, above 1 more random; 0: "
+                                  "always the most likely token"),
+    FloatSetting<&O::top_p>("top-p", "Only the most likely tokens that sum to this; 0 or 1: off"),
+    {"top-k", "N", "Only the N most likely tokens; 0: off",
      [](O& o, const std::string& text) { o.top_k = Number<int>(text, "a whole number"); },
      [](const O& o) { return std::to_string(o.top_k); }},
     FloatSetting<&O::min_p>("min-p",
-                            "Only tokens with this share of the likeliest's probability; "
+                            "Only tokens with this share of the highest probability; "
                             "0: off"),
     FloatSetting<&O::typical>("typical",
-                              "Only tokens nearest the entropy that sum to this; 0 or "
-                              "1: off"),
-    {"mirostat", "TAU,RATE", "Mirostat v2 in place of the cuts above", SetMirostat,
+                              "Only the most typical tokens that sum to this; 0 or 1: "
+                              "off"),
+    {"mirostat", "TAU,RATE", "Mirostat v2 instead of the filters above", SetMirostat,
      [](const O& o) {
        return o.mirostat ? fmt::format("{},{}", o.mirostat->tau, o.mirostat->rate) : "off";
      }},
-    FloatSetting<&O::presence_penalty>("presence-penalty", "Against tokens that were written"),
-    FloatSetting<&O::frequency_penalty>("frequency-penalty", "Again for each time they were"),
-    FloatSetting<&O::penalty_decay>("penalty-decay", "What is left of a penalty a token later"),
+    FloatSetting<&O::presence_penalty>("presence-penalty", "Penalty for tokens that have occurred"),
+    FloatSetting<&O::frequency_penalty>("frequency-penalty", "Penalty per occurrence"),
+    FloatSetting<&O::penalty_decay>("penalty-decay", "Factor of all penalties after each token"),
     {"penalty", "rwkv|ai00", "How penalties add up and decay",
      [](O& o, const std::string& text) {
        if (text != "rwkv" && text != "ai00") throw NotThat{"rwkv or ai00"};
        o.penalty = text == "rwkv" ? PenaltyKind::kRwkv : PenaltyKind::kAi00;
      },
      [](const O& o) { return std::string(o.penalty == PenaltyKind::kRwkv ? "rwkv" : "ai00"); }},
-    {"order", "rwkv|openai", "Cuts before the temperature, or after it",
+    {"order", "rwkv|openai", "Filters before the temperature, or after it",
      [](O& o, const std::string& text) {
        if (text != "rwkv" && text != "openai") throw NotThat{"rwkv or openai"};
        o.order = text == "rwkv" ? SamplingOrder::kRwkv : SamplingOrder::kOpenAI;
      },
      [](const O& o) { return std::string(o.order == SamplingOrder::kRwkv ? "rwkv" : "openai"); }},
     {"logit-bias", "ID:X",
-     "Adds X to the logit of a token; -inf bans it; may come often; none: no bias", SetLogitBias,
+     "Adds X to the logit of a token; -inf bans it; may be repeated; none: no bias", SetLogitBias,
      ShowLogitBias},
     {kSeed, "N", "The same seed gives the same text, on any number of threads",
      [](O& o, const std::string& text) { o.seed = Number<uint64_t>(text, "a whole number"); },
@@ -157,7 +157,7 @@ void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
             for (const std::string& value : values) Apply(setting, value, sampling);
           },
           setting.help);
-      option->allow_extra_args(false);  // or it would take the MODEL behind it, too
+      option->allow_extra_args(false);  // otherwise it would also take the MODEL after it
     } else {
       option = command.add_option_function<std::string>(
           name,

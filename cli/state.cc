@@ -1,4 +1,4 @@
-// linnet state: look at saved states, compare them, and carry them to and from other programs.
+// linnet state: shows, compares, exports and imports saved states.
 #include "linnet/state.h"
 
 #include <fmt/format.h>
@@ -33,20 +33,20 @@ struct StateFlags {
   std::string file, other, layout, model, out;
 };
 
-// A state, and whether its file knows no more than S.
+// A state, and whether its file contains only S.
 struct Opened {
   State state;
   bool tuned = false;
 };
 
-// What a model's states are, without its weights.
+// The shape of a model's states, without loading its weights.
 StateShape ShapeOf(const std::string& model) {
   const Checkpoint checkpoint = CheckpointNamed(model);
   const Config c = ConfigOf(checkpoint);
   return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
 }
 
-// A tuned state names no generation: S alone is the same in all that have one.
+// A tuned state does not name its generation: S has the same form in all generations that have it.
 StateShape TunedShape(const Checkpoint& c) {
   StateShape s;
   while (c.Has(TimeStateName(s.layers))) ++s.layers;
@@ -62,7 +62,7 @@ StateShape TunedShape(const Checkpoint& c) {
   return s;
 }
 
-// Of --model if there is one, else as the file says.
+// From --model if given, otherwise from the file.
 Opened Open(const std::string& file, const std::string& model) {
   const Checkpoint checkpoint(file);
   const bool tuned = KindOf(checkpoint) == FileKind::kTimeState;
@@ -76,7 +76,7 @@ struct Component {
   std::span<const float> values;
 };
 
-// The components of a layer, named as the reference names them.
+// The components of a layer, with the reference's names.
 std::vector<Component> Components(const Opened& opened, size_t layer) {
   const StateShape& s = opened.state.shape();
   const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
@@ -144,8 +144,8 @@ void Info(const StateFlags& o) {
 }
 
 struct Difference {
-  double absolute = 0;  // the largest; NaN if anything is
-  double relative = 0;  // of the largest entry of both
+  double absolute = 0;  // the largest; NaN if any value is NaN
+  double relative = 0;  // relative to the largest entry of both
 };
 
 Difference Compare(std::span<const float> a, std::span<const float> b) {
@@ -153,7 +153,7 @@ Difference Compare(std::span<const float> a, std::span<const float> b) {
   double largest = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double difference = std::abs(double{a[i]} - b[i]);
-    // Written so that NaN stays.
+    // Written so that NaN is kept.
     if (!(difference <= d.absolute)) d.absolute = difference;
     if (std::isnan(d.absolute)) break;
     largest = std::max({largest, std::abs(double{a[i]}), std::abs(double{b[i]})});
@@ -247,7 +247,7 @@ OutputKind AnyState(const StateShape& shape) {
 void Export(const StateFlags& o) {
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
-  // Of a tuned state only S is known, which has one orientation in one layout alone.
+  // A tuned state contains only S; only one of the layouts stores S alone.
   if (opened.tuned && o.model.empty() && layout != StateLayout::kTimeState) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
@@ -278,17 +278,17 @@ void AddLayout(CLI::App* command, StateFlags& o) {
 void AddState(CLI::App& app) {
   const auto o = std::make_shared<StateFlags>();
   CLI::App* command = AddCommand(
-      app, "state", "Show, compare and carry saved states", "linnet state info chat.state",
+      app, "state", "Show, compare, export and import saved states", "linnet state info chat.state",
       o->common, [] {}, 0);
   command->require_subcommand(1);
 
   CLI::App* info = AddCommand(
-      *command, "info", "Show what a state file holds", "linnet state info chat.state --json",
+      *command, "info", "Show the contents of a state file", "linnet state info chat.state --json",
       o->common, [o] { Info(*o); }, kJson);
   info->add_option("FILE", o->file, "A saved or tuned state")->required();
 
   CLI::App* diff = AddCommand(
-      *command, "diff", "Show the largest difference of two states, by layer and component",
+      *command, "diff", "Show the largest difference between two states, by layer and component",
       "linnet state diff a.state b.state", o->common, [o] { Diff(*o); }, kJson);
   diff->add_option("A", o->file, "A saved or tuned state")->required();
   diff->add_option("B", o->other, "Another of the same sizes")->required();

@@ -14,7 +14,8 @@
 namespace linnet::cli {
 namespace {
 
-constexpr std::string_view kErase = "\r\x1b[J";  // from the line's start to the screen's end
+constexpr std::string_view kErase =
+    "\r\x1b[J";  // from the start of the line to the end of the screen
 constexpr size_t kUnknownWidth = 80;
 
 volatile sig_atomic_t g_drawn = 0;
@@ -65,8 +66,8 @@ std::string Bar(double share, size_t columns) {
 }
 
 std::string BarLine(std::string_view doing, double share, size_t columns) {
-  constexpr size_t kLabel = 20;              // columns that `doing` keeps beside a bar
-  constexpr size_t kLeast = 12, kMost = 34;  // of a bar
+  constexpr size_t kLabel = 20;              // columns for `doing` next to a bar
+  constexpr size_t kLeast = 12, kMost = 34;  // columns of a bar
   const std::string percent = fmt::format("{:3.0f} %", 100 * share);
   const size_t needed = percent.size() + 1;
   if (columns <= needed) return std::string(CutToColumns(percent, columns));

@@ -27,7 +27,7 @@ Talk::Talk(TalkOptions options, std::shared_ptr<const Tokenizer> tokenizer, Sess
       lines_(lines) {}
 
 void Talk::Run() {
-  // Someone at a keyboard who wants a reply to stop is not to lose the talk by a key too many.
+  // On a terminal, one Ctrl-C too many must not end the chat.
   const InterruptScope interrupts(lines_.interactive() ? InterruptScope::Patience::kAlways
                                                        : InterruptScope::Patience::kOnce);
   Message message;
@@ -47,7 +47,7 @@ void Talk::Run() {
       Say("(stopped)\n");
     }
     if (InterruptScope::Ended()) throw Interruption();
-    InterruptScope::Clear();  // what it was to stop is over
+    InterruptScope::Clear();  // the work that it stopped has ended
   }
 }
 

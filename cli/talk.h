@@ -1,4 +1,4 @@
-// Talk: what `linnet chat` does with each message, a question or a command.
+// Talk: the loop of `linnet chat`; handles each message, a question or a command.
 #ifndef LINNET_CLI_TALK_H_
 #define LINNET_CLI_TALK_H_
 
@@ -20,24 +20,24 @@ namespace linnet::cli {
 struct TalkOptions {
   CommonOptions common;
   Sampling sampling;
-  std::string think, form;  // names, as options give them
+  std::string think, form;  // names, as given in options
   ConversationOptions conversation;
 };
 
-// Replies go to stdout, all else to stderr. Keeps references. One thread at a time.
+// Replies go to stdout, everything else to stderr. Keeps references. One thread at a time.
 class Talk {
  public:
   Talk(TalkOptions options, std::shared_ptr<const Tokenizer> tokenizer, Session& session,
        LineReader& lines);
 
-  // To the end of the input, or /quit. Throws Interruption where Ctrl-C, SIGTERM or SIGHUP ends it,
-  // and OutputError.
+  // Runs until the end of the input or /quit. Throws Interruption if Ctrl-C, SIGTERM or SIGHUP ends
+  // it, and OutputError.
   void Run();
 
  private:
   struct Command {
     const char* name;
-    const char* argument;  // what /help shows
+    const char* argument;  // as shown by /help
     const char* does;
     void (Talk::*run)(const std::string& argument);
     bool needs_argument = false;
@@ -68,14 +68,14 @@ class Talk {
   void ExportTo(const std::string& name, bool overwrite);
   void StartCounting() { counts_ = {}; }
 
-  // Since the start, or the last command that began a new talk.
+  // Since the start, or since the last command that started a new chat.
   struct Counts {
     size_t turns = 0, prompt_tokens = 0, tokens = 0;
     Written last;  // without its text
   };
 
   CommonOptions common_;
-  std::set<std::string> saved_;  // files that this talk wrote, and may write again
+  std::set<std::string> saved_;  // files that this chat wrote and may overwrite
   bool over_ = false;
   Conversation conversation_;
   TalkSettings settings_;

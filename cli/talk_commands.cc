@@ -1,4 +1,4 @@
-// The commands of a talk.
+// The commands of a chat.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,18 +38,19 @@ std::string Percent(size_t part, size_t of) {
 }  // namespace
 
 const Talk::Command Talk::kCommands[] = {
-    {"/help", "", "this list", &Talk::Help},
-    {"/reset", "", "start anew", &Talk::Reset},
-    {"/retry", "", "another reply to the last message", &Talk::Retry},
-    {"/undo", "", "take the last message, /load or /reset back", &Talk::Undo},
+    {"/help", "", "show this list", &Talk::Help},
+    {"/reset", "", "start a new chat", &Talk::Reset},
+    {"/retry", "", "generate another reply to the last message", &Talk::Retry},
+    {"/undo", "", "undo the last message and its reply, a /load or a /reset", &Talk::Undo},
     {"/save", "FILE", "save the state to a file", &Talk::Save, true},
-    {"/save!", "FILE", "the same, also over a file of another kind", &Talk::SaveOver, true},
-    {"/load", "FILE", "go on from a saved or tuned state", &Talk::Load, true},
-    {"/export", "FILE", "write the talk as Markdown (.md) or JSON (.json)", &Talk::Export, true},
-    {"/export!", "FILE", "the same, also over a file of another kind", &Talk::ExportOver, true},
+    {"/save!", "FILE", "the same, also replacing a file of another kind", &Talk::SaveOver, true},
+    {"/load", "FILE", "continue from a saved or tuned state", &Talk::Load, true},
+    {"/export", "FILE", "write the chat as Markdown (.md) or JSON (.json)", &Talk::Export, true},
+    {"/export!", "FILE", "the same, also replacing a file of another kind", &Talk::ExportOver,
+     true},
     {"/set", "[KEY [VALUE]]", "show all settings or one, or change one", &Talk::Set},
-    {"/tokens", "", "tokens and speed, and how much of its context is used", &Talk::Tokens},
-    {"/system", "TEXT", "start anew with this system text", &Talk::System},
+    {"/tokens", "", "show tokens, speed and the used context", &Talk::Tokens},
+    {"/system", "TEXT", "start a new chat with this system text", &Talk::System},
     {"/quit", "", "leave, as Ctrl-D does", &Talk::Quit},
     {"/exit", "", "the same", &Talk::Quit},
 };
@@ -76,9 +77,10 @@ void Talk::Help(const std::string&) {
   for (const Command& c : kCommands) {
     Say(fmt::format("  {:<20} {}\n", fmt::format("{} {}", c.name, c.argument), c.does));
   }
-  Say("A line that ends in \\ goes on in the next. \"\"\" begins and ends a text of\n"
+  Say("A line that ends in \\ continues on the next; \"\"\" begins and ends a text of\n"
       "several lines; a paste of several lines is one message. A blank before a /\n"
-      "makes it text. Ctrl-C stops a reply, and clears what was typed.\n");
+      "makes it text.\n"
+      "Ctrl-C stops a reply, and clears what was typed.\n");
 }
 
 void Talk::Reset(const std::string&) {
@@ -103,7 +105,7 @@ void Talk::RefuseStep(const char* what) const {
   throw Error(ErrorKind::kBadInput,
               conversation_.steps() > 0 || forgotten == 0
                   ? fmt::format("nothing to {}", what)
-                  : fmt::format("nothing left to {}: the states of the first {} turns were let go "
+                  : fmt::format("nothing left to {}: the states of the first {} turns were dropped "
                                 "to save memory",
                                 what, forgotten));
 }

@@ -21,7 +21,7 @@ constexpr std::string_view kTitle = "# A talk with ";
 
 bool IsJson(const fs::path& path) { return Lower(path.extension().string()) == ".json"; }
 
-// Replies begin with the blank that the model wrote behind a speaker's name.
+// Replies begin with the blank that the model wrote after the speaker's name.
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const size_t begin = text.find_first_not_of(kBlanks);
@@ -50,7 +50,7 @@ std::string AsMarkdown(const TalkRecord& talk) {
   const auto add = [&](const char* who, std::string_view content) {
     text += fmt::format("\n## {}\n\n{}\n", who, Trim(content));
   };
-  if (!talk.whole) text += "\n(It goes on from a state whose text is not known.)\n";
+  if (!talk.whole) text += "\n(It continues from a state whose text is not known.)\n";
   if (!talk.system.empty()) add("System", talk.system);
   if (talk.missing > 0) text += fmt::format("\n(The first {} turns are missing.)\n", talk.missing);
   for (const Exchange& said : talk.exchanges) {

@@ -19,8 +19,8 @@ constexpr const char* kThink = "think";
 constexpr const char* kMaxTokens = "max-tokens";
 constexpr const char* kStop = "stop";
 
-// Known from the name of the file or of its folder, as nothing in the file tells: models that
-// think. In a folder the file may be called model.safetensors.
+// Whether the model thinks, from the name of the file or its folder, because the file does not
+// contain it. In a folder the file may be named model.safetensors.
 bool NamedG1(const std::filesystem::path& path) {
   const std::string folder = path.parent_path().filename().string();
   return Lower(folder + "/" + path.filename().string()).find("g1") != std::string::npos;
@@ -42,7 +42,7 @@ size_t ParseTokens(const std::string& text) {
               fmt::format("max-tokens: '{}' is not a number from 0 to {}", text, kMost));
 }
 
-// \n, \t and \\ stand for what a line cannot hold.
+// Escapes characters that a line cannot contain as \n, \t and \\.
 std::string Unescape(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -140,7 +140,7 @@ void TalkSettings::SetTemplate(const std::string& name) {
 void TalkSettings::SetThink(const std::string& name) {
   const ChatTemplate& form = *conversation_.options().chat_template;
   const Think think = ThinkFor(name, form);
-  form.ReplyStart(think);  // refuses what the template does not know
+  form.ReplyStart(think);  // throws if the template does not support it
   conversation_.options().think = think;
   think_ = name;
 }

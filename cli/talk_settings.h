@@ -1,4 +1,4 @@
-// TalkSettings: what /set shows and changes in a talk.
+// TalkSettings: the settings that /set shows and changes.
 #ifndef LINNET_CLI_TALK_SETTINGS_H_
 #define LINNET_CLI_TALK_SETTINGS_H_
 
@@ -13,28 +13,28 @@
 
 namespace linnet::cli {
 
-// The template of that name; for "auto" the one that this model was trained on.
+// The template of that name; for "auto" the one that the model was trained with.
 const ChatTemplate& TemplateFor(const std::string& name, const Model& model,
                                 const Tokenizer& tokenizer);
 
-// ParseThink's names, "auto", "on" and "off", which for a model that thinks by itself means an
-// empty thought. Throws Error kBadInput.
+// Accepts ParseThink's names, "auto", "on" and "off". For a model that thinks by default, "off"
+// means an empty thought. Throws Error kBadInput.
 Think ThinkFor(const std::string& name, const ChatTemplate& form);
 
 // Keeps a reference to the conversation. One thread at a time.
 class TalkSettings {
  public:
-  // The conversation has these already; `think` and `form` are the names that led to them.
+  // The conversation already has these; `think` and `form` are the names that selected them.
   TalkSettings(Conversation& conversation, std::shared_ptr<const Tokenizer> tokenizer,
                Sampling sampling, std::string think, std::string form);
 
-  // "temperature 1", one for each setting.
+  // Lines such as "temperature 1", one per setting.
   std::vector<std::string> All() const;
 
-  // A line of All. `_` in the key is as good as `-`. Throws Error kBadInput.
+  // A line of All. `_` and `-` in the key are equivalent. Throws Error kBadInput.
   std::string Show(std::string_view key) const;
 
-  // Counts from the next reply on. Throws Error kBadInput, and then nothing has changed.
+  // Takes effect with the next reply. Throws Error kBadInput; then nothing has changed.
   void Set(std::string_view key, const std::string& value);
 
  private:

@@ -43,7 +43,7 @@ ByteSource::ByteSource(const std::string& path)
     : name_(IsStdin(path) ? "stdin" : path),
       fd_(IsStdin(path) ? STDIN_FILENO : OpenText(path)),
       terminal_(isatty(fd_) != 0),
-      buffer_(size_t{1} << 16) {  // more than a line of a terminal can be
+      buffer_(size_t{1} << 16) {  // longer than any line of a terminal
   if (terminal_) Say("reading from the terminal; Ctrl-D ends the text\n");
 }
 
@@ -60,7 +60,7 @@ std::string_view ByteSource::Next() {
   }
   if (count < 0) throw CannotRead(name_);
   const std::string_view bytes(buffer_.data(), static_cast<size_t>(count));
-  // A terminal gives whole lines; one that is not whole was cut by Ctrl-D.
+  // A terminal returns whole lines; an incomplete line was ended by Ctrl-D.
   ended_ = bytes.empty() || (terminal_ && bytes.back() != '\n');
   return bytes;
 }
@@ -92,7 +92,7 @@ std::string ReadText(const std::string& path) {
 
 void CheckText(const std::string& path) {
   struct stat status = {};
-  // What a pipe gives now it will not give again.
+  // A pipe can be read only once.
   if (IsStdin(path) || (stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode))) return;
   if (ByteSource(path).Next().empty()) throw IsEmpty(path);
 }

@@ -1,4 +1,4 @@
-// Texts that a command reads: files, or stdin where the name is "-".
+// Input texts of commands: files, or stdin if the name is "-".
 #ifndef LINNET_CLI_TEXTS_H_
 #define LINNET_CLI_TEXTS_H_
 
@@ -8,11 +8,11 @@
 
 namespace linnet::cli {
 
-// The bytes of a file or of stdin, from first to last. A terminal's end at one Ctrl-D, also in the
-// middle of a line, where stdio would want two; that it waits is said on stderr.
+// Reads the bytes of a file or of stdin. Input from a terminal ends at one Ctrl-D, even in the
+// middle of a line, where stdio needs two; a message on stderr says that it waits.
 class ByteSource {
  public:
-  // Throws Error kIo that says why the file cannot be read.
+  // Throws Error kIo with the reason if the file cannot be read.
   explicit ByteSource(const std::string& path);
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;
@@ -21,9 +21,9 @@ class ByteSource {
   const std::string& name() const { return name_; }  // the path, or "stdin"
   // Empty at the end; valid until the next call. Throws Error kIo.
   std::string_view Next();
-  // All that is left.
+  // The rest of the input.
   std::string Rest();
-  // False at the end; a last line without its line break counts.
+  // False at the end; a last line without a line break counts.
   bool ReadLine(std::string& line);
 
  private:
@@ -31,16 +31,16 @@ class ByteSource {
   int fd_;
   bool terminal_ = false, ended_ = false;
   std::vector<char> buffer_;
-  std::string_view left_;  // of the buffer, for ReadLine
+  std::string_view left_;  // unread part of the buffer, for ReadLine
 };
 
-// A whole file. Throws Error kIo, also if it is empty.
+// Reads a whole file. Throws Error kIo, also if it is empty.
 std::string ReadText(const std::string& path);
 
-// Throws what ReadText would, of a file that is to be read after long work; pipes and stdin pass.
+// Throws what ReadText would throw, for a file that is read later; pipes and stdin are accepted.
 void CheckText(const std::string& path);
 
-// Without the byte order mark that some editors put in front.
+// Removes the byte order mark that some editors add at the start.
 std::string WithoutByteOrderMark(std::string text);
 
 }  // namespace linnet::cli

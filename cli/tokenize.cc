@@ -1,4 +1,4 @@
-// linnet tokenize: text to ids and back, from stdin to stdout.
+// linnet tokenize: converts text to ids and back, from stdin to stdout.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -48,7 +48,7 @@ std::string DecodeText(const Tokenizer& tokenizer, const std::vector<int32_t>& i
 std::vector<int32_t> IdsOf(const json& line, const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
   for (const json& id : line) {
-    // An unsigned number past int64 is out of range too; get() would wrap it.
+    // An unsigned number past int64 is out of range too; get() would overflow.
     if (id.is_number_unsigned() && id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
       throw Error(ErrorKind::kBadInput, fmt::format("id {} is outside the vocabulary", id.dump()));
     }
@@ -125,11 +125,11 @@ void Run(const TokenizeFlags& options) {
 void AddTokenize(CLI::App& app) {
   const auto options = std::make_shared<TokenizeFlags>();
   CLI::App* command = AddCommand(
-      app, "tokenize", "Turn text into token ids, and back",
+      app, "tokenize", "Convert text to token ids and back",
       "echo 'Hello there' | linnet tokenize --vocab rwkv_vocab_v20230424.txt", options->common,
       [options] { Run(*options); }, kJson | kVocab);
-  command->add_option("FILE", options->input, "What to read; stdin if not given, or -");
-  command->add_option("--model", options->model, "Take the vocabulary this model belongs to")
+  command->add_option("FILE", options->input, "The file to read; default or -: stdin");
+  command->add_option("--model", options->model, "Use the vocabulary of this model")
       ->type_name("MODEL");
   command->add_flag("--jsonl", options->jsonl,
                     "Read {\"text\"} lines and write {\"ids\"} lines; with --decode the reverse");

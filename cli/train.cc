@@ -1,4 +1,4 @@
-// linnet train: pretraining and fine-tuning, with everything a long run needs to be safe.
+// linnet train: pretraining and fine-tuning, with checkpoints, validation and resume.
 #include "cli/train.h"
 
 #include <fmt/format.h>
@@ -36,9 +36,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- What a call asks for ----
+// ---- Options of a call ----
 
-// Steps in all, of which `done` took `rows_done` rows.
+// The total steps, of which the first `done` used `rows_done` rows.
 uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples, uint64_t done,
                  uint64_t rows_done) {
   if (o.steps != 0) return o.steps;
@@ -51,7 +51,7 @@ uint64_t StepsOf(const TrainFlags& o, const SampleSource& samples, uint64_t done
   return static_cast<uint64_t>(std::clamp(steps, 1.0, 1e18));
 }
 
-// A run that goes on must not be past its end.
+// A resumed run must not be past its end.
 void CheckSteps(const TrainFlags& o, uint64_t steps, uint64_t done) {
   if (done <= steps) return;
   const char* option = o.steps != 0 ? "--steps" : o.tokens != 0 ? "--tokens" : "--epochs";
@@ -108,7 +108,7 @@ fs::path InitPath(const TrainFlags& o) { return fs::path(o.out) / "init.safetens
 
 // ---- The run ----
 
-// Of --valid, which may be pipes.
+// The texts of --valid, which may be pipes.
 std::vector<std::string> TextsOf(const TrainFlags& o) {
   std::vector<std::string> texts;
   for (const std::string& file : o.valid) {
@@ -117,9 +117,10 @@ std::vector<std::string> TextsOf(const TrainFlags& o) {
   return texts;
 }
 
-// Scores what the run would leave, so that the figure is the one `linnet perplexity` gives of that
-// file. An adapter runs from its file as it learns. So does a model of which everything learns in
-// f32; of any other the file holds rounded values, and none that are packed: it is opened.
+// Scores the model as the run would save it, so that the score equals that of `linnet perplexity`
+// for the saved file. An adapter, and a model that is trained as a whole in f32, are scored
+// directly, because saving does not change their values. Otherwise saving rounds or unpacks values,
+// so the model is saved to a temporary file and opened.
 std::function<Validation(const Model&)> ValidationOn(
     const TrainFlags& o, const std::vector<std::string>& texts, const CommonOptions& common,
     std::shared_ptr<const Tokenizer> tokenizer, const Learner& learner, const RunOptions& run) {
@@ -127,10 +128,10 @@ std::function<Validation(const Model&)> ValidationOn(
   return [&, tokenizer](const Model& learning) {
     std::optional<Model> opened;
     if (ScoresCopy(o)) {
-      const fs::path file = run.out / "validated.tmp";  // removed on resume, too
+      const fs::path file = run.out / "validated.tmp";  // also removed on resume
       SaveModel(learner.network(), file, run.model_type, run.vocabulary);
       opened.emplace(Model::Open(file, {.force = true}));
-      fs::remove(file);  // which stays mapped
+      fs::remove(file);  // it stays mapped
     }
     Workspace workspace = NewWorkspace(common);
     TextScore score;
@@ -141,7 +142,7 @@ std::function<Validation(const Model&)> ValidationOn(
   };
 }
 
-// Scores of other tokens would mean nothing. A model may have some more, to fill a round number.
+// Scores with another vocabulary are meaningless. A model may have more ids, as padding.
 void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, size_t vocab) {
   constexpr size_t kMostFilling = 128;
   const bool own = common.vocab.empty();
@@ -153,7 +154,7 @@ void CheckVocabulary(const Tokenizer& tokenizer, const CommonOptions& common, si
                           common.vocab, tokenizer.size() - 1, vocab - 1));
 }
 
-// Also tells a packed model from the one it was made from.
+// Also distinguishes a packed model from its source.
 std::string HashOfFile(const Checkpoint& checkpoint) {
   return fmt::format("{}:{}", HashOf(checkpoint), checkpoint.file().file_bytes());
 }
@@ -164,18 +165,18 @@ std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const Commo
   }
   if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
   if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
-  if (o.valid.empty()) return nullptr;  // ids will do
+  if (o.valid.empty()) return nullptr;  // ids are sufficient
   return TokenizerOf(CheckpointNamed(o.base), HomeFolder());
 }
 
-// --vocab as the run's models hold it; empty if they need not: their size says which it is.
+// --vocab as stored in the run's models; empty if the model's size identifies the vocabulary.
 std::vector<std::byte> OwnVocabulary(const CommonOptions& common, const Tokenizer* tokenizer,
                                      size_t vocab) {
   const bool own = !common.vocab.empty() && tokenizer->model_vocab() == tokenizer->size();
   return own ? StoredVocabulary(common.vocab, vocab) : std::vector<std::byte>();
 }
 
-// What the run's models hold: --vocab, or the vocabulary of what it begins with.
+// The vocabulary to store in the run's models: --vocab, or that of the base.
 std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokenizer* tokenizer,
                                        const Checkpoint& base, size_t vocab) {
   if (!common.vocab.empty()) return OwnVocabulary(common, tokenizer, vocab);
@@ -191,17 +192,16 @@ std::vector<std::byte> VocabularyOfRun(const CommonOptions& common, const Tokeni
   }
 }
 
-// What the run begins with if it is there already: --base, or of a run that goes on its own start.
+// The existing start of the run: --base, or for a resumed run its own start file.
 std::optional<Checkpoint> ExistingBase(const TrainFlags& o) {
   if (!o.base.empty()) return CheckpointNamed(o.base);
   const fs::path own = InitPath(o);
-  // One that lies there without --resume is of a run that was given up.
+  // Without --resume, an existing start file belongs to an abandoned run.
   if (o.resume && fs::exists(own)) return Checkpoint(own);
   return std::nullopt;
 }
 
-// Writes the new model that a run begins with; the first process does, the others wait for the
-// file.
+// Writes the new model that a run starts from. Process 0 writes; the others wait for the file.
 Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Tokenizer& tokenizer,
                    ThreadPool& pool, World& world, RunStart& start) {
   if (world.index() == 0) {
@@ -214,18 +214,18 @@ Checkpoint NewBase(const TrainFlags& o, const CommonOptions& common, const Token
   return Checkpoint(InitPath(o));
 }
 
-// Makes the run's folder if it is not there; held by the first process while it works in it.
+// Creates the run's folder if necessary. Process 0 locks it while it works there.
 std::unique_ptr<RunLock> EnterFolder(const TrainFlags& o, const CommonOptions& common, bool first,
                                      RunStart& start) {
   start.Make();
   if (!first) return nullptr;
   auto lock = std::make_unique<RunLock>(o.out);
-  CheckFolder(o, common);                     // another program may have held it since
-  if (!o.resume) KeptOptions::Remove(o.out);  // of a run that was given up
+  CheckFolder(o, common);                     // another program may have used it since
+  if (!o.resume) KeptOptions::Remove(o.out);  // of an abandoned run
   return lock;
 }
 
-// But for what the learner's counters decide.
+// Without the values that depend on the learner's counters.
 RunOptions RunOptionsOf(const TrainFlags& o) {
   RunOptions run;
   run.out = o.out;
@@ -243,7 +243,7 @@ RunOptions RunOptionsOf(const TrainFlags& o) {
 RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& world) {
   if (o.out.empty()) throw CLI::ValidationError("train", "give --out RUN, a folder");
   std::optional<KeptOptions> kept;
-  uint64_t past_rows = 0;  // of a step
+  uint64_t past_rows = 0;  // per step
   if (o.resume) {
     kept = KeptOptions::Read(o.out);
     past_rows = kept->Number(command, "--batch") * kept->Number(command, "--accumulate");
@@ -254,11 +254,11 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   }
   CheckFlags(o);
   const bool first = world.index() == 0;
-  const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only the first scores
+  const auto valid = first ? TextsOf(o) : std::vector<std::string>();  // only process 0 scores
   for (const fs::path& file : TokenFilesOf(o.data)) AddInput(common, file);
   CheckFolder(o, common);
 
-  // Nothing is written before all that can be refused is.
+  // Write nothing before all checks that can fail.
   const auto tokenizer = TokenizerOfRun(o, common);
   std::optional<Checkpoint> checkpoint = ExistingBase(o);
   const Config config =
@@ -289,7 +289,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   ThreadPool pool(common.threads);
   if (!checkpoint) checkpoint = NewBase(o, common, *tokenizer, pool, world, start);
   run.vocabulary = vocabulary;
-  // A .pth has no place for epsilons, without which it would be another model.
+  // A .pth cannot store epsilons, without which the model would compute other values.
   if (!EpsilonMetadata(config).empty()) run.results = {"model.safetensors"};
   const std::optional<Adapter> adapter = StartAdapter(o, *checkpoint, pool, world, start);
   if (adapter) TuneAdapter(o, *adapter, run);
@@ -314,7 +314,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   return end;
 }
 
-// One process's trouble is everybody's: they would wait for it.
+// An error in one process must end all, because the others would wait for it.
 void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   const auto world = JoinWorld();
   RunEnd end = RunEnd::kDone;
@@ -326,7 +326,7 @@ void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   } catch (const std::exception& error) {
     AbandonWorld(*world, error.what(), kFailed);
     throw;
-  } catch (const Interruption&) {  // before the processes could agree on it
+  } catch (const Interruption&) {  // before the processes could agree to stop
     AbandonWorld(*world, "interrupted", kInterrupted);
     throw;
   }
@@ -343,7 +343,7 @@ void AddTrain(CLI::App& app) {
   };
   const auto o = std::make_shared<Options>();
   o->command = AddCommand(
-      app, "train", "Train a new model, or go on with one",
+      app, "train", "Train a new model or fine-tune one",
       "linnet train --data book --out run --generation 7 --layers 12 --width 256 --vocab vocab.txt",
       o->common, [o] {
         if (o->flags.trace.empty()) return TrainTogether(*o->command, o->flags, o->common);

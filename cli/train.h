@@ -1,4 +1,4 @@
-// The parts of `linnet train`, each in a file of its own.
+// The parts of `linnet train`, which are in separate files.
 #ifndef LINNET_CLI_TRAIN_H_
 #define LINNET_CLI_TRAIN_H_
 
@@ -35,38 +35,38 @@ struct TrainFlags {
 
 // In train_options.cc.
 void AddTrainOptions(CLI::App& command, CommonOptions& common, TrainFlags& flags);
-// Throws CLI::ValidationError where flags lack something or contradict each other.
+// Throws CLI::ValidationError if flags are missing or contradict each other.
 void CheckFlags(const TrainFlags& flags);
-// Throws CLI::ValidationError for options that a new run would not obey.
+// Throws CLI::ValidationError for options that a new run would ignore.
 void RefuseUseless(const CLI::App& command, const TrainFlags& flags);
-// --lr; without it the schedule's `first` and `last` stay. Throws CLI::ValidationError.
+// Parses --lr; without it `first` and `last` of the schedule are kept. Throws CLI::ValidationError.
 void ReadRates(const TrainFlags& flags, Schedule& schedule);
 
-// Runs the steps of a trace (a list of batches) and prints what came of each; writes no files.
+// Runs the steps of a trace (a list of batches) and prints the result of each; writes no files.
 void RunTrace(const CommonOptions& common, const std::string& base, const std::string& trace,
               const LearnerOptions& options, Schedule schedule);
 
-// --tune lora|state, in train_adapters.cc: an adapter learns, and the base stays as it is.
+// --tune lora|state, in train_adapters.cc: trains an adapter, and the base is frozen.
 bool TunesAdapter(const TrainFlags& flags);
-// What a run in flags.out begins with; nothing if it learns the model itself. All processes call
-// it.
+// The adapter that a run in flags.out starts from; empty if the run trains the model itself. All
+// processes call it.
 std::optional<Adapter> StartAdapter(const TrainFlags& flags, const Checkpoint& base,
                                     ThreadPool& pool, World& world, RunStart& start);
-// The run leaves an adapter instead of a model; `adapter` must outlive it.
+// Makes the run save an adapter instead of a model; `adapter` must outlive the run.
 void TuneAdapter(const TrainFlags& flags, const Adapter& adapter, RunOptions& run);
 void AddAdapterOptions(CLI::App& command, TrainFlags& flags);
 
-// --sampling if it is not given: fine-tuning takes whole documents.
+// The default of --sampling: fine-tuning uses whole documents.
 inline const char* UsualSampling(bool based) { return based ? "documents" : "stream"; }
 
-// Whether --valid opens a copy of what the run would leave: its file rounds the values, or holds
-// some that do not learn.
+// Whether --valid scores a saved copy of the model: saving rounds values, or the model has frozen
+// ones that are packed.
 inline bool ScoresCopy(const TrainFlags& o) {
   return !o.valid.empty() && !TunesAdapter(o) &&
          (o.precision != "f32" || o.tune != "full" || !o.freeze.empty());
 }
 
-// The learning rates if --lr is not given.
+// The default learning rates, if --lr is not given.
 void SetUsualRates(const TrainFlags& flags, Schedule& schedule);
 
 }  // namespace linnet::cli

@@ -1,4 +1,4 @@
-// linnet train --tune lora|state: what learns beside a model that stays as it is.
+// linnet train --tune lora|state: trains an adapter or state for a frozen model.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -37,7 +37,7 @@ std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base,
                                     World& world, RunStart& start) {
   if (!TunesAdapter(o)) return std::nullopt;
   const fs::path path = fs::path(o.out) / "start.safetensors";
-  // A run that goes on goes on from where it began.
+  // A resumed run has the same start file.
   if (world.index() == 0 && !(o.resume && fs::exists(path))) {
     if (o.tune == "state") {
       WriteNewStates(base, path);
@@ -53,13 +53,13 @@ std::optional<Adapter> StartAdapter(const TrainFlags& o, const Checkpoint& base,
     }
     start.Made(path);
   }
-  world.FromFirst(0);  // the file is there now
+  world.FromFirst(0);  // the file exists now
   return Adapter(path, base);
 }
 
 void TuneAdapter(const TrainFlags& o, const Adapter& adapter, RunOptions& run) {
   run.results = {o.tune == "state" ? "state.pth" : "adapter.safetensors"};
-  // In bf16 products read the factors rounded so: the file is what was validated.
+  // With bf16, products read the rounded factors, so the file equals what was validated.
   run.save = [&adapter, type = run.model_type](const Network& network, const fs::path& path) {
     SaveAdapter(network, adapter.file(), path, type);
   };
@@ -69,21 +69,22 @@ void SetUsualRates(const TrainFlags& o, Schedule& schedule) {
   if (o.base.empty()) return;             // a new model: the schedule's own
   schedule.first = schedule.last = 1e-5;  // RWKV-LM's advice for whole models
   if (o.tune == "lora") schedule.first = schedule.last = 1e-4;
-  if (o.tune == "state") {  // RWKV-LM's for states
+  if (o.tune == "state") {  // RWKV-LM's advice for states
     schedule.first = 1;
     schedule.last = 0.01;
   }
 }
 
 void AddAdapterOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--adapter", o.adapter, "With --tune lora: which kind")
+  c.add_option("--adapter", o.adapter, "The kind of adapter, with --tune lora")
       ->capture_default_str()
       ->check(CLI::IsMember({"lora", "pissa", "disha"}));
-  c.add_option("--rank", o.rank, "Its inner size")
+  c.add_option("--rank", o.rank, "The rank of the adapter")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 14));
-  c.add_option("--alpha", o.alpha, "LoRA's factor, over the rank")->capture_default_str();
-  c.add_option("--targets", o.targets, "The matrices that get one")
+  c.add_option("--alpha", o.alpha, "LoRA's alpha; the factor is alpha / rank")
+      ->capture_default_str();
+  c.add_option("--targets", o.targets, "The matrices to adapt")
       ->type_name("REGEX")
       ->capture_default_str();
 }

@@ -1,4 +1,4 @@
-// What `linnet train` may be told, and which of it makes no sense together.
+// The options of `linnet train`, and which of them cannot be combined.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -72,87 +72,94 @@ void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
 namespace {
 
 void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
-  c.add_option("--data", o.data, "Tokens to learn from, as `linnet data build` writes them")
-      ->type_name("NAME");
+  c.add_option("--data", o.data, "Training data of `linnet data build`")->type_name("NAME");
   AddOutput(c, common, "--out", o.out, "The folder of the run")->type_name("RUN");
-  c.add_flag("--resume", o.resume, "Go on from the run's newest checkpoint, with its options");
-  c.add_option("--ctx", o.ctx, "Tokens of a row")
+  c.add_flag("--resume", o.resume, "Continue from the run's newest checkpoint, with its options");
+  c.add_option("--ctx", o.ctx, "Tokens per row")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
-  c.add_option("--batch", o.batch, "Rows of a pass")
+  c.add_option("--batch", o.batch, "Rows per pass")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
-  c.add_option("--accumulate", o.accumulate, "Passes of a step")
+  c.add_option("--accumulate", o.accumulate, "Passes per step")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
-  c.add_option("--chunk", o.chunk,
-               "Tokens of a row that go through at once, states carried on: contexts longer than "
-               "memory; 0: whole rows, of --batch")
+  c.add_option(
+       "--chunk", o.chunk,
+       "Tokens of a row per pass, with states carried over, for contexts that do not fit in "
+       "memory; 0: whole rows")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  c.add_option("--bptt", o.bptt,
-               "Chunks that a gradient goes back through before it is cut; 0: all of a row's")
+  c.add_option("--bptt", o.bptt, "Chunks after which the gradient is truncated; 0: never in a row")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
-  // 0 would mean that they are not given.
-  CLI::Option* steps = c.add_option("--steps", o.steps, "Steps in all")->check(CLI::PositiveNumber);
-  CLI::Option* tokens = c.add_option("--tokens", o.tokens, "Tokens in all, instead of --steps")
-                            ->check(CLI::PositiveNumber);
+  // 0 means that the option is not given.
+  const CLI::Validator above_zero(
+      [](const std::string& word) {
+        return word.find_first_not_of('0') == word.npos ? "'0' trains nothing, expected 1 or more"
+                                                        : std::string();
+      },
+      "");
+  CLI::Option* steps = c.add_option("--steps", o.steps, "Total steps")->check(above_zero);
+  CLI::Option* tokens =
+      c.add_option("--tokens", o.tokens, "Total tokens, instead of --steps")->check(above_zero);
   CLI::Option* epochs =
-      c.add_option("--epochs", o.epochs, "Times through the data, instead of either");
+      c.add_option("--epochs", o.epochs, "Passes over the data, instead of --steps or --tokens");
   epochs->capture_default_str()->check(CLI::PositiveNumber)->excludes(steps)->excludes(tokens);
   tokens->excludes(steps);
-  c.add_option("--sampling", o.sampling,
-               "stream (the reference's order; of new models) or documents (whole ones, the state "
-               "reset between them; of fine-tuning)")
+  c.add_option(
+       "--sampling", o.sampling,
+       "stream (the reference's order; default for new models) or documents (whole ones, with "
+       "the state reset between them; default for fine-tuning)")
       ->check(CLI::IsMember({"stream", "documents"}));
   c.add_option("--valid", o.valid, "Texts to score at every checkpoint")->type_name("FILE...");
   c.add_option("--every", o.every, "Steps between checkpoints")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c.add_option("--keep", o.keep, "Checkpoints to keep; 0: all")->capture_default_str();
-  c.add_option("--patience", o.patience,
-               "Stop after so many scores without a better one; 0: never");
+  c.add_option("--patience", o.patience, "Stop after N scores without improvement; 0: never");
 }
 
 void AddLearningOptions(CLI::App& c, TrainFlags& o) {
-  c.add_option("--lr", o.rates, "Learning rate, first and last of a cosine")->type_name("A:B");
-  c.add_option("--warmup", o.warmup, "Steps of warm-up")->capture_default_str();
+  c.add_option("--lr", o.rates, "Learning rate, start and end of a cosine")->type_name("A:B");
+  c.add_option("--warmup", o.warmup, "Warm-up steps")->capture_default_str();
   c.add_option("--decay", o.decay, "Weight decay")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  c.add_option("--dropout", o.dropout, "Share of values left out after each mix")
+  c.add_option("--dropout", o.dropout, "Share of values dropped after each mix")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 0.9));
-  c.add_option("--clip", o.clip, "Largest norm of the gradient; 0: none")
+  c.add_option("--clip", o.clip, "Largest gradient norm; 0: no clipping")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  c.add_flag("--no-l2wrap", o.no_l2wrap, "Leave out RWKV-LM's L2Wrap");
-  c.add_option("--precision", o.precision, "Of products; sums, states and values are f32 always")
+  c.add_flag("--no-l2wrap", o.no_l2wrap, "Train without RWKV-LM's L2Wrap");
+  c.add_option("--precision", o.precision,
+               "Precision of products; sums, states and values are always f32")
       ->capture_default_str()
       ->check(CLI::IsMember({"bf16", "f32"}));
-  c.add_flag("--recompute", o.recompute, "Run layers twice rather than keep what they computed");
-  c.add_option("--seed", o.seed, "Same seed, same run")->capture_default_str();
-  c.add_option("--tune", o.tune, "What learns")
+  c.add_flag("--recompute", o.recompute, "Recompute layers in the backward pass to save memory");
+  c.add_option("--seed", o.seed, "The same seed gives the same run")->capture_default_str();
+  c.add_option("--tune", o.tune, "What is trained")
       ->capture_default_str()
       ->check(CLI::IsMember({"full", "lora", "state", "head"}));
   AddAdapterOptions(c, o);
-  c.add_option("--freeze", o.freeze, "Parameters that do not learn")->type_name("REGEX");
-  c.add_flag("--skip-spikes", o.skip_spikes, "Go on without a step whose gradient is a spike");
-  c.add_option("--trace", o.trace, "Run the batches of this file and print what came of them")
+  c.add_option("--freeze", o.freeze, "Parameters to freeze")->type_name("REGEX");
+  c.add_flag("--skip-spikes", o.skip_spikes, "Skip steps whose gradient is a spike");
+  c.add_option("--trace", o.trace, "Train on the batches of this file and print the results")
       ->type_name("FILE");
 }
 
 void AddModelOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--base", o.base, "The model to start from, or `builtin`")->type_name("MODEL");
-  c.add_option("--generation", o.generation, "Start a new model: which RWKV")
+  c.add_option("--generation", o.generation, "Train a new model of this generation")
       ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7"}));
   c.add_option("--layers", o.layers, "Layers of a new model");
-  c.add_option("--width", o.width, "Its channels (n_embd)");
-  c.add_option("--head-size", o.head_size, "Its channels a head")->capture_default_str();
+  c.add_option("--width", o.width, "Channels of a new model (n_embd)");
+  c.add_option("--head-size", o.head_size, "Channels per head of a new model")
+      ->capture_default_str();
   c.add_option("--ffn", o.ffn,
-               "Its channels of the channel mix; the generation's own if not given");
-  c.add_option("--ranks", o.ranks, "Its low-rank sizes")
+               "Channels of the channel mix of a new model; default: that of the generation");
+  c.add_option("--ranks", o.ranks, "Low-rank sizes of a new model")
       ->capture_default_str()
       ->check(CLI::IsMember({"released", "train"}));
 }

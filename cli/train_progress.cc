@@ -54,7 +54,7 @@ TrainProgress::TrainProgress(const CommonOptions& common, const TrainFlags& flag
       rows_per_epoch_(rows_per_epoch),
       next_(Clock::now()) {
   const ModelCost& cost = learner.network().cost();
-  // Forward, and back to the inputs, through all; the gradients of those that learn.
+  // Forward and input gradients for all matrices; weight gradients for trained ones only.
   const auto macs = static_cast<double>(cost.layer_macs + cost.head_macs);
   const auto learning = static_cast<double>(learner.network().values().size());
   flops_per_token_ = 4.0 * macs + 2.0 * std::min(macs, learning);
@@ -67,7 +67,7 @@ void TrainProgress::Plan() {
   const auto [first_row, last_row] = learner_.Share(run_.batch_rows);
   const size_t share = last_row - first_row, rows = learner_.RowsPerPass(share);
   const uint64_t pass = learner_.replicas().Bytes(rows, flags_.ctx);
-  // Another gradient waits at each level at which passes are added.
+  // One more partial gradient is stored per level of the tree in which passes are summed.
   size_t levels = 0;
   while ((rows << levels) < share) ++levels;
   const uint64_t waiting = levels * network.values().size_bytes();
@@ -76,7 +76,7 @@ void TrainProgress::Plan() {
                               ? matrices * (flags_.precision == "f32" ? 4 : 2)
                               : 0;
   const uint64_t held = ResidentMemory(), left = AvailableMemory();
-  // Values are there; gradients and this process's shard of both moments are not touched yet.
+  // Values are resident already; gradients and this process's shard of both moments are not.
   const uint64_t bytes = network.values().size_bytes();
   const uint64_t rest = bytes + 2 * bytes / world_.size() + waiting + pass + scored;
   const auto step_tokens = static_cast<double>(run_.batch_rows * flags_.ctx);
@@ -108,7 +108,7 @@ void TrainProgress::Plan() {
 std::string TrainProgress::Line(const StepMetrics& m, size_t columns) const {
   const double rate = static_cast<double>(m.report.tokens) / seconds_;
   const double peak = 100 * rate * flops_per_token_ / 1e9 / std::max(peak_gflops_, 1.0);
-  // By how much each is missed when there is no room for it.
+  // The number is the priority, 0 the highest, if there is no room for all parts.
   std::vector<LinePart> shards = {
       {fmt::format("step {}/{}", m.step, m.steps), 0},
       {fmt::format("loss {:.4f}", loss_), 1},
@@ -132,7 +132,7 @@ std::string TrainProgress::LineWithBar(const StepMetrics& m) const {
 }
 
 void TrainProgress::Show(const StepMetrics& m) {
-  // Smoothed over about twenty steps; the first ones count fully.
+  // Smoothed over about twenty steps; the first steps are averaged equally.
   const double share = std::max(0.05, 1.0 / static_cast<double>(++shown_));
   loss_ += share * (m.report.loss - loss_);
   seconds_ += share * (m.seconds - seconds_);
@@ -162,7 +162,7 @@ void TrainProgress::End(RunEnd end) {
                     : end == RunEnd::kInterrupted ? "interrupted"
                                                   : "stopped: validation no longer improves";
   const char* before = shown_ == 0 ? "nothing is left to do: " : "";
-  // A step with a validation has its line already.
+  // A step with a validation has already printed its line.
   if (shown_ > 0 && !last_.valid) line_.Keep(LineWithBar(last_));
   Say(fmt::format("{}{} after step {}; {}\n", before, how, learner_.steps(),
                   end == RunEnd::kInterrupted

@@ -1,4 +1,4 @@
-// What `linnet train` tells people: the plan before, a bar while it runs, what came of it.
+// The messages of `linnet train`: the plan, a progress bar and the result.
 #ifndef LINNET_CLI_TRAIN_PROGRESS_H_
 #define LINNET_CLI_TRAIN_PROGRESS_H_
 
@@ -12,8 +12,8 @@
 
 namespace linnet::cli {
 
-// Writes to stderr, but for the JSON of End, and on process 0 only; all processes call all but
-// Show. One thread at a time.
+// Writes to stderr, except the JSON of End, and on process 0 only. All processes call all members
+// except Show. One thread at a time.
 class TrainProgress {
  public:
   // Keeps references.
@@ -21,14 +21,15 @@ class TrainProgress {
                 World& world, const TokenData& data, const RunOptions& run, std::string sampling,
                 uint64_t rows_per_epoch);
 
-  // Parameters, memory, tokens and time. Throws Error kNoMemory, unless --force, where the plan
-  // does not fit.
+  // Prints parameters, memory, tokens and time. Throws Error kNoMemory if the run does not fit,
+  // unless
+  // --force is given.
   void Plan();
   void Show(const StepMetrics& metrics);
   void End(RunEnd end);
 
  private:
-  // What matters most of it in so many columns.
+  // The most important metrics that fit in so many columns.
   std::string Line(const StepMetrics& m, size_t columns) const;
   std::string LineWithBar(const StepMetrics& m) const;  // as wide as the terminal allows
 
@@ -43,7 +44,7 @@ class TrainProgress {
   StatusLine line_;
   double peak_gflops_ = 0;
   double flops_per_token_ = 0;
-  double loss_ = 0, seconds_ = 0;  // of a step, smoothed
+  double loss_ = 0, seconds_ = 0;  // per step, smoothed
   uint64_t shown_ = 0;             // steps
   StepMetrics last_;
   std::optional<Validation> valid_;

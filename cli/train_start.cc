@@ -30,7 +30,7 @@ OutputKind ResultKind(const TrainFlags& o) {
   return o.tune == "lora" ? AdapterOutput() : ModelOutput();
 }
 
-// Files with names of their own that a run may write, beside its checkpoints.
+// Files with fixed names that a run may write, in addition to its checkpoints.
 std::vector<OutputFile> FilesOfRun(const TrainFlags& o) {
   const fs::path out = o.out;
   std::vector<OutputFile> files = {{out / "run.json", RunOptionsOutput()},
@@ -51,18 +51,18 @@ std::vector<OutputFile> FilesOfRun(const TrainFlags& o) {
 
 bool AllLearns(const TrainFlags& o) { return o.tune == "full" && o.freeze.empty(); }
 
-// The model or adapter that the run begins with, its checkpoints at the most, and its result.
+// The start file of the run, the most checkpoints that exist at a time, and its results.
 uint64_t DiskBytes(const TrainFlags& o, const ParameterSizes& sizes, uint64_t steps) {
   const uint64_t values = sizes.learning * sizeof(float);
   uint64_t checkpoints = std::max<uint64_t>(1, (steps + o.every - 1) / o.every);
-  // An old one goes when the new one is whole and a step has followed.
+  // An old checkpoint is removed after the new one is complete and a step has succeeded.
   if (o.keep != 0) checkpoints = std::min<uint64_t>(checkpoints, o.keep + 1);
   const uint64_t result = o.precision == "f32" ? values : values / 2;
   const uint64_t results = TunesAdapter(o) ? 1 : 2;  // model.safetensors and model.pth
   return (o.base.empty() ? values : 0) + checkpoints * 3 * values + results * result;
 }
 
-// The nearest folder that is there, on whose disk the run will lie.
+// The nearest existing parent folder; the run will be on its disk.
 fs::path ExistingFolder(fs::path at) {
   std::error_code error;
   at = fs::absolute(at, error).lexically_normal();
@@ -96,7 +96,7 @@ void CheckData(const TrainFlags& o, const CommonOptions& common, const TokenData
     std::shared_ptr<const Tokenizer> own;
     try {
       own = TokenizerOf(*base, HomeFolder());
-    } catch (const Error&) {  // nobody knows it
+    } catch (const Error&) {  // unknown vocabulary, cannot be checked
     }
     const bool held = !base->stored_vocabulary().empty();
     if (own != nullptr) {
@@ -129,8 +129,8 @@ void CheckRoom(const TrainFlags& o, const CommonOptions& common, const RunSizes&
   const uint64_t available = AvailableMemory();
   uint64_t bytes = ParameterBytes(sizes, share, rows, world.size());
   CheckFits(common, bytes, available);
-  // Of what does not all learn, passes take less. The plan is exact (TrainProgress::Plan), so this
-  // refuses only what it would refuse, too.
+  // Passes take less memory if parameters are frozen. TrainProgress::Plan computes it exactly
+  // later, so this check rejects only runs that Plan would also reject.
   if (AllLearns(o)) {
     bytes +=
         PassBytes(run.config, run.learner, rows, o.ctx, common.threads, sizes.learning) / 4 * 3;

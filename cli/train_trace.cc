@@ -43,7 +43,7 @@ Batches ReadBatches(const std::string& path) {
   } catch (const nlohmann::json::exception&) {
   }
   throw Error(ErrorKind::kBadInput,
-              path + ": is no trace, expected {\"tokens\": [steps][rows][length + 1]}");
+              path + ": is not a trace, expected {\"tokens\": [steps][rows][length + 1]}");
 }
 
 std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
@@ -55,7 +55,7 @@ std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
   return out;
 }
 
-// Tensors of the file that nothing learns, such as v7's first v0, keep their values.
+// Unused tensors of the file, such as v0 in v7's first layer, keep their values.
 std::map<std::string, double> SumsOfAll(const Network& network) {
   std::map<std::string, double> sums;
   for (const Parameter& p : network.parameters()) {

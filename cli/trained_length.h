@@ -1,4 +1,4 @@
-// The length of the texts that a model was trained on.
+// The context length that a model was trained with.
 #ifndef LINNET_CLI_TRAINED_LENGTH_H_
 #define LINNET_CLI_TRAINED_LENGTH_H_
 
@@ -7,8 +7,8 @@
 
 namespace linnet::cli {
 
-// Tokens; 0 if it is not known. No checkpoint says it: released models have it in their names
-// (…-ctx4096.pth), runs of `linnet train` in the run.json beside them.
+// In tokens; 0 if unknown. Checkpoints do not contain it. Released models have it in their names
+// (…-ctx4096.pth), runs of `linnet train` in their run.json.
 size_t TrainedLength(const std::filesystem::path& model);
 
 }  // namespace linnet::cli

@@ -12,7 +12,7 @@
 namespace linnet::cli {
 namespace {
 
-// How many letters must be inserted, deleted or changed.
+// The edit distance in letters.
 size_t Distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j < row.size(); ++j) row[j] = j;
@@ -27,7 +27,7 @@ size_t Distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// The nearest of `names`, if it is near enough to be what was meant.
+// The nearest of `names`, if it is similar enough to be a suggestion.
 std::optional<std::string> Nearest(std::string_view word, const std::vector<std::string>& names) {
   const auto nearest = std::min_element(
       names.begin(), names.end(),
@@ -46,7 +46,7 @@ std::string FullName(const CLI::App& command) {
   return parent == nullptr ? command.get_name() : FullName(*parent) + " " + command.get_name();
 }
 
-// `app`, and the commands below it that the words named.
+// `app` and the subcommands that were given.
 std::vector<const CLI::App*> Reached(const CLI::App& app) {
   std::vector<const CLI::App*> path = {&app};
   while (!path.back()->get_subcommands().empty()) {
@@ -57,7 +57,7 @@ std::vector<const CLI::App*> Reached(const CLI::App& app) {
 
 bool IsShown(const CLI::Option& option) { return option.get_group() != kUnheeded; }
 
-// `at` has no command of that name.
+// `at` has no command with that name.
 class NoCommand : public CLI::ParseError {
  public:
   NoCommand(const CLI::App& at, std::string message)
@@ -91,7 +91,7 @@ bool IsOption(const std::string& word) {
 }
 
 std::string UnknownOption(const CLI::App& root, const CLI::App& command, const std::string& word) {
-  constexpr size_t kNamed = 4;  // commands in a message
+  constexpr size_t kNamed = 4;  // most commands in a message
   const std::string option = word.substr(0, word.find('='));
   std::string message = "unknown option " + option;
   std::vector<std::string> takers;
@@ -114,7 +114,7 @@ std::string UnknownOption(const CLI::App& root, const CLI::App& command, const s
   return message;
 }
 
-// The first word that no command on the way knows.
+// The first word that none of the given commands accepts.
 std::optional<std::string> UnknownWord(const std::vector<const CLI::App*>& path) {
   for (const CLI::App* command : path) {
     for (const std::string& word : command->remaining()) {
@@ -145,7 +145,7 @@ bool EndsIn(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-// What the parser says of a value, in the words of the rest of the program.
+// The parser's message about a value, rephrased like the program's other messages.
 std::string Reworded(const CLI::App& command, const CLI::ParseError& error) {
   const std::string text = error.what();
   constexpr std::string_view kConvert = "Could not convert: ";

@@ -1,4 +1,4 @@
-// What is wrong with a command line, as one line that names it.
+// Error messages for a wrong command line, one line each.
 #ifndef LINNET_CLI_USAGE_H_
 #define LINNET_CLI_USAGE_H_
 
@@ -9,10 +9,10 @@
 
 namespace linnet::cli {
 
-// The group of options that a command takes without heeding them.
+// The group of options that a command accepts and ignores.
 inline constexpr const char* kUnheeded = "Unheeded";
 
-// Leaves that group out of the help.
+// Hides that group in the help.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_group(std::string group, bool is_positional,
@@ -21,13 +21,13 @@ class HelpFormatter : public CLI::Formatter {
                         CLI::AppFormatMode mode) const override;
 };
 
-// Throws CLI::ParseError if the first of `words` should be a command of `app` and is none: the
-// parser only says that a command is missing.
+// Throws CLI::ParseError if the first of `words` should be a command of `app` but is not. The
+// parser itself only reports that a command is missing.
 void CheckCommand(const CLI::App& app, std::span<char* const> words);
 
-// The message for `error`, which parsing or running `app` threw. It names the option or the word
-// that is wrong, and the --help that lists what is right. The parser's own texts often blame
-// something else: an unknown option before a missing argument, an option given twice.
+// The message for `error`, which parsing or running `app` threw. It names the wrong option or
+// argument, and the --help to read. The parser's own messages often name another cause, such as a
+// missing argument instead of an unknown option.
 std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace linnet::cli

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Also where the environment does not name it.
+// Also works if the environment does not set it.
 fs::path Home() {
   const fs::path home = HomeFolder();
   if (!home.empty()) return home;
@@ -37,7 +37,8 @@ std::string ExpandHome(const std::string& name) {
 
 fs::path StateFolder() {
   const char* const state = std::getenv("XDG_STATE_HOME");
-  if (state != nullptr && *state == '/') return fs::path(state) / "linnet";  // others do not count
+  if (state != nullptr && *state == '/')
+    return fs::path(state) / "linnet";  // ignore relative paths
   const fs::path home = Home();
   return home.empty() ? home : home / ".local" / "state" / "linnet";
 }

@@ -1,4 +1,4 @@
-// Paths in the user's home.
+// Paths in the user's home folder.
 #ifndef LINNET_CLI_USER_PATHS_H_
 #define LINNET_CLI_USER_PATHS_H_
 
@@ -7,10 +7,10 @@
 
 namespace linnet::cli {
 
-// `name` with ~ and ~USER at its front as a shell expands them; as it is if there is no such user.
+// Expands ~ and ~USER at the start of `name` like a shell; unchanged if there is no such user.
 std::string ExpandHome(const std::string& name);
 
-// $XDG_STATE_HOME/linnet, or ~/.local/state/linnet; empty without a home.
+// $XDG_STATE_HOME/linnet, or ~/.local/state/linnet; empty if there is no home folder.
 std::filesystem::path StateFolder();
 
 }  // namespace linnet::cli

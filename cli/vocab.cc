@@ -1,4 +1,4 @@
-// linnet vocab train: a vocabulary of one's own out of a body of text.
+// linnet vocab train: builds a vocabulary from texts.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -33,7 +33,7 @@ void RunTrain(const VocabFlags& o) {
   const auto [least, most] = VocabularyTrainer::Sizes();
   if (o.size < least || o.size > most) {
     throw CLI::ValidationError(
-        "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and words besides", o.size,
+        "--size", fmt::format("{} tokens, expected {} to {}: all bytes, and further tokens", o.size,
                               least, most));
   }
   CheckOutput(o.common, {o.out, VocabularyOutput()});
@@ -105,19 +105,19 @@ void RunTrain(const VocabFlags& o) {
 void AddVocab(CLI::App& app) {
   const auto o = std::make_shared<VocabFlags>();
   CLI::App* command = AddCommand(
-      app, "vocab", "Make a vocabulary of your own",
+      app, "vocab", "Build your own vocabulary",
       "linnet vocab train book.txt --size 4096 --out vocab.txt", o->common, [] {}, 0);
   command->require_subcommand(1);
   CLI::App* train = AddCommand(
-      *command, "train", "Choose the tokens that make the fewest of these texts",
+      *command, "train", "Choose the vocabulary that encodes these texts in the fewest tokens",
       "linnet vocab train books/*.txt talk.jsonl --size 8192 --out vocab.txt", o->common,
       [o] { RunTrain(*o); }, kJson);
   train->add_option("IN", o->inputs, "Texts, as `linnet data build` reads them")->required();
-  train->add_option("--size", o->size, "Tokens, with 0, the end of text, which has no entry")
+  train->add_option("--size", o->size, "Tokens, including 0, the end of text, which has no entry")
       ->required();
   AddOutput(*train, o->common, "--out", o->out, "The file to write, in the World format")
       ->required();
-  train->add_option("--chat", o->chat, "How conversations are written")
+  train->add_option("--chat", o->chat, "The chat template of conversations")
       ->check(CLI::IsMember(ChatTemplate::Names()))
       ->capture_default_str();
 }

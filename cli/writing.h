@@ -1,4 +1,4 @@
-// What generate and chat share: where a text starts, what is shown while it is written, its JSON.
+// Shared by generate and chat: the start state, progress during the prompt, and the JSON result.
 #ifndef LINNET_CLI_WRITING_H_
 #define LINNET_CLI_WRITING_H_
 
@@ -9,10 +9,10 @@
 
 namespace linnet::cli {
 
-// The start of a text, or what the state file `path` holds unless it is empty. Throws Error.
+// The state in the file `path`, or the initial state if `path` is empty. Throws Error.
 Snapshot StartOf(const std::string& path, const Model& model);
 
-// Shows how far a long prompt is, and stops at Ctrl-C while an InterruptScope is alive.
+// Shows the progress of a long prompt, and stops at Ctrl-C while an InterruptScope exists.
 Watcher NewWatcher();
 
 // {"text","tokens","finish_reason","prompt_tokens","prompt_s","decode_s","tokens_per_s"}

@@ -8,30 +8,29 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "models/test_models.h"
 #include "program.h"
 #include "terminal.h"
 
 namespace linnet {
 namespace {
 
-const std::string kModel = "../shared/data/models/tiny-v5.2.pth";
+std::string ModelFile() { return test::LetterModel("v5.2"); }
 const std::string kPrompt = "\x1b[?2004h> ";  // pastes are marked
 const std::string kPasteStart = "\x1b[200~", kPasteEnd = "\x1b[201~";
 constexpr const char* kHint = "(Ctrl-C again, Ctrl-D or /quit to leave)";
 
 class ChatTerminalTest : public testing::Test {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "../shared/data is absent";
-    std::filesystem::create_directory(home_);
-  }
+  void SetUp() override { std::filesystem::create_directory(home_); }
 
   Words Chat(const Words& more = {}) const {
-    return Words{"chat", kModel, "--seed", "1", "--max-tokens", "5", "--template", "world"} + more;
+    return Words{"chat", ModelFile(), "--seed", "1", "--max-tokens", "5", "--template", "world"} +
+           more;
   }
   // Never ends by itself.
   Words EndlessChat() const {
-    return {"chat",       kModel,          "--max-tokens", "100000000",
+    return {"chat",       ModelFile(),     "--max-tokens", "100000000",
             "--template", "world-classic", "--logit-bias", "10:-inf"};
   }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "models/test_models.h"
 #include "program.h"
 
 namespace linnet {
@@ -16,16 +17,12 @@ namespace {
 using nlohmann::json;
 using Arguments = std::vector<std::string>;
 
-const std::string kModel = "../shared/data/models/tiny-v5.2.pth";
+std::string ModelFile() { return test::LetterModel("v5.2"); }
 
 class ChatTest : public testing::Test {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "../shared/data is absent";
-  }
-
   static Outcome Chat(std::string_view lines, const Arguments& more = {}) {
-    Arguments all = {"chat", kModel, "--seed", "1", "--max-tokens", "60"};
+    Arguments all = {"chat", ModelFile(), "--seed", "1", "--max-tokens", "60"};
     all.insert(all.end(), more.begin(), more.end());
     return RunLinnet(all, lines);
   }
@@ -48,7 +45,7 @@ TEST_F(ChatTest, OnlyRepliesGoToStdout) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, Chat("Name three colours.").out);
   EXPECT_GT(outcome.out.size(), 3u);
-  for (const char* part : {"tiny-v5.2.pth", "RWKV-5.2", "alpaca-json", "/retry", "temperature",
+  for (const char* part : {"letters-v5.2.pth", "RWKV-5.2", "alpaca-json", "/retry", "temperature",
                            "taken back", "/nonsense"}) {
     EXPECT_NE(outcome.err.find(part), std::string::npos) << part;
   }
@@ -56,7 +53,11 @@ TEST_F(ChatTest, OnlyRepliesGoToStdout) {
 
 TEST_F(ChatTest, TheModelAnswersInEnglishLikeWords) {
   // Letters and blanks for the most part, and words of a usual length.
-  const std::string text = Chat("What is a river?\nTell me about plants.\nName a fruit.\n").out;
+  const std::string trained = "../shared/data/models/tiny-v5.2.pth";
+  if (!std::filesystem::exists(trained)) GTEST_SKIP() << trained << " is absent";
+  const std::string text = RunLinnet({"chat", trained, "--seed", "1", "--max-tokens", "60"},
+                                     "What is a river?\nTell me about plants.\nName a fruit.\n")
+                               .out;
   ASSERT_GT(text.size(), 40u);
   const auto count = [&](auto in) { return std::count_if(text.begin(), text.end(), in); };
   const auto letters = count([](unsigned char c) { return std::isalpha(c) != 0; });
@@ -199,12 +200,12 @@ TEST_F(ChatTest, TheTalkIsWrittenAsMarkdownAndJson) {
   };
   const std::string first = trimmed(replies[0]), second = trimmed(replies[2]);
   EXPECT_EQ(ReadFile(markdown),
-            "# A talk with tiny-v5.2.pth\n\n## System\n\nBe kind.\n\n## User\n\nHello there.\n\n"
+            "# A talk with letters-v5.2.pth\n\n## System\n\nBe kind.\n\n## User\n\nHello there.\n\n"
             "## Assistant\n\n" +
                 first + "\n\n## User\n\nName\na fruit.\n\n## Assistant\n\n" + second + "\n");
   const json talk = json::parse(ReadFile(file));
   EXPECT_EQ(talk.at("version"), 1);
-  EXPECT_EQ(talk.at("model"), "tiny-v5.2.pth");
+  EXPECT_EQ(talk.at("model"), "letters-v5.2.pth");
   const json expected = {{{"role", "system"}, {"content", "Be kind."}},
                          {{"role", "user"}, {"content", "Hello there."}},
                          {{"role", "assistant"}, {"content", first}},
@@ -241,10 +242,10 @@ TEST_F(ChatTest, FileNamesMayBeginWithTheHomeFolder) {
   const ScratchFolder scratch;
   const std::string home = scratch / "home";
   std::filesystem::create_directory(home);
-  const Outcome outcome = RunProgram(
-      "/bin/sh",
-      {"-c", "HOME=\"$2\" exec \"$0\" chat \"$1\" --max-tokens 5", LINNET_PROGRAM, kModel, home},
-      "Hello.\n/save ~/state\n/load ~/state\n/export ~/talk.md\n");
+  const Outcome outcome = RunProgram("/bin/sh",
+                                     {"-c", "HOME=\"$2\" exec \"$0\" chat \"$1\" --max-tokens 5",
+                                      LINNET_PROGRAM, ModelFile(), home},
+                                     "Hello.\n/save ~/state\n/load ~/state\n/export ~/talk.md\n");
   EXPECT_TRUE(std::filesystem::exists(home + "/state")) << outcome.err;
   EXPECT_TRUE(std::filesystem::exists(home + "/talk.md")) << outcome.err;
   EXPECT_NE(outcome.err.find("(goes on from " + home + "/state"), std::string::npos) << outcome.err;
@@ -271,8 +272,8 @@ TEST_F(ChatTest, ALoadCanBeTakenBack) {
 TEST_F(ChatTest, TokensAreCountedAgainstTheTrainedLength) {
   const ScratchFolder scratch;
   const std::string named = scratch / "tiny-ctx4k.pth", other = scratch / "tiny-ctxt12.pth";
-  std::filesystem::copy_file(kModel, named);
-  std::filesystem::copy_file(kModel, other);
+  std::filesystem::copy_file(ModelFile(), named);
+  std::filesystem::copy_file(ModelFile(), other);
   const auto tokens = [](const std::string& model, const std::string& lines) {
     const std::string err =
         RunLinnet({"chat", model, "--max-tokens", "5", "--template", "world"}, lines).err;
@@ -303,7 +304,7 @@ TEST_F(ChatTest, RepliesThatCannotBeWrittenEndIt) {
     const Outcome outcome =
         RunProgram("/bin/sh",
                    {"-c", "exec \"$0\" chat \"$1\" --max-tokens 5 $2 > /dev/full", LINNET_PROGRAM,
-                    kModel, form},
+                    ModelFile(), form},
                    "hello\nhello\n");
     EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
     EXPECT_NE(outcome.err.find("stdout: cannot be written to"), std::string::npos) << outcome.err;
@@ -321,14 +322,14 @@ TEST_F(ChatTest, TroubleThatCannotBeSaidIsStillAnExitCode) {
   // Into pipes that nobody reads any more.
   const std::string unread = "exec 3> >(true); wait $!; exec \"$0\" inspect ";
   EXPECT_EQ(code(unread + "/no/such/file 2>&3"), 1);
-  EXPECT_EQ(code(unread + kModel + " >&3"), -SIGPIPE);
+  EXPECT_EQ(code(unread + ModelFile() + " >&3"), -SIGPIPE);
 }
 
 bool InAReply(const std::string& out) { return !out.empty(); }
 
 TEST_F(ChatTest, WhatEndsProgramsEndsATalkInAReply) {
   const Outcome outcome =
-      SignalLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
+      SignalLinnet({"chat", ModelFile(), "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
                    InAReply, SIGTERM, "Tell me everything.\nAnd more.\n");
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
 }
@@ -344,7 +345,7 @@ TEST_F(ChatTest, WrongUsageExitsTwoAndAMissingModelOne) {
 
 TEST_F(ChatTest, CtrlCStopsAReply) {
   const Outcome outcome =
-      SignalLinnet({"chat", kModel, "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
+      SignalLinnet({"chat", ModelFile(), "--max-tokens", "100000000", "--logit-bias", "34:-inf"},
                    InAReply, SIGINT, "Tell me everything.\n");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;  // the input has ended, so the talk has
   EXPECT_NE(outcome.err.find("stopped"), std::string::npos) << outcome.err;

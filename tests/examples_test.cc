@@ -1,16 +1,16 @@
 // The programs of examples/ run, and both languages say the same.
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <string>
 
+#include "models/test_models.h"
 #include "program.h"
 
 namespace linnet {
 namespace {
 
 TEST(ExamplesTest, BothLanguagesContinueATextAlike) {
-  const char* const model = "../shared/data/models/tiny-v5.2.pth";
-  if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "no ../shared/data";
+  const std::string model = test::LetterModel("v5.2");
   const Outcome cc = RunProgram(LINNET_EXAMPLE_CC, {model, "In the morning, she said"});
   const Outcome c = RunProgram(LINNET_EXAMPLE_C, {model, "In the morning, she said"});
   EXPECT_EQ(cc.exit_code, 0) << cc.err;
@@ -20,8 +20,7 @@ TEST(ExamplesTest, BothLanguagesContinueATextAlike) {
 }
 
 TEST(ExamplesTest, TrainGoesOnWithAModel) {
-  const char* const model = "../shared/data/models/tiny-v5.2.pth";
-  if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "no ../shared/data";
+  const std::string model = test::ByteModel("v5.2");
   const ScratchFolder scratch;
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The linnet sang, and the owl said that it was late. ";

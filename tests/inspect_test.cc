@@ -10,6 +10,7 @@
 #include "io/tensor_writer.h"
 #include "linnet/model.h"
 #include "models/goldens.h"
+#include "models/test_models.h"
 #include "program.h"
 
 namespace linnet {
@@ -20,9 +21,6 @@ using nlohmann::json;
 
 class InspectTest : public testing::Test {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
   static json Inspect(const std::string& file) {
     const Outcome outcome = RunLinnet({"inspect", file, "--json"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -43,7 +41,7 @@ std::vector<std::string> KeysOf(const json& object) {
 
 TEST_F(InspectTest, ModelsOfEveryGenerationAreTold) {
   for (const std::string generation : {"4", "5.0", "5.1", "5.2", "6", "7"}) {
-    const json result = Inspect(Data("golden/random-v" + generation + ".pth"));
+    const json result = Inspect(test::RandomModel(generation));
     EXPECT_EQ(KeysOf(result), kKeys);
     EXPECT_EQ(result["kind"], "model");
     EXPECT_EQ(result["generation"], generation);
@@ -51,7 +49,8 @@ TEST_F(InspectTest, ModelsOfEveryGenerationAreTold) {
     EXPECT_EQ(result["width"], 128);
     EXPECT_EQ(result["heads"], generation == "4" ? 1 : 2);
     EXPECT_EQ(result["head_size"], generation == "4" ? 128 : 64);
-    EXPECT_EQ(result["ffn"], generation == "4" || generation == "7" ? 512 : 448);
+    const bool wide = generation == "4" || generation == "5.0" || generation == "7";
+    EXPECT_EQ(result["ffn"], wide ? 512 : 448) << generation;
     EXPECT_EQ(result["vocab"], 320);
     uint64_t parameters = 0;
     for (const json& t : result["tensors"]) {
@@ -62,12 +61,13 @@ TEST_F(InspectTest, ModelsOfEveryGenerationAreTold) {
     EXPECT_EQ(result["parameters"], parameters);
     EXPECT_EQ(result["dtypes"], (json{{generation == "7" ? "bf16" : "f32", parameters}}));
   }
-  EXPECT_EQ(Inspect(Data("golden/random-v6.pth"))["ranks"], (json{{"mix", 32}, {"decay", 64}}));
-  EXPECT_EQ(Inspect(Data("golden/random-v7.pth"))["ranks"],
+  EXPECT_EQ(Inspect(test::RandomModel("6"))["ranks"], (json{{"mix", 32}, {"decay", 64}}));
+  EXPECT_EQ(Inspect(test::RandomModel("7"))["ranks"],
             (json{{"w", 32}, {"a", 32}, {"v", 32}, {"g", 32}}));
 }
 
 TEST_F(InspectTest, NamesAndShapesAreLogicalInEveryDialect) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const json released = Inspect(Data("golden/random-v7.pth"));
   const json fla = Inspect(Data("golden/random-v7.fla.safetensors"));
   const auto shapes = [](const json& result) {
@@ -84,7 +84,7 @@ TEST_F(InspectTest, NamesAndShapesAreLogicalInEveryDialect) {
 
 TEST_F(InspectTest, StatesAreTold) {
   const ScratchFolder scratch;
-  const json tuned = Inspect(Data("golden/random-v7.state.pth"));
+  const json tuned = Inspect(test::TunedState("7"));
   EXPECT_EQ(KeysOf(tuned), kKeys);
   EXPECT_EQ(tuned["kind"], "time_state");
   EXPECT_EQ(tuned["generation"], nullptr);
@@ -92,7 +92,7 @@ TEST_F(InspectTest, StatesAreTold) {
   EXPECT_EQ(tuned["heads"], 2);
   EXPECT_EQ(tuned["vocab"], nullptr);
   const std::string file = scratch / "state.safetensors";
-  Model::Open(Data("golden/random-v6.pth")).NewState().Save(file);
+  Model::Open(test::RandomModel("6")).NewState().Save(file);
   const json saved = Inspect(file);
   EXPECT_EQ(KeysOf(saved), kKeys);
   EXPECT_EQ(saved["kind"], "state");
@@ -124,9 +124,12 @@ TEST_F(InspectTest, OtherFilesExitOneWithALine) {
   const ScratchFolder scratch;
   WriteFile(scratch / "empty.pth", "");
   WriteFile(scratch / "text.safetensors", "hello, this is not a checkpoint at all");
+  const std::string logits = scratch / "logits.safetensors";
+  const auto writer = TensorWriter::Create(logits, {{"logits", SourceType::kF32, {1}}});
+  writer->AppendFloats(SourceType::kF32, std::vector<float>{1});
+  writer->Finish();
   for (const std::string& file :
-       {scratch / "empty.pth", scratch / "text.safetensors", scratch / "absent.pth",
-        Data("golden/random-v4.golden.safetensors").string()}) {
+       {scratch / "empty.pth", scratch / "text.safetensors", scratch / "absent.pth", logits}) {
     const Outcome outcome = RunLinnet({"inspect", file, "--json"});
     EXPECT_EQ(outcome.exit_code, 1) << file;
     EXPECT_EQ(outcome.out, "") << file;
@@ -136,7 +139,7 @@ TEST_F(InspectTest, OtherFilesExitOneWithALine) {
 }
 
 TEST_F(InspectTest, ForPeopleEqualLayersShareALine) {
-  const Outcome outcome = RunLinnet({"inspect", Data("golden/random-v7.pth").string()});
+  const Outcome outcome = RunLinnet({"inspect", test::RandomModel("7").string()});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   for (const char* part : {"RWKV-7", "blocks.{0-2}.att.key.weight", "blocks.{1-2}.att.v1",
                            "blocks.0.ln0.weight", "[320, 128]"}) {

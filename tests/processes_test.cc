@@ -215,7 +215,7 @@ TEST_F(ProcessesTest, ALostProcessEndsTheRunAndLeavesTheLastCheckpoint) {
                               LINNET_PROGRAM + words;
   const Outcome lost = RunProgram(kMpirun, Launch(2) + Words{"sh", "-c", command});
   EXPECT_NE(lost.exit_code, 0);
-  EXPECT_NE(lost.err.find("process 1"), std::string::npos) << lost.err;
+  EXPECT_NE(lost.err.find("rank 1"), std::string::npos) << lost.err;
   std::filesystem::path newest;
   for (const auto& entry : std::filesystem::directory_iterator(out)) {
     const auto name = entry.path().filename().string();

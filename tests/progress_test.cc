@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/test_models.h"
 #include "program.h"
 #include "terminal.h"
 #include "text/columns.h"
@@ -65,13 +66,12 @@ TEST_F(TrainInTerminalTest, ALineFitsWhateverTheWidth) {
 }
 
 TEST(ProgressTest, ALongPathIsShortenedInItsMiddle) {
-  if (!std::filesystem::exists("../shared/data")) GTEST_SKIP() << "../shared/data is absent";
   const ScratchFolder scratch;
   const std::string folder = scratch / "a folder whose name is so long that no terminal shows it";
   std::filesystem::create_directory(folder);
   const std::string text = folder + "/\xE6\xA8\xA1\xE5\x9E\x8B of a novel.txt";
   WriteFile(text, std::string(100'000'000, 'x'));
-  Terminal terminal({"perplexity", "../shared/data/models/tiny-v5.2.pth", text}, scratch / "home");
+  Terminal terminal({"perplexity", test::ByteModel("v5.2"), text}, scratch / "home");
   terminal.WaitFor("\r\x1b[J");
   for (const size_t columns : {80, 40, 20}) {
     terminal.Resize(static_cast<int>(columns));

@@ -278,7 +278,7 @@ TEST_F(ResumeTest, TwoAtOnceAreRefused) {
   EXPECT_EQ(first.exit_code, 130) << first.err;
   for (const Outcome& outcome : {second, third}) {
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_NE(outcome.err.find("another linnet train is at work in it"), std::string::npos)
+    EXPECT_NE(outcome.err.find("another run is being trained in it"), std::string::npos)
         << outcome.err;
   }
 }

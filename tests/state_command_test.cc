@@ -8,25 +8,19 @@
 #include <vector>
 
 #include "io/tensor_file.h"
-#include "models/goldens.h"
+#include "models/test_models.h"
 #include "program.h"
 
 namespace linnet {
 namespace {
 
-using goldens::Data;
 using nlohmann::json;
 
 constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
 
 class StateCommand : public testing::Test {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
-  static std::string Model(const std::string& generation) {
-    return Data("golden/random-v" + generation + ".pth").string();
-  }
+  static std::string Model(const std::string& generation) { return test::RandomModel(generation); }
   static std::string Run(const std::vector<std::string>& words) {
     const Outcome outcome = RunLinnet(words);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -79,8 +73,7 @@ TEST_F(StateCommand, InfoTellsTheSizesAndNorms) {
     }
     EXPECT_NE(Run({"state", "info", saved}).find("generation"), std::string::npos);
   }
-  const json tuned =
-      json::parse(Run({"state", "info", Data("golden/random-v6.state.pth").string(), "--json"}));
+  const json tuned = json::parse(Run({"state", "info", test::TunedState("6").string(), "--json"}));
   EXPECT_EQ(tuned["kind"], "time_state");
   EXPECT_EQ(tuned["generation"], nullptr);
   EXPECT_EQ(tuned["floats"], 3 * 2 * 64 * 64);
@@ -107,7 +100,7 @@ TEST_F(StateCommand, DiffFindsTheLayerAndPart) {
 }
 
 TEST_F(StateCommand, TunedStatesBecomeSavedOnesAndBack) {
-  const std::string tuned = Data("golden/random-v6.state.pth").string();
+  const std::string tuned = test::TunedState("6").string();
   const std::string saved = scratch_ / "a.state", back = scratch_ / "back.pth";
   Run({"state", "import", tuned, "--layout", "time_state", "--model", Model("6"), saved});
   Run({"state", "export", saved, "--layout", "time_state", back});
@@ -128,7 +121,7 @@ TEST_F(StateCommand, WrongFilesAndUseAreRefused) {
       {"state", "info", Model("7")},
       {"state", "info", scratch_ / "absent"},
       {"state", "diff", a, b},
-      {"state", "diff", a, Data("golden/random-v6.state.pth").string()},
+      {"state", "diff", a, test::TunedState("6").string()},
       {"state", "import", a, "--layout", "rwkv.cpp", "--model", Model("6"), scratch_ / "c"},
       {"state", "import", a, "--layout", "reference", "--model", Model("4"), scratch_ / "c"},
       {"state", "import", a, "--layout", "web-rwkv", "--model", Model("6"), scratch_ / "c"},

@@ -1,4 +1,5 @@
-// Config: what a checkpoint's tensors say of the model; InitSizes: what a new one is to be.
+// Config: a model's generation and sizes, read from its tensors. InitSizes: the sizes of a new
+// model.
 #ifndef LINNET_CONFIG_H_
 #define LINNET_CONFIG_H_
 
@@ -19,25 +20,25 @@ struct Config {
   size_t layers = 0;
   size_t width = 0;                 // n_embd, C
   size_t att_width = 0;             // dim_att: C in every released model
-  size_t heads = 1, head_size = 0;  // v4 has no heads: 1 of att_width
+  size_t heads = 1, head_size = 0;  // v4 has no heads: 1 head of size att_width
   size_t ffn = 0;
   size_t vocab = 0;
   // Inner sizes of the low-rank matrices: v6 mix and decay; v7 w, a, v, g.
   std::map<std::string, size_t> ranks;
-  float norm_eps = 1e-5f;  // of every LayerNorm
-  // Of the group norm after WKV. Training uses 1e-5 on values divided by 8.
+  float norm_eps = 1e-5f;  // epsilon of every LayerNorm
+  // Epsilon of the group norm after WKV. Training uses 1e-5 on values divided by 8.
   float ln_x_eps = 64e-5f;
 };
 
-// Which inner sizes the low-rank matrices of v7 get; v6 has one rule only.
+// The rule for the inner sizes of v7's low-rank matrices; v6 has only one rule.
 enum class RankRule : uint8_t { kReleased, kTrain };
 
-// A new model.
+// The sizes of a new model.
 struct InitSizes {
   Generation generation = Generation::k7;
   size_t layers = 0, width = 0;
   size_t vocab = 65536, head_size = 64;
-  size_t ffn = 0;  // 0: the generation's own
+  size_t ffn = 0;  // 0: the generation's default
   RankRule ranks = RankRule::kReleased;
 };
 

@@ -8,11 +8,11 @@
 
 namespace linnet {
 
-// kGgml: one of ggml's block formats, run as a GGUF or rwkv.cpp file has it.
+// kGgml: one of ggml's block formats, used as stored in a GGUF or rwkv.cpp file.
 enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kNF4, kGgml };
 
 const char* Name(DType dtype);  // "f32", "f16", "bf16", "int8", "nf4", "ggml"
-std::optional<DType> ParseDType(std::string_view name);  // all of them but "ggml"
+std::optional<DType> ParseDType(std::string_view name);  // all except "ggml"
 
 }  // namespace linnet
 

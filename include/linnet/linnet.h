@@ -1,11 +1,11 @@
-/* The C interface: models, tokens, states, passes and sampling, for C and every language that calls
- * it.
+/* The C interface: models, tokens, states, forward passes and sampling, for C and
+ * languages that can call C.
  *
  * Functions that can fail return a linnet_status; linnet_last_error() then says why, in one line,
  * until the next failure on the same thread. Nothing aborts or prints. Handles are made by _open,
- * _new, _clone and _load, and freed by the matching _free, which take NULL. A model may be used by
- * any number of threads at once; a context, state or sampler by one at a time. New fields of
- * option structs are added at the end, so fill them with the _defaults functions.
+ * _new, _clone and _load, and freed by the matching _free, which take NULL. Any number of threads
+ * may use a model at the same time; a context, state or sampler only one at a time. New fields of
+ * option structs are added at the end, so initialize them with the _defaults functions.
  */
 #ifndef LINNET_LINNET_H_
 #define LINNET_LINNET_H_
@@ -20,14 +20,14 @@ extern "C" {
 typedef enum linnet_status {
   LINNET_OK = 0,
   LINNET_ERROR_IO = 1,        /* a file cannot be read or written */
-  LINNET_ERROR_BAD_MODEL = 2, /* a file is not the RWKV model it should be */
-  LINNET_ERROR_BAD_STATE = 3, /* a state file is broken or of another model */
-  LINNET_ERROR_BAD_INPUT = 4, /* a token, text or setting out of its range */
-  LINNET_ERROR_NO_MEMORY = 5, /* it would not fit into memory */
+  LINNET_ERROR_BAD_MODEL = 2, /* a file is not a valid RWKV model */
+  LINNET_ERROR_BAD_STATE = 3, /* a state file is damaged or belongs to another model */
+  LINNET_ERROR_BAD_INPUT = 4, /* a token, text or option is out of range */
+  LINNET_ERROR_NO_MEMORY = 5, /* not enough memory */
   LINNET_ERROR_INTERNAL = 6
 } linnet_status;
 
-/* Of the last failure on this thread; "" before any. Valid until the next one. */
+/* The last error on this thread, "" if none. Valid until the next one. */
 const char* linnet_last_error(void);
 
 /* "0.1.0" */
@@ -37,30 +37,30 @@ const char* linnet_version(void);
 
 typedef struct linnet_model linnet_model;
 
-/* Whether this build holds the small built-in model. */
+/* Whether this build contains the small built-in model. */
 int linnet_has_builtin_model(void);
 
 /* Opens any checkpoint Linnet reads, or the built-in model if path is NULL.
  * `vocab` is a vocabulary file, or NULL for the model's own; a model whose
- * vocabulary is not found opens all the same, and only functions on text fail. */
+ * vocabulary is not found still opens, but functions on text then fail. */
 linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model);
 void linnet_model_free(linnet_model* model);
 
-size_t linnet_model_vocab(const linnet_model* model); /* logits are so many floats */
+size_t linnet_model_vocab(const linnet_model* model); /* the number of logits */
 size_t linnet_model_layers(const linnet_model* model);
 size_t linnet_model_width(const linnet_model* model);
 const char* linnet_model_generation(const linnet_model* model); /* "4", "5.0" ... "7" */
 
 /* ---- Text ---- */
 
-/* Writes up to `capacity` ids and sets *count to how many the text has. With
- * more than fit, nothing is written: call again with room. `ids` may be NULL
- * when capacity is 0. */
+/* Writes the ids of the text and sets *count to their number. If they exceed
+ * `capacity`, nothing is written: call again with a larger buffer. `ids` may be
+ * NULL when capacity is 0. */
 linnet_status linnet_tokenize(const linnet_model* model, const char* text, size_t bytes,
                               int32_t* ids, size_t capacity, size_t* count);
 
-/* The bytes of one token, not always whole characters nor ended by 0; they live
- * as long as the model. */
+/* The bytes of one token. They may be part of a character, have no terminating 0
+ * and are valid as long as the model. */
 linnet_status linnet_token_bytes(const linnet_model* model, int32_t id, const char** bytes,
                                  size_t* count);
 
@@ -71,11 +71,11 @@ typedef struct linnet_state linnet_state;
 linnet_status linnet_state_new(const linnet_model* model, linnet_state** state);
 linnet_status linnet_state_clone(const linnet_state* state, linnet_state** copy);
 linnet_status linnet_state_save(const linnet_state* state, const char* path);
-/* Saved states and tuned initial states (time_state) alike. */
+/* Loads a saved state or a tuned initial state (time_state). */
 linnet_status linnet_state_load(const linnet_model* model, const char* path, linnet_state** state);
 void linnet_state_free(linnet_state* state);
 
-/* ---- Passes ---- */
+/* ---- Forward passes ---- */
 
 /* Threads and scratch memory. */
 typedef struct linnet_context linnet_context;
@@ -92,10 +92,10 @@ typedef struct linnet_turn {
   size_t logits_count; /* the vocabulary (last token only), or count times that */
 } linnet_turn;
 
-/* Runs all turns together. A turn's logits do not depend on its company. On
+/* Runs all turns together. A turn's logits do not depend on the other turns. On
  * LINNET_ERROR_BAD_INPUT nothing has changed. After LINNET_ERROR_NO_MEMORY the
- * states and logits of these turns hold nothing of use, since a long prompt runs
- * in several passes: free the states, or go back to copies. */
+ * states and logits of these turns are invalid, since a long prompt runs in
+ * several passes: free the states, or restore copies. */
 linnet_status linnet_forward(const linnet_model* model, linnet_context* context,
                              const linnet_turn* turns, size_t count);
 

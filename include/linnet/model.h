@@ -1,4 +1,4 @@
-// Model: RWKV weights that any number of threads may run at once.
+// Model: RWKV weights that any number of threads can run at the same time.
 #ifndef LINNET_MODEL_H_
 #define LINNET_MODEL_H_
 
@@ -22,55 +22,57 @@ namespace linnet {
 class Checkpoint;
 class Network;
 
-// What users call the small model inside the library, where they name a model. A file or folder of
-// that name is `./builtin`.
+// The name by which users select the model built into the library. A file or folder of the same
+// name is given as `./builtin`.
 inline constexpr std::string_view kBuiltInName = "builtin";
 
-// A file of LoRA, PiSSA, DiSHA or another adapter's tensors, applied while the model runs, or of a
-// tuned initial state.
+// A file with the tensors of a LoRA, PiSSA, DiSHA or other adapter, or with a tuned initial state.
+// Applied while the model runs.
 struct AdapterFile {
   std::filesystem::path path;
-  // Multiplies what it does. Of a LoRA file that does not say its alpha it is alpha / rank, and
-  // must be given.
+  // Multiplies the adapter's effect. Required for a LoRA file that does not store its alpha; it is
+  // then alpha / rank.
   std::optional<float> scale{};
 };
 
 struct OpenOptions {
-  // The group norm's epsilon after WKV, for models trained otherwise than the
-  // released ones.
+  // Epsilon of the group norm after WKV, for models trained with a value other than the released
+  // models'.
   std::optional<float> ln_x_eps{};
-  // Packs the matrices of the first `quant_layers` layers, and the head, in this
-  // format instead of the file's own.
+  // Packs the matrices of the first `quant_layers` layers, and the head, in this format instead of
+  // the file's own.
   std::optional<DType> quant{};
   size_t quant_layers = SIZE_MAX;
-  // Their matrices act beside the model's, which keep their formats. The model's hash stays.
+  // Applied on top of the model's matrices, which keep their formats. The model's hash does not
+  // change.
   std::vector<AdapterFile> adapters{};
-  // Open it even if it would not fit into the memory there is.
+  // Open it even if it does not fit into the available memory.
   bool force = false;
-  // Called as loading goes on, with the share done, 0 to 1.
+  // Called during loading with the fraction done, 0 to 1.
   std::function<void(double)> progress{};
 };
 
-// One sequence's share of a forward pass. One token decodes, many tokens
-// prefill, and turns of both kinds can share a pass.
+// One sequence's part of a forward pass. A turn of one token decodes, a longer one prefills; both
+// kinds can be in the same pass.
 struct Turn {
   std::span<const int32_t> tokens;  // at least one
   State* state = nullptr;           // advanced past `tokens`; no two turns share one
-  std::span<float> logits;          // V values, the last token's, or tokens × V; may be empty
+  std::span<float> logits;          // V values for the last token, or tokens × V; may be empty
 };
 
 struct WorkspaceOptions {
   size_t threads = 0;  // 0: the cores this process may use
-  // f32 activations in every product. Otherwise those of bf16 weights may be
-  // rounded to bf16. Either way the bits do not depend on batch or threads.
+  // f32 activations in every product. Otherwise activations of products with bf16 weights may be
+  // rounded to bf16. In both cases the results are bit-identical for any batch and any number of
+  // threads.
   bool exact = false;
-  size_t max_rows = 0;  // tokens a pass; 0: as many as keep activations in cache
+  size_t max_rows = 0;  // tokens per pass; 0: as many as keep activations in cache
 };
 
-// Threads and scratch memory for passes, of any model; one pass at a time.
+// Threads and scratch memory for forward passes of any model. Runs one pass at a time.
 class Workspace {
  public:
-  // Throws Error kNoMemory if the system will not start so many threads.
+  // Throws Error kNoMemory if the system cannot start that many threads.
   explicit Workspace(const WorkspaceOptions& options = {});
   ~Workspace();
   Workspace(Workspace&&) noexcept;
@@ -84,60 +86,59 @@ class Workspace {
   std::unique_ptr<Impl> impl_;
 };
 
-// What a pass must read and compute.
+// What a pass reads and computes.
 struct ModelCost {
-  // Of all matrices as they are stored, scales and low-rank factors and head
-  // included, the embedding not: what decoding one token reads.
+  // Bytes of all matrices as stored, including scales, low-rank factors and the head, without the
+  // embedding. Decoding one token reads this much.
   uint64_t matrix_bytes = 0;
-  // Multiplications a token takes in the layers' matrices, and in the head.
+  // Multiply-adds per token in the layers' matrices, and in the head.
   uint64_t layer_macs = 0, head_macs = 0;
 };
 
 class Model {
  public:
   // Maps the file (.pth, .safetensors, .st, llama.cpp's .gguf, rwkv.cpp's .bin, a shard index) and
-  // tells its generation from its tensors. Matrices are packed in the file's own precision, blocks
-  // of GGUF and .bin files run as they are, the embedding stays in the file. A folder stands for
-  // the model in it: released files, or a run of `linnet train`, which is its result, or its newest
-  // whole checkpoint while it goes on.
-  // Throws Error: kIo if it cannot be read, kBadModel if it is not RWKV,
-  // kBadInput if an adapter does not fit it, kNoMemory if it would not fit.
+  // detects the generation from its tensors. Matrices are packed in the file's own precision.
+  // Blocks of GGUF and .bin files are used as stored. The embedding is read from the file. A folder
+  // means the model in it: released files, or a run of `linnet train`. For a run that is its final
+  // model, or while it is still training its newest complete checkpoint.
+  // Throws Error: kIo if the file cannot be read, kBadModel if it is not RWKV, kBadInput if an
+  // adapter does not fit, kNoMemory if the model does not fit into memory.
   static Model Open(const std::filesystem::path& path, const OpenOptions& options = {});
-  // The same of a file's bytes, which must outlive the model; `name` stands in
-  // messages and is its path(). A packed file runs where it lies if the bytes
-  // begin at a multiple of 64, and is refused elsewhere.
+  // The same for a file's bytes, which must outlive the model. `name` is used in messages and as
+  // path(). A packed file is used in place, so its bytes must be aligned to 64; otherwise it is
+  // refused.
   static Model FromMemory(std::span<const std::byte> bytes, const std::string& name,
                           const OpenOptions& options = {});
-  // The small model inside the library, with its vocabulary, if it was there
-  // when the library was built. Throws Error kBadModel if it was not.
+  // The small model built into the library, with its vocabulary, if the library was built with it.
+  // Throws Error kBadModel if it was not.
   static bool HasBuiltIn();
   static Model BuiltIn(const OpenOptions& options = {});
-  // What a user names: kBuiltInName for BuiltIn, anything else a path for Open,
-  // which itself takes every name for a path.
+  // A model as a user names it: kBuiltInName means BuiltIn, anything else is a path for Open. Open
+  // itself treats every name as a path.
   static Model Named(const std::string& name, const OpenOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
 
   const Config& config() const;
-  // The file that was opened, of a folder the one in it; a name if it lies in memory.
+  // The file that was opened. For a folder, the file in it; for a model in memory, its name.
   const std::filesystem::path& path() const;
-  // The text of the vocabulary file that the model's file holds, empty if none:
-  // TokenizerOf reads it. Throws Error kBadModel if it is damaged.
+  // The text of the vocabulary stored in the model's file, empty if there is none. TokenizerOf
+  // parses it. Throws Error kBadModel if it is damaged.
   std::string vocabulary() const;
-  // Of generation, shapes and a sample of each tensor; the same for every tensor naming.
+  // Hash of generation, shapes and a sample of each tensor; the same for every tensor naming.
   const std::string& hash() const;
   StateShape state_shape() const;
   const ModelCost& cost() const;
-  // The start of a sequence: State's own, or the tuned one of an adapter.
+  // The state at the start of a sequence: the default, or an adapter's tuned state.
   State NewState() const;
 
-  // Runs all turns, in one pass over the weights if they are not too long. The
-  // logits of a turn do not depend on its company. Calls may overlap if they
-  // share no State and no Workspace. Throws Error kBadInput on an empty turn,
-  // an id outside the vocabulary, a state of another shape or logits of a wrong
-  // size, before anything changes; std::bad_alloc where memory ends, after which
-  // the states of its turns hold nothing of use.
+  // Runs all turns, in one pass over the weights if they are short enough. A turn's logits do not
+  // depend on the other turns. Concurrent calls are allowed if they share no State and no
+  // Workspace. Throws Error kBadInput, before anything changes, for an empty turn, an id outside
+  // the vocabulary, a state of another shape or logits of the wrong size. Throws std::bad_alloc if
+  // memory runs out; the states of the turns are then invalid.
   void Forward(std::span<const Turn> turns, Workspace& workspace) const;
   void Forward(const Turn& turn, Workspace& workspace) const {
     Forward(std::span(&turn, 1), workspace);

@@ -21,63 +21,63 @@ namespace linnet {
 struct Candidates;
 
 enum class PenaltyKind : uint8_t {
-  // ChatRWKV: a token seen loses presence + frequency × occurrences; presence
-  // never decays, occurrences do.
+  // ChatRWKV: the logit of a seen token is reduced by presence + frequency × occurrences. Presence
+  // does not decay, occurrences do.
   kRwkv,
-  // Ai00, web-rwkv: one decaying scalar a token, presence when it is first
-  // seen, plus frequency each time after.
+  // Ai00, web-rwkv: one decaying scalar per token. Presence is added the first time the token is
+  // seen, frequency each time after.
   kAi00,
 };
 enum class SamplingOrder : uint8_t {
-  kRwkv,    // the cuts judge probabilities at temperature 1, then p^(1/T)
+  kRwkv,    // filters use probabilities at temperature 1, then p^(1/T)
   kOpenAI,  // temperature first
 };
 
-// Keeps the surprise of the text, in bits a token, near tau (Basu et al., 2021).
+// Keeps the surprise of the text, in bits per token, near tau (Basu et al., 2021).
 struct Mirostat {
   float tau = 3.0f, rate = 0.1f;
 };
 
 // Defaults that suit RWKV chat models (ChatRWKV's API_DEMO_CHAT).
 //
-// Top-p, top-k and min-p each judge the whole distribution, so their order is
-// of no account; typical then judges what they left, as a distribution.
+// Top-p, top-k and min-p each look at the whole distribution, so their order does not matter.
+// Typical sampling then runs on the renormalized rest.
 struct SamplerOptions {
   float temperature = 1.0f;  // 0: the most likely token
-  float top_p = 0.3f;        // the fewest likeliest that sum to this, ties stay; 0 or 1: off
-  int top_k = 0;             // the likeliest, of ties the lowest ids; 0: off
-  float min_p = 0.0f;        // at least this share of the likeliest's probability; 0: off
-  float typical = 1.0f;      // the fewest nearest the entropy that sum to this; 0 or 1: off
-  // Version 2. In place of the cuts, of any temperature but 0 and of the penalties.
+  float top_p = 0.3f;        // the smallest top set that sums to this, with ties; 0 or 1: off
+  int top_k = 0;             // the most likely tokens, lowest ids first among ties; 0: off
+  float min_p = 0.0f;        // at least this fraction of the largest probability; 0: off
+  float typical = 1.0f;      // the tokens nearest the entropy that sum to this; 0 or 1: off
+  // Version 2. Replaces the filters, the penalties and any temperature except 0.
   std::optional<Mirostat> mirostat;
   float presence_penalty = 0.5f;
   float frequency_penalty = 0.5f;
-  float penalty_decay = 0.996f;  // a token
+  float penalty_decay = 0.996f;  // per token
   PenaltyKind penalty = PenaltyKind::kRwkv;
   SamplingOrder order = SamplingOrder::kRwkv;
-  std::map<int32_t, float> logit_bias;  // -infinity bans
+  std::map<int32_t, float> logit_bias;  // -infinity bans the token
   uint64_t seed = 0;
 };
 
-// One sequence's sampler: options, penalties so far and a random stream of its
-// own, so a seed gives the same text in any company, on any number of threads
-// and on any machine. Copyable: a fork continues alike. Not thread-safe.
+// The sampler of one sequence: options, penalties so far and its own random stream. A seed gives
+// the same text for any batch, any number of threads and any machine. Copyable: a copy continues
+// with the same tokens. Not thread-safe.
 class Sampler {
  public:
-  // With a tokenizer, digits and blanks do not count as occurrences (ChatRWKV's
-  // rule, so that numbers and indents may repeat; PenaltyKind::kRwkv only).
-  // Throws Error kBadInput if an option is out of its range, naming it.
+  // With a tokenizer, digits and blanks do not count as occurrences (ChatRWKV's rule, so that
+  // numbers and indents may repeat; PenaltyKind::kRwkv only). Throws Error kBadInput naming the
+  // option that is out of range.
   explicit Sampler(const SamplerOptions& options,
                    std::shared_ptr<const Tokenizer> tokenizer = nullptr);
 
-  // The next token of logits [V], already counted for the penalties. Ties go to
-  // the lowest id; NaN never wins. Throws Error kBadInput if no token has a
-  // chance: all are banned, NaN or -infinity.
+  // Samples the next token from logits [V] and counts it for the penalties. Ties go to the lowest
+  // id; NaN is never chosen. Throws Error kBadInput if no token can be chosen: all are banned, NaN
+  // or -infinity.
   int32_t Sample(std::span<const float> logits);
 
   // Counts a token for the penalties that was not sampled here.
   void Accept(int32_t token);
-  void Reset();  // forgets what was seen, not where the random stream is
+  void Reset();  // clears the penalties, not the random stream
 
   const SamplerOptions& options() const { return options_; }
 
@@ -91,28 +91,28 @@ class Sampler {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::array<uint64_t, 4> random_;
   float surprise_limit_ = 0;  // Mirostat's mu, bits
-  // Tokens in the order they were first seen: occurrences, or the scalar of kAi00. A token decays
-  // them all, so they stand in a row.
+  // Tokens in the order they were first seen, with their occurrences or the scalar of kAi00. Every
+  // token decays all of them, so they are stored contiguously.
   std::vector<int32_t> seen_;
   std::vector<float> counts_;
-  std::unordered_map<int32_t, size_t> place_;  // in those two
+  std::unordered_map<int32_t, size_t> place_;  // index into those two
 };
 
-// Finds stop strings in a text that comes in parts. Holds back only what may
-// still become one, so what it returns does not depend on how the text is cut.
-// Works on bytes: of whole characters in, whole characters come out.
+// Finds stop strings in a text that arrives in parts. Holds back only what may still become a stop
+// string, so the output does not depend on how the text is split. Works on bytes: if the input is
+// whole characters, so is the output.
 class StopMatcher {
  public:
   // Empty strings are ignored.
   explicit StopMatcher(std::vector<std::string> stops);
 
-  // Text that is certainly not part of a stop string; sets stopped() when one
-  // was completed, and drops it and all that follows. Of stop strings that end
-  // together the longest counts.
+  // Returns text that cannot be part of a stop string. When a stop string is complete, sets
+  // stopped() and drops it and all text after it. Of stop strings that end at the same byte the
+  // longest counts.
   std::string Push(std::string_view text);
   std::string Finish();  // what was held back
   bool stopped() const { return stopped_; }
-  // Bytes held back now: 0 means that all pushed so far is out.
+  // Bytes held back now; 0 means that all text pushed so far was returned.
   size_t held() const { return held_.size(); }
 
  private:

@@ -1,4 +1,5 @@
-// State: all that a sequence remembers; created, cloned, saved and loaded, a few megabytes.
+// State: everything a sequence remembers, a few megabytes. Can be created, cloned, saved and
+// loaded.
 #ifndef LINNET_STATE_H_
 #define LINNET_STATE_H_
 
@@ -13,13 +14,13 @@
 
 namespace linnet {
 
-// What a state must share with a model to be continued by it.
+// What a state and a model must have in common for the model to continue from the state.
 struct StateShape {
   Generation generation = Generation::k7;
   size_t layers = 0, width = 0, heads = 0, head_size = 0;
-  std::string model_hash;  // 16 hex digits; empty for states that come from elsewhere
+  std::string model_hash;  // 16 hex digits; empty for states of other programs
 
-  // Floats of WKV state a layer: v4's aa, bb and pp, else a head_size² matrix a head.
+  // Floats of WKV state per layer: v4's aa, bb and pp, else a head_size² matrix per head.
   size_t wkv_floats() const {
     return generation == Generation::k4 ? 3 * heads * head_size : heads * head_size * head_size;
   }
@@ -33,7 +34,7 @@ struct StateTensor {
   std::vector<float> values;
 };
 
-// Memory in whole cache lines: a vector that lies across two costs an access more.
+// Memory aligned to cache lines: a vector that crosses two lines costs one more access.
 template <class T>
 struct LineAllocator {
   using value_type = T;
@@ -47,7 +48,7 @@ struct LineAllocator {
   bool operator==(const LineAllocator&) const { return true; }
 };
 
-// Owns its memory. Moves; copying is spelled out. One thread at a time.
+// Owns its memory. Movable; copies are made explicitly. Not thread-safe.
 class State {
  public:
   // The start of a sequence: zeros, and v4's exponents at -1e30.
@@ -58,12 +59,12 @@ class State {
 
   const StateShape& shape() const { return shape_; }
 
-  // Layer after layer: att_shift [C], wkv, ffn_shift [C]; wkv is [heads, N keys,
-  // N values], or v4's aa, bb, pp.
+  // Per layer: att_shift [C], wkv, ffn_shift [C]. wkv is [heads, N keys, N values], or v4's aa, bb,
+  // pp.
   std::span<float> values() { return values_; }
   std::span<const float> values() const { return values_; }
 
-  // Back to the start of a sequence.
+  // Resets to the start of a sequence.
   void Reset();
 
   // The reference's list (ChatRWKV): per layer att_x, aa, bb, pp, ffn_x (v4), or
@@ -72,20 +73,19 @@ class State {
   // Throws Error kBadState naming the first tensor that does not fit.
   static State FromReference(StateShape shape, const std::vector<StateTensor>& list);
 
-  // safetensors: `state.000` … in the reference's order, and the shape as
-  // metadata; with `logits` [V], those after the last token, a reader can go on
-  // without a further token. Written whole or not at all. Throws Error
-  // kIo, or kBadInput for a .pth.
+  // Writes safetensors: `state.000` … in the reference's order, with the shape as metadata. With
+  // `logits` [V], those after the last token, a reader can continue without feeding another token.
+  // The file appears only when complete. Throws Error kIo, or kBadInput for a .pth.
   void Save(const std::filesystem::path& path, std::span<const float> logits = {}) const;
 
-  // Reads a file of Save's, or a tuned initial state (`blocks.N.att.time_state`,
-  // .pth or safetensors). Throws Error kIo or kBadState: a state of another
-  // model, generation or size is refused with both named. `logits`, if wanted,
-  // becomes what Save was given, or empty.
+  // Reads a file written by Save, or a tuned initial state (`blocks.N.att.time_state`, .pth or
+  // safetensors). Throws Error kIo or kBadState: a state of another model, generation or size is
+  // refused, and the message names both. `logits`, if not null, gets what Save was given, or
+  // becomes empty.
   static State Load(const std::filesystem::path& path, const StateShape& model,
                     std::vector<float>* logits = nullptr);
 
-  // Reads a file of Save's for what it is, whichever model made it.
+  // Reads a file written by Save, from any model.
   static State Load(const std::filesystem::path& path);
 
  private:

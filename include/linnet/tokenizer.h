@@ -19,9 +19,9 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Throws Error kBadInput for text that the tokens cannot spell, which none is where every single
-  // byte is a token, as in the released vocabularies. The 20B tokenizer normalizes to NFC first
-  // (invalid UTF-8 becomes U+FFFD there).
+  // Throws Error kBadInput if the tokens cannot represent the text. This never happens if every
+  // single byte is a token, as in the released vocabularies. The 20B tokenizer first normalizes to
+  // NFC, and replaces invalid UTF-8 with U+FFFD.
   virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
 
   // The bytes of one token, not always whole UTF-8 characters; empty for ids
@@ -30,52 +30,50 @@ class Tokenizer {
   virtual std::string_view Bytes(int32_t id) const = 0;
 
   virtual size_t size() const = 0;  // the largest id + 1
-  // The logits of a model that is made for it: its size, but of World's 65530 the 65536 that
-  // released models have.
+  // The number of logits of a model made for this tokenizer: size(), except for World, where
+  // released models have 65536 logits for 65530 tokens.
   virtual size_t model_vocab() const { return size(); }
   virtual const char* name() const = 0;  // "world", "20b", "bytes"
 
-  // The bytes of all, one after another; see Utf8Stream for text to show.
+  // The concatenated bytes of all ids. To show text, use Utf8Stream.
   std::string Decode(std::span<const int32_t> ids) const;
 
-  // Reads a World-format vocabulary (`id literal length` lines), web-rwkv's JSON
-  // form of one, or a tokenizer.json, told apart by content.
-  // Throws Error: kIo, or kBadInput naming the file and line.
+  // Reads a World-format vocabulary (`id literal length` lines), web-rwkv's JSON form of one, or a
+  // tokenizer.json. The content decides which. Throws Error: kIo, or kBadInput naming the file and
+  // line.
   static std::shared_ptr<const Tokenizer> Load(const std::filesystem::path& path);
 
-  // The tokenizer that belongs to a vocabulary of this size: 65536 World (built
-  // in), 50277 to 50304 the 20B file (20B_tokenizer.json or tokenizer.json
-  // beside the file `model`, then ~/.local/share/linnet/20B_tokenizer.json),
-  // 256 bytes. `home` is what ~ means, by default the user's entry in the
-  // password database. Throws Error kBadInput that says what is missing and
-  // asks for --vocab, and what Load throws.
+  // The tokenizer for a vocabulary of this size: 65536 World (built in), 50277 to 50304 the 20B
+  // file (20B_tokenizer.json or tokenizer.json next to the file `model`, then
+  // ~/.local/share/linnet/20B_tokenizer.json), 256 bytes. `home` replaces ~, by default the user's
+  // entry in the password database. Throws Error kBadInput that says what is missing and asks for
+  // --vocab, and what Load throws.
   static std::shared_ptr<const Tokenizer> ForVocabulary(size_t vocab,
                                                         const std::filesystem::path& model = {},
                                                         const std::filesystem::path& home = {});
 };
 
-// A model's own tokenizer: the vocabulary that its file holds, else the one that fits its size.
-// Throws Error: what ForVocabulary throws (`home` as there), kBadModel or kBadInput for a
-// vocabulary in the file that is damaged or does not fit.
+// A model's own tokenizer: the vocabulary stored in its file, else the one that fits its size.
+// Throws Error: what ForVocabulary throws (`home` as there), kBadModel or kBadInput if the stored
+// vocabulary is damaged or does not fit.
 std::shared_ptr<const Tokenizer> TokenizerOf(const Model& model,
                                              const std::filesystem::path& home = {});
 
-// What a user names as a vocabulary: a file that Tokenizer::Load reads, or a model that holds one
-// (as Model::Named takes it: also a run's folder, or `builtin`). Throws Error: what those throw,
-// and kBadInput for a model that holds none.
+// A vocabulary as a user names it: a file that Tokenizer::Load reads, or a model that contains one
+// (as in Model::Named, so also a run's folder, or `builtin`). Throws Error: what those throw, and
+// kBadInput for a model without a vocabulary.
 std::shared_ptr<const Tokenizer> TokenizerNamed(const std::string& name);
 
-// Joins token bytes into text that never ends inside a UTF-8 character. What
-// is not UTF-8 becomes U+FFFD, one for each longest start of a character or
-// byte that starts none (WHATWG Encoding Standard), however the bytes are cut.
-// Copyable: a fork continues alike.
+// Joins token bytes into text that never ends inside a UTF-8 character. Invalid UTF-8 becomes
+// U+FFFD, one for each maximal prefix of a character and for each byte that starts none (WHATWG
+// Encoding Standard). The result does not depend on how the bytes are split. Copyable.
 class Utf8Stream {
  public:
   // Returns what can be shown now.
   std::string Push(std::string_view bytes);
-  // The rest at the end, an unfinished character as U+FFFD.
+  // The rest at the end; an incomplete character becomes U+FFFD.
   std::string Finish();
-  // Bytes of a character that is not whole yet.
+  // Bytes of a character that is not complete yet.
   size_t held() const { return pending_.size(); }
 
  private:

@@ -1,4 +1,4 @@
-// The C interface over the C++ one: handles, and exceptions as codes.
+// The C interface, implemented with the C++ one: handles, and exceptions converted to status codes.
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -53,7 +53,7 @@ void Remember(const char* message) noexcept {
   try {
     last_error = message;
   } catch (const std::bad_alloc&) {
-    last_error = "out of memory";  // short enough to need none
+    last_error = "out of memory";  // short enough to need no allocation
   }
 }
 

@@ -1,4 +1,4 @@
-// Continuation: the text that sampled tokens make, and where it ends.
+// Continuation: decodes sampled tokens to text and detects the end of the text.
 #ifndef LINNET_ENGINE_CONTINUATION_H_
 #define LINNET_ENGINE_CONTINUATION_H_
 
@@ -13,10 +13,10 @@
 namespace linnet {
 
 enum class Finish : uint8_t {
-  kNone,         // it goes on
-  kStop,         // a stop id or a stop string came
-  kLength,       // as many tokens as were asked for
-  kInterrupted,  // whoever watches wanted no more
+  kNone,         // not finished
+  kStop,         // a stop id or a stop string was sampled
+  kLength,       // the token limit was reached
+  kInterrupted,  // the caller interrupted it
 };
 
 const char* Name(Finish finish);  // "none", "stop", "length", "interrupted"
@@ -27,8 +27,8 @@ struct ContinuationOptions {
   std::vector<int32_t> stop_ids = {0};  // 0 ends a document in every vocabulary
 };
 
-// One sequence's text: never half a UTF-8 character, nothing of a stop string.
-// Not thread-safe; keeps a reference to the tokenizer.
+// The generated text of one sequence. Never returns part of a UTF-8 character or part of a stop
+// string. Not thread-safe; keeps a reference to the tokenizer.
 class Continuation {
  public:
   Continuation(const Tokenizer& tokenizer, ContinuationOptions options);
@@ -36,14 +36,14 @@ class Continuation {
   // Takes the next token and returns the text that can be shown now. A stop id
   // is not part of the text.
   std::string Push(int32_t token);
-  // Ends it from outside; returns what was held back.
+  // Ends the text early; returns what was held back.
   std::string Interrupt();
 
   Finish finish() const { return finish_; }
   size_t tokens() const { return tokens_; }  // without the stop id
-  // Whether a stop string, not an id, was the end.
+  // Whether the text ended at a stop string, not at a stop id.
   bool stopped_by_text() const { return matcher_.stopped(); }
-  // Whether the text of all tokens so far is out.
+  // Whether the text of all tokens so far was returned.
   bool clear() const { return bytes_.held() == 0 && matcher_.held() == 0; }
 
  private:

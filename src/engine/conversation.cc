@@ -11,13 +11,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kOlderBytes = size_t{8} << 20;  // of texts whose states were let go
+constexpr size_t kOlderBytes = size_t{8} << 20;  // of texts whose states were dropped
 
 std::shared_ptr<const Snapshot> Keep(Snapshot snapshot) {
   return std::make_shared<const Snapshot>(std::move(snapshot));
 }
 
-// A text that has begun leaves its last token in the shifts; tuned states leave them zero.
+// After any token, the shifts hold the last token. Tuned states leave them zero.
 bool AtStartOfText(const State& state) {
   const auto shift = state.values().first(state.shape().width);
   return std::all_of(shift.begin(), shift.end(), [](float x) { return x == 0; });
@@ -86,10 +86,10 @@ Written Conversation::Reply(Step& turn, const Watcher& watcher) {
                               .stops = form.stops(),
                               .stop_ids = EndOfTextIds(session_.tokenizer())};
   options.stops.insert(options.stops.end(), options_.stops.begin(), options_.stops.end());
-  // A reply may well repeat words of the one before it.
+  // A reply may repeat words of the previous reply.
   session_.sampler().Reset();
   const std::string start = form.ReplyStart(turn.think);
-  // An empty thought is not worth showing; the reply's first character closes it.
+  // An empty thought is not shown; the first character of the reply closes it.
   const bool hidden = turn.think == Think::kFast;
   Watcher reader = watcher;
   if (watcher.text) {
@@ -142,7 +142,7 @@ void Conversation::Undo() {
   }
   here_ = std::move(last.before);
   steps_.pop_back();
-  if (here_.start) here_ = StartOf(here_.at);  // the template may be another now
+  if (here_.start) here_ = StartOf(here_.at);  // the template may have changed
 }
 
 void Conversation::Reset() { JumpTo(base_); }

@@ -1,4 +1,4 @@
-// Conversation: turns of a user and a model that can be taken back.
+// Conversation: turns of a user and a model, with undo.
 #ifndef LINNET_ENGINE_CONVERSATION_H_
 #define LINNET_ENGINE_CONVERSATION_H_
 
@@ -19,90 +19,89 @@ struct ConversationOptions {
   std::string system{};
   Think think = Think::kNone;
   size_t max_tokens = 1024;          // of a reply
-  std::vector<std::string> stops{};  // beside the template's
-  // What the states of earlier turns may take; bytes. The last turn's are always
-  // kept.
+  std::vector<std::string> stops{};  // in addition to the template's
+  // Memory limit for the states of earlier turns, in bytes. Those of the last turn are always kept.
   size_t history_bytes = size_t{512} << 20;
 };
 
-// What was said in a turn: the user's text as it came, and the reply as it was shown.
+// The texts of a turn: the user's as given, and the reply as shown.
 struct Exchange {
   std::string user, reply;
   size_t bytes() const { return user.size() + reply.size(); }
 };
 
-// States are kept before each turn and before each reply, so going back runs no
-// token again. The exception is a reply that held thoughts: they do not belong
-// into the history, so the next turn reads the one before it again without them.
-// Keeps a reference to the session. One thread at a time.
+// States are kept before each turn and before each reply, so undo runs no tokens again. A reply
+// with thoughts is different: thoughts are not part of the history, so the next turn reads that
+// turn again without them. Keeps a reference to the session. Not thread-safe.
 class Conversation {
  public:
-  // Starts where `session` stands: at the very start of a text, or behind a
-  // reply. Throws Error kBadInput if the template knows no thoughts and `think`
-  // wants some.
+  // Starts from the current state of `session`: the start of a text, or the end of a reply. Throws
+  // Error kBadInput if the template does not support thoughts and `think` asks for them.
   Conversation(Session& session, ConversationOptions options);
 
   // A turn: reads `user` and writes the reply, with its thoughts. If `watcher` interrupts before
-  // the reply has begun, nothing has happened; if later, the turn stands as it is.
+  // the reply has begun, nothing changes; if later, the turn is kept with the partial reply.
   Written Ask(std::string_view user, const Watcher& watcher);
 
-  // The last turn's reply again, drawn anew. Needs can_retry().
+  // Samples the last turn's reply again. Needs can_retry().
   Written Retry(const Watcher& watcher);
 
-  // Takes the last step back: a turn, a Reset or a GoTo. Needs steps() > 0.
+  // Undoes the last step: a turn, a Reset or a GoTo. Needs steps() > 0.
   void Undo();
 
-  // Back to where it was constructed, with the system text of the options.
+  // Returns to the state at construction, with the system text of the options.
   void Reset();
-  // Goes on behind this state, or from it if it is the start of a text as tuned states are.
+  // Continues from this state. If it is the start of a text, as tuned states are, the opening is
+  // read.
   void GoTo(Snapshot snapshot);
 
-  // Writes the turns that follow this way; at the start of a talk its opening, too. Throws Error
-  // kBadInput, and changes nothing, if the template knows no thoughts and `think` wants some.
+  // Uses this template for the turns that follow and, at the start of a conversation, for its
+  // opening. Throws Error kBadInput, and changes nothing, if the template does not support thoughts
+  // and `think` asks for them.
   void SetTemplate(const ChatTemplate& form, Think think);
 
-  // Behind the last reply.
+  // The state after the last reply.
   Snapshot Here();
 
-  size_t steps() const { return steps_.size(); }   // that can be taken back
-  size_t forgotten() const { return forgotten_; }  // steps whose states were let go
+  size_t steps() const { return steps_.size(); }   // that can be undone
+  size_t forgotten() const { return forgotten_; }  // steps whose states were dropped
   bool can_retry() const { return !steps_.empty() && steps_.back().ready != nullptr; }
 
-  // What was said since the talk began, by the last Reset or GoTo or from the start; without the
-  // first `missing()` turns of a very long one.
+  // The turns since the last Reset or GoTo, or since construction. In a very long conversation the
+  // first `missing()` turns are dropped.
   std::vector<Exchange> exchanges() const;
   size_t missing() const;
-  const std::string& system() const { return talk_.system; }  // that it began with
+  const std::string& system() const { return talk_.system; }  // used at the start
 
-  // Tokens of the text so far. If it goes on from a state that some text had left, those since:
-  // then whole() is false.
+  // Tokens of the text so far. After a GoTo to a state in the middle of a text, only the tokens
+  // since then; whole() is false.
   size_t tokens() const;
   bool whole() const { return talk_.whole; }
 
-  // Changes count from the next reply on, `system` from the next Reset on.
+  // Changes apply from the next reply on, `system` from the next Reset on.
   ConversationOptions& options() { return options_; }
   Session& session() { return session_; }
 
  private:
   using Shared = std::shared_ptr<const Snapshot>;
-  // A state, and text that was not fed yet but belongs before the next turn.
+  // A state, and text that must be fed before the next turn.
   struct Position {
     Shared at;
     std::string lead;
     size_t end;  // bytes at the end of `lead` that only separate turns
-    bool start;  // of a talk: the lead is the template's opening
+    bool start;  // start of a conversation: the lead is the template's opening
   };
   struct Talk {
     std::string system;
     bool whole;
   };
-  // A turn, or a jump to the start of another talk.
+  // A turn, or a jump to the start of another conversation.
   struct Step {
     Position before;
     Think think = Think::kNone;
-    Shared ready{};  // the prompt is read; null for a jump
+    Shared ready{};  // after the prompt; null for a jump
     Exchange said{};
-    Talk left{};  // by a jump
+    Talk left{};  // the conversation before a jump
   };
 
   Position At(Shared at, std::string lead, bool start = false) const;
@@ -118,7 +117,7 @@ class Conversation {
   Position here_;
   std::deque<Step> steps_;
   size_t forgotten_ = 0;
-  // Of steps that were let go, and of this talk.
+  // Of this conversation's steps whose states were dropped.
   std::deque<Exchange> older_;
   size_t older_bytes_ = 0, missing_ = 0;
 };

@@ -6,12 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
-
-using goldens::Data;
 
 std::vector<float> Values(const State& state) {
   return {state.values().begin(), state.values().end()};
@@ -20,8 +18,7 @@ std::vector<float> Values(const State& state) {
 class ConversationTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-    model_ = std::make_unique<Model>(Model::Open(Data("models/tiny-v5.2.pth")));
+    model_ = std::make_unique<Model>(Model::Open(test::LetterModel("v5.2")));
     tokenizer_ = Tokenizer::ForVocabulary(256);
     SamplerOptions options;
     options.top_p = 0.9f;

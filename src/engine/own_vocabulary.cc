@@ -18,7 +18,7 @@ namespace linnet {
 
 namespace {
 
-// Throws Error kBadInput that begins with `name`.
+// Errors are Error kBadInput; their messages begin with `name`.
 std::shared_ptr<const Tokenizer> TokenizerFrom(const std::string& text, size_t vocab,
                                                const std::string& name) {
   std::shared_ptr<const Tokenizer> tokenizer = ParseTokenizer(text, name);
@@ -26,7 +26,7 @@ std::shared_ptr<const Tokenizer> TokenizerFrom(const std::string& text, size_t v
   return tokenizer;
 }
 
-// Of a GGUF file that holds one for a model of `vocab` logits; else null.
+// The tokenizer of a GGUF file, for a model of `vocab` logits; null if the file has none.
 std::shared_ptr<const Tokenizer> GgufTokenizer(const TensorFile& file, size_t vocab) {
   if (file.container() != Container::kGguf) return nullptr;
   const std::string name = file.path().string();
@@ -48,7 +48,7 @@ std::shared_ptr<const Tokenizer> TokenizerFor(const Checkpoint& model, size_t vo
   return tokenizer;
 }
 
-// That of a model which is named for its vocabulary alone.
+// The tokenizer of a model that is used only for its vocabulary.
 std::shared_ptr<const Tokenizer> HeldTokenizer(const Checkpoint& model) {
   const std::string text = model.Vocabulary(), path = model.file().path().string();
   if (!text.empty()) return ParseTokenizer(text, path + ": its vocabulary");

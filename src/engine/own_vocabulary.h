@@ -1,4 +1,4 @@
-// The tokenizer of a model file: its own vocabulary if it holds one, else what fits its size.
+// The tokenizer of a model file: the vocabulary stored in it, else the one that fits its size.
 #ifndef LINNET_ENGINE_OWN_VOCABULARY_H_
 #define LINNET_ENGINE_OWN_VOCABULARY_H_
 
@@ -14,29 +14,33 @@
 
 namespace linnet {
 
-// Of a model file that need not be opened for running. As TokenizerOf(Model) of tokenizer.h, whose
-// errors it throws, and ConfigOf's.
+// For a model file that is not opened for running. The same as TokenizerOf(Model) of tokenizer.h.
+// Throws what that and ConfigOf throw.
 std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& model,
                                              const std::filesystem::path& home = {});
 
-// Throws Error kBadInput, which begins with `name`, if a tokenizer has ids that a model of `vocab`
-// logits has not: they could be neither read nor written. Fewer are fine, as released models fill
-// their logits up to a round number. Whatever pairs a tokenizer with a model comes through here.
+// Throws Error kBadInput, beginning with `name`, if a tokenizer has ids beyond the `vocab` logits
+// of the model: the model can neither read nor predict them. Fewer ids are accepted, since released
+// models pad their logits to a round number. Every pairing of a tokenizer with a model is checked
+// here.
 void CheckFits(const Tokenizer& tokenizer, size_t vocab, const std::string& name);
 
 // TokenizerNamed (tokenizer.h) for such a model.
 std::shared_ptr<const Tokenizer> LoadTokenizer(const std::string& name, size_t vocab);
 
-// A vocabulary as model files hold it (Checkpoint::stored_vocabulary), for a model of `vocab`
-// logits; named as TokenizerNamed of tokenizer.h takes it. Empty for the World vocabulary of a GGUF
-// file. Throws Error: what that throws; kBadInput if it has ids that the model has not.
+// A vocabulary in the form that model files store (Checkpoint::stored_vocabulary), for a model of
+// `vocab` logits; `name` as in TokenizerNamed of tokenizer.h. Empty for the World vocabulary of a
+// GGUF file. Throws Error: what TokenizerNamed throws; kBadInput if the vocabulary has ids beyond
+// the model's logits.
 std::vector<std::byte> StoredVocabulary(const std::string& name, size_t vocab);
 
-// The vocabulary that a GGUF file holds, in the form of other model files; empty for other files,
-// and where it is the World vocabulary, which needs none. Throws Error kBadInput if it is broken.
+// The vocabulary stored in a GGUF file, converted to the form of other model files. Empty for other
+// files, and for the World vocabulary, which is not stored. Throws Error kBadInput if it is
+// damaged.
 std::vector<std::byte> StoredVocabularyOf(const Checkpoint& model);
 
-// What a GGUF file says of a tokenizer: `size` tokens, those without bytes as marks and padding.
+// The tokenizer keys of a GGUF file: `size` tokens; those without bytes are control tokens and
+// padding.
 GgufVocabulary GgufVocabularyOf(const Tokenizer& tokenizer, size_t size);
 
 }  // namespace linnet

@@ -30,12 +30,12 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
                Workspace& workspace) {
   std::vector<Turn> turns;
   std::vector<Sequence*> running;
-  std::vector<Sequence*> first_logits;  // had none before
+  std::vector<Sequence*> first_logits;  // had no logits before
   size_t tokens = 0;
   for (Sequence* s : sequences) {
     const size_t count = std::min(s->waiting(), max_tokens);
     if (count == 0) continue;
-    // The head runs only for the last token fed: others' logits nobody reads.
+    // The head runs only for the last token fed; no one reads the other logits.
     const bool last = count == s->waiting();
     if (last && s->at_.logits.empty()) {
       first_logits.push_back(s);
@@ -55,10 +55,10 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
   };
   try {
     model.Forward(turns, workspace);
-  } catch (const Error&) {  // found before anything was written
+  } catch (const Error&) {  // thrown before anything was written
     for (Sequence* s : first_logits) s->at_.logits.clear();
     throw;
-  } catch (...) {  // some passes may have run, others not
+  } catch (...) {  // some passes may have run
     drop_all();
     throw;
   }
@@ -69,7 +69,7 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
       throw Error(ErrorKind::kBadModel,
                   model.path().string() +
                       ": its logits are no finite numbers: the weights hold infinities or NaN, or "
-                      "values that overflow on the way");
+                      "activations overflow");
     }
   }
   for (size_t i = 0; i < running.size(); ++i) {
@@ -79,7 +79,7 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
     if (s->waiting() == 0) {
       s->DropWaiting();
     } else {
-      s->at_.logits.clear();  // they were of an earlier token
+      s->at_.logits.clear();  // they belong to an earlier token
     }
   }
   return tokens;

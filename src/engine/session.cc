@@ -7,7 +7,7 @@
 namespace linnet {
 namespace {
 
-// Enough rows for the products to run at speed, few enough to stop soon.
+// Enough rows for fast products, few enough to react to an interrupt soon.
 constexpr size_t kTokensPerPass = 256;
 constexpr int32_t kStartToken = 0;
 
@@ -77,8 +77,8 @@ void Session::WriteOn(const ContinuationOptions& options, const Watcher& watcher
     out.text += part;
     if (watcher.text && !part.empty()) watcher.text(part);
   };
-  // Where the text last was when all of it was out: to go back to should what
-  // follows be a stop string. Cloned only when one may have begun.
+  // The last position at which all text was returned. If the text after it turns out to be a stop
+  // string, the session returns there. Cloned only when a stop string may have begun.
   std::optional<Snapshot> before;
   size_t before_size = 0;
   while (text.finish() == Finish::kNone) {

@@ -1,4 +1,4 @@
-// Session: one sequence on one model, fed with text and written on.
+// Session: one sequence on one model; reads text and generates text.
 #ifndef LINNET_ENGINE_SESSION_H_
 #define LINNET_ENGINE_SESSION_H_
 
@@ -16,42 +16,42 @@
 
 namespace linnet {
 
-// What a caller wants to see or to say while text is written. All may be empty.
+// Callbacks during reading and generation. All may be empty.
 struct Watcher {
-  std::function<void(std::string_view)> text{};       // whole UTF-8 characters, as they come
+  std::function<void(std::string_view)> text{};       // whole UTF-8 characters, as generated
   std::function<void(size_t done, size_t of)> fed{};  // tokens of the prompt
-  std::function<bool()> interrupted{};                // asked between passes
+  std::function<bool()> interrupted{};                // called between passes
 };
 
 struct Written {
   std::string text;
-  size_t tokens = 0;         // of the text, with those of a stop string, without a stop id
-  size_t prompt_tokens = 0;  // that waited before the first
+  size_t tokens = 0;         // of the text, including a stop string, without a stop id
+  size_t prompt_tokens = 0;  // queued before the first generated token
   Finish finish = Finish::kNone;
   double prompt_s = 0, decode_s = 0;
 
   double tokens_per_s() const { return decode_s > 0 ? static_cast<double>(tokens) / decode_s : 0; }
 };
 
-// Keeps references to model, tokenizer and workspace. One thread at a time.
+// Keeps references to model, tokenizer and workspace. Not thread-safe.
 class Session {
  public:
-  // `start` may hold no logits: then a text without a prompt starts from token 0.
+  // If `start` has no logits, a text without a prompt starts from token 0.
   Session(const Model& model, const Tokenizer& tokenizer, Workspace& workspace, Snapshot start,
           Sampler sampler);
 
   void Feed(std::span<const int32_t> tokens) { sequence_.Feed(tokens); }
 
-  // Runs what was fed. False if it was interrupted: then the session stands
-  // somewhere in the prompt, the rest is dropped.
+  // Runs the queued tokens. Returns false if interrupted: part of the prompt was read, the rest is
+  // dropped.
   bool Read(const Watcher& watcher = {});
 
-  // Reads, then samples on. Afterwards the session stands right behind the text
-  // returned, also where a stop string cut it off inside a token; or where Read
-  // was interrupted.
+  // Reads, then samples. Afterwards the session is exactly at the end of the returned text, also if
+  // a stop string cut it inside a token. If Read was interrupted, the session is where Read left
+  // it.
   Written Write(const ContinuationOptions& options, const Watcher& watcher = {});
 
-  // Behind all that was fed or written; reads what waits.
+  // The position after all text that was fed or generated; runs queued tokens first.
   const Snapshot& Here();
   void Restore(const Snapshot& snapshot) { sequence_.Restore(snapshot); }
 
@@ -59,7 +59,7 @@ class Session {
   const Model& model() const { return model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
-  size_t tokens_run() const { return tokens_run_; }  // through the model, all in all
+  size_t tokens_run() const { return tokens_run_; }  // run through the model in total
 
  private:
   void WriteOn(const ContinuationOptions& options, const Watcher& watcher, Written& out);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kTokensAtOnce = 128;
 
-// log(sum of exp), in double: sums over a book must not drift.
+// log(sum of exp) in double precision: sums over a whole book must stay accurate.
 double LogSum(std::span<const float> logits) {
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0;

@@ -8,10 +8,10 @@
 namespace linnet {
 namespace {
 
-// The logits of so many tokens are held at once.
+// The number of tokens whose logits are in memory at the same time.
 constexpr size_t kTokensAtOnce = 128;
 
-// -log softmax(logits)[target], in double: sums over a book must not drift.
+// -log softmax(logits)[target] in double precision: sums over a whole book must stay accurate.
 double Surprise(std::span<const float> logits, int32_t target) {
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
@@ -19,7 +19,7 @@ double Surprise(std::span<const float> logits, int32_t target) {
   return top + std::log(sum) - static_cast<double>(logits[static_cast<size_t>(target)]);
 }
 
-// Runs `inputs` from `state` on and adds what each says of its target.
+// Runs `inputs`, starting from `state`, and adds the loss of each target.
 class Scorer {
  public:
   Scorer(const Model& model, Workspace& workspace, const PerplexityOptions& options, size_t total)

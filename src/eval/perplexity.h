@@ -1,4 +1,4 @@
-// Perplexity: how well a model foretells a text.
+// Perplexity: how well a model predicts a text.
 #ifndef LINNET_EVAL_PERPLEXITY_H_
 #define LINNET_EVAL_PERPLEXITY_H_
 
@@ -12,11 +12,11 @@
 
 namespace linnet {
 
-// Sums, so that the scores of several texts add up.
+// Sums, so that the scores of several texts can be added.
 struct TextScore {
   double nats = 0;    // of all scored tokens
   size_t tokens = 0;  // scored
-  size_t bytes = 0;   // that they stand for
+  size_t bytes = 0;   // bytes of the scored tokens
 
   double bits_per_byte() const;
   double nats_per_token() const;
@@ -25,15 +25,15 @@ struct TextScore {
 };
 
 struct PerplexityOptions {
-  // 0: the whole text after token 0, its state carried, every token scored and
-  // divided by all bytes. N: an empty state each N tokens, the first of each
-  // neither scored nor its bytes counted (as Uncheatable Eval does).
+  // 0: the whole text after token 0, with the state carried over; every token is scored and the
+  // score divided by all bytes. N: an empty state every N tokens; the first token of each chunk is
+  // not scored and its bytes are not counted (as in Uncheatable Eval).
   size_t chunk = 0;
-  const State* start = nullptr;                               // in the place of an empty state
+  const State* start = nullptr;                               // used instead of an empty state
   std::function<void(size_t done, size_t total)> progress{};  // in tokens
 };
 
-// A text without tokens scores nothing. Uses the workspace's threads.
+// A text without tokens scores 0 tokens. Uses the workspace's threads.
 TextScore ScoreText(const Model& model, const Tokenizer& tokenizer, Workspace& workspace,
                     std::string_view text, const PerplexityOptions& options = {});
 

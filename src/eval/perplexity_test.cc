@@ -4,12 +4,10 @@
 
 #include <cmath>
 
-#include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
-
-using goldens::Data;
 
 const std::string kText = "The morning was clear. She said that the boat would come, and it did.";
 
@@ -36,8 +34,7 @@ TextScore ByHand(const Model& model, const Tokenizer& tokenizer, size_t chunk) {
 }
 
 TEST(Perplexity, IsTheSumOverTokensOneByOne) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const Model model = Model::Open(Data("models/tiny-v5.2.pth"));
+  const Model model = Model::Open(test::ByteModel("v5.2"));
   const auto bytes = Tokenizer::ForVocabulary(model.config().vocab);
   Workspace workspace;
   for (const size_t chunk : {0, 7, 69, 1000}) {
@@ -54,8 +51,7 @@ TEST(Perplexity, IsTheSumOverTokensOneByOne) {
 }
 
 TEST(Perplexity, OfNothingIsNothing) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const Model model = Model::Open(Data("models/tiny-v4.pth"));
+  const Model model = Model::Open(test::ByteModel("v4"));
   Workspace workspace;
   const TextScore score =
       ScoreText(model, *Tokenizer::ForVocabulary(model.config().vocab), workspace, "");

@@ -26,7 +26,7 @@ double Median(std::vector<double> values) {
   return *middle;
 }
 
-// What `work(thread)` does a second on all threads, in the best of a few tries.
+// The rate of `work(thread)` per second, summed over all threads; the best of a few tries.
 template <class F>
 double BestRate(ThreadPool& pool, const F& work, int tries = 5) {
   double best = 0;
@@ -42,10 +42,11 @@ double BestRate(ThreadPool& pool, const F& work, int tries = 5) {
   return best;
 }
 
-// Some milliseconds.
+// Takes a few milliseconds.
 constexpr size_t kPeakRounds = 200000;
 
-// Past every cache but the largest servers'; a probe takes a few milliseconds. Of each thread.
+// Per thread. Larger than all caches except those of the largest servers; a probe takes a few
+// milliseconds.
 constexpr size_t kProbeBytes = size_t{128} << 20;
 
 class Machine {
@@ -68,7 +69,7 @@ class Machine {
   }
 
   MachineSpeed Result() const {
-    // Products of narrower weights run in f32 where that is quicker.
+    // Products with narrower weights run in f32 where that is faster.
     const double f32 = Median(f32_);
     return {Median(read_), f32, std::max(f32, Median(bf16_)), std::max(f32, Median(int8_))};
   }
@@ -79,8 +80,9 @@ class Machine {
   std::vector<double> read_, f32_, bf16_, int8_;
 };
 
-// Runs once to warm up, then until there is enough to trust a median, in `pieces` of a run. Probes
-// in between, as what a shared machine gives may change within a second.
+// Runs once to warm up, then until there are enough samples for a stable median; a run consists of
+// `pieces`. Probes the machine in between, because the speed of a shared machine can change within
+// a second.
 template <class F>
 double MedianSeconds(Machine& machine, size_t pieces, const F& piece) {
   constexpr double kEnough = 2.0;
@@ -132,7 +134,7 @@ class Runner {
   MachineSpeed machine() const { return machine_.Result(); }
 
  private:
-  // Of one step in which every sequence decodes a token.
+  // Seconds of one step in which every sequence decodes a token.
   double StepSeconds(size_t sequences, size_t steps) {
     std::vector<State> states;
     std::vector<int32_t> ids;
@@ -145,7 +147,7 @@ class Runner {
     for (size_t i = 0; i < sequences; ++i) {
       turns.push_back({{&ids[i], 1}, &states[i], std::span(logits).subspan(i * vocab_, vocab_)});
     }
-    // A tenth of a second or so, as long as memory keeps its pace.
+    // About a tenth of a second, short enough that memory bandwidth stays constant.
     constexpr size_t kPieceSteps = 16;
     const size_t pieces = (steps + kPieceSteps - 1) / kPieceSteps;
     const size_t piece_steps = steps / pieces;
@@ -169,7 +171,7 @@ class Runner {
 }  // namespace
 
 double MeasurePeak(DType format, size_t threads) {
-  // Some tens of milliseconds, longer than a host takes a core away for.
+  // Tens of milliseconds in total, longer than a host preempts a core.
   constexpr int kTries = 50;
   ThreadPool pool(threads);
   const auto peak = [&](size_t (*work)(size_t) noexcept) {

@@ -1,4 +1,4 @@
-// Speed: what a model does on this machine, beside what the machine could do.
+// Speed: a model's throughput on this machine, compared with the machine's peak.
 #ifndef LINNET_EVAL_SPEED_H_
 #define LINNET_EVAL_SPEED_H_
 
@@ -14,28 +14,28 @@ namespace linnet {
 struct SpeedOptions {
   size_t threads = 1;
   bool exact = false;
-  size_t prompt = 512;  // tokens of one pass; 0 leaves the phase out, also below
-  size_t decode = 128;  // tokens one by one
-  size_t batch = 32;    // sequences that decode together
+  size_t prompt = 512;  // tokens in one pass; 0 skips the phase, also below
+  size_t decode = 128;  // tokens decoded one at a time
+  size_t batch = 32;    // sequences decoded together
   std::function<void(const char* phase)> progress{};
 };
 
-// The best of short probes with as many threads: reading memory as this CPU can, and multiply-adds
-// on registers at the instruction-set level in force; those of bf16 and int8 are what products of
-// such weights may use, so at least f32's.
+// The best of short probes with the same number of threads: memory read bandwidth, and
+// multiply-adds on registers at the active instruction-set level. The bf16 and int8 rates are what
+// products with such weights can use, so at least the f32 rate.
 struct MachineSpeed {
   double read_gb_s = 0, f32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
-// The arithmetic alone, in GFLOP/s: kF32, or kBF16 (at least f32's, in which such products run
-// where that is quicker).
+// Arithmetic peak in GFLOP/s for kF32 or kBF16. For kBF16 at least the f32 peak, because such
+// products run in f32 where that is faster.
 double MeasurePeak(DType format, size_t threads);
 
 struct PhaseSpeed {
-  size_t count = 0;  // tokens, or sequences of a batch
+  size_t count = 0;  // tokens, or sequences in a batch
   double tokens_per_s = 0;
   double gflops = 0;  // prompt: without the head; batch: with it
-  double gb_s = 0;    // decode: the matrices as stored, once a token
+  double gb_s = 0;    // decode: the matrices as stored, read once per token
 };
 
 struct SpeedReport {
@@ -43,13 +43,13 @@ struct SpeedReport {
   PhaseSpeed prompt, decode, batch;
 };
 
-// What the measures will hold at once beside the model, about: the sequences' states and logits,
-// and what the probes read. Bytes.
+// Approximate memory in bytes that the measurement needs besides the model: the sequences' states
+// and logits, and the buffers of the probes.
 uint64_t MemoryFor(const Model& model, const SpeedOptions& options);
 
-// Forward passes and arg-max, as generation does them; each phase after a
-// warm-up, medians of several runs, those of decoding in pieces of some tokens.
-// The machine's probes stand between them all, since such machines drift.
+// Runs forward passes and arg-max, as generation does. Each phase has a warm-up and reports the
+// median of several runs; decoding runs are split into pieces of a few tokens. Machine probes run
+// between all of them, because the speed of such machines drifts.
 SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options);
 
 }  // namespace linnet

@@ -1,5 +1,5 @@
-// ByteCursor: little-endian numbers and strings read one after another, each checked to lie inside
-// the file.
+// ByteCursor: reads consecutive little-endian numbers and strings, each checked to be inside the
+// file.
 #ifndef LINNET_IO_BYTE_CURSOR_H_
 #define LINNET_IO_BYTE_CURSOR_H_
 
@@ -29,7 +29,7 @@ class ByteCursor {
     return value;
   }
 
-  // The next `size` bytes. Throws Error kBadModel if the file ends before.
+  // The next `size` bytes. Throws Error kBadModel if the file is too short.
   const std::byte* Take(uint64_t size) {
     if (size > left()) {
       throw Error(

@@ -23,7 +23,7 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // zlib's result; `text` grows by what came.
+  // Returns zlib's result and appends the output to `text`.
   int More(std::string& text) {
     constexpr size_t kStep = size_t{1} << 16;
     const size_t before = text.size();
@@ -56,7 +56,7 @@ std::string InflateText(std::span<const std::byte> bytes, size_t most, const std
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kBadModel, fmt::format("{}: {}", name, what));
   };
-  // zlib counts in 32 bits; no stream of a text this short is nearly as long.
+  // zlib counts in 32 bits; the stream of a text within the limit is far shorter than this.
   if (bytes.size() > std::min<size_t>(2 * most + 1024, std::numeric_limits<uInt>::max())) {
     fail(
         fmt::format("has {} bytes, expected a text of at most {}, compressed", bytes.size(), most));

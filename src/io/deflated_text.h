@@ -1,4 +1,4 @@
-// A text inside a checkpoint, compressed: how a file holds its vocabulary.
+// Compressed text inside a checkpoint; used for vocabularies.
 #ifndef LINNET_IO_DEFLATED_TEXT_H_
 #define LINNET_IO_DEFLATED_TEXT_H_
 
@@ -10,12 +10,11 @@
 
 namespace linnet {
 
-// As one zlib stream (RFC 1950), whose Adler-32 finds damage.
+// Compresses to one zlib stream (RFC 1950), whose Adler-32 detects damage.
 std::vector<std::byte> DeflateText(std::string_view text);
 
-// The text of such a stream. Throws Error kBadModel that begins with `name` if
-// the bytes are not one whole stream, or its text is longer than `most` bytes:
-// never holds more than that.
+// Decompresses such a stream. Throws Error kBadModel, beginning with `name`, if the bytes are not
+// one complete stream, or the text is longer than `most` bytes. Never allocates more than that.
 std::string InflateText(std::span<const std::byte> bytes, size_t most, const std::string& name);
 
 }  // namespace linnet

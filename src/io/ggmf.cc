@@ -1,4 +1,4 @@
-// The files of rwkv.cpp: "ggmf", six numbers, then tensors one after another to the end.
+// The file format of rwkv.cpp: "ggmf", six numbers, then the tensors up to the end of the file.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,7 +15,7 @@
 namespace linnet {
 namespace {
 
-// Since 101 quantized tensors have the blocks that ggml settled on.
+// Since version 101 quantized tensors have ggml's final block formats.
 constexpr int32_t kOldVersion = 100, kVersion = 101;
 constexpr int32_t kMaxDims = 3;
 
@@ -45,7 +45,7 @@ class GgmfReader {
   explicit GgmfReader(const FileBytes& file) : file_(file), cursor_(file) {}
 
   ParsedFile Read() {
-    cursor_.Take(4);  // "ggmf", as the sniffer saw
+    cursor_.Take(4);  // "ggmf", already checked by Sniff
     version_ = cursor_.Read<int32_t>();
     if (version_ != kOldVersion && version_ != kVersion) {
       throw Bad(fmt::format("version {}, expected {} or {}; convert it again with rwkv.cpp",
@@ -89,10 +89,11 @@ class GgmfReader {
                       Quoted(name), number));
     }
     if (type->block && version_ == kOldVersion) {
-      throw Error(ErrorKind::kBadModel,
-                  fmt::format("{}: a quantized rwkv.cpp file of version {}, whose blocks nothing "
-                              "reads any more, expected version {}; quantize the FP16 file again",
-                              file_.name, kOldVersion, kVersion));
+      throw Error(
+          ErrorKind::kBadModel,
+          fmt::format("{}: a quantized rwkv.cpp file of version {}, whose block "
+                      "format is obsolete, expected version {}; quantize the FP16 file again",
+                      file_.name, kOldVersion, kVersion));
     }
     const auto bytes = BytesOf(*type, shape);
     if (!bytes) {

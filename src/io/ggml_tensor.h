@@ -1,4 +1,4 @@
-// Tensors in ggml's types: plain values, or matrices of blocks that are decoded as they are read.
+// Tensors in ggml's types: plain values, or matrices of blocks that are decoded when read.
 #ifndef LINNET_IO_GGML_TENSOR_H_
 #define LINNET_IO_GGML_TENSOR_H_
 
@@ -17,7 +17,7 @@ namespace linnet {
 
 const char* Name(GgmlBlock block);  // "q8_0", "q4_k"
 
-// Rows of blocks, one after another. Their values may be multiplied by a power of two.
+// Consecutive rows of blocks. Their values may be multiplied by a power of two.
 class GgmlMatrix final : public Encoding {
  public:
   GgmlMatrix(GgmlBlock block, size_t rows, size_t cols, const std::byte* data, float scale = 1.0f)
@@ -41,16 +41,16 @@ class GgmlMatrix final : public Encoding {
   float scale_;
 };
 
-// A type as files number it: either of the two.
+// A ggml type as numbered in files: a plain type or a block format.
 struct GgmlType {
   std::optional<SourceType> plain{};
   std::optional<GgmlBlock> block{};
 };
 
-// Bytes of a tensor; nothing if its size overflows or a row is not whole blocks.
+// The size of a tensor in bytes; nullopt if it overflows or a row is not a whole number of blocks.
 std::optional<uint64_t> BytesOf(GgmlType type, const std::vector<size_t>& shape);
 
-// Appends a tensor whose bytes, BytesOf, begin at `data`.
+// Appends a tensor whose BytesOf bytes begin at `data`.
 void AddGgmlTensor(std::string name, GgmlType type, std::vector<size_t> shape,
                    const std::byte* data, ParsedFile& out);
 

@@ -39,7 +39,7 @@ constexpr uint64_t kDefaultAlignment = 32, kMaxAlignment = 1 << 20;
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens", kKinds = "tokenizer.ggml.token_type",
                            kTokenizer = "tokenizer.ggml.model";
 
-// By ggml's number of it.
+// The type with this ggml number.
 std::optional<GgmlType> TypeOf(uint32_t number) {
   switch (number) {
     case 0:
@@ -96,7 +96,7 @@ class GgufReader {
       : file_(file), cursor_(file), vocabulary_(vocabulary) {}
 
   ParsedFile Read() {
-    cursor_.Take(4);  // "GGUF", as the sniffer saw
+    cursor_.Take(4);  // "GGUF", already checked by Sniff
     const auto version = cursor_.Read<uint32_t>();
     if (version != 2 && version != 3) {
       const bool swapped = version << 16 == 0 && version != 0;
@@ -270,7 +270,7 @@ class GgufReader {
 
   const FileBytes& file_;
   ByteCursor cursor_;
-  GgufVocabulary* vocabulary_;  // wanted instead of tensors, if not null
+  GgufVocabulary* vocabulary_;  // if not null, only the vocabulary is read, no tensors
   ParsedFile parsed_;
 };
 

@@ -1,5 +1,5 @@
-// GGUF: the file format of llama.cpp, versions 2 and 3, little-endian; here the vocabulary that
-// such a file holds beside its tensors (ParseGguf, in io/container.h, gives those).
+// GGUF: the file format of llama.cpp, versions 2 and 3, little-endian. This header reads the
+// vocabulary of such a file; ParseGguf in io/container.h reads the tensors.
 #ifndef LINNET_IO_GGUF_H_
 #define LINNET_IO_GGUF_H_
 
@@ -11,17 +11,17 @@
 
 namespace linnet {
 
-// What tokenizer.ggml.* say. `kinds` is empty if the file does not give them.
+// The values of the tokenizer.ggml.* keys. `kinds` is empty if the file has none.
 struct GgufVocabulary {
   std::string model;  // "rwkv", "llama" …; empty if there is none
   std::vector<std::string> tokens;
   std::vector<int32_t> kinds;
 };
 
-// Kinds of tokens that stand for bytes of text; others are marks and padding.
+// Kinds of tokens that are text; other kinds are control tokens and padding.
 inline constexpr int32_t kNormalToken = 1, kControlToken = 3, kUserToken = 4, kUnusedToken = 5;
 
-// Throws as ParseGguf does.
+// Throws the same errors as ParseGguf.
 GgufVocabulary ReadGgufVocabulary(const FileBytes& file);
 
 }  // namespace linnet

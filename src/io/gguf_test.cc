@@ -176,7 +176,7 @@ TEST(GgmfTest, QuantizedFilesOfTheOldVersionAreRefused) {
   EXPECT_EQ(ReadAll(*Parse(Ggmf(100, 0, 256)).Find("a.b")).size(), 64u);
   EXPECT_EQ(ReadAll(*Parse(Ggmf(101, 7, 44)).Find("a.b")).size(), 64u);
   const auto message = [](const std::string& file) { return MessageOf([&] { Parse(file); }); };
-  EXPECT_NE(message(Ggmf(100, 7, 44)).find("of version 100, whose blocks"), std::string::npos);
+  EXPECT_NE(message(Ggmf(100, 7, 44)).find("of version 100, whose block"), std::string::npos);
   EXPECT_NE(message(Ggmf(101, 5, 44)).find("is of type 5"), std::string::npos);
   EXPECT_NE(message(Ggmf(102, 0, 256)).find("version 102"), std::string::npos);
   EXPECT_NE(message(Ggmf(101, 0, 255)).find("truncated"), std::string::npos);

@@ -1,5 +1,5 @@
-// Writes GGUF files, version 3: keys, then tensors one after another, under their name only when
-// whole.
+// Writes GGUF files, version 3: keys, then consecutive tensors. The file appears only when
+// complete.
 #ifndef LINNET_IO_GGUF_WRITER_H_
 #define LINNET_IO_GGUF_WRITER_H_
 
@@ -20,7 +20,7 @@ struct GgufKey {
   std::variant<uint32_t, float, std::string, std::vector<std::string>, std::vector<int32_t>> value;
 };
 
-// Types that are written.
+// Types that can be written.
 enum class GgufType : uint8_t { kF32, kF16, kBF16, kQ8_0 };
 
 struct GgufTensor {
@@ -29,16 +29,16 @@ struct GgufTensor {
   std::vector<size_t> shape;  // of kQ8_0 the last is a multiple of 32
 };
 
-// One thread at a time. Throws Error kIo.
+// Not thread-safe. Throws Error kIo.
 class GgufWriter {
  public:
   GgufWriter(const std::filesystem::path& path, const std::vector<GgufKey>& keys,
              std::vector<GgufTensor> tensors);
 
-  // The next values of the tensors in their order, rounded to the type; a call gives whole rows of
-  // one tensor.
+  // Appends the next values of the tensors in order, rounded to the tensor's type. Each call must
+  // give whole rows of one tensor.
   void Append(std::span<const float> values);
-  // Everything announced must have been appended.
+  // Completes the file. All announced tensors must have been appended.
   void Finish();
 
  private:

@@ -68,7 +68,7 @@ class Walker : public nlohmann::json_sax<Json> {
   const std::string& what_;
   const std::function<void(const JsonEvent&)>& visit_;
   std::vector<std::string> path_;
-  std::vector<bool> objects_;  // what is open: an object, or an array
+  std::vector<bool> objects_;  // open containers: true for an object, false for an array
 };
 
 }  // namespace

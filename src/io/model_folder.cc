@@ -26,9 +26,9 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-// ---- A run ----
+// ---- Training runs ----
 
-// `linnet train` writes its options there before the first step.
+// `linnet train` writes its options to this file before the first step.
 bool HasRunOptions(const fs::path& folder) {
   constexpr uintmax_t kLargest = 1 << 20;
   const fs::path path = folder / "run.json";
@@ -43,7 +43,7 @@ bool HasRunOptions(const fs::path& folder) {
   }
 }
 
-// The metadata of a file; nothing if it is cut off or no checkpoint.
+// The metadata of a file; nullopt if it is truncated or not a checkpoint.
 std::optional<std::map<std::string, std::string>> MetadataOf(const fs::path& path) {
   try {
     return TensorFile::Open(path).metadata();
@@ -52,7 +52,7 @@ std::optional<std::map<std::string, std::string>> MetadataOf(const fs::path& pat
   }
 }
 
-// The step at which a run left its model; nothing if the file does not say so.
+// The training step of a run's final model; nullopt if the file does not store it.
 std::optional<uint64_t> StepOf(const fs::path& model) {
   const auto metadata = MetadataOf(model);
   if (!metadata || !metadata->contains(kStepsKey)) return std::nullopt;
@@ -86,7 +86,7 @@ Error WithoutModel(const fs::path& run, bool parts) {
 
 fs::path ModelOfRun(const fs::path& run) {
   fs::path model;
-  std::optional<uint64_t> step;  // of `model`; without one it counts as the newest
+  std::optional<uint64_t> step;  // of `model`; a model without a step counts as the newest
   if (Exists(run / "model.safetensors")) {
     model = run / "model.safetensors";
     step = StepOf(model);
@@ -106,7 +106,7 @@ fs::path ModelOfRun(const fs::path& run) {
   return model;
 }
 
-// ---- Any other folder ----
+// ---- Other folders ----
 
 fs::path ReleasedModel(const fs::path& folder) {
   for (const char* name : {"model.safetensors.index.json", "model.safetensors",

@@ -1,4 +1,4 @@
-// The model in a folder: of a released checkpoint, or of a training run.
+// Finds the model in a folder of released files or of a training run.
 #ifndef LINNET_IO_MODEL_FOLDER_H_
 #define LINNET_IO_MODEL_FOLDER_H_
 
@@ -8,18 +8,18 @@
 
 namespace linnet {
 
-// The steps of a run's checkpoints, ascending.
+// The steps at which a run saved checkpoints, ascending.
 std::vector<uint64_t> CheckpointSteps(const std::filesystem::path& run);
 std::filesystem::path CheckpointPath(const std::filesystem::path& run, uint64_t step);
 
-// Metadata of what a run writes: the steps it had taken, and whether the file holds only a part of
-// the model, because the rest does not learn.
+// Metadata keys of files that a run writes: the number of steps done, and whether the file has only
+// the trained parameters of the model because the rest is frozen.
 inline constexpr char kStepsKey[] = "steps";
 inline constexpr char kPartKey[] = "part";
 
-// The file, or shard index, that the name of a folder stands for. Of a run it is its model, or the
-// newest checkpoint that is whole if the run has none or went on after it. Of another folder the
-// usual names, or the one checkpoint in it. Throws Error kIo that says what the folder holds
+// The model file, or shard index, in a folder. In a run: its final model, or the newest complete
+// checkpoint if there is no model or the checkpoint is newer. In other folders: a file with one of
+// the usual names, or the only checkpoint. Throws Error kIo that says what the folder contains
 // instead.
 std::filesystem::path ModelIn(const std::filesystem::path& folder);
 

@@ -69,8 +69,8 @@ enum Op : uint8_t {
   kFrame = 0x95,
 };
 
-// A state dict takes about 100 bytes and 25 values a tensor, and a model has some thousand
-// tensors. The limits bound the memory that a hostile file of any size can take.
+// A state dict needs about 100 bytes and 25 values per tensor, and a model has a few thousand
+// tensors. The limits bound the memory that a hostile file of any size can use.
 constexpr size_t kMaxPickle = size_t{16} << 20;
 constexpr size_t kMaxValues = 2'000'000;
 constexpr size_t kMaxTensors = 100'000;
@@ -170,7 +170,7 @@ PickleId Machine::Pop() {
 
 PickleId Machine::Top(size_t depth) const {
   const size_t floor = marks_.empty() ? 0 : marks_.back();
-  if (stack_.size() - floor <= depth) throw Bad("it takes from an empty stack");
+  if (stack_.size() - floor <= depth) throw Bad("it pops from an empty stack");
   return stack_[stack_.size() - 1 - depth];
 }
 
@@ -223,7 +223,7 @@ void Machine::PushGlobal(std::string_view module, std::string_view name) {
                           what_, Quoted(module), Quoted(name)));
 }
 
-// ('storage', class, key, device, elements), and before 1.6 a view of it.
+// ('storage', class, key, device, elements); before 1.6 also a view of it.
 void Machine::PushStorage() {
   const auto& items = Expect(Pop(), Kind::kTuple, "a storage").items;
   if (items.size() < 5 || items.size() > 6 ||
@@ -242,7 +242,7 @@ void Machine::PushStorage() {
 }
 
 void Machine::Put(uint64_t slot) {
-  // Picklers number from 0, and a slot costs at least a byte.
+  // Picklers number slots from 0, and each slot needs at least one byte.
   if (slot >= bytes_.size()) throw Bad("a memo slot out of any range");
   if (slot >= memo_.size()) memo_.resize(slot + 1, kNoValue);
   memo_[slot] = Top();
@@ -279,7 +279,7 @@ PickleId Machine::Call(const PickleGlobal& global, PickleId args) {
       Expect(items[0], Kind::kTensor, "a tensor");
       return items[0];
     case PickleCall::kRebuildFromType:
-      // (function, class, arguments, attributes): a tensor with attributes, which are dropped.
+      // (function, class, arguments, attributes): a tensor with attributes, which are ignored.
       if (items.size() != 4 || GlobalOf(items[0]).call != PickleCall::kRebuildTensor) break;
       Expect(items[2], Kind::kTuple, "the arguments of a call");
       return Tensor(items[2]);
@@ -304,7 +304,7 @@ PickleId Machine::OrderedDict(PickleId args) {
       if ((value.kind != Kind::kTuple && value.kind != Kind::kList) || value.items.size() != 2) {
         throw Bad("an OrderedDict of something else than pairs");
       }
-      // One list could be recalled and copied again and again.
+      // A pickle could fetch one list from the memo and copy it many times.
       if (++copied_ > bytes_.size()) throw Bad("more pairs than its bytes can hold");
       dict.items.insert(dict.items.end(), value.items.begin(), value.items.end());
     }
@@ -312,7 +312,7 @@ PickleId Machine::OrderedDict(PickleId args) {
   return Add(std::move(dict));
 }
 
-// (storage, offset, shape, strides, …); requires_grad and hooks do not matter here.
+// (storage, offset, shape, strides, …); requires_grad and hooks are ignored.
 PickleId Machine::Tensor(PickleId arguments) {
   const auto& args = At(arguments).items;
   if (out_.tensors.size() == kMaxTensors) throw Bad("too many tensors for a state dict");
@@ -362,7 +362,7 @@ void Machine::Step(uint8_t op) {
     case kMark:
       return marks_.push_back(stack_.size());
     case kPop:
-      // As Python does: right after a mark it takes the mark.
+      // As in Python: directly after a mark, POP removes the mark.
       if (!marks_.empty() && marks_.back() == stack_.size()) return marks_.pop_back();
       Pop();
       return;
@@ -428,7 +428,7 @@ void Machine::Step(uint8_t op) {
     case kReduce:
       return Reduce();
     case kBuild:
-      // Attributes of an OrderedDict (state dicts carry _metadata) do not matter here.
+      // Attributes of an OrderedDict (state dicts have _metadata) are ignored.
       Pop();
       Expect(Top(), Kind::kDict, "an OrderedDict");
       return;
@@ -447,7 +447,7 @@ void Machine::Step(uint8_t op) {
   }
 }
 
-// What protocols 3 to 5 add.
+// Opcodes of protocols 3 to 5.
 void Machine::StepProtocol4(uint8_t op) {
   switch (op) {
     case kFrame:

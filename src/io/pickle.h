@@ -1,4 +1,4 @@
-// Pickle: the data of a torch.save pickle, read by a machine that can build nothing else.
+// Pickle: reads the data of a torch.save pickle, without the ability to run code.
 #ifndef LINNET_IO_PICKLE_H_
 #define LINNET_IO_PICKLE_H_
 
@@ -13,8 +13,8 @@
 
 namespace linnet {
 
-// Index into Pickle::values. Containers hold ids, so a value may stand in many
-// places, and even in itself; follow them no deeper than you expect.
+// Index into Pickle::values. Containers hold ids, so a value may occur in several places, even
+// inside itself; limit the depth when following them.
 using PickleId = uint32_t;
 
 struct PickleValue {
@@ -38,14 +38,14 @@ struct PickleValue {
   std::vector<PickleId> items;
 };
 
-// A reference to raw data that lies beside the pickle.
+// A reference to raw data stored outside the pickle.
 struct PickleStorage {
   SourceType type;
   std::string_view key;
   size_t elements;
 };
 
-// Its shape and strides were checked against its storage.
+// Shape and strides have been checked against the storage.
 struct PickleTensor {
   size_t storage;
   size_t offset;  // in elements
@@ -57,15 +57,14 @@ struct Pickle {
   std::vector<PickleStorage> storages;
   std::vector<PickleTensor> tensors;
   PickleId root = 0;
-  size_t size = 0;  // bytes read, up to and with STOP
+  size_t size = 0;  // bytes read, including STOP
 };
 
-// Runs one pickle (protocols 2 to 5) that stands at the beginning of `bytes`.
-// Of globals it knows those of a state dict: OrderedDict, torch's storage
-// classes, and the functions that rebuild tensors, which it does itself. Any
-// other is an error that names it; nothing is ever imported or called. Memory
-// is bounded by a multiple of the bytes read, and nothing recurses. `bytes`
-// must outlive the result. Throws Error kBadModel, starting with `what`.
+// Runs the pickle (protocols 2 to 5) at the beginning of `bytes`. Only the globals of a state dict
+// are supported: OrderedDict, torch's storage classes, and the functions that rebuild tensors,
+// which are implemented here. For any other global throws an error that names it; nothing is
+// imported or called. Memory is bounded by a multiple of the bytes read, and there is no recursion.
+// `bytes` must outlive the result. Throws Error kBadModel, starting with `what`.
 Pickle ReadPickle(std::span<const std::byte> bytes, const std::string& what);
 
 }  // namespace linnet

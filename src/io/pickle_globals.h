@@ -1,4 +1,4 @@
-// The globals a state dict's pickle may name, and what they stand for.
+// The globals that a state dict's pickle may use, and their meaning.
 #ifndef LINNET_IO_PICKLE_GLOBALS_H_
 #define LINNET_IO_PICKLE_GLOBALS_H_
 
@@ -11,7 +11,7 @@
 namespace linnet {
 
 enum class PickleCall : uint8_t {
-  kNone,  // a plain name, not to be called
+  kNone,  // a plain name, not callable
   kOrderedDict,
   kRebuildTensor,
   kRebuildParameter,

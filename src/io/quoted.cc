@@ -29,7 +29,7 @@ bool IsUtf8(std::string_view text) {
       if ((static_cast<uint8_t>(text[i + j]) & 0xc0) != 0x80) return false;
     }
     if (length > 2) {
-      // Overlong forms, surrogates and what is past U+10FFFF.
+      // Overlong forms, surrogates and values above U+10FFFF.
       const auto second = static_cast<uint8_t>(text[i + 1]);
       if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
           (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) {

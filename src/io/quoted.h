@@ -1,4 +1,4 @@
-// Quoted: a name out of a file, made safe to stand in a one-line message.
+// Quoted: a name from a file, made safe for a one-line message.
 #ifndef LINNET_IO_QUOTED_H_
 #define LINNET_IO_QUOTED_H_
 
@@ -7,8 +7,8 @@
 
 namespace linnet {
 
-// At most 80 bytes; what is not printable ASCII becomes '?', so that a hostile
-// name can neither break the line nor steer a terminal.
+// At most 80 bytes. Bytes that are not printable ASCII become '?', so that a hostile name can
+// neither break the line nor control a terminal.
 std::string Quoted(std::string_view name);
 
 bool IsUtf8(std::string_view text);

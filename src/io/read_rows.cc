@@ -15,7 +15,7 @@
 namespace linnet {
 namespace {
 
-// The bytes need not be aligned: safetensors promises nothing.
+// The bytes may be unaligned: safetensors does not guarantee alignment.
 template <class T>
 inline T Load(const std::byte* p) {
   T value;
@@ -23,8 +23,8 @@ inline T Load(const std::byte* p) {
   return value;
 }
 
-// Masks for branches, so that the compiler makes vectors of it. A subnormal half
-// is mantissa * 2^-24: as bits of a float with exponent 113 it is 2^-14 too large.
+// Masks instead of branches, so that the compiler can vectorize it. A subnormal half is mantissa *
+// 2^-24: as bits of a float with exponent 113 it is 2^-14 too large.
 inline float HalfToFloat(uint16_t half) {
   const uint32_t sign = uint32_t{half & 0x8000u} << 16;
   const uint32_t magnitude = uint32_t{half & 0x7fffu} << 13;
@@ -68,7 +68,7 @@ void Convert(SourceType type, const std::byte* in, size_t count, float* out) {
   }
 }
 
-// Rows of a view, its inner dimensions merged where they lie one after another.
+// Rows of a view. Inner dimensions are merged where they are contiguous.
 struct RowShape {
   size_t stride = 0;                   // between rows, in elements
   std::vector<size_t> shape, strides;  // within a row; at least one dimension
@@ -95,7 +95,7 @@ struct RowShape {
   bool contiguous() const { return shape.size() == 1 && strides[0] == 1; }
 };
 
-// In squares, so that a transposed matrix touches each cache line of it once.
+// In square tiles, so that a transposed matrix loads each cache line only once.
 template <class T>
 void GatherMatrix(const std::byte* in, size_t row_stride, size_t col_stride, size_t rows,
                   size_t cols, std::byte* out) {
@@ -155,7 +155,8 @@ void CheckRange(const TensorView& tensor, size_t begin, size_t count) {
   if (tensor.record != nullptr) tensor.record->Check();
 }
 
-// Decodes the rows of the encoding that hold rows [begin, begin + count) and picks from them.
+// Decodes the encoding's rows that contain rows [begin, begin + count) and copies the values from
+// them.
 void ReadEncoded(const TensorView& tensor, size_t begin, size_t count, float* out) {
   const RowShape row(tensor);
   if (count == 0 || row.cols == 0) return;
@@ -190,7 +191,7 @@ void CopyEncoded(const TensorView& tensor, size_t begin, size_t count, std::byte
   std::memcpy(out, values.data(), values.size() * sizeof(float));
 }
 
-// "model.pth: ", to begin a message with.
+// "model.pth: ", the start of a message.
 std::string FileOf(const TensorView& tensor) {
   return tensor.file == nullptr ? std::string() : *tensor.file + ": ";
 }
@@ -220,7 +221,7 @@ void ReadRows(const TensorView& tensor, size_t begin, size_t count, float* out) 
   if (row.contiguous() && (count == 1 || row.stride == row.cols)) {
     return Convert(tensor.type, in, count * row.cols, out);
   }
-  // About 256 KB at a time, whole squares of GatherMatrix.
+  // About 256 KB at a time, in whole tiles of GatherMatrix.
   const size_t block =
       std::min(count, std::max<size_t>((size_t{1} << 18) / row.cols / 32 * 32, 32));
   std::vector<std::byte> buffer;

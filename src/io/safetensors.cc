@@ -11,11 +11,11 @@
 namespace linnet {
 namespace {
 
-// The format's own limit on its header.
+// The format's own limit for its header.
 constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kMaxDims = 16;
 
-// Collects the header's tensors as the JSON goes by.
+// Collects the tensors while the JSON header is walked.
 class HeaderReader {
  public:
   HeaderReader(const FileBytes& file, std::span<const std::byte> data) : file_(file), data_(data) {}
@@ -139,7 +139,7 @@ class HeaderReader {
 }  // namespace
 
 bool CountElements(const std::vector<size_t>& shape, size_t* count) {
-  // Zeros are left out first: [2^40, 2^40, 0] is refused too, so that strides never overflow.
+  // The product ignores zeros: [2^40, 2^40, 0] is rejected too, so that strides never overflow.
   uint64_t product = 1;
   bool empty = false;
   for (const size_t n : shape) {

@@ -10,7 +10,7 @@
 namespace linnet {
 namespace {
 
-// Metadata need not be UTF-8 (a file's name, say); JSON must.
+// Metadata may be invalid UTF-8 (a file name, for example), which JSON does not allow.
 std::string Json(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -35,7 +35,7 @@ class SafetensorsWriter final : public StreamWriter {
       at += bytes(i);
     }
     text += '}';
-    // So that mapped data begin on a cache line.
+    // Aligns mapped data to cache lines.
     text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
     const uint64_t size = text.size();
     file_.Write(std::as_bytes(std::span(&size, 1)));

@@ -9,7 +9,7 @@
 namespace linnet {
 namespace {
 
-// An index names each tensor: 100 bytes for each of some thousand.
+// An index lists each tensor: 100 bytes each for a few thousand tensors.
 constexpr size_t kMaxIndex = size_t{32} << 20;
 
 }  // namespace
@@ -23,7 +23,7 @@ WeightMap ReadShardIndex(std::string_view text, const std::string& name) {
   WalkJson(text, 8, name, [&](const JsonEvent& event) {
     if (event.path.size() != 2 || event.path[0] != "weight_map") return;
     const std::string file(event.text);
-    // A shard stands beside its index: a hostile index must not reach elsewhere.
+    // Shards are next to their index: a hostile index must not refer to other folders.
     if (event.kind != JsonEvent::Kind::kString || file.empty() || file == "." || file == ".." ||
         file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
       throw Error(

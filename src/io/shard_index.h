@@ -9,8 +9,8 @@
 
 namespace linnet {
 
-// Which file holds which tensors; files in the order of their names. Each is a
-// plain name: it cannot lead out of the index's folder.
+// The tensors of each file; files sorted by name. Each file is a plain name without a path, so it
+// cannot point outside the index's folder.
 using WeightMap = std::map<std::string, std::vector<std::string>>;
 
 // Throws Error kBadModel, starting with `name`.

@@ -15,7 +15,7 @@ namespace {
 struct Magic {
   size_t offset;
   std::string_view bytes;
-  const char* what;  // what it is, and after a semicolon what to do
+  const char* what;  // what it is and, after a semicolon, what to do
 };
 
 constexpr std::string_view kExpected = "expected a .pth, .safetensors or .gguf checkpoint";
@@ -68,7 +68,7 @@ bool IsHtml(std::string_view head) {
   return false;
 }
 
-// The head may end inside a character.
+// The head may end inside a UTF-8 character.
 bool IsText(std::string_view head) {
   const auto control = [](char c) {
     return (c >= 0 && c < ' ' && c != '\n' && c != '\r' && c != '\t') || c == 0x7f;
@@ -80,7 +80,7 @@ bool IsText(std::string_view head) {
   return false;
 }
 
-// u64 size of the header, then its brace (some writers put blanks before it).
+// u64 header size, then the header's brace (some writers put blanks before it).
 bool LooksLikeSafetensors(std::string_view head) {
   if (head.size() < 9) return false;
   const size_t brace = head.find_first_not_of(" \n", 8);

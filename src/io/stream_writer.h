@@ -1,4 +1,4 @@
-// StreamWriter: what the writers of both containers share: which tensor comes next.
+// StreamWriter: the shared part of both writers; keeps track of the current tensor.
 #ifndef LINNET_IO_STREAM_WRITER_H_
 #define LINNET_IO_STREAM_WRITER_H_
 
@@ -22,7 +22,7 @@ class StreamWriter : public TensorWriter {
   void Finish(const Check& check) final;
 
  protected:
-  // Throws Error kBadInput on names and shapes that cannot be written.
+  // Throws Error kBadInput for names and shapes that cannot be written.
   StreamWriter(const std::filesystem::path& path, std::vector<TensorSpec> specs);
 
   std::span<const TensorSpec> specs() const { return specs_; }
@@ -31,7 +31,7 @@ class StreamWriter : public TensorWriter {
  private:
   virtual void Begin(size_t tensor) = 0;
   virtual void Write(std::span<const std::byte> bytes) = 0;
-  virtual void End() = 0;  // of one tensor
+  virtual void End() = 0;  // of the current tensor
   virtual void Close(const Check& check) = 0;
 
   void EndFull();

@@ -75,7 +75,7 @@ void TensorFile::OpenOne(const fs::path& file) {
   maps_.emplace_back(file);
   const auto bytes = maps_.back().bytes();
   Add({bytes, file.string(), true});
-  MappedFile::Drop(bytes);  // what the directory and the headers touched
+  MappedFile::Drop(bytes);  // pages read for the directory and the headers
 }
 
 void TensorFile::OpenShards(const fs::path& index) {
@@ -159,7 +159,7 @@ std::vector<fs::path> FilesOf(const fs::path& path) {
 bool IsCheckpoint(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return true;
-  if (fs::is_fifo(path, error)) return false;  // a look would take its first bytes away
+  if (fs::is_fifo(path, error)) return false;  // reading it would consume its first bytes
   try {
     if (IsIndex(path)) return !ReadIndex(path).empty();
     const MappedFile map(path);

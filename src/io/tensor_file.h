@@ -21,40 +21,39 @@
 
 namespace linnet {
 
-// Immutable once open but for Rename, so any number of threads may read it.
+// Immutable once open, except for Rename, so any number of threads may read it.
 class TensorFile {
  public:
-  // Maps the file, sniffing its container; for a `*.index.json` maps all its
-  // shards, for a folder the file that ModelIn (io/model_folder.h) finds there.
-  // Throws Error kIo if it cannot be read, kBadModel with the one line that says
-  // what the file is instead (truncated download, optimizer state, HTML page …).
-  // Every size and offset is checked before use; nothing is allocated that is
-  // larger than a small multiple of the file.
+  // Maps the file and detects its container. For a `*.index.json` it maps all shards, for a folder
+  // the file that ModelIn (io/model_folder.h) finds. Throws Error kIo if it cannot be read,
+  // kBadModel with one line that says what the file is instead (truncated download, optimizer
+  // state, HTML page …). Every size and offset is checked before use. Allocates at most a small
+  // multiple of the file's size.
   static TensorFile Open(const std::filesystem::path& path);
 
   // The same for one file's bytes in memory, which must outlive the result.
   static TensorFile Parse(std::span<const std::byte> bytes, const std::string& name);
 
-  // The same once more: of the file, or of the bytes in memory.
+  // Opens the same file, or the same bytes in memory, again.
   TensorFile Again() const;
 
-  // The file or shard index that was opened, of a folder the one in it.
+  // The file or shard index that was opened. For a folder, the one in it.
   const std::filesystem::path& path() const { return path_; }
   Container container() const { return container_; }  // of the first shard
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* Find(std::string_view name) const;  // null if absent
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   uint64_t file_bytes() const { return file_bytes_; }
-  // Of the first shard, as they lie in the file or in memory.
+  // The raw bytes of the first shard, in the mapped file or in memory.
   std::span<const std::byte> bytes() const { return bytes_; }
-  // Where files that belong to it are looked for, such as config.json; none for bytes in memory.
+  // Where related files such as config.json are searched; nullopt for bytes in memory.
   const std::optional<std::filesystem::path>& folder() const { return folder_; }
 
-  // Gives tensors other names, before anything else refers to them. Throws Error kBadModel if two
-  // would have the same.
+  // Renames tensors. Must be called before anything else refers to them. Throws Error kBadModel if
+  // two would have the same name.
   void Rename(const std::function<std::string(const std::string&)>& rename);
 
-  // Gives back the memory of the pages that hold the tensor's bytes.
+  // Releases the memory of the pages that hold the tensor's bytes.
   void Drop(const TensorView& tensor) const noexcept;
 
  private:
@@ -70,7 +69,7 @@ class TensorFile {
   std::span<const std::byte> bytes_;
   std::span<const std::byte> memory_;  // of Parse
   std::vector<MappedFile> maps_;
-  std::vector<std::unique_ptr<std::string>> names_;  // of the files, for tensors to point to
+  std::vector<std::unique_ptr<std::string>> names_;  // names from the files; tensors point to them
   std::vector<std::unique_ptr<StoredRecord>> records_;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
@@ -78,12 +77,13 @@ class TensorFile {
   std::map<std::string, size_t, std::less<>> index_;
 };
 
-// The files that TensorFile::Open reads for this path: itself, or a folder's, or an index and its
-// shards, whether they are there or not. Throws what Open throws of folders and indexes.
+// The files that TensorFile::Open reads for this path: the file itself, the file in a folder, or an
+// index and its shards, even if they do not exist. Throws what Open throws for folders and indexes.
 std::vector<std::filesystem::path> FilesOf(const std::filesystem::path& path);
 
-// Whether TensorFile::Open would begin to read this path: a file whose first bytes announce a
-// container, a shard index, a folder. False for all else, and for what cannot be read.
+// Whether TensorFile::Open accepts this path at first sight: a file that begins like a supported
+// container, a shard index, or a folder. False for anything else, and for files that cannot be
+// read.
 bool IsCheckpoint(const std::filesystem::path& path);
 
 }  // namespace linnet

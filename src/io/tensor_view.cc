@@ -14,7 +14,7 @@ struct TypeFacts {
   bool is_float;
 };
 
-// In the order of SourceType.
+// In the same order as SourceType.
 constexpr std::array<TypeFacts, 15> kTypes = {{
     {"F32", 4, true},
     {"F16", 2, true},

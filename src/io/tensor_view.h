@@ -14,7 +14,7 @@ namespace linnet {
 
 class StoredRecord;
 
-// What an element is in the file.
+// The type of an element in the file.
 enum class SourceType : uint8_t {
   kF32,
   kF16,
@@ -38,45 +38,44 @@ std::optional<SourceType> SourceTypeOf(std::string_view name);
 size_t ElementBytes(SourceType type);
 bool IsFloat(SourceType type);
 
-// Values that do not lie in the file one by one: panels, or blocks that share a
-// scale. Seen as a matrix. Immutable: any number of threads may read at once.
+// Values that are not stored one by one: panels, or blocks that share a scale. Read as a matrix.
+// Immutable: any number of threads may read at the same time.
 class Encoding {
  public:
   virtual ~Encoding() = default;
-  virtual const char* type_name() const = 0;  // "int8", for people
+  virtual const char* type_name() const = 0;  // "int8", for messages
   virtual size_t rows() const = 0;
   virtual size_t cols() const = 0;
-  virtual std::span<const std::byte> bytes() const = 0;  // what the values take in the file
-  // Rows [begin, begin + count), one after another.
+  virtual std::span<const std::byte> bytes() const = 0;  // the stored bytes
+  // Writes rows [begin, begin + count) to `out`, contiguously.
   virtual void Read(size_t begin, size_t count, float* out) const = 0;
 };
 
-// One tensor of a file. The strides are in elements, so a transpose is a swap
-// of two strides and a slice is a moved `data`; all of it was checked to lie
-// inside the file when it was opened. Valid as long as its TensorFile.
-// Values are read through the functions below, which check the bytes' checksum
-// where the container has one; `data` itself is unchecked.
+// One tensor of a file. The strides are in elements, so a transpose swaps two strides and a slice
+// moves `data`. All of it was checked to be inside the file when it was opened. Valid as long as
+// its TensorFile. Read values with the functions below, which check the bytes' checksum if the
+// container has one; `data` itself is unchecked.
 struct TensorView {
   std::string name;
   SourceType type = SourceType::kF32;
   std::vector<size_t> shape;
   std::vector<size_t> strides;
   const std::byte* data = nullptr;
-  const StoredRecord* record = nullptr;  // null where the container has no checksums
-  // Not null for encoded values: then `data` is null, `type` is one that holds
-  // them, and element 0 is element `first` of the encoding's row-major matrix.
+  const StoredRecord* record = nullptr;  // null if the container has no checksums
+  // Not null for encoded values. Then `data` is null, `type` is a type that can hold them, and
+  // element 0 is element `first` of the encoding's row-major matrix.
   const Encoding* encoding = nullptr;
   size_t first = 0;
-  const std::string* file = nullptr;  // its name, for messages; null of tensors in no file
+  const std::string* file = nullptr;  // file name, for messages; null if not from a file
 
   size_t elements() const;
-  // As ReadRows sees it: a vector or a scalar is one row.
+  // Rows as ReadRows counts them: a vector or a scalar is one row.
   size_t rows() const { return shape.size() < 2 ? 1 : shape[0]; }
   size_t cols() const {
     return shape.size() < 2 ? elements() : rows() == 0 ? 0 : elements() / rows();
   }
   bool contiguous() const;
-  // Without leading dimensions of 1: [1, 1, C] is [C].
+  // Removes leading dimensions of 1: [1, 1, C] becomes [C].
   TensorView Squeezed() const;
   TensorView Transposed() const;     // the last two dimensions swapped
   TensorView Index(size_t i) const;  // the i-th along the first dimension
@@ -87,15 +86,14 @@ struct TensorView {
 // Strides of a row-major tensor of this shape, in elements.
 std::vector<size_t> ContiguousStrides(const std::vector<size_t>& shape);
 
-// Converts to f32. The tensor is seen as [shape[0], the rest] (a vector is one
-// row), and rows [begin, begin + count) are written one after another to `out`.
-// The first read of a .pth tensor checks the CRC-32 of its whole storage.
-// Throws Error kBadModel for integer tensors and for a checksum that fails.
-// Any number of threads may read at once, the same tensor too.
+// Converts to f32. The tensor is read as a matrix [shape[0], the rest] (a vector is one row), and
+// rows [begin, begin + count) are written contiguously to `out`. The first read of a .pth tensor
+// checks the CRC-32 of its whole storage. Throws Error kBadModel for integer tensors and for a
+// wrong checksum. Any number of threads may read at the same time, also the same tensor.
 void ReadRows(const TensorView& tensor, size_t begin, size_t count, float* out);
 std::vector<float> ReadAll(const TensorView& tensor);
 
-// The same rows as they are in the file, count * cols() * ElementBytes(type) bytes.
+// Copies the same rows in the file's type: count * cols() * ElementBytes(type) bytes.
 void CopyRows(const TensorView& tensor, size_t begin, size_t count, std::byte* out);
 
 // All values of an integer or bool tensor. Throws Error kBadModel for floats,

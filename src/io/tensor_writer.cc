@@ -34,10 +34,10 @@ void AppendAs(TensorWriter& writer, std::span<const float> values, const F& roun
 std::unique_ptr<TensorWriter> TensorWriter::Create(
     const std::filesystem::path& path, std::vector<TensorSpec> specs,
     const std::map<std::string, std::string>& metadata) {
-  // What says its kind says more that reading it needs.
+  // Files with a "kind" need their metadata to be read.
   if (path.extension() == ".pth" && metadata.contains("kind")) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: .pth has no room for what a {} says of itself, expected a name "
+                fmt::format("{}: .pth cannot store the metadata of a {}, expected a name "
                             "that ends in .safetensors",
                             path.string(), metadata.at("kind")));
   }
@@ -76,7 +76,7 @@ StreamWriter::StreamWriter(const std::filesystem::path& path, std::vector<Tensor
       throw bad(spec, "too many elements");
     }
     bytes_.push_back(count * ElementBytes(spec.type));
-    total = std::max(total, total + bytes_.back());  // not around the end of the numbers
+    total = std::max(total, total + bytes_.back());  // detects overflow
   }
   CheckSpace(path, total);
 }
@@ -92,7 +92,7 @@ void StreamWriter::Append(std::span<const std::byte> bytes) {
   }
 }
 
-// Ends tensors that are full, and opens the next that is not.
+// Ends full tensors and opens the next one that is not full.
 void StreamWriter::EndFull() {
   while (current_ < specs_.size()) {
     if (!open_) Begin(current_);

@@ -1,4 +1,4 @@
-// Writers of checkpoints: safetensors and .pth, streamed, under their name only when whole.
+// Writers of checkpoints: streamed safetensors and .pth files that appear only when complete.
 #ifndef LINNET_IO_TENSOR_WRITER_H_
 #define LINNET_IO_TENSOR_WRITER_H_
 
@@ -15,36 +15,36 @@
 
 namespace linnet {
 
-// A tensor to be written: contiguous, row-major.
+// A tensor to write: contiguous, row-major.
 struct TensorSpec {
   std::string name;
   SourceType type = SourceType::kF32;
   std::vector<size_t> shape;
 };
 
-// Writes tensors in the order they were announced: construct, then Append bytes
-// of the first until it is full, then of the second …, then Finish. A span may
-// reach from one tensor into the next; tensors of no elements take none. Without
-// Finish nothing appears under `path`. One thread at a time. Throws Error kIo.
+// Writes tensors in the order they were announced: construct, then Append the bytes of the first
+// until it is full, then of the second, …, then Finish. A span may contain bytes of several
+// tensors; empty tensors take no bytes. Without Finish no file appears under `path`. Not
+// thread-safe. Throws Error kIo.
 class TensorWriter {
  public:
-  // The container follows the ending: `.pth` is a torch.save zip (opens in
-  // PyTorch with weights_only=True as a dict of tensors), anything else safetensors.
-  // `metadata` is kept by safetensors only. Throws Error kBadInput for a name
-  // twice or not UTF-8, for a type that the container does not have, and for
-  // .pth with metadata that reading needs, which says its "kind".
+  // The file extension selects the container: `.pth` is a torch.save zip (PyTorch opens it with
+  // weights_only=True as a dict of tensors), anything else safetensors. Only safetensors stores
+  // `metadata`. Throws Error kBadInput for a name that is duplicate or not UTF-8, for a type that
+  // the container does not support, and for .pth with metadata that readers need, which is metadata
+  // with a "kind".
   static std::unique_ptr<TensorWriter> Create(
       const std::filesystem::path& path, std::vector<TensorSpec> specs,
       const std::map<std::string, std::string>& metadata = {});
   virtual ~TensorWriter() = default;
   virtual void Append(std::span<const std::byte> bytes) = 0;
-  // Everything announced must have been appended. `check` as AtomicFile::Commit
-  // has it: what it refuses does not appear under `path`.
+  // Completes the file. All announced tensors must have been appended. `check` is as in
+  // AtomicFile::Commit: if it throws, the file does not appear under `path`.
   using Check = std::function<void(const std::filesystem::path& written)>;
   virtual void Finish(const Check& check) = 0;
   void Finish() { Finish({}); }
 
-  // Appends values rounded to `type`, the float type of the tensor now being written.
+  // Appends values rounded to `type`, which must be the float type of the current tensor.
   void AppendFloats(SourceType type, std::span<const float> values);
 };
 

@@ -1,8 +1,8 @@
-// Pickles and zip archives built by hand, for tests of what no good program writes.
+// Builds pickles and zip archives by hand, for tests of malformed files.
 #ifndef LINNET_IO_TEST_BYTES_H_
 #define LINNET_IO_TEST_BYTES_H_
 
-// GCC 12 sees an overlap in `"text" + std::string` that is not there (its bug 105651).
+// GCC 12 warns of an overlap in `"text" + std::string` that does not exist (its bug 105651).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wrestrict"
 #endif
@@ -29,7 +29,7 @@ inline std::string Little(uint64_t value, int bytes) {
   return out;
 }
 
-// Overwrites bytes of a built file.
+// Overwrites bytes of a file built before.
 inline void Patch(std::string& bytes, size_t at, const std::string& with) {
   bytes.replace(at, with.size(), with);
 }
@@ -66,7 +66,7 @@ inline std::string Tensor(const std::string& storage, int64_t offset,
                 "ccollections\nOrderedDict\n)R"}) +
          "R";
 }
-// A float tensor [n] that is the whole of its storage.
+// A float tensor [n] that covers its whole storage.
 inline std::string Vector(const std::string& key, int64_t n) {
   return Tensor(Storage("FloatStorage", key, n), 0, {n}, {1});
 }
@@ -79,7 +79,7 @@ inline std::string Pickled(const std::string& value) { return "\x80\x02" + value
 
 // An archive of stored entries without padding or descriptors.
 struct ZipOptions {
-  bool zip64 = false;  // all sizes, offsets and counts in their ZIP64 places
+  bool zip64 = false;  // all sizes, offsets and counts in ZIP64 fields
   uint16_t method = 0, flags = 0;
   std::string comment = {};
 };
@@ -98,7 +98,7 @@ inline std::string Zip(const std::vector<std::pair<std::string, std::string>>& e
                                Little(name.size(), 2);
     std::string extra;
     if (z) {
-      // Behind another extra field, so that finding it takes a step.
+      // After another extra field, so that the reader has to skip one.
       extra = Little(0x4246, 2) + Little(3, 2) + "ZZZ" + Little(1, 2) + Little(24, 2) +
               Little(data.size(), 8) + Little(data.size(), 8) + Little(out.size(), 8);
     }
@@ -130,12 +130,12 @@ inline std::string Pth(const std::string& value,
   return Zip(entries, options);
 }
 
-// A safetensors file of this header and so many zero bytes of data.
+// A safetensors file with this header and `data` zero bytes.
 inline std::string Safetensors(const std::string& header, size_t data) {
   return Little(header.size(), 8) + header + std::string(data, '\0');
 }
 
-// What `f` throws, as a message; empty if it does not.
+// The message of the error that `f` throws; empty if it does not throw.
 template <class F>
 std::string MessageOf(const F& f) {
   try {

@@ -12,7 +12,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-// Where trainers put the state dict among other things.
+// Keys under which trainers store the state dict.
 constexpr std::string_view kWrappers[] = {"state_dict", "model_state_dict", "model", "module",
                                           "weights"};
 
@@ -47,7 +47,7 @@ size_t CountTensors(const Pickle& pickle, const PickleValue& dict) {
   return count;
 }
 
-// The dict that holds tensors: the root or one below it.
+// The dict with the tensors: the root or one below it.
 const PickleValue& FindDict(const Pickle& pickle, const PickleValue& root, const Error& refusal) {
   if (CountTensors(pickle, root) != 0) return root;
   for (const auto wrapper : kWrappers) {
@@ -75,7 +75,7 @@ Error Refusal(const Pickle& pickle, const PickleValue& root, const std::string& 
                            file, root.items.size() / 2));
 }
 
-// A state as ChatRWKV saves it, under the names that a list of the reference has in safetensors.
+// A state saved by ChatRWKV, with the names that the reference's list has in safetensors.
 std::vector<NamedTensor> ListOf(const Pickle& pickle, const PickleValue& list) {
   std::vector<NamedTensor> tensors;
   for (const PickleId id : list.items) {

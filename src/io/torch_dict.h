@@ -1,4 +1,4 @@
-// What a torch.save pickle holds: the named tensors of a state dict, or what it is instead.
+// The named tensors of a state dict in a torch.save pickle, or an error that says what it is.
 #ifndef LINNET_IO_TORCH_DICT_H_
 #define LINNET_IO_TORCH_DICT_H_
 
@@ -14,11 +14,10 @@ struct NamedTensor {
   const PickleTensor* tensor;
 };
 
-// The tensors of the dict at the root, or of the one under state_dict, model,
-// module … if the root has none itself; other entries (numbers, settings) are
-// skipped. Of a list of tensors, as ChatRWKV saves its state, the i-th is named
-// "state.00i". Throws Error kBadModel, starting with `file`, for an optimizer's
-// state, another list, an empty dict and the like. The result points into
+// The tensors of the dict at the root, or of the one under state_dict, model, module … if the root
+// has none itself. Other entries (numbers, settings) are skipped. For a list of tensors, as
+// ChatRWKV saves its state, the i-th is named "state.00i". Throws Error kBadModel, starting with
+// `file`, for an optimizer's state, another list, an empty dict and similar. The result points into
 // `pickle`.
 std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file);
 

@@ -14,7 +14,7 @@
 namespace linnet {
 namespace {
 
-// The bytes of a storage, and their checksum if there is one.
+// The bytes of a storage, and their checksum if the file has one.
 struct StorageBytes {
   std::span<const std::byte> bytes;
   const StoredRecord* record = nullptr;

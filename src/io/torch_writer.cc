@@ -8,7 +8,7 @@
 namespace linnet {
 namespace {
 
-// The class of torch that names the type; null if it has none.
+// The name of torch's storage class for the type; null if there is none.
 const char* StorageClass(SourceType type) {
   switch (type) {
     case SourceType::kF32:
@@ -36,8 +36,8 @@ const char* StorageClass(SourceType type) {
   }
 }
 
-// A pickle of protocol 2, as torch.load wants it. Nothing is memoized: the text
-// is a little longer, 200 bytes a tensor, and simpler.
+// A pickle of protocol 2, as torch.load requires. Without memoization the text is simpler, and only
+// a little longer: 200 bytes per tensor.
 class PickleText {
  public:
   PickleText() { text_ = "\x80\x02}("; }

@@ -17,7 +17,7 @@ constexpr size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22;
 constexpr size_t kZip64EndSize = 56, kZip64LocatorSize = 20;
 constexpr uint16_t kZip64Extra = 0x0001;
 
-// The caller has checked that the field lies inside the file.
+// The caller must have checked that the field is inside the file.
 template <class T>
 T Field(std::span<const std::byte> bytes, size_t at) {
   T value;
@@ -37,7 +37,7 @@ Error Bad(const FileBytes& file, const std::string& what) {
                fmt::format("{}: damaged zip archive: {}; download it again", file.name, what));
 }
 
-// What a central entry says, with the ZIP64 values where the short ones are full.
+// The fields of a central directory entry, with the ZIP64 values where the short fields are full.
 struct Central {
   std::string_view name;
   uint16_t flags, method;
@@ -45,7 +45,7 @@ struct Central {
   uint64_t packed, size, offset;
 };
 
-// Takes from the ZIP64 extra field, in this order, each value whose short form is full.
+// Reads from the ZIP64 extra field, in this order, each value whose short field is full.
 bool ReadZip64Extra(std::span<const std::byte> extra, Central* entry) {
   while (extra.size() >= 4) {
     const size_t size = U16(extra, 2);
@@ -83,7 +83,7 @@ ZipReader::ZipReader(const FileBytes& file) : file_(file) {
 
 ZipReader::Directory ZipReader::FindDirectory() const {
   const auto bytes = file_.bytes;
-  // The end record is last but for a comment of at most 65535 bytes.
+  // The end record is followed only by a comment of at most 65535 bytes.
   const size_t first =
       bytes.size() > kEndSize + UINT16_MAX ? bytes.size() - kEndSize - UINT16_MAX : 0;
   for (size_t at = bytes.size() < kEndSize ? 0 : bytes.size() - kEndSize + 1; at-- > first;) {
@@ -119,7 +119,7 @@ ZipReader::Directory ZipReader::ReadZip64(size_t end_record) const {
   return {U64(bytes, at + 32), U64(bytes, at + 40), U64(bytes, at + 48)};
 }
 
-// Returns where the next entry begins.
+// Returns the position of the next entry.
 size_t ZipReader::ReadEntry(size_t at, size_t end) {
   const auto bytes = file_.bytes;
   if (!Inside(at, kCentralSize, end) || U32(bytes, at) != kCentral) {
@@ -146,7 +146,7 @@ size_t ZipReader::ReadEntry(size_t at, size_t end) {
                             file_.name, Quoted(entry.name),
                             (entry.flags & 1) != 0 ? "encrypted" : "compressed"));
   }
-  // The local header repeats the name and pads: only its two lengths are of use.
+  // The local header repeats the name and has padding; only its two lengths are needed.
   if (!Inside(entry.offset, kLocalSize, bytes.size()) || U32(bytes, entry.offset) != kLocal) {
     throw Bad(file_, fmt::format("entry {} is not where it should be", Quoted(entry.name)));
   }

@@ -1,4 +1,4 @@
-// ZipReader: the stored entries of a zip archive, ZIP64 too, by name.
+// ZipReader: finds the stored entries of a zip archive by name; supports ZIP64.
 #ifndef LINNET_IO_ZIP_READER_H_
 #define LINNET_IO_ZIP_READER_H_
 
@@ -17,9 +17,9 @@ struct ZipEntry {
   uint32_t crc = 0;
 };
 
-// Reads the central directory (PKWARE APPNOTE 6.3) and checks that each entry
-// lies inside the file before the directory. What torch.save never writes
-// is refused: compression, encryption, several disks, two entries of one name.
+// Reads the central directory (PKWARE APPNOTE 6.3) and checks that each entry is inside the file
+// and before the directory. Rejects what torch.save never writes: compression, encryption, several
+// disks, duplicate names.
 class ZipReader {
  public:
   // Throws Error kBadModel.

@@ -9,13 +9,13 @@
 namespace linnet {
 namespace {
 
-constexpr uint64_t kFull32 = UINT32_MAX;  // a short field that is full: look in ZIP64's
+constexpr uint64_t kFull32 = UINT32_MAX;  // a full short field: the value is in the ZIP64 field
 constexpr size_t kAlign = 64, kLocalSize = 30;
 constexpr uint16_t kVersion = 45;      // ZIP64
 constexpr uint16_t kFlags = 0x0808;    // names are UTF-8; a data descriptor follows
 constexpr uint16_t kPadding = 0x4246;  // "FB": torch's own extra field, ignored by readers
 
-// Little-endian fields, one after another.
+// Appends little-endian fields.
 class Fields {
  public:
   Fields& U16(uint64_t value) { return Add(value, 2); }
@@ -37,7 +37,7 @@ class Fields {
 
 uint64_t Short(uint64_t value) { return value < kFull32 ? value : kFull32; }
 
-// ZIP64's extra field with those of the values that are too large for 32 bits.
+// ZIP64's extra field, with those values that are too large for 32 bits.
 std::string Zip64Extra(std::initializer_list<uint64_t> values) {
   Fields large;
   for (const uint64_t value : values) {
@@ -53,7 +53,7 @@ void ZipWriter::Begin(std::string name, uint64_t size) {
   LINNET_CHECK(name.size() <= 1024);
   const uint64_t offset = file_.offset();
   std::string extra = Zip64Extra({size, size});
-  // Sizes of 0 and their descriptor are for entries below 4 GB; above, the sizes stand here too.
+  // An entry below 4 GB has sizes of 0 here and a descriptor; a larger one also has its sizes here.
   const uint64_t shown = size < kFull32 ? 0 : kFull32;
   const uint64_t data = offset + kLocalSize + name.size() + extra.size() + 4;
   const size_t padding = (kAlign - data % kAlign) % kAlign;
@@ -96,7 +96,7 @@ void ZipWriter::Add(std::string name, std::string_view text) {
 void ZipWriter::WriteCentral(const Entry& entry) {
   const std::string extra = Zip64Extra({entry.size, entry.size, entry.offset});
   Fields central;
-  // The date is the first of 1980: the same tensors give the same bytes.
+  // The date is always 1980-01-01: the same tensors give the same bytes.
   central.U32(0x02014b50).U16(kVersion).U16(kVersion).U16(kFlags).U16(0).U16(0).U16(0x21);
   central.U32(entry.crc).U32(Short(entry.size)).U32(Short(entry.size));
   central.U16(entry.name.size()).U16(extra.size()).U16(0).U16(0).U16(0).U32(0);

@@ -1,4 +1,4 @@
-// ZipWriter: an archive of stored entries as torch.save lays it out, written in one stream.
+// ZipWriter: writes an archive of stored entries in torch.save's layout, as one stream.
 #ifndef LINNET_IO_ZIP_WRITER_H_
 #define LINNET_IO_ZIP_WRITER_H_
 
@@ -15,21 +15,20 @@
 
 namespace linnet {
 
-// Data begin at multiples of 64 bytes, so that a reader may map them. The
-// CRC-32 is known only after the data: it stands in a data descriptor behind
-// them and in the directory. ZIP64 where a size, an offset or the count asks
-// for it. Throws Error kIo.
+// Data begins at multiples of 64 bytes, so that a reader may map it. The CRC-32 is known only after
+// the data, so it is written in a data descriptor after the data, and in the directory. ZIP64 is
+// used where a size, an offset or the count needs it. Throws Error kIo.
 class ZipWriter {
  public:
   explicit ZipWriter(const std::filesystem::path& path) : file_(path) {}
 
-  // An entry: Begin, Write exactly `size` bytes in all, End.
+  // For each entry: Begin, Write exactly `size` bytes in total, End.
   void Begin(std::string name, uint64_t size);
   void Write(std::span<const std::byte> bytes);
   void End();
   void Add(std::string name, std::string_view text);
 
-  // The directory; then the file appears, unless `check` throws (AtomicFile::Commit).
+  // Writes the directory. The file then appears, unless `check` throws (AtomicFile::Commit).
   void Finish(const std::function<void(const std::filesystem::path&)>& check = {});
 
  private:

@@ -25,7 +25,7 @@ struct Suffix {
   std::string_view text;
   Role role;
 };
-// In place of a matrix's `.weight`. web-rwkv's are `.lora.0` and `.lora.1`, behind it.
+// Suffixes that replace a matrix's `.weight`. web-rwkv's `.lora.0` and `.lora.1` follow it.
 constexpr Suffix kSuffixes[] = {{".init_lora_A", Role::kFirstDown},
                                 {".init_lora_B", Role::kFirstUp},
                                 {".lora_A", Role::kDown},
@@ -128,7 +128,7 @@ Adapter::Adapter(const std::filesystem::path& path, const Checkpoint& base,
   for (auto& [name, change] : changes_) Resolve(name, change, *base.Find(name), scale);
 }
 
-// Files what the tensor is.
+// Assigns the tensor to a change, a replacement or a state by its name.
 void Adapter::Read(const TensorView& t, const Checkpoint& base) {
   const std::string path = base.file().path().string();
   const Suffix* suffix = SuffixOf(t.name);
@@ -174,7 +174,7 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
       break;
     case Role::kDisha:
     case Role::kBone:
-      // Bone's blocks went by DiSHA's name once.
+      // Bone's blocks were stored under DiSHA's name in older files.
       change.kind = t.shape.size() == 3 ? AdapterKind::kBone : AdapterKind::kDisha;
       break;
     default:
@@ -182,7 +182,7 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
   }
 }
 
-// A LoRA file that says nothing of its alpha may be PiSSA's, by what stands beside it.
+// A LoRA file without alpha may be a PiSSA file, if the folder holds PiSSA's first factors.
 void Adapter::AddFirstFactors(const std::filesystem::path& beside) {
   std::error_code ignored;
   if (!std::filesystem::exists(beside, ignored)) return;
@@ -209,8 +209,9 @@ float Adapter::ScaleOf(const MatrixChange& change, std::optional<float> scale) c
   const auto alpha = file_.metadata().find("alpha");
   if (alpha == file_.metadata().end()) {
     if (scale) return own;
-    throw Bad(file_, fmt::format("does not say its alpha; give {}:SCALE, where SCALE is alpha / {}",
-                                 file_.path().string(), change.rank));
+    throw Bad(file_,
+              fmt::format("does not store its alpha; give {}:SCALE, where SCALE is alpha / {}",
+                          file_.path().string(), change.rank));
   }
   float value = 0;
   const char* end = alpha->second.data() + alpha->second.size();
@@ -221,7 +222,7 @@ float Adapter::ScaleOf(const MatrixChange& change, std::optional<float> scale) c
   return own * value / static_cast<float>(change.rank);
 }
 
-// Shapes, orientations, rank and scale of a change whose tensors are all there.
+// Checks shapes, orientations, rank and scale of a change after all its tensors were read.
 void Adapter::Resolve(const std::string& name, MatrixChange& change, const TensorView& w,
                       std::optional<float> scale) {
   const size_t out = w.shape[0], in = w.shape[1];
@@ -295,7 +296,7 @@ void Adapter::ResolveFactors(const std::string& name, MatrixChange& change,
 void Adapter::CheckStates(const Checkpoint& base) const {
   const Config c = ConfigOf(base);
   if (c.generation == Generation::k4) {
-    throw Bad(file_, "holds a tuned state, which RWKV-4 has none of");
+    throw Bad(file_, "holds a tuned state, but RWKV-4 has none");
   }
   const std::vector<size_t> expected = {c.heads, c.head_size, c.head_size};
   for (size_t layer = 0; layer < c.layers; ++layer) {
@@ -334,7 +335,7 @@ RowChanger::RowChanger(const MatrixChange& change, const TensorView& w)
   for (size_t i = 0; i < in_; ++i) columns_[i] = magnitude[i] / (std::sqrt(columns_[i]) + 1e-6);
 }
 
-// What low-rank factors add to a row, in double: PiSSA's two products nearly cancel.
+// Adds the low-rank products to a row, in double precision: PiSSA's two products nearly cancel.
 void RowChanger::AddFactors(size_t row, std::vector<double>& sum) const {
   const size_t rank = change_.rank;
   for (size_t j = 0; j < rank; ++j) {
@@ -352,7 +353,7 @@ void RowChanger::AddFactors(size_t row, std::vector<double>& sum) const {
   }
 }
 
-// Row o of block a: W[a, b] G[b] + G[b] reads that row alone.
+// Row o of block a: W[a, b] G[b] + G[b] depends only on that row of W.
 void RowChanger::ApplyBone(size_t row, float* values) const {
   const size_t r = change_.rank;
   std::vector<double> sum(r);

@@ -1,4 +1,4 @@
-// Adapter: a file of small changes to a model, of ours or of the tuners there are for RWKV.
+// Adapter: a file of small changes to a model, in our format or that of other RWKV tuners.
 #ifndef LINNET_MODELS_ADAPTER_H_
 #define LINNET_MODELS_ADAPTER_H_
 
@@ -17,49 +17,49 @@ namespace linnet {
 inline constexpr char kAdapterKind[] = "linnet adapter";  // metadata "kind"
 inline constexpr char kBaseHashKey[] = "base_hash";
 
-// What an adapter does to one matrix W [out, in].
+// The change of one matrix W [out, in].
 struct MatrixChange {
   AdapterKind kind = AdapterKind::kLora;
-  float scale = 1;  // of all it does; LoRA's alpha / rank included
+  float scale = 1;  // of the whole change; includes LoRA's alpha / rank
   size_t rank = 0;
   // LoRA, PiSSA, DoRA: [rank, in], [out, rank]. DiSHA: `up` is D transposed, [out, rank]. Bone:
   // `up` is G, [in / rank, rank, rank].
   TensorView down, up;
   TensorView first_down, first_up;  // PiSSA's A0, B0
   TensorView magnitude;             // DoRA's M, [in] in one row
-  // As the file has them, for what learns: `up` of DiSHA is [rank, out] there.
+  // Orientation of `up` in the file, needed for training: DiSHA's is [rank, out].
   bool up_transposed = false;
 
-  // Whether it acts beside W, in whatever format that is; else W itself must be rewritten.
+  // Whether the change is applied next to W, in any format of W; otherwise W must be rewritten.
   bool beside() const { return kind != AdapterKind::kBone && kind != AdapterKind::kDora; }
 };
 
 // Immutable. Reads the layouts of RWKV-PEFT, RWKV-LM-LoRA, RWKV-Infer and web-rwkv: X.lora_A with
-// X.lora_B, X.disha, X.bone beside X.weight, whole tensors in the place of the model's, and tuned
-// initial states. RWKV-PEFT keeps PiSSA's first factors in a file of their own, which is found as
+// X.lora_B, X.disha or X.bone for X.weight, whole tensors that replace the model's, and tuned
+// initial states. RWKV-PEFT stores PiSSA's first factors in a separate file, which is looked up as
 // `init_pissa.pth` in the same folder.
 class Adapter {
  public:
-  // Checks every tensor against the model: names, shapes and, where it is known, the hash of the
-  // model that the adapter was trained on. `scale` multiplies what it does; of a LoRA file that
-  // does not say its alpha it is alpha / rank, and then it must be given. `base` need not outlive
-  // the adapter. Throws Error kIo, kBadModel or kBadInput.
+  // Checks every tensor against the model: names, shapes and, if known, the hash of the model that
+  // the adapter was trained on. `scale` multiplies the change. It is required for a LoRA file that
+  // does not store its alpha, and is then alpha / rank. `base` need not outlive the adapter. Throws
+  // Error kIo, kBadModel or kBadInput.
   Adapter(const std::filesystem::path& path, const Checkpoint& base,
           std::optional<float> scale = std::nullopt);
 
   const TensorFile& file() const { return file_; }
-  // By the name of the matrix; null if it stays as it is.
+  // The change of the matrix of this name; null if it is unchanged.
   const MatrixChange* Find(const std::string& matrix) const;
-  // The tensor to take instead of the model's; null if there is none.
+  // The tensor that replaces the model's; null if there is none.
   const TensorView* Replacement(const std::string& name) const;
   bool empty() const { return changes_.empty() && replaced_.empty(); }
-  // Whether it holds a tuned initial state, blocks.N.att.time_state.
+  // Whether it contains a tuned initial state, blocks.N.att.time_state.
   bool has_state() const { return states_ > 0; }
 
-  // Whether this is one of its own file's tensors, or a view of one whole.
+  // Whether the tensor is one of this file's, or a view of a whole one.
   bool Holds(const TensorView& tensor) const;
 
-  // One of its tensors that changes with learning: all but what a PiSSA file keeps of its start.
+  // Whether a tensor of this name is trained: all except PiSSA's first factors.
   static bool Learns(const std::string& name);
 
  private:
@@ -72,21 +72,21 @@ class Adapter {
   float ScaleOf(const MatrixChange& change, std::optional<float> scale) const;
 
   TensorFile file_;
-  std::optional<TensorFile> first_;  // PiSSA's, if it is another file
+  std::optional<TensorFile> first_;  // PiSSA's first factors, if in another file
   std::map<std::string, MatrixChange, std::less<>> changes_;
   std::map<std::string, TensorView, std::less<>> replaced_;
   size_t states_ = 0;
 };
 
-// Applies a change to rows of W, for what cannot act beside it and for merging. Holds the factors
-// as f32. Any number of threads may use it at once.
+// Applies a change to rows of W, for changes that must rewrite W and for merging. Keeps the factors
+// as f32. Any number of threads may use it at the same time.
 class RowChanger {
  public:
-  // `w` is read through once for DoRA, whose columns need their lengths.
+  // For DoRA reads all of `w` once, to compute the lengths of its columns.
   RowChanger(const MatrixChange& change, const TensorView& w);
 
-  // rows [count, in] are rows [begin, begin + count) of W and become what the adapter makes of
-  // them.
+  // On entry `rows` [count, in] are rows [begin, begin + count) of W; on return they are the
+  // adapted rows.
   void Apply(size_t begin, size_t count, float* rows) const;
 
  private:
@@ -96,7 +96,7 @@ class RowChanger {
   MatrixChange change_;
   size_t in_;
   std::vector<float> down_, up_, first_down_, first_up_;
-  std::vector<double> columns_;  // DoRA's M over the length of each column
+  std::vector<double> columns_;  // DoRA's M divided by the length of each column
 };
 
 }  // namespace linnet

@@ -105,7 +105,7 @@ void Binder::Done(const TensorView& t) {
 
 bool Binder::Learns(const TensorView& t) const {
   const auto& adapters = options_.adapters;
-  // A model that holds a tuned state has tensors of the names that an adapter's have.
+  // A model with a tuned state has tensors with the same names as an adapter's.
   const bool may = adapters.empty() || std::any_of(adapters.begin(), adapters.end(),
                                                    [&](const Adapter& a) { return a.Holds(t); });
   return options_.gradients && may && (!options_.learns || options_.learns(t.name));
@@ -115,7 +115,7 @@ Parameter* Binder::NewParameter(const TensorView& t, size_t rows, size_t cols, b
                                 size_t slice) {
   if (!Learns(t)) return nullptr;
   if (store_.gradients.size() == 0) {
-    // Of all that may learn, so that it lies in one piece; pages that are not used cost nothing.
+    // One buffer for everything that may be trained; unused pages cost nothing.
     size_t floats = 0;
     const auto count = [&](std::span<const TensorView> tensors) {
       for (const TensorView& each : tensors) {
@@ -161,7 +161,7 @@ NormParam Binder::Norm(const std::string& name, size_t n) {
 
 namespace {
 
-// Null if the matrix is not one that runs as ggml's blocks.
+// Null if the matrix cannot run as ggml blocks.
 const GgmlMatrix* BlocksOf(const TensorView& rows) {
   const auto* blocks = dynamic_cast<const GgmlMatrix*>(rows.encoding);
   const bool whole = blocks != nullptr && rows.first == 0 && rows.contiguous() &&
@@ -187,7 +187,7 @@ LinearParam Binder::Pack(const TensorView& rows, const TensorView& whole, bool t
   const bool as_it_lies = panels != nullptr && !trained && panels->dtype() == dtype &&
                           panels->transposed() == transposed;
   if (!as_it_lies && blocks == nullptr) {
-    ReadRows(rows, 0, 0, nullptr);  // what it throws must not be thrown on another thread
+    ReadRows(rows, 0, 0, nullptr);  // throws here, not on another thread
     const auto read = [&](size_t begin, size_t count, float* out) {
       ReadRows(rows, begin, count, out);
     };
@@ -233,7 +233,7 @@ Weight Binder::PackPanels(const std::string& name, size_t out, size_t in, DType 
   const size_t bytes = PanelBytes(dtype, in);
   std::atomic<bool> finite = dtype == DType::kBF16 && kept == nullptr;
   const bool check = kept == nullptr && !name.empty();
-  std::atomic<float> unfit = 0;  // a value that does not fit
+  std::atomic<float> unfit = 0;  // a value that does not fit the format
   pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
     const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, out - begin);
     thread_local std::vector<float> scratch;
@@ -261,7 +261,7 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
   };
   LowRankDelta delta{{}, {}, change.scale};
   if (change.kind == AdapterKind::kDisha) {
-    // Row j of `down` picks the inputs that DiSHA adds up for D[j].
+    // Row j of `down` selects the inputs that DiSHA sums for D[j].
     const DType dtype = options_.trained.value_or(OwnType(change.up));
     const size_t in = matrix.w.cols, rank = change.rank;
     const auto picks = [&](size_t begin, size_t count, float* rows) {
@@ -287,7 +287,7 @@ LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
   if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(name));
   const TensorView& t = FindShaped(name, {out, in});
   std::vector<const MatrixChange*> changes;
-  std::vector<RowChanger> changers;  // of those that W itself must be rewritten for
+  std::vector<RowChanger> changers;  // for changes that must rewrite W
   for (const Adapter& adapter : options_.adapters) {
     const MatrixChange* change = adapter.Find(name);
     if (change == nullptr) continue;
@@ -339,7 +339,7 @@ TableParam Binder::Rows(const std::string& name, size_t rows, size_t cols) {
   const Parameter* p = NewParameter(table.rows, rows, cols, false, 0);
   if (p != nullptr) table.g = p->g;
   float* values = p != nullptr ? p->v.data : nullptr;
-  // Adapters' files are not kept open.
+  // Adapter files are not kept open, so replaced rows are copied.
   const bool replaced = table.rows.data != checkpoint_.Find(name)->data;
   if (values == nullptr && replaced) values = store_.Floats(rows * cols);
   if (values == nullptr) return store_.tables[name] = table;
@@ -359,14 +359,14 @@ TableParam Binder::Rows(const std::string& name, size_t rows, size_t cols) {
 
 void Binder::RefuseUnknown() const {
   RefuseUnused(checkpoint_, config_.generation, taken_,
-               fmt::format(", which RWKV-{} has no use for: the file is damaged, or of a relative "
-                           "that Linnet does not run",
+               fmt::format(", which RWKV-{} has no use for: the file is damaged, or a related "
+                           "model that Linnet does not run",
                            Name(config_.generation)));
 }
 
 std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size) {
   const std::string name = TimeStateName(layer);
-  // ChatRWKV has them merged into a model's file, under the names of the file of its own.
+  // ChatRWKV merges tuned states into the model's file, under the names of a separate state file.
   const bool own = config_.generation != Generation::k4 && Has("blocks.0.att.time_state");
   const TensorView* t = own ? &FindShaped(name, {heads, head_size, head_size}) : nullptr;
   for (const Adapter& adapter : options_.adapters) {
@@ -383,7 +383,7 @@ std::vector<Var> Binder::StartState(size_t layer, size_t heads, size_t head_size
     return start;
   }
   for (size_t h = 0; t != nullptr && h < heads; ++h) {
-    // Files have [value][key] in every generation.
+    // Files store [value][key] in every generation.
     const Parameter* p = NewParameter(*t, n, n, true, h);
     Var s{{p != nullptr && !p->v.empty() ? p->v.data : store_.Floats(n * n), n, n, n}, {}};
     if (p != nullptr) s.g = p->g;

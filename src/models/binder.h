@@ -1,4 +1,4 @@
-// Binder: a checkpoint's tensors, by name and shape, as the parameters that the ops take.
+// Binder: finds a checkpoint's tensors by name, checks their shapes and packs them for the ops.
 #ifndef LINNET_MODELS_BINDER_H_
 #define LINNET_MODELS_BINDER_H_
 
@@ -23,35 +23,34 @@
 
 namespace linnet {
 
-// A parameter as its checkpoint has it, and where its gradient gathers.
+// A trained parameter: how its checkpoint stores it, and where its gradient accumulates.
 struct Parameter {
   std::string name;
   std::vector<size_t> shape;  // BlinkDL's
   Mat<float> g;               // [out, in], or a row
   bool transposed = false;    // the checkpoint has g's transpose
   size_t slice = 0;           // index along the shape's first dimension, of 3-D parameters
-  Mat<float> v{};             // of one that learns: its values, as g lies
-  // Of a matrix that learns: what products read of it, to be packed anew when v changes.
+  Mat<float> v{};             // if trained: its values, in g's layout
+  // For a trained matrix: the panels that products read, repacked when v changes.
   DType dtype = DType::kF32;
   std::byte* panels = nullptr;
 };
 
-// Values that lie as a parameter's g does, as the checkpoint would hold them: one slice, its
-// orientation undone.
+// Converts values from the layout of a parameter's g to the checkpoint's: one slice, with the
+// checkpoint's orientation.
 std::vector<float> InCheckpointOrder(const Parameter& parameter, Mat<const float> values);
 
 struct NormParam {
   Var gain, bias;
 };
 
-// A table that is read row by row: where its rows are, in the file unless it is trained, and its
-// gradient.
+// A table that is read row by row: its rows, in the file unless it is trained, and its gradient.
 struct TableParam {
   TensorView rows;
   Mat<float> g;
 };
 
-// Owns the memory of a model's parameters. Moving it keeps all addresses.
+// Owns the memory of a model's parameters. Addresses stay valid when it is moved.
 class ParamStore {
  public:
   std::byte* Allocate(size_t bytes) { return buffers_.emplace_back(bytes).data(); }
@@ -61,14 +60,14 @@ class ParamStore {
 
   std::deque<LowRankDelta> deltas;  // of all matrices
 
-  // In the order they were bound; only those with gradients.
+  // In the order they were bound; only parameters with gradients.
   std::vector<Parameter> parameters;
-  // All their gradients, and all their values, in the same order; each starts on a cache line,
-  // with zeros up to it. Of as many floats as `learning` says.
+  // All their gradients, and all their values, in the same order. Each parameter is padded with
+  // zeros to a whole cache line. The first `learning` floats are in use.
   Buffer gradients, values;
   size_t learning = 0;
 
-  // What was bound under which name, for twins.
+  // Bound parameters by name, for twins.
   std::map<std::string, Var> vectors;
   std::map<std::string, LinearParam> matrices;
   std::map<std::string, TableParam> tables;
@@ -78,73 +77,73 @@ class ParamStore {
 };
 
 struct BindOptions {
-  bool gradients = false;  // parameters get a gradient of zeros and are listed in the store
-  // Which of them; all if not set. Beside adapters, of which none but theirs learn.
+  bool gradients = false;  // parameters get a zero gradient and are listed in the store
+  // Selects them; all if not set. If there are adapters, only tensors of adapters can be trained.
   std::function<bool(const std::string& name)> learns{};
-  // With gradients: those parameters' values become f32 that may be changed, and their matrices
-  // are packed from these as f32 or bf16.
+  // Requires gradients: the values of these parameters become mutable f32, and their matrices are
+  // packed from these values as f32 or bf16.
   std::optional<DType> trained{};
   Packing packing{};
-  bool shapes_only = false;             // matrices are looked at, not read: nothing can run
+  bool shapes_only = false;             // shapes are checked, no matrix is read, nothing can run
   std::span<const Adapter> adapters{};  // applied in this order
-  // If not null, nothing is read: parameters are this store's, which must outlive them, but for
-  // their gradients.
+  // If not null, nothing is read: the parameters are those of this store, which must outlive the
+  // new one. Only gradients are separate.
   const ParamStore* twin = nullptr;
-  std::function<void(double)> progress{};  // the share done, 0 to 1
+  std::function<void(double)> progress{};  // the fraction done, 0 to 1
 };
 
-// All members throw Error kBadModel if the tensor is missing or of another
-// shape, naming the file, the tensor and both shapes.
+// All members throw Error kBadModel if the tensor is missing or has another shape; the message
+// names the file, the tensor and both shapes.
 class Binder {
  public:
   Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store, ThreadPool& pool,
          const BindOptions& options);
 
-  // n values as f32, whatever dimensions of 1 stand before them.
+  // n values as f32, ignoring leading dimensions of 1.
   Var Vector(const std::string& name, size_t n);
   NormParam Norm(const std::string& name, size_t n);  // NAME.weight, NAME.bias
 
   // A matrix stored [out, in], in the file's own precision.
   LinearParam Matrix(const std::string& name, size_t out, size_t in);
-  // A low-rank factor stored [in, out].
+  // A low-rank factor stored as [in, out].
   LinearParam MatrixT(const std::string& name, size_t in, size_t out);
-  // Factor `slice` of several stored [slices, in, out].
+  // Factor `slice` of a tensor stored as [slices, in, out].
   LinearParam SliceT(const std::string& name, size_t slice, size_t slices, size_t in, size_t out);
 
   TableParam Rows(const std::string& name, size_t rows, size_t cols);
 
-  // Layer `layer`'s part of the tuned state that sequences start from: a [key][value] matrix a
-  // head. None unless the file or an adapter has one.
+  // Layer `layer`'s part of the tuned initial state: one [key][value] matrix per head. Empty unless
+  // the file or an adapter contains one.
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
 
-  // Once all is bound: throws for a tensor that nothing took, unless files are known to hold it for
-  // nothing.
+  // Call after binding everything: throws for a tensor that was not used, except those known to be
+  // unused.
   void RefuseUnknown() const;
 
  private:
-  // Gives `count` rows from `begin` on.
+  // Reads `count` rows, starting at `begin`.
   using RowReader = std::function<void(size_t begin, size_t count, float* rows)>;
 
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
   LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
-  // Packs f32 rows, as learning ones if `whole` learns.
+  // Packs f32 rows; they are trained if `whole` is.
   LinearParam PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
                        size_t in, DType dtype, const RowReader& read);
-  // `kept`, if not null, gets the rows as f32, and they may change. Throws for values that do not
-  // fit into panels which `name`, if not empty, is quantized to.
+  // If `kept` is not null, it gets the rows as f32, which may change later. Throws for values that
+  // do not fit the format; `name` is the quantized matrix, empty to skip this check.
   Weight PackPanels(const std::string& name, size_t out, size_t in, DType dtype,
                     const RowReader& read, float* kept);
   void Count(const std::string& name, const Weight& w, uint64_t bytes);
   void AddDelta(const MatrixChange& change, LinearParam& matrix);
   bool Learns(const TensorView& t) const;
-  // Null if it does not learn.
+  // Returns null if it is not trained.
   Parameter* NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,
                           size_t slice);
   void Done(const TensorView& t);
-  // A twin's, with the gradient in this store.
+  // A twin's matrix, with the gradient in this store.
   Mat<float> OwnGradient(Mat<float> g) const;
   LinearParam OwnGradients(LinearParam p);
 

@@ -6,8 +6,9 @@
 #include "linnet/error.h"
 #include "linnet/model.h"
 
-// cmake/model.cmake gives the file's path. The assembler takes it in: megabytes as a C++ array
-// would cost the compiler minutes. A page, so that no other constants are loaded with it.
+// cmake/model.cmake defines the file's path. The assembler includes the file: as a C++ array,
+// megabytes would cost the compiler minutes. Page-aligned, so that no other constants are loaded
+// with it.
 #ifdef LINNET_MODEL_FILE
 asm(".pushsection .rodata.linnet_model, \"a\"\n"
     ".balign 4096\n"

@@ -1,4 +1,4 @@
-// The model inside the binary, if this build has one.
+// The model built into the binary, if this build has one.
 #ifndef LINNET_MODELS_BUILTIN_MODEL_H_
 #define LINNET_MODELS_BUILTIN_MODEL_H_
 
@@ -10,19 +10,20 @@
 
 namespace linnet {
 
-// The bytes of models/linnet.safetensors, at the start of a page; empty if this
-// build was made without it. They are the program's own pages: shared by all
-// processes that run it, and read from the file as they are touched.
+// The bytes of models/linnet.safetensors, page-aligned; empty if this build was made without it.
+// They are in the program's own pages: shared by all processes that run it, and loaded from the
+// file on first access.
 std::span<const std::byte> BuiltInModel();
 
-// The same as a checkpoint. Throws Error kBadModel if this build was made without it.
+// The built-in model as a checkpoint. Throws Error kBadModel if this build was made without it.
 Checkpoint BuiltInCheckpoint();
 
-// What a user names as a model: kBuiltInName (linnet/model.h), or a path. Throws what
+// A model as a user names it: kBuiltInName (linnet/model.h) or a path. Throws what
 // BuiltInCheckpoint and Checkpoint throw.
 Checkpoint CheckpointNamed(const std::string& name);
 
-// Whether CheckpointNamed would begin to read this: kBuiltInName, or what IsCheckpoint takes.
+// Whether CheckpointNamed accepts this name at first sight: kBuiltInName, or if IsCheckpoint is
+// true.
 bool IsModelName(const std::string& name);
 
 }  // namespace linnet

@@ -16,9 +16,9 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kBlock = size_t{4} << 20;  // bytes read at once, if a row is no longer
+constexpr size_t kBlock = size_t{4} << 20;  // bytes read at once, or one row if that is longer
 
-// The same numbers in the same order but for dimensions of 1.
+// Whether the shapes are equal, ignoring dimensions of 1.
 bool SameButOnes(std::vector<size_t> a, std::vector<size_t> b) {
   a.erase(std::remove(a.begin(), a.end(), size_t{1}), a.end());
   b.erase(std::remove(b.begin(), b.end(), size_t{1}), b.end());
@@ -27,7 +27,7 @@ bool SameButOnes(std::vector<size_t> a, std::vector<size_t> b) {
 
 void RefuseOthers(const Checkpoint& in) {
   const FileKind kind = KindOf(in);
-  if (kind == FileKind::kUnknown) ConfigOf(in);  // throws, naming what it is
+  if (kind == FileKind::kUnknown) ConfigOf(in);  // throws, naming what the file is
   if (kind != FileKind::kState) return;
   throw Error(ErrorKind::kBadModel, in.file().path().string() +
                                         ": this is a saved state, expected a checkpoint; see "
@@ -97,7 +97,7 @@ std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
   if (KindOf(in) != FileKind::kModel) return items;
   Config config = ConfigOf(in);
   if (in.naming() == TensorNaming::kBlinkDL && !in.packed()) return items;
-  config.ranks.try_emplace("v", 1);  // of a single layer, which has none
+  config.ranks.try_emplace("v", 1);  // a model with a single layer has none
   std::map<std::string, size_t> places;
   const auto released = NewParameters(config);
   for (size_t i = 0; i < released.size(); ++i) places[released[i].name] = i;
@@ -118,7 +118,7 @@ std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
 }
 
 void CheckHalves(const Checkpoint& in, const TensorView& t, std::span<const float> values) {
-  constexpr float kBeyond = 65520;  // rounds to infinity
+  constexpr float kBeyond = 65520;  // this and above rounds to infinity
   for (const float x : values) {
     if (std::abs(x) < kBeyond || !std::isfinite(x)) continue;
     throw Error(ErrorKind::kBadModel,
@@ -136,12 +136,12 @@ std::optional<SourceType> ParseFloatType(std::string_view name) {
 
 namespace {
 
-// What to write: the model's tensors, and of an adapter the tuned state if the model has none.
+// The tensors to write: the model's, and the adapter's tuned state if the model has none.
 std::vector<ReleasedTensor> ItemsOf(const Checkpoint& in, const Adapter* adapter) {
   auto items = InReleasedOrder(in);
   if (adapter == nullptr) return items;
   for (const TensorView& t : adapter->file().tensors()) {
-    // Whatever else takes a tensor's place was found in the model.
+    // All other tensors that the adapter replaces are in the model.
     if (adapter->Replacement(t.name) != nullptr && !in.Has(t.name)) items.push_back({&t, t.shape});
   }
   return items;

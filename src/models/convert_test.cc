@@ -17,6 +17,7 @@
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/hash.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
@@ -61,12 +62,12 @@ std::string ToWebRwkv(std::string name, bool* transpose) {
 using Renaming = std::function<std::string(std::string, bool*)>;
 
 struct Fixture {
-  std::string model;  // of ../shared/data
+  std::string version;
   const char* naming;
   Renaming rename;
 };
 
-void PrintTo(const Fixture& f, std::ostream* os) { *os << f.model << " as " << f.naming; }
+void PrintTo(const Fixture& f, std::ostream* os) { *os << f.version << " as " << f.naming; }
 
 void WriteAs(const Checkpoint& source, const Renaming& rename, const fs::path& path) {
   std::vector<TensorSpec> specs;
@@ -97,16 +98,11 @@ void ExpectSame(const Checkpoint& got, const Checkpoint& expected) {
   EXPECT_EQ(HashOf(got), HashOf(expected));
 }
 
-class NamingTest : public testing::TestWithParam<Fixture> {
- protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
-};
+class NamingTest : public testing::TestWithParam<Fixture> {};
 
 TEST_P(NamingTest, ReadsAsItsSourceAndConvertsBackToIt) {
   const Fixture& f = GetParam();
-  const Checkpoint source(Data(f.model));
+  const Checkpoint source(test::RandomModel(f.version));
   const test::TemporaryFile renamed(".safetensors"), back(".pth");
   WriteAs(source, f.rename, renamed.path());
   const Checkpoint other(renamed.path());
@@ -122,24 +118,18 @@ TEST_P(NamingTest, ReadsAsItsSourceAndConvertsBackToIt) {
 std::vector<Fixture> Fixtures() {
   std::vector<Fixture> all;
   for (const char* v : {"4", "5.0", "5.1", "5.2", "6"}) {
-    all.push_back({fmt::format("golden/random-v{}.pth", v), "Hugging Face", ToHuggingFace});
+    all.push_back({v, "Hugging Face", ToHuggingFace});
   }
   for (const char* v : {"5.2", "6", "7"}) {
-    all.push_back({fmt::format("golden/random-v{}.pth", v), "web-rwkv", ToWebRwkv});
+    all.push_back({v, "web-rwkv", ToWebRwkv});
   }
   return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(Namings, NamingTest, testing::ValuesIn(Fixtures()));
 
-class ConvertTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
-};
-
-TEST_F(ConvertTest, FlaIsTheSameModelAsItsSource) {
+TEST(ConvertTest, FlaIsTheSameModelAsItsSource) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const Checkpoint source(Data("golden/random-v7.pth"));
   const Checkpoint fla(Data("golden/random-v7.fla.safetensors"));
   ExpectSame(fla, source);
@@ -152,7 +142,8 @@ TEST_F(ConvertTest, FlaIsTheSameModelAsItsSource) {
 }
 
 // Exports before 2025 hold all six mixes of a layer in one tensor.
-TEST_F(ConvertTest, StackedMixesOfOlderFlaFilesAreTakenApart) {
+TEST(ConvertTest, StackedMixesOfOlderFlaFilesAreTakenApart) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const Checkpoint source(Data("golden/random-v7.pth"));
   const TensorFile fla = TensorFile::Open(Data("golden/random-v7.fla.safetensors"));
   const test::TemporaryFile old(".safetensors");
@@ -183,7 +174,8 @@ TEST_F(ConvertTest, StackedMixesOfOlderFlaFilesAreTakenApart) {
   }
 }
 
-TEST_F(ConvertTest, HalvesOfWebRwkvGetTheReleasedShapesAndOrder) {
+TEST(ConvertTest, HalvesOfWebRwkvGetTheReleasedShapesAndOrder) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const Checkpoint source(Data("golden/random-v6.pth"));
   const Checkpoint web(Data("golden/random-v6.webrwkv.st"));
   const test::TemporaryFile out(".pth");
@@ -200,8 +192,8 @@ TEST_F(ConvertTest, HalvesOfWebRwkvGetTheReleasedShapesAndOrder) {
   }
 }
 
-TEST_F(ConvertTest, TypesRoundEachValueOnce) {
-  const Checkpoint source(Data("golden/random-v4.pth"));
+TEST(ConvertTest, TypesRoundEachValueOnce) {
+  const Checkpoint source(test::RandomModel("v4"));
   for (const SourceType type : {SourceType::kF16, SourceType::kBF16, SourceType::kF32}) {
     const test::TemporaryFile out(".safetensors");
     ConvertCheckpoint(source, out.path(), {.type = type});
@@ -217,9 +209,9 @@ TEST_F(ConvertTest, TypesRoundEachValueOnce) {
   }
 }
 
-TEST_F(ConvertTest, RefusesValuesBeyondHalvesAndLeavesNothing) {
+TEST(ConvertTest, RefusesValuesBeyondHalvesAndLeavesNothing) {
   const test::TemporaryFile in(".safetensors"), out(".safetensors");
-  const Checkpoint source(Data("golden/random-v4.pth"));
+  const Checkpoint source(test::RandomModel("v4"));
   std::vector<TensorSpec> specs;
   for (const TensorView& t : source.tensors()) specs.push_back({t.name, t.type, t.shape});
   const auto writer = TensorWriter::Create(in.path(), specs);
@@ -240,12 +232,12 @@ TEST_F(ConvertTest, RefusesValuesBeyondHalvesAndLeavesNothing) {
   ConvertCheckpoint(broken, out.path(), {.type = SourceType::kBF16});
 }
 
-TEST_F(ConvertTest, TunedStatesConvertAndSavedOnesAreRefused) {
+TEST(ConvertTest, TunedStatesConvertAndSavedOnesAreRefused) {
   const test::TemporaryFile out(".safetensors"), saved(".safetensors");
-  const Checkpoint tuned(Data("golden/random-v7.state.pth"));
+  const Checkpoint tuned(test::TunedState("v7"));
   ConvertCheckpoint(tuned, out.path());
   ExpectSame(Checkpoint(out.path()), tuned);
-  Model::Open(Data("golden/random-v7.pth")).NewState().Save(saved.path());
+  Model::Open(test::RandomModel("v7")).NewState().Save(saved.path());
   EXPECT_THROW(ConvertCheckpoint(Checkpoint(saved.path()), out.path()), Error);
 }
 

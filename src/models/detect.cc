@@ -24,7 +24,7 @@ bool AnyContains(const Checkpoint& c, std::string_view part) {
   throw Error(ErrorKind::kBadModel, c.file().path().string() + ": " + what, remedy);
 }
 
-// Names of RWKV-6's and 7's parts under `self_attn.`, however the hybrid's code spells the rest.
+// Whether parts of RWKV-6 or 7 occur under `self_attn.`; hybrids name the rest in different ways.
 bool HasTimeMixParts(const Checkpoint& c) {
   constexpr std::string_view kParts[] = {"time_mixer",  "time_maa",    "time_decay", "time_faaaa",
                                          ".receptance", ".r_k",        ".k_k",       ".x_r",
@@ -37,7 +37,7 @@ bool HasTimeMixParts(const Checkpoint& c) {
   });
 }
 
-// Relatives whose equations Linnet does not have; first match wins.
+// Refuses related models whose equations Linnet does not implement; the first match is reported.
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
@@ -57,7 +57,7 @@ void RefuseRelatives(const Checkpoint& c) {
   if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
     refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
   }
-  // Parts of a time mix where a Transformer has its attention, or of a Transformer beside one.
+  // Time-mix parts in place of a Transformer's attention, or together with Transformer parts.
   const bool layers = AnyContains(c, "layers.") && AnyContains(c, "self_attn.");
   const bool mix = AnyContains(c, ".att.");
   const bool swiglu = AnyContains(c, ".ffn.gate.weight") || AnyContains(c, ".mlp.gate_proj.");
@@ -124,14 +124,14 @@ void RefuseOthers(const Checkpoint& c) {
   Refuse(c, fmt::format("holds {}, expected an RWKV model (emb.weight, blocks.0.att.… )", first));
 }
 
-// Strides of 0 let a small file claim tensors of any size; whoever packs them
-// would reserve it all. Weights that are shared show a few bytes twice.
+// Strides of 0 let a small file claim tensors of any size, and packing would allocate all of it.
+// Shared weights legitimately show a few bytes twice.
 void RefuseInflated(const Checkpoint& c) {
   constexpr uint64_t kTimes = 4;
   const uint64_t limit = kTimes * c.file().file_bytes();
   uint64_t claimed = 0;
   for (const TensorView& t : c.tensors()) {
-    if (t.encoding != nullptr) continue;  // its bytes were counted when it was opened
+    if (t.encoding != nullptr) continue;  // its bytes were checked on opening
     if (t.elements() > limit) claimed = limit;
     claimed += t.elements() * ElementBytes(t.type);
     if (claimed > limit) {
@@ -168,7 +168,7 @@ std::optional<Generation> GenerationOf(const Checkpoint& c) {
   if (c.Has(att + "ln_x.weight")) {
     if (!c.Has(att + "gate.weight")) return Generation::k50;
     const TensorView* decay = c.Find(att + "time_decay");
-    // 5.1's decay is one value a head, as [H] or [H, 1].
+    // 5.1's decay is one value per head, stored as [H] or [H, 1].
     const bool channels =
         decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
     return channels ? Generation::k52 : Generation::k51;
@@ -177,7 +177,7 @@ std::optional<Generation> GenerationOf(const Checkpoint& c) {
   return std::nullopt;
 }
 
-// The layer that a tensor is of; none if its name is not blocks.N.…
+// The layer of a tensor; nullopt if its name is not blocks.N.…
 std::optional<size_t> LayerOf(std::string_view name) {
   constexpr std::string_view kPrefix = "blocks.";
   if (name.substr(0, kPrefix.size()) != kPrefix) return std::nullopt;
@@ -188,7 +188,7 @@ std::optional<size_t> LayerOf(std::string_view name) {
   return layer;
 }
 
-// A part of a sharded file, or a file that lost some tensors, must not run as a smaller model.
+// Part of a sharded file, or a file with missing tensors, must not run as a smaller model.
 size_t CountLayers(const Checkpoint& c) {
   size_t layers = 0;
   while (c.Has(fmt::format("blocks.{}.ln1.weight", layers))) ++layers;
@@ -200,7 +200,7 @@ size_t CountLayers(const Checkpoint& c) {
   return layers;
 }
 
-// The columns of a [C, rank] matrix.
+// The number of columns of a [C, rank] matrix.
 size_t Rank(const Checkpoint& c, const std::string& name, size_t width) {
   const TensorView& t = Need(c, name, 2);
   if (t.shape[0] != width || t.shape[1] == 0 || t.shape[1] > 16 * width) {
@@ -246,19 +246,19 @@ void ReadRanks(const Checkpoint& c, Config& config) {
   for (const char* letter : {"w", "a", "g"}) {
     config.ranks[letter] = Rank(c, att + letter + "1", C);
   }
-  // Layer 0 has no use for v1, and not every file has it there.
+  // Layer 0 does not use v1, and not every file contains it.
   if (config.layers > 1) config.ranks["v"] = Rank(c, "blocks.1.att.v1", C);
 }
 
-// The first layer's share of the first layer's values, which trainers write all the same, and what
-// our own training checkpoints hold beside a model.
+// Tensors that no layer uses: the value mix of layer 0, which trainers write anyway, and the
+// training data in our checkpoints.
 bool IsKnownUnused(Generation generation, const std::string& name) {
   const bool first = name == "blocks.0.att.v0" || name == "blocks.0.att.v1" ||  //
                      name == "blocks.0.att.v2";
   return (first && generation == Generation::k7) || name.starts_with(kTrainingPrefix);
 }
 
-// Also under llama.cpp's name, which stays where the table of names has none for it.
+// Includes llama.cpp's name, which is kept for tensors that the table of names does not contain.
 bool IsOfALayer(const std::string& name) {
   return name.starts_with("blocks.") || name.starts_with("blk.");
 }
@@ -320,7 +320,7 @@ FileKind KindOf(const Checkpoint& c) {
   for (const char* mark : {".lora_A", ".lora_B", ".bone", ".disha", "lora_M", "init_lora"}) {
     if (AnyContains(c, mark)) return FileKind::kAdapter;
   }
-  // web-rwkv's; fla's low-rank matrices of a model are *_lora.lora.0.weight.
+  // web-rwkv's names; the low-rank matrices of an fla model are *_lora.lora.0.weight.
   for (const TensorView& t : c.tensors()) {
     if (t.name.ends_with(".lora.0") || t.name.ends_with(".lora.1")) return FileKind::kAdapter;
   }

@@ -1,4 +1,4 @@
-// What a generation is: its parameters, its first state and its equations.
+// The definition of a generation: its parameters, its initial state and its equations.
 #ifndef LINNET_MODELS_GENERATION_H_
 #define LINNET_MODELS_GENERATION_H_
 
@@ -12,8 +12,8 @@
 
 namespace linnet {
 
-// Binds names and shapes of layer `layer` in one place; the rest of the model
-// never sees them. Carry is what layers hand on within a pass: Vars, which its EachVar visits.
+// Names and shapes of layer `layer` are used only in Bind; the rest of the model does not depend on
+// them. Carry is the data that layers pass on within a pass: Vars, visited by its EachVar.
 template <class G>
 concept GenerationOfRwkv = requires(Binder& b, const Config& c, size_t layer, Pass& p,
                                     const typename G::Layer& w, Var x, typename G::Carry& carry) {
@@ -27,8 +27,8 @@ struct NoCarry {
   void EachVar(const F&) {}
 };
 
-// v4 to v6 have one channel mix; the mixes of v4 and v5 weigh the current
-// token, v6's the one before.
+// v4 to v6 share one channel mix. The mixes of v4 and v5 are weights of the current token, v6's of
+// the previous one.
 struct ChannelMix456 {
   Var mix_k, mix_r;
   LinearParam key, receptance, value;
@@ -42,7 +42,7 @@ inline ChannelMix456 BindChannelMix(Binder& b, const Config& c, const std::strin
           b.Matrix(ffn + "value.weight", c.width, c.ffn)};
 }
 
-// Its mixes [1, C] for the two products that read them.
+// The mixes [1, C] of the two products.
 inline MixFor KeyMix(const ChannelMix456& w) { return MixFor(w.mix_k, w.key); }
 inline MixFor ReceptanceMix(const ChannelMix456& w) { return MixFor(w.mix_r, w.receptance); }
 

@@ -19,15 +19,15 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kBlockValues = size_t{1} << 20;  // read at once, if a row is no longer
-constexpr uint32_t kContext = 1048576;            // none in truth; what llama.cpp's converter says
+constexpr size_t kBlockValues = size_t{1} << 20;  // read at once, or one row
+constexpr uint32_t kContext = 1048576;            // no limit in RWKV; llama.cpp writes this
 constexpr size_t kChatBreak = 261;                // "\n\n" of the World vocabulary ends a turn
 
 bool EndsWith(std::string_view text, std::string_view ending) {
   return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
 }
 
-// A tensor to write, and the views whose values follow one another in it.
+// A tensor to write, and the views whose values it contains, in order.
 struct Item {
   GgufTensor tensor;
   std::vector<TensorView> parts;
@@ -38,10 +38,10 @@ class Planner {
   Planner(const Checkpoint& in, const Config& config, GgufType type)
       : in_(in), config_(config), type_(type), v7_(config.generation == Generation::k7) {}
 
-  // What to write, in this order. Throws if that is not all that the model is made of.
+  // The tensors to write, in order. Throws if they do not cover the whole model.
   std::vector<Item> Run() {
     Config config = config_;
-    config.ranks.try_emplace("v", 1);  // of a single layer, which has none
+    config.ranks.try_emplace("v", 1);  // a model with a single layer has none
     for (const auto& p : NewParameters(config)) {
       size_t elements = 1;
       for (const size_t n : p.shape) elements *= n;
@@ -79,7 +79,7 @@ class Planner {
     }
     const TensorView view = Oriented(name, t);
     if (v7_ && name.rfind("blocks.0.att.a", 0) == 0) {
-      // llama.cpp wants layer 0's v0, v1, v2 and does not use them.
+      // llama.cpp requires layer 0's v0, v1, v2, but does not use them.
       std::string copy = gguf;
       copy.replace(copy.find("time_mix_a"), 10, "time_mix_v");
       items_.push_back({{copy, GgufType::kF32, view.shape}, {view}});
@@ -87,7 +87,7 @@ class Planner {
     items_.push_back({{gguf, TypeOf(name, view), view.shape}, {view}});
   }
 
-  // All mixes of a layer in one tensor [mixes, 1, 1, C].
+  // Writes all mixes of a layer as one tensor [mixes, 1, 1, C].
   void AddMixes(const std::string& first) {
     const std::string stem = first.substr(0, first.size() - 1);
     const std::string_view mixes = v7_ ? "rwkvag" : "wkvrg";
@@ -107,7 +107,7 @@ class Planner {
     items_.push_back(std::move(item));
   }
 
-  // As llama.cpp has it: vectors flat, low-rank factors [out, in].
+  // The shape in llama.cpp's files: vectors flat, low-rank factors [out, in].
   static TensorView Oriented(const std::string& name, const TensorView& t) {
     TensorView view = t;
     for (const std::string_view factor :
@@ -210,7 +210,7 @@ class Writer {
  private:
   void Check(const TensorView& t) const {
     for (const float x : values_) {
-      if (std::abs(x) < 65520.0f) continue;  // what rounds to infinity, and what is none
+      if (std::abs(x) < 65520.0f) continue;  // rejects NaN and values that round to infinity
       throw Error(ErrorKind::kBadModel,
                   fmt::format("{}: {} holds {}, which f16 cannot (at most 65504); use bf16 or f32",
                               in_.file().path().string(), t.name, x));

@@ -1,4 +1,4 @@
-// A model of RWKV-6 or 7 as a GGUF file that llama.cpp runs.
+// Converts a model of RWKV-6 or 7 to a GGUF file that llama.cpp runs.
 #ifndef LINNET_MODELS_GGUF_CONVERT_H_
 #define LINNET_MODELS_GGUF_CONVERT_H_
 
@@ -12,15 +12,15 @@
 
 namespace linnet {
 
-// "f32", "f16", "bf16", "q8_0", in either case.
+// Parses "f32", "f16", "bf16", "q8_0", in lower or upper case.
 std::optional<GgufType> ParseGgufType(std::string_view name);
 
-// Writes the big matrices in `type` and all else in f32, as llama.cpp's own converter does; a
-// matrix whose rows are not whole blocks of 32 becomes f16 in a Q8_0 file. Nothing is rescaled.
-// Without tokens the file says so, and llama.cpp takes and gives ids only. Holds a few megabytes,
-// whatever the file's size. `options.type` is not used. Throws Error: kBadModel for what is not a
-// whole model of those generations, for tensors that GGUF has no place for, such as a tuned state,
-// and for values that f16 cannot hold; kIo.
+// Writes the large matrices in `type` and the rest in f32, as llama.cpp's own converter does. In a
+// Q8_0 file, a matrix whose rows are not a multiple of 32 is written as f16. Values are not
+// rescaled. Without tokens the file is marked as such, and llama.cpp then only takes and returns
+// ids. Uses a few megabytes of memory for any file size. `options.type` is ignored. Throws Error:
+// kBadModel if the input is not a complete model of these generations, for tensors that GGUF does
+// not support, such as a tuned state, and for values that f16 cannot represent; kIo.
 Converted ConvertToGguf(const Checkpoint& in, const std::filesystem::path& out, GgufType type,
                         const GgufVocabulary& vocabulary, const ConvertOptions& options = {});
 

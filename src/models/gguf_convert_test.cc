@@ -12,18 +12,15 @@
 #include "io/tensor_writer.h"
 #include "io/test_bytes.h"
 #include "linnet/error.h"
-#include "models/goldens.h"
 #include "models/hash.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
 
-using goldens::Data;
-
 class GgufConvertTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
     std::string name = test->name();
     std::replace(name.begin(), name.end(), '/', '-');
@@ -35,7 +32,7 @@ class GgufConvertTest : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(GgufConvertTest, EveryValueComesBack) {
-  const Checkpoint in(Data(GetParam()));
+  const Checkpoint in(test::RandomModel(GetParam()));
   ConvertToGguf(in, path_, GgufType::kF32, {});
   const Checkpoint out(path_);
   EXPECT_EQ(out.naming(), TensorNaming::kLlamaCpp);
@@ -51,7 +48,7 @@ TEST_P(GgufConvertTest, EveryValueComesBack) {
 }
 
 TEST_P(GgufConvertTest, Q8IsWithinHalfAStepOfTheLargestOfABlock) {
-  const Checkpoint in(Data(GetParam()));
+  const Checkpoint in(test::RandomModel(GetParam()));
   ConvertToGguf(in, path_, GgufType::kQ8_0, {});
   const Checkpoint out(path_);
   size_t blocks = 0;
@@ -76,7 +73,7 @@ TEST_P(GgufConvertTest, Q8IsWithinHalfAStepOfTheLargestOfABlock) {
 TEST_P(GgufConvertTest, WhatHasNoPlaceInTheFileIsRefused) {
   const test::TemporaryFolder folder;
   const auto more = folder / "more.safetensors";
-  const TensorFile model = TensorFile::Open(Data(GetParam()));
+  const TensorFile model = TensorFile::Open(test::RandomModel(GetParam()));
   for (const char* name : {"blocks.0.att.time_state", "blocks.1.att.key.lora_A", "head.bias"}) {
     std::vector<TensorSpec> specs;
     for (const TensorView& t : model.tensors()) {
@@ -97,13 +94,11 @@ TEST_P(GgufConvertTest, WhatHasNoPlaceInTheFileIsRefused) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, GgufConvertTest,
-                         testing::Values("golden/random-v6.pth", "golden/random-v7.pth"),
-                         [](const auto& test) { return test.index == 0 ? "v6" : "v7"; });
+INSTANTIATE_TEST_SUITE_P(Files, GgufConvertTest, testing::Values("v6", "v7"),
+                         [](const auto& test) { return test.param; });
 
 TEST(GgufConvertRefusalTest, OlderGenerationsHaveNoGguf) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const Checkpoint in(Data("golden/random-v5.2.pth"));
+  const Checkpoint in(test::RandomModel("v5.2"));
   EXPECT_THROW(ConvertToGguf(in, std::filesystem::temp_directory_path() / "linnet-never.gguf",
                              GgufType::kF16, {}),
                Error);

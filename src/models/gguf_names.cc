@@ -29,7 +29,8 @@ constexpr Rename kOuter[] = {{"emb.weight", "token_embd.weight"},
                              {"ln_out.bias", "output_norm.bias"},
                              {"head.weight", "output.weight"}};
 
-// Within a layer. Where both generations have a tensor under one name in GGUF, v6's stands first.
+// Names within a layer. If both generations have a tensor under one GGUF name, v6's is listed
+// first.
 constexpr Rename kInner[] = {{"ln1.weight", "attn_norm.weight"},
                              {"ln1.bias", "attn_norm.bias"},
                              {"ln2.weight", "attn_norm_2.weight"},
@@ -100,7 +101,7 @@ void SetShape(TensorView& t, std::vector<size_t> shape) {
   t.shape = std::move(shape);
 }
 
-// Values as the model was released with, from what a converter made of them.
+// The released values of a tensor that a converter transformed.
 class Restored final : public Encoding {
  public:
   enum class What : uint8_t {
@@ -153,7 +154,7 @@ class Renamer {
   TensorView Restore(const TensorView& t, Restored::What what, float factor = 1.0f) {
     TensorView view = t;
     if (const auto* blocks = dynamic_cast<const GgmlMatrix*>(t.encoding)) {
-      // Only factors stand before matrices.
+      // Matrices are only multiplied by a factor.
       renamed_.encodings.push_back(std::make_unique<GgmlMatrix>(
           blocks->block(), blocks->rows(), blocks->cols(), blocks->bytes().data(), factor));
     } else {
@@ -164,7 +165,7 @@ class Renamer {
     return view;
   }
 
-  // The i-th of several vectors in one tensor, as [1, 1, C].
+  // Vector i of the `parts` vectors stored in one tensor, as [1, 1, C].
   TensorView SliceOf(const TensorView& t, size_t parts, size_t i) {
     const size_t n = t.elements() / parts;
     TensorView rows = t;
@@ -184,7 +185,7 @@ class GgufRenamer : Renamer {
 
   RenamedTensors Run() {
     CheckKind();
-    // llama.cpp reads it of rwkv6 only.
+    // llama.cpp uses this key only for rwkv6.
     rescale_ = v7_ ? 0 : NumberOf(file_, "rwkv6.rescale_every_n_layers").value_or(0);
     head_size_ = NumberOf(file_, v7_ ? "rwkv7.wkv.head_size" : "rwkv6.wkv.head_size").value_or(0);
     for (const TensorView& t : file_.tensors()) Take(t);
@@ -268,7 +269,7 @@ class GgufRenamer : Renamer {
     }
     const size_t powers = GgufRescale(layer, rescale_);
     if (powers != 0 && OneOf(name, {"att.output.weight", "ffn.value.weight"})) {
-      // 2^120 keeps a broken file's factor finite.
+      // The limit of 2^120 keeps the factor finite for damaged files.
       const float factor = std::ldexp(1.0f, static_cast<int>(std::min<size_t>(powers, 120)));
       return Restore(t, Restored::What::kTimes, factor);
     }
@@ -320,7 +321,7 @@ class GgmfRenamer : Renamer {
     Keep(factor && view.shape.size() >= 2 ? view.Transposed() : std::move(view));
   }
 
-  // ggml's broadcasts wanted dimensions of 1 behind values of a head.
+  // ggml's broadcasts need trailing dimensions of 1 for values per head.
   TensorView WithoutOnes(const TensorView& t, std::string_view name) const {
     TensorView view = t;
     if (v6_ && name == "att.time_decay") {

@@ -1,4 +1,4 @@
-// What the tests of several rooms know of ../shared/data: where it is, and the reference's names.
+// Shared by the tests of several folders: the path of ../shared/data, and the reference's names.
 #ifndef LINNET_MODELS_GOLDENS_H_
 #define LINNET_MODELS_GOLDENS_H_
 
@@ -23,8 +23,8 @@ inline std::vector<int32_t> Ids(const TensorFile& file, const std::string& name)
   return {values, values + t.elements()};
 }
 
-// The largest absolute difference over the largest absolute entry of `expected`;
-// infinite if sizes differ or anything is not a number.
+// The largest absolute difference divided by the largest absolute value in `expected`; infinite if
+// sizes differ or a value is NaN.
 inline double Error(std::span<const float> got, std::span<const float> expected) {
   if (got.size() != expected.size()) return INFINITY;
   double largest = 0, difference = 0;

@@ -10,10 +10,10 @@
 
 namespace linnet {
 
-// Adds to the gradients of a network bound with them, and returns the mean
-// cross entropy of tokens[1:] given tokens[:-1] from the initial state; exact
-// (f32) products. `l2wrap` adds RWKV-LM's term to the gradient, not to the
-// loss. At least two tokens, all inside the vocabulary: else Error kBadInput.
+// Adds to the gradients of a network bound with gradients. Returns the mean cross entropy of
+// tokens[1:] given tokens[:-1] from the initial state, with exact (f32) products. `l2wrap` adds
+// RWKV-LM's term to the gradient, not to the loss. Throws Error kBadInput for fewer than two tokens
+// or ids outside the vocabulary.
 double AddGradient(const Network& network, std::span<const int32_t> tokens, bool l2wrap,
                    ThreadPool& pool);
 

@@ -13,7 +13,7 @@
 namespace linnet {
 namespace {
 
-// FNV-1a, 64 bits: not against an adversary, who could edit the state as well.
+// FNV-1a, 64 bits. Not cryptographic: an attacker could edit the state as well.
 class Fnv {
  public:
   void Add(const void* data, size_t bytes) {
@@ -30,7 +30,7 @@ class Fnv {
   uint64_t hash_ = 0xcbf29ce484222325u;
 };
 
-// The first values of up to four rows, spread over the tensor.
+// Adds the first values of up to four rows, spread over the tensor.
 void AddSample(const TensorView& t, Fnv& hash) {
   constexpr size_t kRows = 4, kValues = 8;
   TensorView row = t.Squeezed();
@@ -71,7 +71,7 @@ std::string HashOf(const Checkpoint& checkpoint) {
             [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
   Fnv hash;
   for (const TensorView* t : sorted) {
-    // Parameters that no layer uses are in some files of a model and not in others.
+    // Parameters that no layer uses are missing in some files of the same model.
     if (t->name.rfind("blocks.0.att.v", 0) == 0 && t->name.size() == 15) continue;
     const TensorView squeezed = t->Squeezed();
     hash.Add(t->name);

@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kNormEpsKey = "norm_eps";
 constexpr const char* kLnXEpsKey = "ln_x_eps";
 constexpr const char* kConfigJson = "config.json";
-constexpr double kNormEps = 1e-5;  // where no header says another
+constexpr double kNormEps = 1e-5;  // default if the header has none
 
 Error Bad(const std::string& file, const std::string& what) {
   return Error(ErrorKind::kBadModel, file + ": " + what);
@@ -32,7 +32,7 @@ const std::string* TextOf(const TensorFile& file, const std::string& key) {
   return it == file.metadata().end() ? nullptr : &it->second;
 }
 
-// An epsilon, as text or as a number of JSON.
+// Checks an epsilon given as text or as a JSON number.
 double CheckedEpsilon(const std::string& file, const std::string& key, const std::string& text) {
   double value = 0;
   const char* end = text.data() + text.size();
@@ -56,8 +56,8 @@ void AddSizes(const TensorFile& file, const std::string& prefix, SizeKeys keys, 
   }
 }
 
-// llama.cpp's rwkv6-base.cpp and rwkv7-base.cpp: layer_norm_epsilon is of the LayerNorms; the group
-// norm's epsilon is 64e-5 in the code.
+// As in llama.cpp's rwkv6-base.cpp and rwkv7-base.cpp: layer_norm_epsilon applies to the
+// LayerNorms; the group norm's epsilon is 64e-5 in the code.
 void ReadGguf(const TensorFile& file, Header& header) {
   const std::string* arch = TextOf(file, "general.architecture");
   if (arch == nullptr) return;
@@ -89,7 +89,7 @@ void ReadGguf(const TensorFile& file, Header& header) {
 using nlohmann::json;
 
 json ReadConfigJson(const std::filesystem::path& path) {
-  constexpr size_t kMost = size_t{4} << 20;  // those of models take a few kilobytes
+  constexpr size_t kMost = size_t{4} << 20;  // models have files of a few kilobytes
   const MappedFile map(path);
   const auto text = AsText(map.bytes());
   auto parsed = json::parse(text.substr(0, kMost), nullptr, /*allow_exceptions=*/false);
@@ -98,7 +98,7 @@ json ReadConfigJson(const std::filesystem::path& path) {
             "not a JSON object, but the model beside it needs it: its names are Hugging Face's");
 }
 
-// A size that is not null.
+// The value of a size; nullopt if absent or null.
 std::optional<size_t> SizeIn(const json& config, const char* key, const std::string& file) {
   const auto it = config.find(key);
   if (it == config.end() || it->is_null()) return std::nullopt;
@@ -119,7 +119,7 @@ void AddSizes(const json& config, SizeKeys keys, Header& header) {
   }
 }
 
-// What fla's RWKV7Config may say and its RWKV7Block (fla/models/rwkv7) then computes otherwise.
+// Rejects options of fla's RWKV7Config that change what its RWKV7Block (fla/models/rwkv7) computes.
 void RefuseVariants(const json& config, const std::string& file) {
   const auto given = [&](const char* key) {
     const auto it = config.find(key);
@@ -138,8 +138,8 @@ void RefuseVariants(const json& config, const std::string& file) {
   }
 }
 
-// fla/layers/rwkv7.py: g_norm has eps = head_dim * norm_eps; head_dim decides where num_heads is
-// given too.
+// As in fla/layers/rwkv7.py: g_norm has eps = head_dim * norm_eps; head_dim has priority over
+// num_heads.
 void ReadFla(const json& config, Header& header) {
   RefuseVariants(config, header.file);
   AddSizes(config,
@@ -159,8 +159,8 @@ void ReadFla(const json& config, Header& header) {
   header.norm_eps = EpsilonIn(config, "norm_eps", header.file);
 }
 
-// Transformers' RWKV-4, and the RWKV-5 and 6 made after it, whose group norm runs on values over
-// head_size_divisor with an epsilon of 1e-5.
+// Transformers' RWKV-4, and the RWKV-5 and 6 code derived from it, whose group norm runs on values
+// divided by head_size_divisor with an epsilon of 1e-5.
 void ReadHuggingFace(const json& config, Header& header) {
   AddSizes(config,
            {{"num_hidden_layers", "layers"},
@@ -186,9 +186,9 @@ void ReadConfigJson(const TensorFile& file, TensorNaming naming, Header& header)
   naming == TensorNaming::kFla ? ReadFla(config, header) : ReadHuggingFace(config, header);
 }
 
-// ---- What the tensors say ----
+// ---- Sizes found from the tensors ----
 
-// None for the rank of a generation without it, and v's of a single layer.
+// nullopt for a rank that the generation does not have, and for v's in a model with a single layer.
 std::optional<size_t> Found(const Config& c, const std::string& what) {
   if (what == "layers") return c.layers;
   if (what == "width") return c.width;
@@ -221,7 +221,7 @@ Header ReadHeader(const TensorFile& file, TensorNaming naming) {
       ReadGguf(file, header);
       break;
     case TensorNaming::kRwkvCpp:
-      // Its data type is that of most matrices; each tensor has its own.
+      // The header's data type is that of most matrices; each tensor has its own.
       AddSizes(file, "ggmf.", {{"n_vocab", "vocab"}, {"n_embed", "width"}, {"n_layer", "layers"}},
                header);
       break;
@@ -274,7 +274,7 @@ void RefuseLostEpsilons(const Config& config, const std::filesystem::path& in,
                         const std::filesystem::path& out) {
   const auto ending = out.extension();
   Config kept = config;
-  // A .pth holds tensors only; GGUF has a key for one of the two.
+  // A .pth stores only tensors; GGUF has a key for only one of the two epsilons.
   if (ending == ".gguf") kept.norm_eps = Config().norm_eps;
   if ((ending != ".pth" && ending != ".gguf") || EpsilonMetadata(kept).empty()) return;
   throw Bad(in.string(),

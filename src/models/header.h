@@ -1,4 +1,4 @@
-// Header: what a checkpoint says of its model beside the tensors' names and shapes.
+// Header: what a checkpoint states about its model in addition to the tensors.
 #ifndef LINNET_MODELS_HEADER_H_
 #define LINNET_MODELS_HEADER_H_
 
@@ -17,39 +17,41 @@ namespace linnet {
 
 enum class TensorNaming : uint8_t;
 
-// Keys of GGUF files, rwkv.cpp's first numbers, config.json under Hugging Face's names, and the
-// metadata of our own files. Every key that changes numbers is here or refused.
+// Read from keys of GGUF files, rwkv.cpp's first numbers, config.json under Hugging Face's names,
+// and the metadata of our own files. Every key that affects results is supported or rejected.
 struct Header {
   struct Size {
-    std::string key;   // as the header spells it
+    std::string key;   // as spelled in the header
     std::string what;  // "layers", "width", "heads", "head_size", "ffn", "vocab", or a rank's name
     size_t value;
   };
-  std::string file;         // that holds it
-  std::vector<Size> sizes;  // to be compared with what the tensors' shapes say
-  // Epsilons other than the released models'.
+  std::string file;         // the file that contains the header
+  std::vector<Size> sizes;  // compared with the sizes from the tensors' shapes
+  // Set only if the header has them.
   std::optional<double> norm_eps, ln_x_eps;
   bool norm_eps_per_channel = false;  // the group norm's is head_size × norm_eps
   bool tied = false;                  // the embedding is the head too
 };
 
-// Throws Error kBadModel for a header that is damaged, and for what it says that Linnet does not
-// run.
+// Throws Error kBadModel if the header is damaged, or asks for something that Linnet does not
+// support.
 Header ReadHeader(const TensorFile& file, TensorNaming naming);
 
-// Sets the epsilons of `config`, which the tensors' shapes gave. Throws Error kBadModel where these
-// contradict the header: a file that lost its last layer would run as a smaller model.
+// Sets the epsilons of `config`, whose sizes come from the tensors' shapes. Throws Error kBadModel
+// if these sizes contradict the header: a file that lost its last layer would run as a smaller
+// model.
 void ApplyHeader(const Header& header, const std::string& file, Config& config);
 
-// A whole number of the metadata; none if the key is absent. Throws Error kBadModel for other text.
+// An integer from the metadata; nullopt if the key is absent. Throws Error kBadModel if it is not
+// an integer.
 std::optional<size_t> NumberOf(const TensorFile& file, const std::string& key);
 
-// The metadata that keeps a model's epsilons in a safetensors file; empty for those of released
-// models, which need none.
+// The metadata that stores a model's epsilons in a safetensors file; empty if they are the released
+// models' defaults.
 std::map<std::string, std::string> EpsilonMetadata(const Config& config);
 
-// Throws Error kBadModel if `out`, of a format without a place for them, would lose the epsilons of
-// the model `in`: another program would compute other numbers from it.
+// Throws Error kBadModel if the format of `out` cannot store the non-default epsilons of the model
+// `in`: other programs would compute different results from it.
 void RefuseLostEpsilons(const Config& config, const std::filesystem::path& in,
                         const std::filesystem::path& out);
 

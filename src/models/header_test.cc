@@ -270,18 +270,19 @@ TEST_F(HeaderTest, EveryKeyOfAGgufFileThatChangesNumbersIsObeyedOrRefused) {
     EXPECT_GT(near(), 1e-4) << "layer_norm_epsilon is not obeyed";
     std::vector<std::string> sizes = {"block_count", "embedding_length", "feed_forward_length",
                                       "vocab_size", "wkv.head_size"};
-    for (const char* rank :
-         v7 ? std::initializer_list<const char*>{"attention.decay_lora_rank",
-                                                 "attention.iclr_lora_rank",
-                                                 "attention.gate_lora_rank"}
-            : std::initializer_list<const char*>{"time_mix_extra_dim", "time_decay_extra_dim"}) {
-      sizes.push_back(rank);
-    }
+    const std::vector<std::string> ranks =
+        v7 ? std::vector<std::string>{"attention.decay_lora_rank", "attention.iclr_lora_rank",
+                                      "attention.gate_lora_rank"}
+           : std::vector<std::string>{"time_mix_extra_dim", "time_decay_extra_dim"};
+    sizes.insert(sizes.end(), ranks.begin(), ranks.end());
     for (const std::string& key : sizes) {
+      // Nothing else in a file of RWKV-7 says it, since r_k is flat there.
+      if (v7 && key == "wkv.head_size") continue;
       for (const uint64_t value : {1, 16}) {
         patched(key, test::Little(value, 4));
         const std::string refusal = RefusalOf(gguf);
-        EXPECT_TRUE(refusal.starts_with(gguf.string() + ": ")) << refusal;
+        EXPECT_TRUE(refusal.starts_with(gguf.string() + ": "))
+            << key << " " << value << ": " << refusal;
         EXPECT_TRUE(Holds(refusal, fmt::format("{}{} is {}, but", arch, key, value))) << refusal;
       }
     }

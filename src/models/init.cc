@@ -18,7 +18,7 @@ void Check(const char* name, size_t value, size_t most) {
   }
 }
 
-// The trainers' rule: factor * C^power in steps of 32, half to even as Python rounds.
+// The trainers' rule: factor * C^power, in steps of 32, rounded half to even as in Python.
 size_t RankOf(double factor, size_t width, double power) {
   const double steps = std::nearbyint(factor * std::pow(width, power) / 32);
   return std::max<size_t>(32, static_cast<size_t>(steps) * 32);
@@ -34,7 +34,7 @@ void SetRanks(RankRule rule, Config& c) {
   c.ranks["w"] = c.ranks["a"] = RankOf(train ? 2.5 : 1.8, c.width, 0.5);
   c.ranks["v"] = RankOf(train ? 1.7 : 1.3, c.width, 0.5);
   c.ranks["g"] = train ? RankOf(5, c.width, 0.5) : RankOf(0.6, c.width, 0.8);
-  // The one released size whose gate is not the rule's (which says 160).
+  // The only released size whose gate rank differs from the rule, which gives 160.
   if (!train && c.width == 1024) c.ranks["g"] = 128;
 }
 

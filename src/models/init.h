@@ -1,4 +1,5 @@
-// Initialisation: every parameter of a new model, and what the reference trainers start it from.
+// Initialization: every parameter of a new model, with the initial values of the reference
+// trainers.
 #ifndef LINNET_MODELS_INIT_H_
 #define LINNET_MODELS_INIT_H_
 
@@ -19,11 +20,10 @@ namespace linnet {
 // "4", "5.0", "5.1", "5.2", "6", "7".
 std::optional<Generation> ParseGeneration(std::string_view name);
 
-// The whole of a new model's sizes. Throws Error kBadInput naming the size that
-// does not fit.
+// All sizes of a new model. Throws Error kBadInput naming the size that does not fit.
 Config NewConfig(const InitSizes& sizes);
 
-// Where a parameter starts.
+// The initial values of a parameter.
 enum class StartKind : uint8_t {
   kConstant,    // `scale` everywhere
   kCurve,       // curve(i) of the element's index
@@ -31,15 +31,14 @@ enum class StartKind : uint8_t {
   kOrthogonal,  // rows or columns, whichever are fewer, orthonormal and times `scale`
 };
 
-// A parameter of a new model under its released name and shape.
+// A parameter of a new model, with its released name and shape.
 struct NewParameter {
   std::string name;
   std::vector<size_t> shape;
   StartKind start = StartKind::kConstant;
   double scale = 0;
   std::function<double(size_t)> curve{};
-  // What random values fill it around, and how far they reach to either side:
-  // values with which a model of any size stays finite.
+  // Center and half-width of random values, chosen so that a model of any size stays finite.
   double center = 0, spread = 0;
 
   size_t elements() const;
@@ -52,16 +51,16 @@ std::vector<NewParameter> NewParameters(const Config& config);
 
 enum class Filling : uint8_t {
   kReference,  // as the trainers do
-  kRandom,     // quick, for benchmarks: uniform within `spread` of `center`
+  kRandom,     // fast, for benchmarks: uniform within `spread` of `center`
 };
 
-// Gives the parameter's values in order, in blocks of any size. They depend on
-// seed and name alone: not on threads, other parameters or block sizes. Holds
-// two copies of an orthogonal matrix, of anything else a few megabytes.
+// Passes the parameter's values in order, in blocks of any size. They depend only on seed and name,
+// not on threads, other parameters or block sizes. Allocates two copies of an orthogonal matrix,
+// for other parameters a few megabytes.
 void ForValues(const NewParameter& parameter, Filling filling, uint64_t seed, ThreadPool& pool,
                const std::function<void(std::span<const float>)>& take);
 
-// The same into memory of elements() floats.
+// The same, into memory of elements() floats.
 void FillParameter(const NewParameter& parameter, Filling filling, uint64_t seed, ThreadPool& pool,
                    float* out);
 

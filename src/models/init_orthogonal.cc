@@ -19,9 +19,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kBlock = RowBlock::kRows;
 
-// Columns summed in one go: 64 rows of so many stay in the L2 cache.
+// Columns summed at a time: 64 rows of this length fit in the L2 cache.
 constexpr size_t kRun = 2048;
-// Rows of V that are subtracted in one go, so that 64 columns of them stay in L1.
+// Rows of V subtracted at a time, so that 64 columns of them fit in L1.
 constexpr size_t kDepth = 128;
 
 // dots[k][i] += v_k . w_i over columns [begin, end), for 4 rows k and 2 rows i.
@@ -72,7 +72,8 @@ void Dots(const float* v, const float* w, size_t stride, size_t rows, float* dot
   }
 }
 
-// Four rows of w, two vectors wide, less the sum over `depth` rows k of dots[k][i] v_k.
+// Computes a tile of w, four rows by two vectors, minus the sum over `depth` rows k of dots[k][i]
+// v_k.
 HWY_INLINE void SubtractTile(const float* v, const float* dots, size_t stride, size_t depth,
                              float* w) {
   const hn::ScalableTag<float> d;
@@ -138,7 +139,7 @@ HWY_EXPORT(Subtract);
 
 size_t Padded(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// Takes from the block at row `first` what lies along the rows before it.
+// Subtracts from the block at row `first` its projection on the rows before it.
 void ProjectOut(RowBlock& rows, size_t first, std::vector<float>& dots, ThreadPool& pool) {
   constexpr size_t kBlock = RowBlock::kRows;
   const float* v = rows.Row(0);
@@ -154,7 +155,7 @@ void ProjectOut(RowBlock& rows, size_t first, std::vector<float>& dots, ThreadPo
   });
 }
 
-// Takes from row i what lies along rows [first, i); its length before and after.
+// Subtracts from row i its projection on rows [first, i).
 void ProjectOutInside(RowBlock& rows, size_t first, size_t i, std::vector<float>& dots,
                       ThreadPool& pool) {
   constexpr size_t kGrain = 4096;
@@ -185,7 +186,7 @@ void OrthonormalizeInside(RowBlock& rows, size_t first, size_t end, ThreadPool& 
   std::vector<float> dots;
   for (size_t i = first; i < end; ++i) {
     double before = LengthOf(rows, i), after = before;
-    // What is left is good to the rounding of what was there: small rests go again.
+    // The error is relative to the length before the pass, so a row that shrank a lot gets another.
     for (int pass = 0; i > first && pass < kMostPasses; ++pass) {
       ProjectOutInside(rows, first, i, dots, pool);
       after = LengthOf(rows, i);
@@ -209,7 +210,7 @@ void OrthonormalizeRows(RowBlock& rows, ThreadPool& pool) {
   std::vector<float> dots;
   for (size_t first = 0; first < rows.count(); first += RowBlock::kRows) {
     const size_t end = std::min(first + RowBlock::kRows, rows.count());
-    // Of a Gaussian row, a share of end / length lies along the rows before.
+    // The rows before contain about end / length of a Gaussian row's squared length.
     const int passes = 2 * end > rows.length() ? 2 : 1;
     for (int pass = 0; pass < passes; ++pass) {
       if (first > 0) ProjectOut(rows, first, dots, pool);

@@ -1,4 +1,4 @@
-// Random orthonormal rows, distributed as the QR decomposition of Gaussians gives them.
+// Random orthonormal rows, distributed like those from the QR decomposition of Gaussian matrices.
 #ifndef LINNET_MODELS_INIT_ORTHOGONAL_H_
 #define LINNET_MODELS_INIT_ORTHOGONAL_H_
 
@@ -9,7 +9,7 @@
 
 namespace linnet {
 
-// `count` rows of `length` values in zero-padded memory, as OrthonormalizeRows wants them.
+// `count` rows of `length` values in zero-padded memory, as OrthonormalizeRows requires.
 class RowBlock {
  public:
   static constexpr size_t kRows = 64, kColumns = 64;  // sizes are padded to multiples
@@ -29,13 +29,12 @@ class RowBlock {
   Buffer buffer_;
 };
 
-// Makes the rows orthonormal, each one the direction of what is left of it after
-// those before: the Q of A^T = QR with R's diagonal positive, which of Gaussian
-// rows is uniform over all orthonormal sets (Mezzadri, arXiv:math-ph/0609050), as
-// torch's orthogonal_ has it. Block Gram-Schmidt, twice where rows lose more than
-// half of themselves: 2 to 4 count² length operations, orthonormal to a few 1e-6.
-// The same bits on any number of threads. Needs count <= length and rows that
-// are linearly independent.
+// Makes the rows orthonormal: each row is reduced by its projection on the rows before it and
+// normalized. This is the Q of A^T = QR with a positive diagonal of R. For Gaussian rows it is
+// uniform over all orthonormal sets (Mezzadri, arXiv:math-ph/0609050), like torch's orthogonal_.
+// Block Gram-Schmidt, in two passes where rows lose more than half of their squared length: 2 to 4
+// count² length operations, orthonormal to a few 1e-6. The result is bit-identical for any number
+// of threads. Requires count <= length and linearly independent rows.
 void OrthonormalizeRows(RowBlock& rows, ThreadPool& pool);
 
 }  // namespace linnet

@@ -1,4 +1,5 @@
-// The lists of NewParameters: names, shapes and starts of every generation, in released order.
+// The lists of NewParameters: names, shapes and initial values of every generation, in released
+// order.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 
 using Curve = std::function<double(size_t)>;
 
-// Collects the parameters; those of a layer under its prefix.
+// Collects the parameters and adds the layer's prefix to their names.
 class List {
  public:
   explicit List(const Config& config) : c(config) {}
@@ -25,7 +26,7 @@ class List {
   // The trainers' ratio_0_to_1 and ratio_1_to_almost0.
   double q0() const { return c.layers > 1 ? Fraction(layer, c.layers) : 0; }
   double q1() const { return 1 - static_cast<double>(layer) / static_cast<double>(c.layers); }
-  // i of n points from 0 to 1; a single point is the first.
+  // Point i of n from 0 to 1; 0 if there is only one.
   static double Fraction(size_t i, size_t n) {
     return n > 1 ? static_cast<double>(i) / static_cast<double>(n - 1) : 0;
   }
@@ -39,18 +40,18 @@ class List {
     Add(name, std::move(shape), StartKind::kCurve, 0, center, spread);
     all.back().curve = std::move(curve);
   }
-  // A mix of the current token and the one before: [1, 1, C] in [0, 1].
+  // A mix of the current and the previous token: [1, 1, C] in [0, 1].
   void Mix(const std::string& name, Curve curve) {
     Vector(name, {1, 1, c.width}, std::move(curve), 0.5, 0.45);
   }
-  // The trainers' d^power, d from 0 to almost 1, and offset.
+  // The trainers' d^power + offset, with d from 0 to almost 1.
   void MixPower(const std::string& name, double power, double offset = 0) {
     Mix(name, [power, offset, n = c.width](size_t i) { return Power(i, n, power) + offset; });
   }
   void MixRest(const std::string& name, double power, double offset = 0) {
     Mix(name, [power, offset, n = c.width](size_t i) { return 1 - Power(i, n, power) - offset; });
   }
-  // A matrix [out, in] with orthonormal rows or columns times gain; 0 is zeros.
+  // A matrix [out, in] with orthonormal rows or columns times gain; zeros if gain is 0.
   void Matrix(const std::string& name, size_t out, size_t in, double gain) {
     Add(name, {out, in}, gain == 0 ? StartKind::kConstant : StartKind::kOrthogonal, gain, 0,
         1 / std::sqrt(static_cast<double>(in)));
@@ -71,7 +72,8 @@ class List {
   }
 };
 
-// v4's trainer raises the gain of what widens (v4neo: sqrt(rows / cols)).
+// v4's trainer increases the gain of matrices with more rows than columns (v4neo: sqrt(rows /
+// cols)).
 double Widening(size_t out, size_t in) {
   return std::max(1.0, std::sqrt(static_cast<double>(out) / static_cast<double>(in)));
 }
@@ -95,7 +97,7 @@ void TimeMix4(List& l) {
   l.Matrix("att.output.weight", C, C, 0);
 }
 
-// The matrices that v5, v6 and v7 have in common, and the norm after WKV.
+// The matrices shared by v5, v6 and v7, and the norm after WKV.
 void AttMatrices(List& l, bool gate) {
   const size_t C = l.c.width, A = l.c.att_width;
   l.Matrix("att.receptance.weight", A, C, 1);
@@ -138,7 +140,7 @@ void TimeMix5(List& l) {
     Decay(l, {H, l.c.head_size}, l.c.att_width);
     Bonus(l);
   } else {
-    // 5.0 started its heads slower: -8 to -1, by the trainer of its day.
+    // The trainer of 5.0 started its heads slower, from -8 to -1.
     Decay(l, {H}, H, gate ? -6 : -8);
     l.Add("att.time_first", {H}, StartKind::kConstant, -3, -3, 0.5);
   }
@@ -166,7 +168,7 @@ void LowRank7(List& l, const char* letter) {
   const size_t C = l.c.width, rank = l.c.ranks.at(letter);
   const std::string name = std::string("att.") + letter;
   l.Factor(name + "1", {C, rank}, StartKind::kConstant, 0);
-  // Past rank > C the trainer widens the gain as v4's did.
+  // If rank > C, the trainer increases the gain as v4's did.
   l.Factor(name + "2", {rank, C}, StartKind::kOrthogonal, 0.1 * Widening(rank, C));
 }
 
@@ -209,7 +211,7 @@ void TimeMix7(List& l) {
   AttMatrices(l, false);
 }
 
-// relu(K x)² through V, and v4's to v6's gate R.
+// relu(K x)² through V, and the gate R of v4 to v6.
 void ChannelMix(List& l) {
   const size_t C = l.c.width, F = l.c.ffn;
   const double q1 = l.q1();
@@ -255,7 +257,7 @@ void Block(List& l) {
 std::vector<NewParameter> NewParameters(const Config& config) {
   List l(config);
   const size_t C = config.width, V = config.vocab;
-  // v4's trainer takes the first learning rate here, and its default is 6e-4.
+  // v4's trainer uses its initial learning rate here, 6e-4 by default.
   l.Add("emb.weight", {V, C}, StartKind::kUniform,
         config.generation == Generation::k4 ? 6e-4 : 1e-4, 0, 0.5);
   for (l.layer = 0; l.layer < config.layers; ++l.layer) {

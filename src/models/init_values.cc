@@ -1,4 +1,4 @@
-// Values of new parameters, from a generator that counts: value i is a hash of a key and i.
+// Values of new parameters, from a counter-based generator: value i is a hash of a key and i.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,8 +10,8 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kBlock = size_t{1} << 20;  // values given at once
-constexpr size_t kGrain = size_t{1} << 14;  // values one thread makes at a time
+constexpr size_t kBlock = size_t{1} << 20;  // values passed at a time
+constexpr size_t kGrain = size_t{1} << 14;  // values computed by one thread at a time
 
 // splitmix64's finalizer (Steele, Lea and Flood 2014).
 uint64_t Mix(uint64_t x) {
@@ -46,7 +46,7 @@ void Uniform(const Counter& random, size_t begin, size_t end, float scale, float
   }
 }
 
-// Four values of 16 bits a hash: quick rather than fine. `begin` is a multiple of 4.
+// Four 16-bit values per hash: fast, low resolution. `begin` must be a multiple of 4.
 void Coarse(const Counter& random, size_t begin, size_t end, float center, float spread,
             float* out) {
   const float step = spread * 0x1p-15f;
@@ -59,7 +59,7 @@ void Coarse(const Counter& random, size_t begin, size_t end, float center, float
   }
 }
 
-// Box and Muller's pairs, values [begin, end) of the sequence; `begin` is even.
+// Box-Muller pairs: values [begin, end) of the sequence; `begin` must be even.
 void Normal(const Counter& random, size_t begin, size_t end, float* out) {
   constexpr float kTurn = 6.283185307179586f;
   for (size_t i = begin; i < end; i += 2) {
@@ -72,7 +72,7 @@ void Normal(const Counter& random, size_t begin, size_t end, float* out) {
   }
 }
 
-// What all fillings but the orthogonal one are: values that know their index alone.
+// All fillings except the orthogonal one: each value depends only on its index.
 void FillRange(const NewParameter& p, Filling filling, const Counter& random, size_t begin,
                size_t end, float* out) {
   if (filling == Filling::kRandom) {
@@ -92,7 +92,7 @@ void FillRange(const NewParameter& p, Filling filling, const Counter& random, si
   }
 }
 
-// [rows, cols] with orthonormal rows, or columns where those are fewer, times gain.
+// [rows, cols] with orthonormal rows, or columns if there are fewer of them, times gain.
 void GiveOrthogonal(const NewParameter& p, const Counter& random, ThreadPool& pool,
                     const std::function<void(std::span<const float>)>& take) {
   const size_t rows = p.shape[0], cols = p.shape[1];
@@ -100,7 +100,7 @@ void GiveOrthogonal(const NewParameter& p, const Counter& random, ThreadPool& po
   RowBlock block(tall ? cols : rows, tall ? rows : cols);
   const size_t length = block.length(), even = (length + 1) / 2 * 2;
   pool.For(block.count(), [&](size_t i) {
-    // Each row starts on a pair of its own.
+    // Each row starts at a new Box-Muller pair.
     Normal(random, i * even, i * even + length, block.Row(i));
   });
   OrthonormalizeRows(block, pool);
@@ -111,7 +111,7 @@ void GiveOrthogonal(const NewParameter& p, const Counter& random, ThreadPool& po
     const size_t count = std::min(step, rows - begin);
     part.resize(count * cols);
     pool.ForRanges(count, 16, [&](size_t from, size_t to) {
-      // Squares of 16, so that a transpose reads whole cache lines.
+      // In tiles of 16, so that a transpose reads whole cache lines.
       for (size_t r = from; r < to; r += 16) {
         for (size_t c = 0; c < cols; c += 16) {
           for (size_t y = r; y < std::min(r + 16, to); ++y) {

@@ -49,7 +49,7 @@ class Model::Impl {
   const std::string& hash() const { return hash_; }
 
  private:
-  // Part of a turn that goes through one pass.
+  // The part of a turn that is processed in one pass.
   struct Share {
     const Turn* turn;
     size_t begin, len;
@@ -77,7 +77,7 @@ void CheckMemory(const Checkpoint& checkpoint, bool force) {
 }  // namespace
 
 Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
-  CurrentIsa();  // throws if no kernel can run here
+  CurrentIsa();  // throws if this CPU supports no kernel
   Config config = ConfigOf(checkpoint);
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
@@ -124,8 +124,8 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
 
 size_t Model::Impl::RowsPerPass(const Workspace::Impl& workspace) const {
   if (workspace.options.max_rows != 0) return workspace.options.max_rows;
-  // A row of a layer in flight is some 40 vectors of C floats. All weights are read for each pass,
-  // so it should have enough rows to hide that.
+  // The activations of a row within a layer are about 40 vectors of C floats. Every pass reads all
+  // weights, so it needs enough rows not to be memory-bound.
   constexpr size_t kBytes = size_t{160} << 20, kVectors = 40;
   const size_t row = kVectors * network_->config().width * sizeof(float);
   return std::clamp<size_t>(kBytes / row / 64 * 64, 64, 512);
@@ -168,13 +168,14 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
          .exact = workspace.options.exact,
          .plans = &workspace.plans};
   workspace.plans.StartPass();
-  workspace.arena.Rewind({});  // the pass before may have been broken off
+  workspace.arena.Rewind({});  // the previous pass may have been aborted
   WriteLogits(p, shares, network_->Run(p, tokens));
 }
 
 void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) const {
   const size_t vocab = network_->config().vocab;
-  // Where each wanted row goes; the head is the dearest matrix, so only those.
+  // Destinations of the requested rows. The head is the most expensive matrix, so it runs only for
+  // these.
   std::vector<std::pair<size_t, float*>> wanted;
   size_t begin = 0;
   for (const Share& s : shares) {
@@ -187,7 +188,7 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
     }
     begin += s.len;
   }
-  // In groups, so that the logits of a long prompt need no second copy in full.
+  // In groups, so that the logits of a long prompt are not copied in full.
   constexpr size_t kGroup = 32;
   for (size_t at = 0; at < wanted.size(); at += kGroup) {
     const size_t count = std::min(kGroup, wanted.size() - at);

@@ -1,4 +1,4 @@
-// Between Model and what is under it: a Model over a trainer's network, and a Model's checkpoint.
+// Internal access to Model: a Model over a trainer's network, and the checkpoint of a Model.
 #ifndef LINNET_MODELS_MODEL_OF_H_
 #define LINNET_MODELS_MODEL_OF_H_
 
@@ -9,10 +9,10 @@
 
 namespace linnet {
 
-// Sees the network's values as they are when Forward runs; nobody may change them meanwhile.
+// Forward uses the current values of the network; they must not change while it runs.
 Model ModelOf(std::shared_ptr<const Network> network);
 
-// What the model was opened from; lives as long as it.
+// The checkpoint that the model was opened from; valid as long as the model.
 const Checkpoint& CheckpointOf(const Model& model);
 
 }  // namespace linnet

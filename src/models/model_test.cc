@@ -11,31 +11,19 @@
 #include <thread>
 
 #include "base/sanitized.h"
+#include "io/test_bytes.h"
 #include "linnet/error.h"
+#include "models/convert.h"
+#include "models/gguf_convert.h"
 #include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
 
 using goldens::Data;
-
-class ModelTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
-
-  // The message of the error that `body` throws; "" if it throws none.
-  template <class F>
-  static std::string MessageOf(const F& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
-  }
-};
+using test::MessageOf;
+using test::RandomModel;
 
 const std::vector<int32_t> kTokens = {1, 5, 9, 200, 31, 7, 7, 0, 42};
 
@@ -46,8 +34,8 @@ std::vector<float> LastLogits(const Model& model, Workspace& workspace) {
   return logits;
 }
 
-TEST_F(ModelTest, OverlappingThreadedCallsGiveTheSameBits) {
-  const Model model = Model::Open(Data("golden/random-v7.pth"));
+TEST(ModelTest, OverlappingThreadedCallsGiveTheSameBits) {
+  const Model model = Model::Open(RandomModel("v7"));
   Workspace alone({.threads = 1});
   const auto expected = LastLogits(model, alone);
   std::vector<std::thread> threads;
@@ -81,7 +69,7 @@ void RunOnASmallStack(std::function<void()> body) {
   pthread_attr_destroy(&attributes);
 }
 
-TEST_F(ModelTest, RunsOnASmallStack) {
+TEST(ModelTest, RunsOnASmallStack) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer's frames are larger";
   std::vector<int32_t> many(300);
   for (size_t i = 0; i < many.size(); ++i) many[i] = static_cast<int32_t>(7 * i % 320);
@@ -89,7 +77,7 @@ TEST_F(ModelTest, RunsOnASmallStack) {
     for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kNF4}) {
       OpenOptions options;
       options.quant = dtype;
-      const Model model = Model::Open(Data(fmt::format("golden/random-{}.pth", name)), options);
+      const Model model = Model::Open(RandomModel(name), options);
       for (const bool exact : {false, true}) {
         Workspace workspace({.threads = 1, .exact = exact});
         std::vector<float> whole(model.config().vocab), parts(whole.size());
@@ -107,8 +95,8 @@ TEST_F(ModelTest, RunsOnASmallStack) {
   }
 }
 
-TEST_F(ModelTest, LastLogitsAreTheLastOfAllLogits) {
-  const Model model = Model::Open(Data("golden/random-v6.pth"));
+TEST(ModelTest, LastLogitsAreTheLastOfAllLogits) {
+  const Model model = Model::Open(RandomModel("v6"));
   Workspace workspace;
   State state = model.NewState();
   const size_t vocab = model.config().vocab;
@@ -118,9 +106,9 @@ TEST_F(ModelTest, LastLogitsAreTheLastOfAllLogits) {
             std::vector<float>(all.end() - static_cast<ptrdiff_t>(vocab), all.end()));
 }
 
-TEST_F(ModelTest, BadTurnsChangeNothing) {
-  const Model model = Model::Open(Data("golden/random-v5.2.pth"));
-  const Model other = Model::Open(Data("golden/random-v4.pth"));
+TEST(ModelTest, BadTurnsChangeNothing) {
+  const Model model = Model::Open(RandomModel("v5.2"));
+  const Model other = Model::Open(RandomModel("v4"));
   Workspace workspace;
   State good = model.NewState(), wrong = other.NewState();
   const std::vector<float> before(good.values().begin(), good.values().end());
@@ -136,32 +124,49 @@ TEST_F(ModelTest, BadTurnsChangeNothing) {
   }
 }
 
-TEST_F(ModelTest, TwoTurnsMayNotShareAState) {
-  const Model model = Model::Open(Data("golden/random-v7.pth"));
+TEST(ModelTest, TwoTurnsMayNotShareAState) {
+  const Model model = Model::Open(RandomModel("v7"));
   Workspace workspace;
   State state = model.NewState();
   const std::vector<Turn> turns = {{kTokens, &state, {}}, {kTokens, &state, {}}};
   EXPECT_NE(MessageOf([&] { model.Forward(turns, workspace); }), "");
 }
 
-TEST_F(ModelTest, HashIsTheSameForEveryDialectAndAnotherForEveryModel) {
-  EXPECT_EQ(Model::Open(Data("golden/random-v7.pth")).hash(),
-            Model::Open(Data("golden/random-v7.fla.safetensors")).hash());
-  EXPECT_NE(Model::Open(Data("golden/random-v5.0.pth")).hash(),
-            Model::Open(Data("models/tiny-v5.0.pth")).hash());
+TEST(ModelTest, HashIsTheSameForEveryContainerAndAnotherForEveryModel) {
+  const test::TemporaryFolder folder;
+  const auto copy = folder / "copy.safetensors", gguf = folder / "copy.gguf";
+  const Checkpoint source(RandomModel("v7"));
+  ConvertCheckpoint(source, copy);
+  ConvertToGguf(source, gguf, GgufType::kF32, {});
+  const std::string hash = Model::Open(RandomModel("v7")).hash();
+  EXPECT_EQ(Model::Open(copy).hash(), hash);
+  EXPECT_EQ(Model::Open(gguf).hash(), hash);
+  EXPECT_NE(Model::Open(RandomModel("v5.0")).hash(), Model::Open(test::ByteModel("v5.0")).hash());
 }
 
-TEST_F(ModelTest, OtherFilesAreRefusedByWhatTheyAre) {
-  const auto message = [](const char* name) { return MessageOf([&] { Model::Open(Data(name)); }); };
-  EXPECT_NE(message("golden/random-v7.state.pth").find("tuned initial state"), std::string::npos);
-  EXPECT_NE(message("golden/random-v7.golden.safetensors").find("expected an RWKV model"),
-            std::string::npos);
-  EXPECT_NE(message("tokenizer/20B_tokenizer.json"), "");
+TEST(ModelTest, HashIsTheSameUnderFlasNames) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  EXPECT_EQ(Model::Open(Data("golden/random-v7.pth")).hash(),
+            Model::Open(Data("golden/random-v7.fla.safetensors")).hash());
+}
+
+TEST(ModelTest, OtherFilesAreRefusedByWhatTheyAre) {
+  const test::TemporaryFolder folder;
+  const auto message = [](const std::filesystem::path& path) {
+    return MessageOf([&] { Model::Open(path); });
+  };
+  EXPECT_NE(message(test::TunedState("v7")).find("tuned initial state"), std::string::npos);
+  const auto other = folder / "other.safetensors";
+  const auto writer = TensorWriter::Create(other, {{"logits", SourceType::kF32, {1}}});
+  writer->AppendFloats(SourceType::kF32, std::vector<float>{1});
+  writer->Finish();
+  EXPECT_NE(message(other).find("expected an RWKV model"), std::string::npos);
+  EXPECT_NE(message(folder.Write("tokenizer.json", R"({"model": {"type": "BPE"}})")), "");
   EXPECT_NE(message("no-such-file.pth").find("no-such-file.pth"), std::string::npos);
 }
 
 // A file with holes claims a terabyte and takes no disk.
-TEST_F(ModelTest, LargerThanMemoryIsRefusedWithBothNumbers) {
+TEST(ModelTest, LargerThanMemoryIsRefusedWithBothNumbers) {
   const auto path = std::filesystem::temp_directory_path() /
                     ("linnet-large-" + std::to_string(getpid()) + ".safetensors");
   const uint64_t rows = uint64_t{1} << 33, width = 64, emb = rows * width * 2;
@@ -201,11 +206,11 @@ TEST_F(ModelTest, LargerThanMemoryIsRefusedWithBothNumbers) {
   EXPECT_NE(message.find("GB are available"), std::string::npos) << message;
 }
 
-TEST_F(ModelTest, EpsilonOfTheGroupNormCanBeSet) {
+TEST(ModelTest, EpsilonOfTheGroupNormCanBeSet) {
   OpenOptions options;
   options.ln_x_eps = 1e-5f;
-  const Model other = Model::Open(Data("models/tiny-v5.2.pth"), options);
-  const Model usual = Model::Open(Data("models/tiny-v5.2.pth"));
+  const Model other = Model::Open(RandomModel("v5.2"), options);
+  const Model usual = Model::Open(RandomModel("v5.2"));
   Workspace workspace;
   EXPECT_NE(LastLogits(other, workspace), LastLogits(usual, workspace));
 }

@@ -23,7 +23,7 @@ bool EndsWith(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
 }
 
-// The first rename whose left side the name ends with.
+// Applies the first rename whose left side is a suffix of the name.
 void RenameEnding(std::string& name, const Renames& renames) {
   for (const auto& [from, to] : renames) {
     if (!EndsWith(name, from)) continue;
@@ -37,7 +37,7 @@ void RenamePart(std::string& name, std::string_view from, std::string_view to) {
   if (at != std::string::npos) name.replace(at, from.size(), to);
 }
 
-// [C] as the released files have it: [1, 1, C].
+// [C] in the released shape: [1, 1, C].
 TensorView AsMix(TensorView t) {
   t = t.Squeezed();
   if (t.shape.size() != 1) return t;
@@ -52,7 +52,7 @@ size_t WidthOf(const TensorFile& file, const std::string& embedding) {
   return emb != nullptr && emb->shape.size() == 2 ? emb->shape[1] : 0;
 }
 
-// fla's name as its model without a head has it.
+// fla's name without `model.`, as in its models without a head.
 std::string_view WithoutModel(std::string_view name) {
   constexpr std::string_view kModel = "model.";
   return StartsWith(name, kModel) ? name.substr(kModel.size()) : name;
@@ -69,12 +69,12 @@ TensorNaming NamingOf(const TensorFile& file) {
   }
   const size_t width = WidthOf(file, "emb.weight");
   if (file.Find("blocks.0.att.time_mix_x") != nullptr) return TensorNaming::kWebRwkv;
-  // Of v7 the converter changes orientations only: w1 is [C, rank] as released.
+  // In v7 the converter changes only orientations: w1 is [C, rank] in released files.
   const TensorView* w1 = file.Find("blocks.0.att.w1");
   if (w1 != nullptr && w1->shape.size() == 2 && w1->shape[0] != width && w1->shape[1] == width) {
     return TensorNaming::kWebRwkv;
   }
-  // Of v5.2 it renames time_faaaa; a released time_first is one value a head.
+  // In v5.2 it renames time_faaaa; a released time_first is one value per head.
   const TensorView* first = file.Find("blocks.0.att.time_first");
   if (first != nullptr && first->Squeezed().shape.size() == 2) return TensorNaming::kWebRwkv;
   return TensorNaming::kBlinkDL;
@@ -112,7 +112,7 @@ TensorView FromWebRwkv(TensorView t) {
   return t;
 }
 
-// v5's converted files keep time_mix_*: only v6 has maa.
+// v5's converted files keep the name time_mix_*: only v6 uses maa.
 TensorView FromWebRwkv5(TensorView t) {
   if (IsTimeState(t.name) && t.shape.size() >= 2) t = t.Transposed();
   RenameEnding(t.name, {{"att.time_first", "att.time_faaaa"}});
@@ -135,8 +135,8 @@ TensorView FromHuggingFace(TensorView t) {
   return t;
 }
 
-// model.layers.3.attn.w_lora.lora.0.weight → blocks.3.att.w1; Linear's [out, in] is BlinkDL's
-// transposed.
+// model.layers.3.attn.w_lora.lora.0.weight → blocks.3.att.w1. Linear's [out, in] is the transpose
+// of BlinkDL's.
 TensorView FromFlaLora(TensorView t, size_t at) {
   const char letter = t.name[at - 1];
   const std::string rest = t.name.substr(at + std::string_view("_lora.lora.").size());
@@ -283,7 +283,7 @@ Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPack
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
 }
 
-// As transformers ties them: a head in the file counts for nothing.
+// As in transformers: if tied, a head in the file is ignored.
 void Checkpoint::TieHead() {
   std::erase_if(tensors_, [](const TensorView& t) { return t.name == kHead; });
   const auto emb = std::find_if(tensors_.begin(), tensors_.end(),
@@ -294,7 +294,7 @@ void Checkpoint::TieHead() {
   tensors_.push_back(std::move(head));
 }
 
-// It is no parameter: the hash, counts and conversions never meet it.
+// The vocabulary is not a parameter: hash, counts and conversions must not include it.
 void Checkpoint::TakeVocabulary() {
   const auto it = std::find_if(tensors_.begin(), tensors_.end(), [](const TensorView& t) {
     return t.name == kVocabularyTensor && t.type == SourceType::kU8 && t.shape.size() == 1 &&

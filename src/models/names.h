@@ -1,5 +1,4 @@
-// Checkpoint: a file's tensors under BlinkDL's names and in their orientation, whichever program
-// named them.
+// Checkpoint: a file's tensors with BlinkDL's names and orientation, whichever program wrote it.
 #ifndef LINNET_MODELS_NAMES_H_
 #define LINNET_MODELS_NAMES_H_
 
@@ -15,7 +14,7 @@
 
 namespace linnet {
 
-// Which program's tensor names a checkpoint uses.
+// The program whose tensor names a checkpoint uses.
 enum class TensorNaming : uint8_t {
   kBlinkDL,      // as released: blocks.0.att.time_decay, [in, out] low-rank matrices
   kWebRwkv,      // converted for web-rwkv: some renamed, low-rank matrices transposed
@@ -27,28 +26,28 @@ enum class TensorNaming : uint8_t {
 
 const char* Name(TensorNaming naming);
 
-// The tensor of a safetensors file that is its vocabulary: U8 of one dimension,
-// the text of a vocabulary file (World's format, or a tokenizer.json) as
-// DeflateText writes it.
+// The tensor of a safetensors file that stores its vocabulary: U8 with one dimension, the text of a
+// vocabulary file (World's format, or a tokenizer.json) compressed by DeflateText.
 inline constexpr char kVocabularyTensor[] = "vocabulary";
 inline constexpr size_t kMaxVocabularyBytes = size_t{16} << 20;  // of the text
-// What a training checkpoint holds beside its model.
+// Prefix of the tensors that a training checkpoint stores in addition to the model.
 inline constexpr char kTrainingPrefix[] = "training.";
 
-// A layer's tuned initial state, in files of them and in models: blocks.N.att.time_state.
+// The tensor name of a layer's tuned initial state, in state files and in models:
+// blocks.N.att.time_state.
 std::string TimeStateName(size_t layer);
 bool IsTimeState(std::string_view name);
 
-// BlinkDL's name without the `model.` that trainers save before it (RWKV-PEFT's init_pissa.pth);
-// any other name as it is.
+// Removes the `model.` prefix that trainers add to BlinkDL's name (RWKV-PEFT's init_pissa.pth).
+// Other names are unchanged.
 std::string WithoutTrainersPrefix(const std::string& name);
-// TensorFile::Open, its tensors renamed so: adapters and states, which have BlinkDL's names only.
+// TensorFile::Open with such renames, for adapters and states, which use only BlinkDL's names.
 TensorFile OpenTensors(const std::filesystem::path& path);
 
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {
  public:
-  // Throws what TensorFile::Open and ReadHeader throw; packed files (packed.h) are read too.
+  // Throws what TensorFile::Open and ReadHeader throw. Also reads packed files (packed.h).
   explicit Checkpoint(const std::filesystem::path& path);
   explicit Checkpoint(TensorFile file);
 
@@ -56,13 +55,12 @@ class Checkpoint {
   TensorNaming naming() const { return naming_; }
   bool packed() const { return packed_; }
   const Header& header() const { return header_; }
-  std::span<const TensorView> tensors() const { return tensors_; }  // the vocabulary is none
+  std::span<const TensorView> tensors() const { return tensors_; }  // without the vocabulary
   const TensorView* Find(const std::string& name) const;            // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
 
-  // The vocabulary that the file holds: as stored, and its text,
-  // which nobody has read yet. Empty if it holds none. Vocabulary throws Error
-  // kBadModel if it is damaged.
+  // The vocabulary stored in the file: the raw bytes, and the decompressed text, which is not
+  // validated. Empty if there is none. Vocabulary throws Error kBadModel if it is damaged.
   std::span<const std::byte> stored_vocabulary() const { return vocabulary_; }
   std::string Vocabulary() const;
 

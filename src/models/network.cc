@@ -19,7 +19,7 @@
 namespace linnet {
 namespace {
 
-// The segments' states, layer after layer, to start again from.
+// Copies the segments' states of all layers, so that layers can be run again from them.
 const float* CopyStatesOf(Pass& p, size_t blocks) {
   const size_t floats = p.strides.layer_floats() * blocks;
   float* copy = p.Scratch(p.segments.size() * floats);
@@ -71,7 +71,7 @@ class NetworkOf final : public Network {
     for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
       x = Layer(p, x, carry);
       if (p.tape != nullptr) continue;
-      // Layer 0 leaves what it hands on in the arena.
+      // The carried values of layer 0 stay in the arena.
       if (p.layer == 0 && !std::is_empty_v<typename G::Carry>) mark = p.arena.mark();
       p.arena.Rewind(mark);
     }
@@ -88,8 +88,8 @@ class NetworkOf final : public Network {
     return AddResidualInPlace(p, x, Dropout(p, G::ChannelMix(p, w.layer, norm(w.ln2)), 1));
   }
 
-  // With a tape: keeps only what goes into each layer, and runs the layer again when its gradient
-  // is wanted.
+  // With a tape: stores only the input of each layer, and runs the layer again for its backward
+  // pass.
   Var Recomputed(Pass& p, Var x) const {
     Tape* const tape = p.tape;
     const float* states = CopyStatesOf(p, blocks_.size());
@@ -131,7 +131,7 @@ class NetworkOf final : public Network {
     const Var y = Layer(p, x, carry);
     for (const Var& var : {out, y}) var.InitGradient();
     for (size_t t = 0; t < y.rows(); ++t) std::copy_n(out.g.Row(t), y.cols(), y.g.Row(t));
-    if (layer == 0) {  // what later layers gave back to what the first one handed on
+    if (layer == 0) {  // gradients from later layers of the values carried from layer 0
       size_t i = 0;
       carry.EachVar([&](Var& v) {
         carried[i].InitGradient();
@@ -152,8 +152,8 @@ std::unique_ptr<Network> New(std::shared_ptr<const Checkpoint> checkpoint, const
   return std::make_unique<NetworkOf<G>>(std::move(checkpoint), c);
 }
 
-// table[id] += the gradients of the rows with that id: within a sequence in order, then over
-// sequences in halves.
+// table[id] += the gradients of the rows with that id. Sums in order within a sequence, then
+// pairwise over halves of the sequences.
 void AddRowGradients(const Pass& p, Mat<float> dx, std::span<const int32_t> ids, Mat<float> table) {
   std::vector<size_t> order(ids.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -1,4 +1,4 @@
-// Network: a checkpoint's parameters and the equations of its generation, ready for passes.
+// Network: a checkpoint's parameters and the equations of its generation, ready to run.
 #ifndef LINNET_MODELS_NETWORK_H_
 #define LINNET_MODELS_NETWORK_H_
 
@@ -16,55 +16,56 @@
 
 namespace linnet {
 
-// Throws what Network::Bind would of this checkpoint, reading no matrix.
+// Throws what Network::Bind would throw for this checkpoint, without reading any matrix.
 void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& pool);
 
-// Immutable but for what is trained, so passes without a tape may overlap.
+// Immutable except for trained parameters, so passes without a tape may overlap.
 class Network {
  public:
-  // Packs the parameters; the checkpoint is kept for its embedding. Throws
-  // Error kBadModel naming the first tensor that is missing or misshapen.
+  // Packs the parameters; the checkpoint is kept for its embedding. Throws Error kBadModel naming
+  // the first tensor that is missing or has the wrong shape.
   static std::unique_ptr<Network> Bind(Checkpoint checkpoint, const Config& config,
                                        ThreadPool& pool, const BindOptions& options);
   virtual ~Network() = default;
 
-  // The same parameters with gradients of their own, zeros; this must outlive it. So passes with
-  // tapes may overlap. It has no parameters() and no values().
+  // A network with the same parameters and its own gradients, initially zero; this one must outlive
+  // it. Passes with tapes may then overlap. A twin has no parameters() and no values().
   std::unique_ptr<Network> Twin(ThreadPool& pool) const;
 
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const std::vector<Parameter>& parameters() const { return store_.parameters; }
-  // All that learns, in the order of parameters(): its gradients, and its values if it is trained.
+  // The gradients of all trained parameters, in the order of parameters(), and their values if
+  // `trained` is set.
   std::span<float> gradients() const;
   std::span<float> values() const;
-  // After the values changed: packs anew what products read.
+  // Call after values changed: repacks the matrices that products read.
   void Repack(ThreadPool& pool) const;
   const ModelCost& cost() const { return store_.cost; }
   StateStrides strides() const;
 
-  // Writes the tuned state that an adapter brought, if any, into the state of a new sequence.
+  // Writes an adapter's tuned state, if any, into the state of a new sequence.
   void Start(float* state) const;
   bool start_learns() const;
-  // After the tape ran: adds the segments' state_grad to the gradient of that tuned state, in order
-  // within a sequence and then over sequences in halves.
+  // Call after the tape ran: adds the segments' state_grad to the gradient of the tuned state. Sums
+  // in order within a sequence, then pairwise over halves of the sequences.
   void AddStartGradients(const Pass& p) const;
 
-  // The residual stream after the last layer, [tokens, C]. p.segments cover
-  // the tokens. In inference the arena holds little more than one layer's rows.
+  // Returns the residual stream after the last layer, [tokens, C]. p.segments must cover the
+  // tokens. In inference the arena holds little more than one layer's rows.
   Var Run(Pass& p, std::span<const int32_t> tokens) const;
 
   // logits = head · LN(x; ln_out), [rows, V].
   Var Head(Pass& p, Var x) const;
 
-  // The losses of those logits, which are never held whole (ops/loss.h).
+  // Computes the losses from those logits without storing all of them (ops/loss.h).
   void Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
             std::span<double> losses) const;
 
  protected:
   Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config);
   virtual void BindLayers(Binder& binder) = 0;
-  // One virtual call a pass picks the generation.
+  // One virtual call per pass selects the generation.
   virtual Var Layers(Pass& p, Var x) const = 0;
 
  private:
@@ -75,7 +76,7 @@ class Network {
   Config config_;
   ParamStore store_;
   TensorView embedding_;
-  std::optional<DType> rounding_;  // of the embedding's rows, where a packed file would round them
+  std::optional<DType> rounding_;  // for embedding rows, if a packed file would round them
   Mat<float> embedding_grad_;
   NormParam ln0_, ln_out_;
   LinearParam head_;

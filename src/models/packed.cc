@@ -26,7 +26,7 @@ namespace linnet {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kTableBlock = 64;  // values of the embedding that share a scale
+constexpr size_t kTableBlock = 64;  // embedding values per scale
 
 bool EndsWith(std::string_view text, std::string_view ending) {
   return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
@@ -101,7 +101,7 @@ DType OwnType(const TensorView& t) {
 
 namespace {
 
-// The largest magnitude that does not round to infinity, nor makes an f16 scale that does.
+// The largest magnitude for which neither the value nor its f16 scale rounds to infinity.
 float LargestOf(DType dtype) {
   switch (dtype) {
     case DType::kF16:
@@ -194,7 +194,7 @@ Weight PanelEncoding::Slice(size_t slice) const {
 
 void PanelEncoding::Read(size_t begin, size_t count, float* out) const {
   const size_t panel_bytes = PanelBytes(dtype_, in_);
-  std::vector<float> panel;  // for reads that begin inside of one
+  std::vector<float> panel;  // for reads that start inside a panel
   while (count > 0) {
     const size_t row = begin % out_, skip = row % kPanelRows;
     const size_t rows = std::min({kPanelRows - skip, out_ - row, count});
@@ -235,7 +235,7 @@ void EncodeTableRow(const float* values, size_t cols, std::byte* row) {
     const float scale = largest / 127;
     std::memcpy(row, &scale, sizeof(scale));
     for (size_t i = begin; i < end; ++i) {
-      // A scale too small to divide by, or no number, gives zeros rather than rubbish.
+      // NaN values, or a scale too small to divide by, give zeros.
       const float code = std::nearbyint(values[i] / scale);
       const bool good = code >= -127 && code <= 127;
       codes[i] = static_cast<std::byte>(static_cast<int8_t>(good ? code : 0));
@@ -268,7 +268,7 @@ void RoundTableRow(DType dtype, size_t cols, float* values) {
 
 namespace {
 
-// What metadata says of one tensor: "nf4 panels 2560 2560".
+// The metadata of one tensor: "nf4 panels 2560 2560".
 struct Note {
   DType dtype;
   Layout layout;
@@ -294,7 +294,8 @@ std::optional<Note> ParseNote(std::string_view text) {
     size_t n = 0;
     const char* end = words[i].data() + words[i].size();
     const auto found = std::from_chars(words[i].data(), end, n);
-    // So that no product of sizes comes near 2^63 before it is compared with the file's.
+    // Limits sizes so that their product stays below 2^63 until it is compared with the file's
+    // size.
     if (found.ec != std::errc() || found.ptr != end || n == 0 || n >> 40 != 0) return std::nullopt;
     note.shape.push_back(n);
   }
@@ -345,9 +346,9 @@ class Reader {
                             file_.path().string(), Quoted(version), kPackedVersion));
   }
 
-  // The bytes that the note's sizes take, at most four times what `bytes` allows.
+  // The number of bytes for the note's sizes; nullopt if `bytes` cannot hold that many values.
   std::optional<size_t> BytesOf(const Note& note, size_t bytes) const {
-    // No format has less than half a byte a value.
+    // Every format uses at least half a byte per value.
     size_t elements = 1;
     for (const size_t n : note.shape) {
       if (n > 2 * bytes / elements) return std::nullopt;
@@ -362,8 +363,9 @@ class Reader {
   TensorView Encoded(const TensorView& t, const std::string& text) {
     const auto note = ParseNote(text);
     if (!note) {
-      Refuse(t.name, fmt::format("is said to be '{}', expected a dtype, a layout and 2 or 3 sizes",
-                                 Quoted(text)));
+      Refuse(t.name,
+             fmt::format("is described as '{}', expected a dtype, a layout and 2 or 3 sizes",
+                         Quoted(text)));
     }
     if (t.type != SourceType::kU8 || t.shape.size() != 1) {
       Refuse(t.name,

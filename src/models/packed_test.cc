@@ -30,6 +30,7 @@
 #include "models/model_of.h"
 #include "models/network.h"
 #include "models/quantize.h"
+#include "models/test_models.h"
 #include "tensor/half.h"
 
 namespace linnet {
@@ -47,7 +48,7 @@ std::string BytesOf(const fs::path& path) {
   return text.str();
 }
 
-fs::path Source(const std::string& version) { return Data("golden/random-" + version + ".pth"); }
+fs::path Source(const std::string& version) { return test::RandomModel(version); }
 
 void Quantize(const fs::path& in, const fs::path& out, Packing packing) {
   ThreadPool pool(2);
@@ -81,9 +82,6 @@ std::string Refusal(const fs::path& path) {
 
 class PackedTest : public testing::TestWithParam<std::tuple<const char*, DType>> {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  }
   static std::string version() { return std::get<0>(GetParam()); }
   static DType type() { return std::get<1>(GetParam()); }
   test::TemporaryFolder scratch_;
@@ -187,7 +185,6 @@ INSTANTIATE_TEST_SUITE_P(All, PackedTest,
 
 // Rows, columns, slices and parts of views are those of the dense tensor.
 TEST(PackedViews, ReadAsDenseTensorsDo) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const test::TemporaryFolder scratch;
   const fs::path file = scratch / "model.safetensors", plain = scratch / "plain.safetensors";
   Quantize(Source("v6"), file, {.type = DType::kBF16});
@@ -247,7 +244,6 @@ TEST(PackedTable, RowsAreWithinHalfAStepOfTheirBlock) {
 
 // Files that do not say it, as those of earlier versions, run alike and say it when written again.
 TEST(PackedFinite, IsSaidOfBf16AndChangesNoBits) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const test::TemporaryFolder scratch;
   const fs::path file = scratch / "new.safetensors", old = scratch / "old.safetensors",
                  again = scratch / "again.safetensors";
@@ -439,7 +435,6 @@ std::string QuantizeRefusal(const fs::path& in, const fs::path& out, DType type)
 }
 
 TEST(PackedRefusals, ValuesThatNoBlockHolds) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const test::TemporaryFolder scratch;
   const fs::path bad = scratch / "bad.safetensors", out = scratch / "out.safetensors";
   const float infinity = std::numeric_limits<float>::infinity();
@@ -486,7 +481,6 @@ TEST(PackedRefusals, ValuesThatNoBlockHolds) {
 
 // A file that nothing could run is not made.
 TEST(PackedRefusals, ModelsThatNothingRuns) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const test::TemporaryFolder scratch;
   const fs::path bad = scratch / "bad.safetensors", out = scratch / "out.safetensors";
   const auto refusal = [&](const std::string& version, const std::string& name, bool transposed) {
@@ -570,7 +564,6 @@ TEST(PackedRefusals, NameTheTensorInOneLine) {
 }
 
 TEST(PackedRefusals, ShiftedPanelsAndFalseHashes) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   const test::TemporaryFolder scratch;
   const fs::path good = scratch / "good.safetensors", bad = scratch / "bad.safetensors";
   Quantize(Source("v4"), good, {.type = DType::kBF16});

@@ -14,13 +14,13 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kGroup = size_t{4} << 20;  // values packed together, if one panel has no more
+constexpr size_t kGroup = size_t{4} << 20;  // packed at a time, or one panel
 
 bool IsPanels(Layout layout) {
   return layout == Layout::kPanels || layout == Layout::kPanelsTransposed;
 }
 
-// [slices, out, in] of a matrix in panels.
+// The dimensions [slices, out, in] of a tensor in panels.
 struct Matrices {
   size_t slices, out, in;
 };
@@ -98,7 +98,7 @@ PackedWriter::PackedWriter(const std::filesystem::path& path, const Config& conf
   Begin();
 }
 
-// Opens tensor `current_`, or the first after it that is not empty.
+// Opens tensor `current_`, or the first non-empty one after it.
 void PackedWriter::Begin() {
   while (current_ < specs_.size() && specs_[current_].elements() == 0) ++current_;
   if (current_ == specs_.size()) return;

@@ -17,7 +17,7 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kBlock = size_t{4} << 20;  // values read at once, if a row has no more
+constexpr size_t kBlock = size_t{4} << 20;  // values read at once, or one row if that has more
 
 bool IsVocabulary(const PackedSpec& spec) {
   return spec.name == kVocabularyTensor && spec.plain_type == SourceType::kU8 &&
@@ -65,7 +65,7 @@ class Copier {
   }
 
  private:
-  // Throws what reading would throw, here rather than on another thread.
+  // Throws here what reading would throw on another thread.
   static void ReadTypeCheck(const TensorView& t) {
     if (IsFloat(t.type)) ReadRows(t, 0, 0, nullptr);
   }
@@ -73,13 +73,14 @@ class Copier {
   static bool IsCopy(const TensorView& t, const PackedSpec& spec) {
     if (spec.layout == Layout::kRows) return IsTable(t);
     const PanelEncoding* panels = PanelsOf(t);
-    // Of bf16 the new file says that it is finite, so that values are looked at unless the old did.
+    // The new file states that bf16 is finite, so values are checked unless the old file states it
+    // too.
     const bool known = panels != nullptr && (panels->finite() || spec.dtype != DType::kBF16);
     return known && spec.layout != Layout::kPlain && panels->dtype() == spec.dtype &&
            panels->transposed() == (spec.layout == Layout::kPanelsTransposed);
   }
 
-  // Values rounded twice need not be those rounded once.
+  // Copies encoded bytes: quantizing decoded values again may round them differently.
   void CopyEncoded(const TensorView& t) {
     auto rest = t.encoding->bytes();
     while (!rest.empty()) {
@@ -96,11 +97,11 @@ class Copier {
     const size_t cols = t.cols();
     values_.resize(count * cols);
     const bool plain = spec.layout == Layout::kPlain;
-    // The scales of the embedding's rows are f32.
+    // The scales of embedding rows are f32.
     const DType holds = spec.layout == Layout::kRows ? DType::kF32 : spec.dtype;
     std::atomic<bool> fits = true;
     pool_.ForRanges(count, 32, [&](size_t from, size_t to) {
-      constexpr size_t kRows = 64;  // looked at while they are in the cache
+      constexpr size_t kRows = 64;  // checked while they are in the cache
       for (; from < to; from += std::min(kRows, to - from)) {
         const size_t rows = std::min(kRows, to - from);
         const std::span<float> part(values_.data() + from * cols, rows * cols);
@@ -129,7 +130,7 @@ class Copier {
   std::vector<std::byte> bytes_;
 };
 
-// A new model has no file to take the hash of: its sizes and seed tell it from others.
+// A new model has no source file to hash: its sizes and seed identify it.
 std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
   const std::string text =
       fmt::format("{} {} {} {} {} {} {} {}", Name(config.generation), config.layers, config.width,
@@ -151,7 +152,7 @@ Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& 
     specs.push_back(SpecOf(t, shape, options.packing));
     sources[t.name] = &t;
   };
-  if (in.packed()) {  // which has its own order, and keeps it
+  if (in.packed()) {  // keep its order
     for (const TensorView& t : in.tensors()) add(t, t.shape);
   } else {
     for (const ReleasedTensor& t : InReleasedOrder(in)) add(*t.view, t.shape);

@@ -1,4 +1,4 @@
-// Quantize: any model, or a new one, written as a packed file.
+// Quantize: writes any model, or a new one, as a packed file.
 #ifndef LINNET_MODELS_QUANTIZE_H_
 #define LINNET_MODELS_QUANTIZE_H_
 
@@ -16,25 +16,25 @@ namespace linnet {
 
 struct QuantizeOptions {
   Packing packing{};
-  // A vocabulary to hold, as DeflateText made it; the source's own if empty.
+  // A vocabulary to store, from DeflateText; the source's own if empty.
   std::span<const std::byte> vocabulary{};
-  // Values written and values in all; may throw, and then nothing is written.
+  // Called with values written and total values. If it throws, no file is written.
   std::function<void(uint64_t, uint64_t)> progress{};
 };
 
-// The vocabulary, if one is written, is not counted.
+// A written vocabulary is not counted.
 struct Quantized {
   uint64_t tensors = 0, parameters = 0, bytes = 0;
 };
 
-// Writes a packed file of a model of any tensor naming, a packed one too. Reads it a
-// few rows at a time and gives their pages back: holds some 100 MB, whatever
-// the model's size. Throws Error: kBadModel for what is no model, and for matrices
-// that are not finite or hold what their format cannot; kIo.
+// Writes a packed file of a model with any tensor naming, also of a packed one. Reads it a few rows
+// at a time and releases their pages: uses about 100 MB for any model size. Throws Error: kBadModel
+// if the file is not a model, and for matrices with values that are not finite or do not fit their
+// format; kIo.
 Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                              ThreadPool& pool, const QuantizeOptions& options);
 
-// The same of a new model, without its values ever being in a file.
+// The same for a new model, without writing its values to a file first.
 Quantized WriteNewPacked(const Config& config, Filling filling, uint64_t seed,
                          const std::filesystem::path& out, ThreadPool& pool,
                          const QuantizeOptions& options);

@@ -13,7 +13,7 @@ auto Rwkv5<kGeneration>::Bind(Binder& b, const Config& c, size_t layer) -> Layer
   w.mix_v = b.Vector(att + "time_mix_v", C);
   w.mix_r = b.Vector(att + "time_mix_r", C);
   w.decay = b.Vector(att + "time_decay", decays);
-  // 5.1 was released with either name.
+  // 5.1 was released with both names.
   w.log_first = !b.Has(att + "time_faaaa");
   w.first = b.Vector(att + (w.log_first ? "time_first" : "time_faaaa"), decays);
   w.key = b.Matrix(att + "key.weight", A, C);
@@ -35,7 +35,7 @@ Var Rwkv5<kGeneration>::TimeMix(Pass& p, const Config& c, const Layer& w, Var x,
     return LerpsFromPrevious(p, x, ShiftOf::kTimeMix, MixFor(w.mix_r, w.receptance),
                              MixFor(w.mix_k, w.key), MixFor(w.mix_v, w.value), keep...);
   };
-  std::array<Var, 4> mixes;  // of r, k, v and the gate
+  std::array<Var, 4> mixes;  // for r, k, v and the gate
   if constexpr (kGate) {
     mixes = mix(MixFor(w.mix_g, w.gate));
   } else {

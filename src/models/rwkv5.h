@@ -1,5 +1,5 @@
-// RWKV-5 (arXiv:2404.05892) in its three variants: 5.0, 5.1 with a gate, 5.2 "Eagle" with a decay
-// a channel.
+// RWKV-5 (arXiv:2404.05892) in its variants: 5.0, 5.1 with a gate, 5.2 "Eagle" with a decay per
+// channel.
 #ifndef LINNET_MODELS_RWKV5_H_
 #define LINNET_MODELS_RWKV5_H_
 

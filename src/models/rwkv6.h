@@ -1,4 +1,4 @@
-// RWKV-6 "Finch" (arXiv:2404.05892): mixes and decay that depend on the data.
+// RWKV-6 "Finch" (arXiv:2404.05892): data-dependent mixes and decay.
 #ifndef LINNET_MODELS_RWKV6_H_
 #define LINNET_MODELS_RWKV6_H_
 

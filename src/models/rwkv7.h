@@ -1,4 +1,4 @@
-// RWKV-7 "Goose" (arXiv:2503.14456): a state that is edited by a delta rule.
+// RWKV-7 "Goose" (arXiv:2503.14456): a state that is updated by a delta rule.
 #ifndef LINNET_MODELS_RWKV7_H_
 #define LINNET_MODELS_RWKV7_H_
 
@@ -7,7 +7,7 @@
 namespace linnet {
 
 struct Rwkv7 {
-  // The values of layer 0, which later layers mix into their own.
+  // The values of layer 0, which later layers mix with their own.
   struct Carry {
     Var v_first;
 
@@ -17,7 +17,7 @@ struct Rwkv7 {
     }
   };
 
-  // x0 + second(f(first(x))): the low-rank form of w, a, v and g (which has no x0).
+  // x0 + second(f(first(x))): the low-rank form of w, a, v and g; g has no x0.
   struct LowRank {
     Var bias;
     LinearParam first, second;

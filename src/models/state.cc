@@ -17,15 +17,15 @@
 namespace linnet {
 namespace {
 
-constexpr const char* kLogits = "logits";  // of a saved state: [V]
-constexpr float kNoExponent = -1e30f;      // v4's pp of an empty past (rwkv.cpp, ChatRWKV)
+constexpr const char* kLogits = "logits";  // optional in a saved state: [V]
+constexpr float kNoExponent = -1e30f;      // v4's pp at the start (rwkv.cpp, ChatRWKV)
 
 std::string Describe(const StateShape& s) {
   return fmt::format("RWKV-{} with {} layers, width {}, {} heads", Name(s.generation), s.layers,
                      s.width, s.heads);
 }
 
-// Of one head or many, [key][value] to [value][key] and back.
+// For one or more heads, [key][value] to [value][key] and back.
 void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
   for (size_t h = 0; h < heads; ++h) {
     for (size_t i = 0; i < n; ++i) {
@@ -51,7 +51,7 @@ size_t Number(const TensorFile& file, const std::string& key) {
     }
   }
   throw Error(ErrorKind::kBadState,
-              fmt::format("{}: metadata {} is missing or no number; the state file is broken",
+              fmt::format("{}: metadata {} is missing or not a number; the state file is damaged",
                           file.path().string(), key));
 }
 
@@ -86,7 +86,7 @@ State ReadSaved(const TensorFile& file) {
   const StateShape shape = ShapeOf(file);
   const auto shapes = ReferenceShapes(shape);
   std::vector<StateTensor> list;
-  // Tensors are looked up before anything is sized by the file's own words.
+  // Tensors are looked up before memory is allocated from sizes that the file states.
   for (size_t i = 0; i < shape.layers * shapes.size(); ++i) {
     const std::string name = fmt::format("state.{:03}", i);
     const TensorView* t = file.Find(name);
@@ -102,8 +102,7 @@ State ReadSaved(const TensorFile& file) {
   return State::FromReference(shape, list);
 }
 
-// BlinkDL's tuned states are [value][key] for every generation, and start with
-// zero shifts.
+// BlinkDL's tuned states are [value][key] in every generation; the shifts start at zero.
 State ReadTuned(const TensorFile& file, const StateShape& model) {
   const auto fail = [&](const std::string& what) {
     return Error(ErrorKind::kBadState, file.path().string() + ": " + what);
@@ -153,11 +152,11 @@ bool SameSizes(const StateShape& a, const StateShape& b) {
                   file.path().string(), found));
 }
 
-// The reader of files says what one is that holds no tensors; what is expected here is a state.
+// TensorFile's message for a file without tensors asks for a checkpoint; here a state is expected.
 TensorFile OpenState(const std::filesystem::path& path) {
   constexpr std::string_view kCheckpoint = "a .pth, .safetensors or .gguf checkpoint";
   try {
-    return TensorFile::Open(path);
+    return OpenTensors(path);
   } catch (const Error& error) {
     std::string message = error.what();
     const size_t at = message.find(kCheckpoint);

@@ -1,4 +1,4 @@
-// States as the tensors of an open file; State::Load opens the file first.
+// Reads states from the tensors of an open file; State::Load opens the file first.
 #ifndef LINNET_MODELS_STATE_FILE_H_
 #define LINNET_MODELS_STATE_FILE_H_
 
@@ -7,7 +7,7 @@
 
 namespace linnet {
 
-// A saved state, whichever model made it. Throws Error kBadState.
+// A saved state of any model. Throws Error kBadState.
 State ReadState(const TensorFile& file);
 
 // A saved or tuned state for a model of this shape. Throws Error kBadState.

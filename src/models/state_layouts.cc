@@ -33,7 +33,7 @@ std::string Sizes(const StateShape& s) {
 
 bool IsV4(const StateShape& s) { return s.generation == Generation::k4; }
 
-// The parts of one layer as State keeps them, S as [key][value].
+// The parts of one layer in State's layout, S as [key][value].
 template <class T>
 struct Layer {
   std::span<T> att_x, wkv, ffn_x;
@@ -56,7 +56,7 @@ std::vector<float> Transposed(std::span<const float> wkv, size_t heads, size_t n
   return out;
 }
 
-// The reference's S, which rwkv.cpp shares: [value][key] in v7 only. Its own inverse.
+// The reference's S, the same in rwkv.cpp: [value][key] only in v7. It is its own inverse.
 std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape& s) {
   if (s.generation == Generation::k7) return Transposed(wkv, s.heads, s.head_size);
   return {wkv.begin(), wkv.end()};
@@ -133,7 +133,7 @@ void ExportWebRwkv(const State& state, const fs::path& path) {
   writer->Finish();
 }
 
-// Tuned states; `keys_first` as web-rwkv's converter transposes them.
+// Tuned states; `keys_first` is the transposed layout of web-rwkv's converter.
 State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) {
   if (IsV4(s)) throw Bad(file.path(), "tuned states exist for RWKV-5 and later, expected RWKV-4");
   State state(s);
@@ -166,7 +166,7 @@ State ImportWebRwkv(const fs::path& path, const StateShape& s) {
     throw Bad(path, fmt::format("{} tensors, expected one, named state", file.tensors().size()));
   }
   const auto expected = WebRwkvShape(s);
-  std::vector<size_t> shape = t->shape;  // with or without the dimensions of 1 before it
+  std::vector<size_t> shape = t->shape;  // with or without leading dimensions of 1
   if (shape.size() < 4) shape.insert(shape.begin(), 4 - shape.size(), 1);
   if (shape != expected) {
     throw Bad(path, fmt::format("{}, expected [{}] ({})", Describe(*t), fmt::join(expected, ", "),

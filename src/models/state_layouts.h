@@ -1,4 +1,4 @@
-// States in the layouts of other programs, to and from.
+// Converts states to and from the layouts of other programs.
 #ifndef LINNET_MODELS_STATE_LAYOUTS_H_
 #define LINNET_MODELS_STATE_LAYOUTS_H_
 
@@ -15,29 +15,29 @@ enum class StateLayout : uint8_t {
   // ChatRWKV's list: safetensors `state.000` …: att_x, aa, bb, pp, ffn_x (v4) or
   // att_x, S, ffn_x, with S as [key][value] in v5 and v6, [value][key] in v7.
   kReference,
-  // rwkv.cpp's buffer, raw f32: ffn_x, att_x, aa, bb, pp or ffn_x, att_x, S, with
-  // S as the reference has it.
+  // rwkv.cpp's buffer, raw f32: ffn_x, att_x, aa, bb, pp or ffn_x, att_x, S, with S as in the
+  // reference.
   kRwkvCpp,
-  // web-rwkv's and Ai00's tensor, safetensors `state`: [1, 1, 5L, C] with rows
-  // att_x, aa, bb, pp, ffn_x (v4), or [1, L, N + 2, C] with rows att_x, S's N keys
-  // (each a value of every head: column h N + value), ffn_x.
+  // web-rwkv's and Ai00's tensor, safetensors `state`: [1, 1, 5L, C] with rows att_x, aa, bb, pp,
+  // ffn_x (v4), or [1, L, N + 2, C] with rows att_x, S's N keys (each a value of every head: column
+  // h N + value), ffn_x.
   kWebRwkv,
-  // BlinkDL's tuned initial state: `blocks.N.att.time_state`, S only, as
-  // [value][key] in every generation (v4 has none). Shifts start from zero.
+  // BlinkDL's tuned initial state: `blocks.N.att.time_state`, S only, as [value][key] in every
+  // generation (v4 has none). Shifts start at zero.
   kTimeState,
 };
 
 // "reference", "rwkv.cpp", "web-rwkv", "time_state".
 std::optional<StateLayout> ParseStateLayout(std::string_view name);
 
-// Written whole or not at all. Throws Error: kIo, kBadState where the layout
-// has no place for such a state.
+// The file appears only when complete. Throws Error: kIo, kBadState if the layout cannot store this
+// state.
 void ExportState(const State& state, StateLayout layout, const std::filesystem::path& path);
 
-// Reads what ExportState or the other program wrote, for a model of this shape,
-// whose hash the state gets. kWebRwkv also reads Ai00's converted tuned states:
-// `blocks.N.att.time_state` as [key][value]. Throws Error: kIo, kBadState with
-// the sizes found and wanted.
+// Reads a file written by ExportState or the other program, for a model of this shape; the state
+// gets the model's hash. kWebRwkv also reads Ai00's converted tuned states:
+// `blocks.N.att.time_state` as [key][value]. Throws Error: kIo, kBadState with the sizes found and
+// expected.
 State ImportState(const std::filesystem::path& path, StateLayout layout, const StateShape& model);
 
 }  // namespace linnet

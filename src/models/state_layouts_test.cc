@@ -18,6 +18,7 @@
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
@@ -94,23 +95,31 @@ TEST(StateLayouts, OtherSizesAreRefused) {
 class StateOrientation : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-    golden_.emplace(
-        TensorFile::Open(Data(fmt::format("golden/random-v{}.golden.safetensors", GetParam()))));
-    shape_ = Model::Open(Data(fmt::format("golden/random-v{}.pth", GetParam()))).state_shape();
-    state_.emplace(ImportState(golden_->path(), StateLayout::kReference, shape_));
+    shape_ = Model::Open(test::RandomModel(GetParam())).state_shape();
+    state_.emplace(RandomState(shape_));
+    reference_ = state_->ToReference();
   }
 
-  std::vector<float> Golden(size_t i) const {
-    return ReadAll(*golden_->Find(fmt::format("state.{:03}", i)));
-  }
+  // Of the reference's list.
+  const std::vector<float>& Reference(size_t i) const { return reference_.at(i).values; }
   bool v7() const { return shape_.generation == Generation::k7; }
   size_t parts() const { return shape_.generation == Generation::k4 ? 5 : 3; }
 
-  std::optional<TensorFile> golden_;
   StateShape shape_;
   std::optional<State> state_;
+  std::vector<StateTensor> reference_;
 };
+
+TEST_P(StateOrientation, TheReferencesListComesBackAsItWent) {
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
+  const auto golden =
+      TensorFile::Open(Data(fmt::format("golden/random-v{}.golden.safetensors", GetParam())));
+  const auto list = ImportState(golden.path(), StateLayout::kReference, shape_).ToReference();
+  for (size_t i = 0; i < list.size(); ++i) {
+    EXPECT_TRUE(BitEqual(list[i].values, ReadAll(*golden.Find(fmt::format("state.{:03}", i)))))
+        << i;
+  }
+}
 
 TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
   const test::TemporaryFile file(".bin");
@@ -120,7 +129,7 @@ TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
     std::vector<size_t> order = {parts() - 1};
     for (size_t i = 0; i + 1 < parts(); ++i) order.push_back(i);
     for (const size_t i : order) {
-      const auto part = Golden(layer * parts() + i);
+      const auto part = Reference(layer * parts() + i);
       expected.insert(expected.end(), part.begin(), part.end());
     }
   }
@@ -142,14 +151,15 @@ TEST_P(StateOrientation, WebRwkvHasARowAKeyAndAColumnAValue) {
     EXPECT_EQ(t.shape, (std::vector<size_t>{1, 1, 5 * shape_.layers, C}));
     for (size_t i = 0; i < 5 * shape_.layers; ++i) {
       const auto at = values.begin() + static_cast<ptrdiff_t>(i * C);
-      EXPECT_TRUE(BitEqual(std::vector<float>(at, at + static_cast<ptrdiff_t>(C)), Golden(i)));
+      EXPECT_TRUE(BitEqual(std::vector<float>(at, at + static_cast<ptrdiff_t>(C)), Reference(i)));
     }
     return;
   }
   EXPECT_EQ(t.shape, (std::vector<size_t>{1, shape_.layers, N + 2, C}));
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
     const float* rows = values.data() + layer * (N + 2) * C;
-    const auto att = Golden(3 * layer), s = Golden(3 * layer + 1), ffn = Golden(3 * layer + 2);
+    const auto att = Reference(3 * layer), s = Reference(3 * layer + 1),
+               ffn = Reference(3 * layer + 2);
     EXPECT_EQ(std::memcmp(rows, att.data(), C * sizeof(float)), 0);
     EXPECT_EQ(std::memcmp(rows + (N + 1) * C, ffn.data(), C * sizeof(float)), 0);
     for (size_t h = 0; h < shape_.heads; ++h) {
@@ -172,7 +182,7 @@ TEST_P(StateOrientation, TimeStateHasValuesFirst) {
   const size_t N = shape_.head_size;
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
     const auto got = ReadAll(*written.Find(fmt::format("blocks.{}.att.time_state", layer)));
-    const auto s = Golden(3 * layer + 1);
+    const auto s = Reference(3 * layer + 1);
     for (size_t i = 0; i < got.size(); ++i) {
       const size_t head = i / (N * N), row = i / N % N, col = i % N;
       ASSERT_EQ(got[i], v7() ? s[i] : s[(head * N + col) * N + row]);
@@ -184,16 +194,14 @@ TEST_P(StateOrientation, TimeStateHasValuesFirst) {
       BitEqual(Values(loaded), Values(ImportState(file.path(), StateLayout::kTimeState, shape_))));
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, StateOrientation,
+INSTANTIATE_TEST_SUITE_P(Generations, StateOrientation,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 
 // Ai00 takes tuned states through web-rwkv's converter, which transposes them.
 TEST(StateLayouts, ConvertedTunedStatesAreTheSameStates) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
   for (const char* v : {"5.2", "6", "7"}) {
-    const auto tuned = TensorFile::Open(Data(fmt::format("golden/random-v{}.state.pth", v)));
-    const StateShape shape =
-        Model::Open(Data(fmt::format("golden/random-v{}.pth", v))).state_shape();
+    const auto tuned = TensorFile::Open(test::TunedState(v));
+    const StateShape shape = Model::Open(test::RandomModel(v)).state_shape();
     const test::TemporaryFile file(".st");
     std::vector<TensorSpec> specs;
     for (const TensorView& t : tuned.tensors()) {

@@ -14,25 +14,20 @@
 #include "io/test_bytes.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
-#include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
 
-using goldens::Data;
-
 class StateTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
     path_ = std::filesystem::temp_directory_path() /
             ("linnet-state-" + std::to_string(getpid()) + ".st");
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  static Model Open(const std::string& version) {
-    return Model::Open(Data("golden/random-" + version + ".pth"));
-  }
+  static Model Open(const std::string& version) { return Model::Open(test::RandomModel(version)); }
   // A state that has seen a few tokens.
   static State Lived(const Model& model, Workspace& workspace) {
     State state = model.NewState();
@@ -176,13 +171,12 @@ TEST_F(BrokenStateTest, ATunedStateOfOtherLayersIsRefused) {
 }
 
 TEST(TunedState, OfAnotherSizeIsRefused) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is absent";
-  const auto load = [](const char* model) {
-    State::Load(Data("golden/random-v6.state.pth"), Model::Open(Data(model)).state_shape());
+  const auto load = [](const std::filesystem::path& model) {
+    State::Load(test::TunedState("v6"), Model::Open(model).state_shape());
   };
-  EXPECT_THROW(load("models/tiny-v6.pth"), Error);
-  EXPECT_THROW(load("golden/random-v4.pth"), Error);
-  EXPECT_NO_THROW(load("golden/random-v6.pth"));
+  EXPECT_THROW(load(test::OddModel("v6")), Error);
+  EXPECT_THROW(load(test::RandomModel("v4")), Error);
+  EXPECT_NO_THROW(load(test::RandomModel("v6")));
 }
 
 }  // namespace

@@ -59,8 +59,8 @@ std::vector<TextPiece> AddedTokens::Split(std::string_view text) const {
     }
     if (token.lstrip) begin -= SpaceAtBack(text.substr(done, std::max(begin, done) - done));
     if (token.rstrip) end += SpaceAtFront(text.substr(end));
-    // A token of blanks may lie in those that the token before it took; they are
-    // not given twice (the tokenizers library does, in this one case).
+    // The previous token may have taken the blanks that this token consists of. They are used only
+    // once (the tokenizers library uses them twice in this case).
     begin = std::max(begin, done);
     if (begin > done) pieces.push_back({-1, text.substr(done, begin - done)});
     if (end > begin) pieces.push_back({token.id, text.substr(begin, end - begin)});

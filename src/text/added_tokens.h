@@ -1,4 +1,4 @@
-// AddedTokens: the tokens of a tokenizer.json that are found in the text before any word is split.
+// AddedTokens: the tokens of a tokenizer.json that are matched before the text is split into words.
 #ifndef LINNET_TEXT_ADDED_TOKENS_H_
 #define LINNET_TEXT_ADDED_TOKENS_H_
 
@@ -13,26 +13,25 @@ namespace linnet {
 
 struct AddedToken {
   int32_t id = 0;
-  std::string content;       // as it is looked for
-  bool single_word = false;  // only where no word character touches it
-  bool lstrip = false;       // takes the blanks before it
+  std::string content;       // the text to match
+  bool single_word = false;  // only if not adjacent to a word character
+  bool lstrip = false;       // includes the blanks before it
   bool rstrip = false;       // and after it
 };
 
-// A stretch of text: an added token, or id -1 for what is to be split further.
+// A piece of text: an added token, or id -1 for text to be split further.
 struct TextPiece {
   int32_t id;
   std::string_view text;
 };
 
-// Immutable; owns the tokens. Contents must be valid UTF-8, not empty, and each
-// only once.
+// Immutable; owns the tokens. Contents must be valid UTF-8, not empty, and unique.
 class AddedTokens {
  public:
   AddedTokens() = default;
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // Cuts valid UTF-8 at the leftmost, then longest, tokens; no piece is empty.
+  // Splits valid UTF-8 at the leftmost, then longest, tokens; no piece is empty.
   std::vector<TextPiece> Split(std::string_view text) const;
 
  private:

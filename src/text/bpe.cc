@@ -48,7 +48,7 @@ void Bpe::Encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& 
     const Scratch::Candidate top = scratch.heap.back();
     scratch.heap.pop_back();
     auto& left = symbols[static_cast<size_t>(top.at)];
-    if (left.id != top.left || left.next < 0) continue;  // merged since
+    if (left.id != top.left || left.next < 0) continue;  // already merged
     auto& right = symbols[static_cast<size_t>(left.next)];
     if (right.id != top.right) continue;
     left.id = top.merged;

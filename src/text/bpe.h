@@ -10,11 +10,11 @@
 
 namespace linnet {
 
-// Set up once, then immutable: any number of threads may use one at once, each
-// with a Scratch of its own.
+// Set up once, then immutable: any number of threads may use it at the same time, each with its own
+// Scratch.
 class Bpe {
  public:
-  // Working memory, kept from word to word.
+  // Working memory, reused for every word.
   struct Scratch {
     struct Symbol {
       int32_t id;
@@ -33,12 +33,11 @@ class Bpe {
   Bpe() { byte_ids_.fill(-1); }
   void SetByte(uint8_t byte, int32_t id) { byte_ids_[byte] = id; }
   int32_t ByteId(uint8_t byte) const { return byte_ids_[byte]; }
-  // The pair merges before all pairs of higher rank; given again, the last counts.
+  // Lower ranks merge first. If a pair is set twice, the last call counts.
   void SetMerge(int32_t left, int32_t right, uint32_t rank, int32_t merged);
 
-  // Appends the ids of `word`, all of whose bytes must have been set. Of the
-  // pairs that merge, the one of the lowest rank goes first, then the leftmost;
-  // time n log n.
+  // Appends the ids of `word`; all of its bytes must have been set. Merges the pair of lowest rank
+  // first, the leftmost among equals. Takes O(n log n) time.
   void Encode(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const;
 
  private:

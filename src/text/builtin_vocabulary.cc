@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 
-// cmake/vocabulary.cmake gives the gzip file's path. The assembler takes it in:
-// a megabyte as a C++ array would cost the compiler seconds and half a gigabyte.
+// cmake/vocabulary.cmake defines the gzip file's path. The assembler includes the file: as a C++
+// array, a megabyte would cost the compiler seconds and half a gigabyte.
 #ifdef LINNET_VOCABULARY_GZ
 asm(".pushsection .rodata\n"
     ".hidden linnet_vocabulary_gz\n"
@@ -23,7 +23,7 @@ asm(".pushsection .rodata\n"
     ".popsection\n");
 extern "C" {
 extern const uint8_t linnet_vocabulary_gz[];
-extern const uint64_t linnet_vocabulary_gz_size;  // up to 7 bytes of padding included
+extern const uint64_t linnet_vocabulary_gz_size;  // including up to 7 bytes of padding
 }
 #endif
 
@@ -43,7 +43,7 @@ std::string BuiltinVocabulary() {
     stream.avail_out = static_cast<uInt>(text.size() - stream.total_out);
     result = inflate(&stream, Z_NO_FLUSH);
   }
-  LINNET_CHECK(result == Z_STREAM_END);  // the build made it
+  LINNET_CHECK(result == Z_STREAM_END);  // the data comes from the build, so it is valid
   text.resize(stream.total_out);
   inflateEnd(&stream);
 #endif

@@ -8,7 +8,7 @@
 namespace linnet {
 namespace {
 
-// From here on a table for two bytes, 256 KB, is worth it.
+// With this many entries a table for two bytes, 256 KB, is worthwhile.
 constexpr size_t kManyEntries = 4096;
 
 }  // namespace
@@ -18,7 +18,7 @@ ByteTrie::ByteTrie(std::vector<Entry> entries) {
   if (!std::is_sorted(entries.begin(), entries.end(), before)) {
     std::sort(entries.begin(), entries.end(), before);
   }
-  // Breadth first: the entries of a node are a range that agrees on `depth` bytes.
+  // Breadth first: the entries of a node are a range with a common prefix of `depth` bytes.
   struct Range {
     size_t begin, end, depth;
   };

@@ -1,4 +1,4 @@
-// ByteTrie: which of many byte strings is the longest at the front of a text.
+// ByteTrie: finds the longest of many byte strings that is a prefix of a text.
 #ifndef LINNET_TEXT_BYTE_TRIE_H_
 #define LINNET_TEXT_BYTE_TRIE_H_
 
@@ -10,9 +10,8 @@
 
 namespace linnet {
 
-// Immutable once built: any number of threads may use one at once. About
-// thirteen bytes a node; the first byte of a text is looked up in a table, and
-// in a large trie the second too.
+// Immutable once built: any number of threads may use it at the same time. About 13 bytes per node.
+// The first byte of a text is looked up in a table; in a large trie the second too.
 class ByteTrie {
  public:
   struct Entry {
@@ -30,19 +29,19 @@ class ByteTrie {
   Match Longest(std::string_view text) const;
 
  private:
-  // Children stand side by side, sorted by their byte.
+  // Children are contiguous, sorted by their byte.
   struct Node {
     uint32_t first_child = 0;
     uint32_t children = 0;
     int32_t id = -1;
   };
 
-  uint32_t Child(uint32_t node, uint8_t byte) const;  // 0: there is none
+  uint32_t Child(uint32_t node, uint8_t byte) const;  // 0: no such child
 
   std::vector<Node> nodes_ = {Node()};
   std::vector<uint8_t> bytes_ = {0};  // the byte that leads to each node
   std::array<uint32_t, 256> first_ = {};
-  std::vector<uint32_t> second_;  // [256 * 256], the node two bytes down; may be empty
+  std::vector<uint32_t> second_;  // [256 * 256], the node after two bytes; may be empty
 };
 
 }  // namespace linnet

@@ -13,14 +13,14 @@
 namespace linnet {
 namespace {
 
-// Shares of a whole by key, the largest keys first.
+// Sums of masses by key, in buckets, for a search from the largest key down.
 class Histogram {
  public:
   static constexpr uint32_t kBits = 8;
 
   void Clear() { sums_.fill(0); }
-  // Four sums of a key take turns, so that none waits for the one before it. `i` counts the
-  // masses.
+  // Each key has four sums, used in turn, so that an addition does not wait for the previous one.
+  // `i` is the index of the mass.
   void Add(size_t i, uint32_t bucket, float mass) {
     sums_[i % 4 << kBits | bucket] += static_cast<double>(mass);
   }
@@ -37,15 +37,15 @@ class Histogram {
 struct KeyRange {
   uint32_t low, high;
 
-  // So many low bits that keys differ by less than a bucket more.
+  // The number of low bits to drop so that all keys of the range fit into the buckets.
   uint32_t shift() const {
     const auto bits = static_cast<uint32_t>(std::bit_width(high - low));
     return bits > Histogram::kBits ? bits - Histogram::kBits : 0;
   }
 };
 
-// The bucket at which `target` is reached, from above; `above` grows by what lies higher. If none
-// is: the lowest with anything in it and false.
+// The bucket at which the sum from the top reaches `target`. The sums of higher buckets are added
+// to `above`. If the target is not reached: the lowest non-empty bucket, and false.
 bool Reach(const Histogram& sums, uint32_t highest, double target, double& above,
            uint32_t& bucket) {
   double higher = above;
@@ -65,7 +65,7 @@ struct Item {
   float mass;
 };
 
-// Behind a call, since the address of what is a thread's own is looked up at every use.
+// Accessed by a call, because the address of a thread-local object is computed at every use.
 struct Selection {
   Histogram sums;
   std::vector<Item> items;
@@ -77,9 +77,9 @@ struct Selection {
   }
 };
 
-// The largest key such that all of it and above weigh at least `target`; 0 if
-// all together do not; all keys lie in the range. `above` becomes the weight of those above it.
-// Radix selection, 8 bits at a time: linear, with no sort, whatever the values.
+// The largest key for which the masses of all keys at or above it sum to at least `target`; 0 if
+// the total is less. All keys must be in the range. `above` becomes the mass above the result.
+// Radix selection, 8 bits at a time: linear time for any values, without sorting.
 template <class KeyOf, class MassOf>
 uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf mass_of,
                    double target, double& above) {
@@ -107,7 +107,7 @@ uint32_t SelectKey(size_t size, KeyRange range, const KeyOf key_of, const MassOf
     for (size_t i = 0; i < items.size(); ++i) {
       sums.Add(i, (items[i].key - low) >> shift, items[i].mass);
     }
-    // The level before saw the target reached; only rounding says otherwise.
+    // The previous level reached the target, so this one does too, except for rounding.
     Reach(sums, (range.high - low) >> shift, target, above, bucket);
   }
   return range.low + bucket;
@@ -120,7 +120,8 @@ KeyRange WeightKeys(const float* weight, size_t size) {
   return {KeyOf(least), KeyOf(most)};
 }
 
-// The largest weight such that all of it and above weigh at least `mass`; 0 if all do not.
+// The largest weight for which all weights at or above it sum to at least `mass`; 0 if the total is
+// less.
 float SelectWeight(const float* weight, size_t size, double mass) {
   double above = 0;
   return std::bit_cast<float>(SelectKey(
@@ -128,11 +129,11 @@ float SelectWeight(const float* weight, size_t size, double mass) {
       [weight](size_t i) { return weight[i]; }, mass, above));
 }
 
-// Of a masked list sixteen weights of every 256 are sampled: whole cache lines.
+// In a masked list, sixteen of every 256 weights are sampled: whole cache lines.
 constexpr size_t kSampleRun = 16, kStride = 256;
 
-// Whether at least an eighth of the tokens still count, estimated from a sample: then it is faster
-// to leave the list masked. With few tokens there is little to gain.
+// Whether at least an eighth of the tokens are above `least`, estimated from a sample. It is then
+// faster to keep the list masked. With few tokens there is little to gain.
 bool ManyAreIn(const Candidates& left) {
   if (left.size < 16 * kStride) return false;
   uint32_t in = 0, seen = 0;
@@ -146,8 +147,9 @@ struct Bracket {
   float low, high;  // from, to below
 };
 
-// Between which weights, by a sample, those lighter come to weigh `mass`: within three deviations
-// of a sum of weights up to w, which is sqrt(w sum) at most.
+// Estimates from a sample between which weights the sum of the smaller ones reaches `mass`, with a
+// margin of three standard deviations. The deviation of a sum of weights up to w is at most sqrt(w
+// sum).
 Bracket Guess(const Candidates& left, double mass) {
   Histogram& sums = Selection::OfThisThread().sums;
   sums.Clear();
@@ -181,7 +183,7 @@ Bracket Guess(const Candidates& left, double mass) {
   return bracket;
 }
 
-// SelectWeight of a masked list that reads each weight once; 0 if the sampled bracket is wrong.
+// SelectWeight for a masked list that reads each weight once; 0 if the sampled bracket is wrong.
 float SelectNear(const Bracket& bracket, double mass, const Candidates& left) {
   std::vector<float>& between = Selection::OfThisThread().between;
   if (between.size() < left.size) between.resize(left.size);
@@ -191,7 +193,7 @@ float SelectNear(const Bracket& bracket, double mass, const Candidates& left) {
   return SelectWeight(between.data(), split.between, mass - split.above);
 }
 
-// Of those whose index `stays`.
+// Keeps the entries whose index satisfies `stays`.
 template <class Stays>
 void Keep(const Stays& stays, Candidates& left) {
   size_t kept = 0;
@@ -214,7 +216,7 @@ void FilterBelow(float least, Candidates& left) {
 
 bool IsTypical(const SamplerOptions& options) { return options.typical > 0 && options.typical < 1; }
 
-// Whether the cuts judge odds of another temperature than those drawn from.
+// Whether the filters use a different temperature from the final distribution.
 bool AppliesTemperatureLast(const SamplerOptions& options) {
   return options.order != SamplingOrder::kOpenAI && options.temperature != 1.0f;
 }
@@ -239,7 +241,7 @@ void Weigh(std::span<const float> logits, float largest, float temperature, doub
   left.largest = largest;
   left.temperature = temperature;
   left.sum = WeighRow(logits.data(), count, largest, temperature, left.weight.data());
-  // A weight of 0 has no chance; the heaviest, 1, always stays.
+  // A weight of 0 cannot be chosen; the largest, 1, always stays.
   left.least = static_cast<float>(
       std::clamp(floor * left.sum, double{std::numeric_limits<float>::min()}, 1.0));
   left.size = count;
@@ -281,7 +283,7 @@ void FilterMinP(float floor, Candidates& left) {
 
 void FilterTypical(double mass, Candidates& left) {
   Compact(left);
-  // How far below the largest each is, at the temperature of the cuts.
+  // The distance of each logit below the largest, at the temperature of the filters.
   const auto logit = [&left](size_t i) {
     return (left.logits[static_cast<size_t>(left.id[i])] - left.largest) / left.temperature;
   };
@@ -294,7 +296,7 @@ void FilterTypical(double mass, Candidates& left) {
   mean /= sum;
   const auto nearness = [mean, &logit](size_t i) {
     const auto distance = static_cast<float>(std::abs(mean - static_cast<double>(logit(i))));
-    return ~std::bit_cast<uint32_t>(distance);  // the nearest has the largest key
+    return ~std::bit_cast<uint32_t>(distance);  // the nearest gets the largest key
   };
   double above = 0;
   const uint32_t key = SelectKey(
@@ -310,8 +312,8 @@ bool NeedsLogits(const SamplerOptions& options) {
 void Distribution(const SamplerOptions& options, std::span<const float> logits, float largest,
                   Candidates& left) {
   const bool top_p = options.top_p > 0 && options.top_p < 1;
-  // Whatever sums to 1 - p beyond the last that top-p keeps is spread over fewer
-  // than V tokens, none of them likelier: the last is above (1 - p) / V.
+  // The last token that top-p keeps and all less likely ones sum to more than 1 - p. They are at
+  // most V tokens and none is likelier than it, so its probability is above (1 - p) / V.
   const double floor =
       top_p ? (1 - static_cast<double>(options.top_p)) * 0.999 / static_cast<double>(logits.size())
             : 0;
@@ -331,7 +333,7 @@ void Distribution(const SamplerOptions& options, std::span<const float> logits, 
 }
 
 Drawn DrawAt(double share, const Candidates& from) {
-  // Summed side by side; only one block is gone through.
+  // Block sums are computed in vectors; only one block is searched.
   thread_local std::vector<double> sums;
   sums.resize((from.size + kSumBlock - 1) / kSumBlock);
   const float least = from.masked ? from.least : 0;
@@ -350,7 +352,7 @@ Drawn DrawAt(double share, const Candidates& from) {
       if (rest < 0) return {i, sum};
     }
   }
-  size_t last = from.size - 1;  // where rounding leads past the end
+  size_t last = from.size - 1;  // if rounding goes past the end
   while (last > 0 && from.weight[last] < least) --last;
   return {last, sum};
 }

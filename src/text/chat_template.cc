@@ -47,7 +47,7 @@ Think ParseThink(std::string_view name) {
     if (known == name) return think;
   }
   throw Error(ErrorKind::kBadInput,
-              fmt::format("think `{}` is none of none, fast, free, bit, medium, lot", name));
+              fmt::format("unknown think `{}`, expected none, fast, free, bit, medium, lot", name));
 }
 
 const std::vector<ChatTemplate>& ChatTemplate::All() {
@@ -69,7 +69,7 @@ const std::vector<ChatTemplate>& ChatTemplate::All() {
     ChatTemplate g1 = world;
     g1.name_ = "g1";
     g1.default_think_ = Think::kFree;
-    // Their replies are one paragraph, as their data was cleaned.
+    // Replies are one paragraph, because the training data was cleaned that way.
     ChatTemplate classic = speakers("world-classic", "User", "Assistant", "\n\n");
     classic.system_start_ = "System: ";
     ChatTemplate instruct;
@@ -139,10 +139,11 @@ std::string ChatTemplate::Prompt(std::string_view user, Think think) const {
 std::string ChatTemplate::ReplyStart(Think think) const {
   if (think == Think::kNone) return "";
   if (!thinks_) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("the chat template {} knows no thoughts; use world or g1", name_));
+    throw Error(
+        ErrorKind::kBadInput,
+        fmt::format("the chat template {} does not support thoughts; use world or g1", name_));
   }
-  // Without the last `>`, which the tokenizer would have joined with what follows.
+  // Without the last `>`, which the tokenizer would join with the text after it.
   return think == Think::kFast ? " <think>\n</think" : " <think";
 }
 
@@ -169,7 +170,7 @@ std::string DropThoughts(std::string_view reply) {
       out += reply.substr(0, begin);
       return std::string(Strip(out));
     }
-    // A lone end: the thought began in the prompt.
+    // Only an end tag: the thought began in the prompt.
     if (begin < end) {
       out += reply.substr(0, begin);
     } else {

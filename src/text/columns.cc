@@ -21,7 +21,7 @@ size_t ColumnsOf(const Utf8Step& step) {
       std::max(0, utf8proc_charwidth(static_cast<utf8proc_int32_t>(step.c))));
 }
 
-// The shortest end of the text such that what is left of it fits.
+// The longest suffix of the text that fits.
 std::string_view EndThatFits(std::string_view text, size_t columns) {
   size_t left = Columns(text);
   while (left > columns) {
@@ -29,7 +29,7 @@ std::string_view EndThatFits(std::string_view text, size_t columns) {
     left -= ColumnsOf(step);
     text.remove_prefix(step.bytes);
   }
-  // A combining character would join the gap before it.
+  // A combining character would combine with the gap before it.
   for (Utf8Step step; !text.empty() && ColumnsOf(step = NextUtf8(text)) == 0;) {
     text.remove_prefix(step.bytes);
   }
@@ -72,7 +72,7 @@ std::string ShortenMiddle(std::string_view text, size_t columns) {
   const size_t kept = columns - kGap.size();
   std::string out(CutToColumns(text, kept / 2));
   out += kGap;
-  // The end of a path says more than its start, and gets what is left.
+  // The end of a path is more informative than its start, so it gets the larger half.
   out += EndThatFits(text, kept - kept / 2);
   return out;
 }

@@ -40,7 +40,7 @@ std::string UnescapeToken(std::string_view text) {
 }
 
 std::string EscapeToken(std::string_view bytes) {
-  // Python takes double quotes where only single ones occur, and escapes neither then.
+  // Python uses double quotes if the text has only single ones, and then escapes neither.
   const bool quote = bytes.find('\'') != bytes.npos && bytes.find('"') != bytes.npos;
   std::string out;
   for (const char c : bytes) {
@@ -62,7 +62,7 @@ std::string EscapeToken(std::string_view bytes) {
 std::shared_ptr<const Tokenizer> EscapedTokenizer(std::span<const std::string> tokens,
                                                   std::span<const int32_t> kinds,
                                                   const std::string& name) {
-  // By way of a vocabulary file, whose reader checks all that a tokenizer relies on.
+  // Goes through a vocabulary file, because its reader checks everything a tokenizer relies on.
   std::string file;
   for (size_t id = 0; id < tokens.size(); ++id) {
     const bool text = kinds.empty() || (id < kinds.size() && (kinds[id] == 1 || kinds[id] == 4));

@@ -7,8 +7,8 @@
 
 namespace linnet {
 
-// Throws Error kBadInput saying what is wrong with a line that is no JSON object, and where. As
-// Python's encoders do, it takes no half of a surrogate pair: no bytes stand for it.
+// Throws Error kBadInput with reason and position if the line is not a JSON object. As Python's
+// encoders do, it rejects half a surrogate pair, because that has no UTF-8 encoding.
 nlohmann::json ParseJsonLine(std::string_view line);
 
 }  // namespace linnet

@@ -19,8 +19,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// GPT-2's alphabet: each byte as a printable character. Printable Latin-1 bytes
-// stand for themselves, the others for U+0100 and on, in order.
+// GPT-2's alphabet: each byte as a printable character. Printable Latin-1 bytes map to themselves,
+// the others to U+0100 and up, in order.
 std::array<char32_t, 256> ByteAlphabet() {
   std::array<char32_t, 256> alphabet;
   char32_t next = 0x100;
@@ -31,7 +31,7 @@ std::array<char32_t, 256> ByteAlphabet() {
   return alphabet;
 }
 
-// The bytes of a vocabulary entry; none if it has a character outside the alphabet.
+// The bytes of a vocabulary entry; nullopt if it has a character outside the alphabet.
 std::optional<std::string> FromAlphabet(const std::string& token,
                                         const std::array<int16_t, 0x144>& bytes) {
   std::string out;
@@ -44,10 +44,10 @@ std::optional<std::string> FromAlphabet(const std::string& token,
   return out;
 }
 
-// No valid UTF-8 has these bytes, so nothing needs a token for them.
+// These bytes do not occur in valid UTF-8, so they need no token.
 bool NeverInUtf8(int byte) { return byte == 0xC0 || byte == 0xC1 || byte > 0xF4; }
 
-// What a tokenizer.json says, checked; every message names the file.
+// The checked content of a tokenizer.json; every message names the file.
 class NeoxFile {
  public:
   NeoxFile(std::string_view json, const std::string& name) : name_(name) {
@@ -55,7 +55,7 @@ class NeoxFile {
       root_ = Json::parse(json);
     } catch (const Json::parse_error& error) {
       Fail(fmt::format("not valid JSON at byte {}", error.byte));
-    } catch (const Json::out_of_range&) {  // 1e999
+    } catch (const Json::out_of_range&) {  // for example 1e999
       Fail("not valid JSON: a number is out of range");
     }
     if (!root_.is_object() || !Get(root_, "model").is_object()) {
@@ -85,8 +85,8 @@ class NeoxFile {
   bool nfc() const { return Get(root_, "normalizer").is_object(); }
 
   Bpe bpe;
-  std::vector<VocabularyEntry> entries;          // of model and added tokens, no id twice
-  std::vector<AddedToken> verbatim, normalized;  // found before and after normalization
+  std::vector<VocabularyEntry> entries;          // of the model and of added tokens; ids are unique
+  std::vector<AddedToken> verbatim, normalized;  // matched before and after normalization
 
  private:
   [[noreturn]] void Fail(const std::string& what) const {
@@ -124,7 +124,7 @@ class NeoxFile {
     return value.get<int32_t>();
   }
 
-  // A token as a message shows it: short, and without control characters.
+  // A token as shown in a message: short, and without control characters.
   static std::string Show(const std::string& token) {
     const std::string text = Json(token).dump(-1, ' ', true, Json::error_handler_t::replace);
     return text.size() > 60 ? text.substr(0, 57) + "..." : text;
@@ -150,7 +150,7 @@ class NeoxFile {
       std::optional<std::string> text = FromAlphabet(token, bytes);
       if (text && text->size() == 1) bpe.SetByte(static_cast<uint8_t>((*text)[0]), id);
       ids_.emplace(token, id);
-      AddEntry(id, text.value_or(token), token);  // added tokens may be listed here
+      AddEntry(id, text.value_or(token), token);  // added tokens may be in this list too
     }
     for (int byte = 0; byte < 256; ++byte) {
       if (NeverInUtf8(byte) || bpe.ByteId(static_cast<uint8_t>(byte)) >= 0) continue;
@@ -240,9 +240,8 @@ class NeoxTokenizer final : public Tokenizer {
         normalized_(std::move(file.normalized)),
         nfc_(file.nfc()) {}
 
-  // Text between added tokens that are looked for as they are is normalized,
-  // cut again at those that are looked for in normalized text, and the rest
-  // goes word by word.
+  // Splits at the added tokens that match the original text, normalizes the text between them,
+  // splits again at the added tokens that match normalized text, and encodes the rest word by word.
   std::vector<int32_t> Encode(std::string_view text) const override {
     const std::string valid = ValidUtf8(text);
     std::vector<int32_t> ids;

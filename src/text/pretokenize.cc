@@ -8,8 +8,8 @@
 namespace linnet {
 namespace {
 
-// Bytes of the longest run of one class at the front; `last` is where its last
-// character begins.
+// The length in bytes of the longest run of one class at the front; `last` is the start of its last
+// character.
 size_t Run(std::string_view text, CharClass wanted, size_t* last = nullptr) {
   size_t at = 0;
   while (at < text.size()) {
@@ -38,8 +38,8 @@ size_t FirstWord(std::string_view text) {
     const CharClass kind = ClassOf(NextUtf8(word).c);
     if (kind != CharClass::kSpace) return blank + Run(word, kind);
   }
-  // \s+(?!\S): all of the run if the text ends with it, else all but its last
-  // character, which goes to the next word; \s+ if it is that one alone.
+  // \s+(?!\S): the whole run if the text ends with it, else all but its last character, which
+  // belongs to the next word. \s+ if the run is only that character.
   size_t last = 0;
   const size_t run = Run(text, CharClass::kSpace, &last);
   return run == text.size() || last == 0 ? run : last;

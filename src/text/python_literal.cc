@@ -52,7 +52,7 @@ class Literal {
     rest_.remove_prefix(step.bytes);
   }
 
-  // A number of an escape: a character of a string, a byte of a bytes literal.
+  // The value of a numeric escape: a character in a string, a byte in a bytes literal.
   void Put(uint32_t value) {
     if (is_bytes_) {
       out_.push_back(static_cast<char>(value));  // Python takes \777 modulo 256 too
@@ -67,7 +67,7 @@ class Literal {
     uint32_t value = 0;
     for (size_t i = 0; i < digits; ++i) {
       const int digit = i < rest_.size() ? HexDigit(rest_[i]) : -1;
-      if (digit < 0) Fail(fmt::format("an escape wants {} hexadecimal digits", digits));
+      if (digit < 0) Fail(fmt::format("an escape needs {} hexadecimal digits", digits));
       value = value << 4 | static_cast<uint32_t>(digit);
     }
     rest_.remove_prefix(digits);
@@ -84,8 +84,7 @@ class Literal {
   }
 
   void Escape(char quote) {
-    // The last quote was taken off before: a backslash here would have kept it
-    // inside the literal.
+    // The closing quote was already removed. A backslash at the end would have escaped it.
     if (rest_.empty()) Fail(fmt::format("the literal has no closing {}", quote));
     const char c = rest_[0];
     if (c >= '0' && c <= '7') return Octal();

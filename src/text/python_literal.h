@@ -1,4 +1,4 @@
-// A Python string or bytes literal, as vocabulary files hold one a line.
+// Python string and bytes literals, as used in vocabulary files, one per line.
 #ifndef LINNET_TEXT_PYTHON_LITERAL_H_
 #define LINNET_TEXT_PYTHON_LITERAL_H_
 
@@ -7,13 +7,13 @@
 
 namespace linnet {
 
-// The bytes that '…', "…" or b'…' stands for, a string as UTF-8. Knows every
-// escape of Python but \N{…}; one Python does not know keeps its backslash.
-// Throws Error kBadInput that says what is wrong, without a place.
+// The bytes of '…', "…" or b'…'; a string is converted to UTF-8. Supports all of Python's escapes
+// except \N{…}; an unknown escape keeps its backslash, as in Python. Throws Error kBadInput that
+// says what is wrong, without a position.
 std::string ParsePythonLiteral(std::string_view literal);
 
-// A literal for any bytes, on one line: '…' of their characters, those beyond U+00A0 as they are,
-// or b'…' if they are not UTF-8.
+// A one-line literal for any bytes: '…' for UTF-8, with characters beyond U+00A0 unescaped, or b'…'
+// if the bytes are not UTF-8.
 std::string FormatPythonLiteral(std::string_view bytes);
 
 }  // namespace linnet

@@ -56,7 +56,7 @@ uint64_t SplitMix(uint64_t& state) {
   return z ^ z >> 31;
 }
 
-// In ChatRWKV a token counts 0 if its text is part of this.
+// In ChatRWKV a token is not counted if its text consists only of these.
 bool IsDigitOrBlank(std::string_view bytes) {
   return std::string_view(" \t0123456789").find(bytes) != std::string_view::npos;
 }
@@ -114,7 +114,7 @@ void Sampler::Accept(int32_t token) {
     return;
   }
   const bool counts = tokenizer_ == nullptr || !IsDigitOrBlank(tokenizer_->Bytes(token));
-  count += counts ? 1.0f : 0.0f;  // seen in any case, for the presence penalty
+  count += counts ? 1.0f : 0.0f;  // entered in any case, for the presence penalty
 }
 
 void Sampler::ApplyPenalties(std::span<float> logits) const {
@@ -128,7 +128,7 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
 }
 
 int32_t Sampler::Sample(std::span<const float> logits) {
-  // A thread's own, as what they take depends on the vocabulary alone.
+  // Per thread, not per sampler: their size depends only on the vocabulary.
   thread_local Candidates left;
   thread_local std::vector<float> kept;
   if ((seen_.empty() || options_.mirostat) && options_.logit_bias.empty()) {
@@ -136,7 +136,7 @@ int32_t Sampler::Sample(std::span<const float> logits) {
     Accept(token);
     return token;
   }
-  // Most often no copy has to outlast the weights, which then take its place.
+  // Usually no copy is needed after the weights are computed, so they overwrite it.
   std::vector<float>& biased = NeedsLogits(options_) ? kept : left.weight;
   if (biased.size() < logits.size()) biased.resize(logits.size());
   std::copy(logits.begin(), logits.end(), biased.begin());

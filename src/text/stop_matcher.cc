@@ -7,7 +7,8 @@ namespace linnet {
 StopMatcher::StopMatcher(std::vector<std::string> stops) {
   for (std::string& text : stops) {
     if (text.empty()) continue;
-    // fallback[n]: the longest proper prefix of the first n bytes that ends them.
+    // fallback[n]: length of the longest proper prefix of the first n bytes that is also their
+    // suffix.
     std::vector<size_t> fallback(text.size() + 1, 0);
     for (size_t n = 1, length = 0; n < text.size(); ++n) {
       while (length > 0 && text[n] != text[length]) length = fallback[length];

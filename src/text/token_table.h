@@ -13,7 +13,7 @@
 
 namespace linnet {
 
-// Immutable; owns the bytes, one after another. Ids are 0 to kMaxTokenId.
+// Immutable; owns the concatenated bytes. Ids are 0 to kMaxTokenId.
 class TokenTable {
  public:
   explicit TokenTable(const std::vector<VocabularyEntry>& entries) {
@@ -36,7 +36,7 @@ class TokenTable {
 
   size_t size() const { return places_.size(); }
 
-  // Empty for ids without bytes and outside the table.
+  // Empty for ids without bytes and ids outside the table.
   std::string_view operator[](int32_t id) const {
     if (id < 0 || static_cast<size_t>(id) >= places_.size()) return {};
     const Place& place = places_[static_cast<size_t>(id)];

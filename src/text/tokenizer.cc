@@ -18,7 +18,7 @@ namespace {
 
 // Released 20B models keep the tokenizer's 50277 rows or pad them to 50304.
 constexpr size_t kNeoxSmallest = 50277, kNeoxLargest = 50304;
-// Fifty times the largest known; a checkpoint given by mistake is not read through.
+// Fifty times the largest known file, so that a checkpoint given by mistake is not read.
 constexpr size_t kLargestFile = size_t{128} << 20;
 
 class BytesTokenizer final : public Tokenizer {

@@ -19,7 +19,7 @@ bool IsSpace(char32_t c) {
          c == 0x3000;
 }
 
-// All of a text below U+0300 is in form C: no such character composes.
+// Text with all characters below U+0300 is already in form C, because none of them composes.
 bool IsPlainlyNfc(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return static_cast<uint8_t>(c) < 0xCC; });
@@ -29,7 +29,7 @@ struct Range {
   char32_t first, last;
 };
 
-// Characters that take part in normalization and were assigned after Unicode 9.
+// Characters that take part in normalization but were assigned after Unicode 9.
 constexpr Range kNewInNfc[] = {
     {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
@@ -42,7 +42,7 @@ constexpr Range kNewInNfc[] = {
     {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
     {0x1E4EC, 0x1E4EF}};
 
-// Letters and numbers of Unicode 15.1 and 16, which utf8proc 2.8 does not know.
+// Letters and numbers of Unicode 15.1 and 16, which utf8proc 2.8 does not have.
 constexpr Range kNewLetters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
     {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389},
@@ -54,14 +54,14 @@ constexpr Range kNewNumbers[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF
                                  {0x16130, 0x16139}, {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9},
                                  {0x1E5F1, 0x1E5FA}};
 
-// `ranges` are in ascending order.
+// `ranges` are sorted in ascending order.
 bool IsIn(std::span<const Range> ranges, char32_t c) {
   const auto after = std::upper_bound(ranges.begin(), ranges.end(), c,
                                       [](char32_t x, const Range& r) { return x < r.first; });
   return after != ranges.begin() && c <= after[-1].last;
 }
 
-// Canonical decomposition, marks still in the order of the text.
+// Canonical decomposition, with marks still in the order of the text.
 std::vector<utf8proc_int32_t> Decompose(std::string_view text) {
   constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
   std::vector<utf8proc_int32_t> out;
@@ -79,8 +79,7 @@ std::vector<utf8proc_int32_t> Decompose(std::string_view text) {
   return out;
 }
 
-// Canonical ordering. utf8proc sorts by insertion, which takes hours on a
-// megabyte of marks; this does not.
+// Canonical ordering. utf8proc's insertion sort takes hours on a megabyte of marks; this does not.
 void OrderMarks(std::vector<utf8proc_int32_t>& text) {
   const auto combining_class = [](utf8proc_int32_t c) {
     return utf8proc_get_property(c)->combining_class;
@@ -147,7 +146,7 @@ bool IsWordChar(char32_t c) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return c >= 0x24B6 && c <= 0x24E9;  // circled letters: symbols, yet alphabetic
+      return c >= 0x24B6 && c <= 0x24E9;  // circled letters: symbols, but alphabetic
   }
 }
 
@@ -155,8 +154,8 @@ std::string ToNfc9(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   if (IsPlainlyNfc(text)) return out = text;
-  // A character unknown to Unicode 9 parts the text: no mark moves past it and
-  // nothing joins with it.
+  // A character unknown to Unicode 9 is a boundary: no mark moves past it and nothing combines with
+  // it.
   size_t begin = 0, at = 0;
   while (at < text.size()) {
     const Utf8Step step = NextUtf8(text.substr(at));

@@ -1,4 +1,4 @@
-// Unicode properties and normalization, over utf8proc.
+// Unicode properties and normalization, based on utf8proc.
 #ifndef LINNET_TEXT_UNICODE_H_
 #define LINNET_TEXT_UNICODE_H_
 
@@ -17,9 +17,8 @@ CharClass ClassOf(char32_t c);
 // punctuation, joiner.
 bool IsWordChar(char32_t c);
 
-// Normalization form C of valid UTF-8 as of Unicode 9, where the tokenizers
-// library stands: later characters stay as and where they are. Time n log n
-// whatever the text.
+// Normalization form C of valid UTF-8 by Unicode 9, the version of the tokenizers library.
+// Characters added later are not changed or moved. Takes O(n log n) time for any text.
 std::string ToNfc9(std::string_view text);
 
 }  // namespace linnet

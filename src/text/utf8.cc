@@ -5,8 +5,8 @@
 namespace linnet {
 namespace {
 
-// What the second byte of a character may be: this is where overlong forms,
-// surrogates and what lies past U+10FFFF are refused (Unicode 15, table 3-7).
+// The valid second bytes of a character. This check rejects overlong forms, surrogates and values
+// above U+10FFFF (Unicode 15, table 3-7).
 bool SecondByteFits(uint8_t first, uint8_t second) {
   switch (first) {
     case 0xE0:

@@ -24,12 +24,12 @@ std::string_view Trim(std::string_view line) {
   return line;
 }
 
-// Throws Error without a place; the caller adds it.
+// Throws Error without a position; the caller adds it.
 VocabularyEntry ParseLine(std::string_view line) {
   const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
   const size_t first = line.find(' '), last = line.rfind(' ');
-  // A literal may hold blanks, but between the first and the last one of the
-  // line there is at least one quoted character.
+  // A literal may contain blanks, but between the first and the last one of the line there is at
+  // least one quoted character.
   if (first == line.npos || last < first + 3) fail("expected `id literal length`");
   VocabularyEntry entry;
   const std::string_view id = line.substr(0, first);
@@ -62,8 +62,8 @@ void CheckIds(const std::vector<VocabularyEntry>& entries, const std::vector<siz
   }
 }
 
-// Indices by the order of the bytes, then of the lines. The first eight bytes
-// decide as one number: opening the World vocabulary should not be felt.
+// Indices sorted by bytes, then by line. The first eight bytes are compared as one number, so that
+// the World vocabulary opens quickly.
 std::vector<size_t> OrderByBytes(const std::vector<VocabularyEntry>& entries) {
   struct Key {
     uint64_t front;
@@ -89,19 +89,19 @@ std::vector<size_t> OrderByBytes(const std::vector<VocabularyEntry>& entries) {
   return order;
 }
 
-// {"257": "你好", "130": [129]}. `lines` gets the place of each entry, from 1 on.
+// {"257": "你好", "130": [129]}. `lines` gets the position of each entry, from 1.
 std::vector<VocabularyEntry> ParseJson(std::string_view text, const std::string& name) {
   using nlohmann::json;
   std::vector<VocabularyEntry> entries;
   const auto fail = [&](const std::string& id, const char* what) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: token {} {}", name, id.substr(0, 20), what));
   };
-  // Not a map, which would drop an id that occurs again.
+  // Not a map, which would drop duplicate ids.
   std::string id;
   const auto add = [&](std::string bytes) {
     VocabularyEntry entry{0, std::move(bytes)};
     if (!ParseNumber(id, entry.id) || entry.id < 0 || entry.id > kMaxTokenId) {
-      fail(id, "has an id that is no number, or too large");
+      fail(id, "has an id that is not a number or is too large");
     }
     if (entry.bytes.empty()) fail(id, "is empty");
     entries.push_back(std::move(entry));

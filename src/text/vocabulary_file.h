@@ -1,4 +1,4 @@
-// Vocabulary files in the World format, read and written: one `id literal length` a line.
+// Reads and writes vocabulary files in the World format: one `id literal length` per line.
 #ifndef LINNET_TEXT_VOCABULARY_FILE_H_
 #define LINNET_TEXT_VOCABULARY_FILE_H_
 
@@ -14,18 +14,18 @@ struct VocabularyEntry {
   std::string bytes;
 };
 
-// Ids past this are refused: tables are as long as the largest id.
+// Larger ids are rejected: tables are as long as the largest id.
 inline constexpr int32_t kMaxTokenId = (1 << 18) - 1;
 
-// Reads a whole file, also of web-rwkv's form: a JSON object of ids to texts, or to lists of bytes.
-// The result is in the order of the bytes and has no empty token, no id and no
-// token twice. Throws Error kBadInput that names `name` and the line.
+// Reads a whole file, including web-rwkv's form: a JSON object of ids to texts, or to lists of
+// bytes. The result is sorted by bytes and has no empty token, no duplicate id and no duplicate
+// token. Throws Error kBadInput naming `name` and the line.
 std::vector<VocabularyEntry> ParseVocabulary(std::string_view text, const std::string& name);
 
-// Whether a vocabulary, or what may be one, is of web-rwkv's form.
+// Whether a possible vocabulary file has web-rwkv's form.
 bool IsJsonVocabulary(std::string_view text);
 
-// The file that says so: what ParseVocabulary reads back as these entries.
+// The text of a file from which ParseVocabulary reads these entries.
 std::string FormatVocabulary(const std::vector<VocabularyEntry>& entries);
 
 }  // namespace linnet

@@ -38,7 +38,7 @@ class WorldTokenizer final : public Tokenizer {
   const char* name() const override { return "world"; }
 
  private:
-  // Vocabularies for special tasks have no token for every byte.
+  // Vocabularies for special tasks may not have a token for every byte.
   static Error Unspellable(size_t at, char byte) {
     return Error(
         ErrorKind::kBadInput,
@@ -47,7 +47,7 @@ class WorldTokenizer final : public Tokenizer {
                     static_cast<uint8_t>(byte), at));
   }
 
-  // No other vocabulary has so many tokens and these among them.
+  // No other vocabulary has this many tokens and contains these.
   bool IsReleased() const {
     return size() == 65530 && table_[24281] == "User" && table_[65529] == std::string(128, ' ');
   }

@@ -1,4 +1,4 @@
-// AdamW over this process's shard of all that learns.
+// AdamW for this process's shard of the trained parameters.
 #ifndef LINNET_TRAIN_ADAMW_H_
 #define LINNET_TRAIN_ADAMW_H_
 
@@ -13,7 +13,7 @@
 
 namespace linnet {
 
-// Floats that are summed, split over threads and given to processes as one.
+// Unit, in floats, in which work is summed, split over threads and assigned to processes.
 inline constexpr size_t kAdamBlock = 4096;
 
 struct AdamWOptions {
@@ -24,10 +24,10 @@ struct AdamWOptions {
 // correction. Owns both moments of floats [begin, end) of Network::values(). One thread at a time.
 class AdamW {
  public:
-  // `begin` and `end` are multiples of kAdamBlock, but for the last end.
+  // `begin` and `end` are multiples of kAdamBlock, except the last end.
   AdamW(const Network& network, size_t begin, size_t end, const AdamWOptions& options);
 
-  // The update number `step`, from 1 on, with gradients times `scale`.
+  // Runs update number `step`, starting at 1, with gradients multiplied by `scale`.
   void Update(uint64_t step, double rate, double scale, ThreadPool& pool);
 
   std::span<float> first_moments() { return {first_, end_ - begin_}; }
@@ -48,8 +48,8 @@ class AdamW {
   float *first_, *second_;
 };
 
-// The sum of squares of `values`, in double: a block at a time (kernels/adamw.h). Block i
-// is written to blocks[i].
+// The sum of squares of `values`, in double, computed per block (kernels/adamw.h). The sum of
+// block i is written to blocks[i].
 void BlockSquares(std::span<const float> values, ThreadPool& pool, std::span<double> blocks);
 
 }  // namespace linnet

@@ -21,7 +21,6 @@ namespace linnet {
 namespace {
 
 using namespace test_adapters;
-using goldens::Data;
 
 void WriteAdapter(const fs::path& base, AdapterKind kind, const fs::path& path, size_t rank = 4) {
   ThreadPool pool(2);
@@ -35,9 +34,6 @@ void WriteAdapter(const fs::path& base, AdapterKind kind, const fs::path& path, 
 
 class AdapterTest : public testing::TestWithParam<AdapterKind> {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-  }
   test::TemporaryFolder folder_;
 };
 
@@ -273,7 +269,6 @@ INSTANTIATE_TEST_SUITE_P(Kinds, AdapterTest,
 
 // PiSSA begins as the best copy of its rank: with one direction more, nothing is left.
 TEST(PrincipalFactors, AreTheLargestSingularValues) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   const test::TemporaryFolder folder;
   const fs::path path = folder / "w.safetensors";
   // U S V^T with S = 8, 4, 2, 1 on signs that are orthogonal: Hadamard's columns.

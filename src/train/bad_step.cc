@@ -56,7 +56,7 @@ std::string BadFrozenValue(const Network& network) {
   std::set<std::string> learnt;
   for (const Parameter& p : network.parameters()) learnt.insert(p.name);
   for (const TensorView& t : network.checkpoint().tensors()) {
-    // Those of RWKV-7's first layer that no layer uses may hold anything.
+    // Unused tensors of RWKV-7's first layer may contain any values.
     const bool unused = t.name.starts_with("blocks.0.att.v") && t.name.size() == 15;
     if (unused || learnt.contains(t.name) || t.name.starts_with(kTrainingPrefix)) continue;
     if (!IsFloat(t.type) || t.elements() == 0) continue;

@@ -1,4 +1,4 @@
-// BadStep: a step of learning that cannot be taken, and what is to blame for it.
+// BadStep: a training step that cannot be taken, and its cause.
 #ifndef LINNET_TRAIN_BAD_STEP_H_
 #define LINNET_TRAIN_BAD_STEP_H_
 
@@ -9,10 +9,10 @@
 
 namespace linnet {
 
-// What Learner::Step throws for a gradient that must not be learnt from. Nothing has changed then.
+// Thrown by Learner::Step for a gradient that must not be applied. Nothing has changed then.
 class BadStep : public Error {
  public:
-  // `sound`: the values still give a loss, so that they are worth keeping.
+  // `sound`: the values still give a finite loss, so they should be saved.
   BadStep(const std::string& message, bool sound, Remedy remedy = Remedy::kNone)
       : Error(ErrorKind::kBadInput, message, remedy), sound_(sound) {}
   bool sound() const noexcept { return sound_; }
@@ -21,13 +21,13 @@ class BadStep : public Error {
   bool sound_;
 };
 
-// "blocks.1.ffn.key.weight holds a NaN", of the first tensor that learns and has a value that is
-// no number; empty if none has.
+// "blocks.1.ffn.key.weight holds a NaN", for the first trained tensor with a value that is not
+// finite; empty if there is none.
 std::string BadLearntValue(const Network& network);
-// The same of the tensors that do not learn, which are read from their file.
+// The same for frozen tensors, which are read from their file.
 std::string BadFrozenValue(const Network& network);
 
-// "blocks.1.ffn.key.weight reaches 3e+38": the largest value that learns.
+// "blocks.1.ffn.key.weight reaches 3e+38": the largest trained value.
 std::string LargestLearntValue(const Network& network);
 
 }  // namespace linnet

@@ -1,4 +1,4 @@
-// DocumentOf: training records in the shapes that are met in the wild.
+// DocumentOf: training records in the common JSON formats.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ std::string TextOf(const json& object, const char* key) {
   return value->get<std::string>();
 }
 
-// The first of the keys that the object has; null without any.
+// The value of the first key that the object has; null if it has none.
 const char* FirstOf(const json& object, std::initializer_list<const char*> keys) {
   for (const char* key : keys) {
     if (object.contains(key)) return key;
@@ -65,7 +65,7 @@ std::string Dumped(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// A text, or a list of {"type": "text", "text"}; what a tool answered may be any JSON.
+// A text, or a list of {"type": "text", "text"}. The result of a tool may be any JSON.
 std::string ContentOf(const json& content, Role role) {
   if (content.is_string()) return content.get<std::string>();
   if (content.is_null()) return "";
@@ -84,8 +84,8 @@ std::string ContentOf(const json& content, Role role) {
 
 std::string Fenced(const std::string& call) { return "```json\n" + call + "\n```"; }
 
-// {"name","arguments"} as text, out of OpenAI's {"type": "function", "function": {…}}, whose
-// arguments are JSON in a text.
+// {"name","arguments"} as text, from OpenAI's {"type": "function", "function": {…}}, whose
+// arguments are a string of JSON.
 std::string CallOf(const json& call) {
   const json& function = call.is_object() && call.contains("function") ? call["function"] : call;
   if (!function.is_object() || !function.contains("name")) Fail("a tool call has no \"name\"");
@@ -99,7 +99,7 @@ std::string CallOf(const json& call) {
                      Dumped(arguments));
 }
 
-// One call as an object, several as a list; nothing if there are none.
+// One call as an object, several as a list; empty if there are none.
 std::string CallsOf(const json& turn) {
   if (const auto it = turn.find("function_call"); it != turn.end() && it->is_object()) {
     return Fenced(CallOf(*it));
@@ -115,7 +115,7 @@ std::string CallsOf(const json& turn) {
   return Fenced(list + "]");
 }
 
-// The list of tools for the system text; nothing if there is none.
+// The list of tools for the system text; empty if there is none.
 std::string ToolsOf(const json& object) {
   const auto it = object.find("tools");
   if (it == object.end()) return "";
@@ -152,8 +152,8 @@ std::vector<Message> MessagesOf(const json& turns) {
   return messages;
 }
 
-// The reply as it stands in the turn, with what goes between it and the speaker's name; nothing if
-// it is empty, and then what is learnt is to say nothing.
+// The reply with the separator after the speaker's name. Empty for an empty reply: the model then
+// learns to reply with nothing.
 std::string ReplyText(const ChatTemplate& chat, const std::string& reply) {
   const std::string none = chat.Past("", "");
   const std::string start = chat.Prompt("", Think::kNone);
@@ -173,7 +173,7 @@ void Append(Document& document, std::string text, bool learnt) {
   }
 }
 
-// How many bytes of a prompt, which follows a reply, belong to what ends that reply.
+// The number of bytes at the start of a prompt that end the reply before it.
 size_t StopIn(const ChatTemplate& chat, const std::string& prompt) {
   for (const std::string& stop : chat.stops()) {
     if (stop.substr(0, chat.ReplyEnd().size()) != chat.ReplyEnd()) continue;
@@ -191,7 +191,7 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
     system += system.empty() ? messages[at].text : "\n" + messages[at].text;
   }
   Append(document, chat.Opening(system), false);
-  // What ends a reply is learnt with it; after the last one that is the end of the text itself.
+  // The end of a reply is learnt with it; after the last reply this is the end of the text.
   bool replied = false;
   while (at < messages.size()) {
     std::string user;
@@ -200,7 +200,7 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
       if (messages[at].role == Role::kTool) user += "Function output:\n";
       user += messages[at].text;
     }
-    if (at == messages.size()) break;  // a question that nobody answers
+    if (at == messages.size()) break;  // a question without a reply
     const std::string prompt = chat.Prompt(user, Think::kNone);
     const size_t stop = replied ? StopIn(chat, prompt) : 0;
     if (replied) Append(document, chat.ReplyEnd() + prompt.substr(0, stop), true);
@@ -209,7 +209,7 @@ Document Conversation(std::vector<Message> messages, const ChatTemplate& chat) {
     for (; at < messages.size() && messages[at].role == Role::kAssistant; ++at) {
       reply += reply.empty() ? messages[at].text : "\n" + messages[at].text;
     }
-    // The model will see its older replies without their thoughts.
+    // In a chat the model sees its older replies without their thoughts.
     if (at < messages.size()) reply = DropThoughts(reply);
     Append(document, ReplyText(chat, reply), true);
     replied = true;

@@ -16,7 +16,7 @@ namespace linnet {
 namespace {
 
 constexpr int32_t kEndOfText = 0;
-constexpr uint64_t kDropAfter = uint64_t{1} << 24;  // tokens copied before memory is given back
+constexpr uint64_t kDropAfter = uint64_t{1} << 24;  // tokens copied before memory is released
 constexpr uint64_t kBlock = uint64_t{1} << 20;      // tokens copied at a time
 
 void CopyDocument(const TokenData& from, uint64_t i, TokenDataWriter& to) {
@@ -38,7 +38,7 @@ void CopyDocument(const TokenData& from, uint64_t i, TokenDataWriter& to) {
 
 DataBuilder::DataBuilder(const std::filesystem::path& name, const Tokenizer& tokenizer)
     : name_(name), spool_name_(name), tokenizer_(tokenizer) {
-  // The name that the user gave is in the message, and not that of the spool.
+  // The message names the file that the user gave, not the temporary file.
   for (const auto& file : TokenFilesOf(name)) const AtomicFile trial(file);
   spool_name_ += fmt::format(".{}.in-order", getpid());
   spool_.emplace(spool_name_, tokenizer.size());

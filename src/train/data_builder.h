@@ -1,4 +1,4 @@
-// DataBuilder: documents to tokenized data, in a random order.
+// DataBuilder: writes documents as tokenized data, in random order.
 #ifndef LINNET_TRAIN_DATA_BUILDER_H_
 #define LINNET_TRAIN_DATA_BUILDER_H_
 
@@ -16,30 +16,30 @@ namespace linnet {
 struct DataOrder {
   bool shuffle = true;
   uint64_t seed = 1;
-  uint64_t epochs = 1;  // so many times, in another order each
+  uint64_t epochs = 1;  // passes over the documents, each in a new order
 };
 
-// Add documents, then Write them. The tokens lie in files beside `name` meanwhile, which are gone
-// with the builder; memory is some 20 bytes a document.
+// Add documents, then Write them. Until then the tokens are in temporary files next to `name`,
+// which the destructor removes. Uses about 20 bytes of memory per document.
 class DataBuilder {
  public:
-  // Throws Error kIo, as all members do. Keeps a reference to the tokenizer.
+  // All members throw Error kIo. Keeps a reference to the tokenizer.
   DataBuilder(const std::filesystem::path& name, const Tokenizer& tokenizer);
   ~DataBuilder();
   DataBuilder(const DataBuilder&) = delete;
   DataBuilder& operator=(const DataBuilder&) = delete;
 
-  // Each part is encoded by itself, so that what is learnt begins and ends with a token; then comes
-  // token 0, the end of text, learnt if the last part is.
+  // Encodes each part separately, so that learnt text begins and ends at a token boundary. Appends
+  // token 0, the end of text, which is learnt if the last part is.
   void Add(const Document& document);
 
-  // Writes NAME.bin, NAME.idx, NAME.mask and NAME.vocab.json as TokenDataWriter does. `progress` is
-  // told of documents written. Throws Error kBadInput if there are none.
+  // Writes NAME.bin, NAME.idx, NAME.mask and NAME.vocab.json as TokenDataWriter does. Calls
+  // `progress` with the number of documents written. Throws Error kBadInput if there are none.
   void Write(const DataOrder& order, const std::function<void(uint64_t)>& progress = {});
 
   uint64_t documents() const { return documents_; }
-  uint64_t tokens() const { return tokens_; }  // of one epoch
-  uint64_t learnt() const { return learnt_; }  // of these
+  uint64_t tokens() const { return tokens_; }  // in one epoch
+  uint64_t learnt() const { return learnt_; }  // of these, the learnt ones
 
  private:
   void Put(std::span<const int32_t> tokens, bool learnt);

@@ -36,8 +36,8 @@ class Fnv {
 VocabularyId IdOf(const Tokenizer& tokenizer) {
   Fnv hash;
   size_t tokens = 0;
-  // Ids without bytes, such as the end of text and padding, differ from form to form of one
-  // vocabulary.
+  // Ids without bytes, such as the end of text and padding, differ between file formats of the
+  // same vocabulary.
   for (size_t id = 0; id < tokenizer.size(); ++id) {
     const std::string_view bytes = tokenizer.Bytes(static_cast<int32_t>(id));
     if (bytes.empty()) continue;

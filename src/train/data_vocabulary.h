@@ -1,4 +1,4 @@
-// NAME.vocab.json: which vocabulary the tokens of NAME.bin are of.
+// NAME.vocab.json: identifies the vocabulary of the tokens in NAME.bin.
 #ifndef LINNET_TRAIN_DATA_VOCABULARY_H_
 #define LINNET_TRAIN_DATA_VOCABULARY_H_
 
@@ -11,9 +11,9 @@
 
 namespace linnet {
 
-// A vocabulary as data knows it: the same for all files that give the same bytes to the same ids.
+// Identifies a vocabulary: equal for all files that assign the same bytes to the same ids.
 struct VocabularyId {
-  std::string hash;   // 16 hex digits, over the ids and bytes of all tokens
+  std::string hash;   // 16 hex digits, of the ids and bytes of all tokens
   size_t tokens = 0;  // the largest id + 1
 
   bool operator==(const VocabularyId&) const = default;
@@ -23,8 +23,8 @@ VocabularyId IdOf(const Tokenizer& tokenizer);
 
 // {"version":1,"hash":"…","tokens":N}
 std::string FormatVocabularyId(const VocabularyId& id);
-// Nothing if the file is not there, as beside data of other programs. Throws Error kBadInput if it
-// is damaged, or of a newer version, by name.
+// Empty if the file does not exist, as with data of other programs. Throws Error kBadInput, with
+// the file name, if it is damaged or has a newer version.
 std::optional<VocabularyId> ReadVocabularyId(const std::filesystem::path& file);
 
 }  // namespace linnet

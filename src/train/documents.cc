@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-// Memory of the mapped file is given back from time to time, so that little of it is held.
+// Memory of the mapped file is released at intervals, so that little of it is resident.
 constexpr uint64_t kDropAfter = uint64_t{32} << 20;
 
 constexpr std::string_view kBlanks = " \t\r\n";
@@ -31,8 +31,8 @@ std::string_view WithoutMark(std::string_view text) {
   return text.substr(marked ? kByteOrderMark.size() : 0);
 }
 
-// Bytes of the JSON object that `text` begins with; npos if it does not end. Whether it is valid is
-// for the parser to say.
+// The length of the JSON object at the start of `text`; npos if it does not end. The parser checks
+// whether it is valid.
 size_t EndOfObject(std::string_view text) {
   size_t depth = 0;
   for (size_t at = 0; (at = text.find_first_of("{}[]\"", at)) != text.npos; ++at) {
@@ -48,12 +48,12 @@ size_t EndOfObject(std::string_view text) {
   return text.npos;
 }
 
-// Where the document at the front of `text` ends, and where the next begins.
+// Where the first document of `text` ends, and where the next begins.
 struct Ends {
   size_t text, next;
 };
 
-// The front of `text` is the front of a line. Reads no further than it must.
+// `text` starts at the start of a line. Reads no further than necessary.
 Ends EndOfDocument(std::string_view text) {
   size_t dropped = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -152,7 +152,7 @@ Document DocumentReader::Parsed(std::string_view json) const {
 bool DocumentReader::NextText(Document& document) {
   while (!Rest().empty()) {
     const Ends ends = EndOfDocument(Rest());
-    std::string_view text = WithoutMark(Rest().substr(0, ends.text));  // of files put together
+    std::string_view text = WithoutMark(Rest().substr(0, ends.text));  // of concatenated files
     while (!text.empty() && (text.front() == '\n' || text.front() == '\r')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
     const bool blank = IsBlank(text);
@@ -186,8 +186,8 @@ void DocumentReader::SkipBlanks() {
   }
 }
 
-// Only where objects end is looked for here, so that an array of any size is read in the memory of
-// one of them.
+// Finds only the ends of objects, so that an array of any size is read with the memory of one
+// object.
 bool DocumentReader::NextObject(Document& document) {
   if (ended_) return false;
   const auto take = [this](char c) {

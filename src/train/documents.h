@@ -1,4 +1,4 @@
-// DocumentReader: the documents of a text or JSON file, one after another.
+// DocumentReader: reads the documents of a text or JSON file in order.
 #ifndef LINNET_TRAIN_DOCUMENTS_H_
 #define LINNET_TRAIN_DOCUMENTS_H_
 
@@ -13,48 +13,49 @@
 
 namespace linnet {
 
-// A document is the text of its parts, one after another. Prompts are not
-// learnt: the model reads them, but is not asked to foretell them.
+// A document is the concatenated text of its parts. Prompts are not learnt:
+// the model reads them but is not trained to predict them.
 struct DocumentPart {
   std::string owned = {};
   bool learnt = true;
-  std::string_view mapped = {};  // instead of `owned`: bytes of the file, while its reader lives
+  std::string_view mapped =
+      {};  // instead of `owned`: bytes of the file, valid while its reader exists
 
   std::string_view text() const { return mapped.empty() ? std::string_view(owned) : mapped; }
 };
 using Document = std::vector<DocumentPart>;
 
-// The document that one JSON object of a training set is:
-//   {"text": …}                                            as it stands, all learnt
+// Converts one JSON object of a training set to a document:
+//   {"text": …}                                            unchanged, all learnt
 //   {"messages": [{"role", "content"}, …]}                 a conversation
 //   {"conversations" or "conversation": [{"from", "value"}, …]}  the same; both may
-//                                                          have "system" and "tools" beside
+//                                                          also have "system" and "tools"
 //   {"prompt" | "question" | "query" | "instruction" (+ "input"),
-//    "response" | "answer" | "output" | "completion"}      one turn; "system" may stand beside
-// Conversations are written with `chat`; replies and what ends them are learnt.
-// What a tool answered is a turn of the user's, "Function output:" and a line
-// break before it; a call of the model's is {"name","arguments"} in a ```json
-// fence; the tools are listed in the system text. So RWKV-7 G1 models have them.
-// Throws Error kBadInput, without a place, on anything else.
+//    "response" | "answer" | "output" | "completion"}      one turn; may also have "system"
+// Conversations are formatted with `chat`; replies and their ends are learnt.
+// The result of a tool is a user turn that starts with "Function output:" and a
+// line break; a call by the model is {"name","arguments"} in a ```json fence;
+// the tools are listed in the system text. This is the format of RWKV-7 G1.
+// Throws Error kBadInput, without a file and line, for anything else.
 Document DocumentOf(std::string_view json_line, const ChatTemplate& chat);
 
 enum class DocumentFormat : uint8_t {
-  kText,       // .txt, .md: documents end at a form feed or at a line that is
-               // "<|endoftext|>" and nothing else; blank ones are skipped, line
-               // breaks around others dropped
-  kJsonLines,  // .jsonl, .ndjson: a document a line, empty lines skipped
-  kJson,       // .json: an array of documents, or several one after another
+  kText,       // .txt, .md: documents end at a form feed or at a line with only
+               // "<|endoftext|>"; blank documents are skipped, line breaks
+               // around the others removed
+  kJsonLines,  // .jsonl, .ndjson: one document per line, empty lines skipped
+  kJson,       // .json: an array of documents, or concatenated documents
 };
-// By the ending of the name. Throws Error kBadInput for any other.
+// From the file name extension. Throws Error kBadInput for unknown extensions.
 DocumentFormat DocumentFormatOf(const std::filesystem::path& path);
-// By how the text begins, where there is no name: kText or kJson.
+// From the start of the text, if there is no name: kText or kJson.
 DocumentFormat FormatOfText(std::string_view text);
 
-// A byte order mark is skipped. Text is never copied; of JSON one document is in
-// memory at a time.
+// Skips a byte order mark. Never copies text; of JSON, one document is in memory
+// at a time.
 class DocumentReader {
  public:
-  // Throws Error kIo, and kBadInput for UTF-16 and names that end otherwise.
+  // Throws Error kIo, and kBadInput for UTF-16 and unknown extensions.
   DocumentReader(const std::filesystem::path& path, const ChatTemplate& chat);
   // `name` is for messages.
   DocumentReader(const std::filesystem::path& path, std::string name, DocumentFormat format,
@@ -63,7 +64,7 @@ class DocumentReader {
   // False at the end. Throws Error kBadInput that names the file and line.
   bool Next(Document& document);
 
-  // Bytes read of the file, and in it.
+  // Bytes read so far, and the size of the file.
   uint64_t offset() const { return offset_; }
   uint64_t size() const { return file_.bytes().size(); }
 
@@ -84,7 +85,7 @@ class DocumentReader {
   uint64_t offset_ = 0, dropped_ = 0;
   uint64_t line_ = 1;                      // at offset_
   bool in_array_ = false, ended_ = false;  // of kJson
-  bool begun_ = false;                     // of kJson: whether an object was read
+  bool begun_ = false;                     // of kJson: an object was read
 };
 
 }  // namespace linnet

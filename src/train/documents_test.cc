@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/scratch_folder.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -30,7 +31,8 @@ std::string Shown(const std::string& line, const char* chat = "world") {
 }
 
 std::vector<std::string> ReadAll(const char* name, const std::string& content) {
-  const std::string path = ::testing::TempDir() + name;
+  const test::TemporaryFolder folder;
+  const std::string path = (folder / name).string();
   std::ofstream(path, std::ios::binary) << content;
   DocumentReader reader(path, WorldTemplate());
   std::vector<std::string> documents;

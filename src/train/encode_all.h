@@ -1,4 +1,4 @@
-// EncodeAll: the ids of a text of any length, some at a time.
+// EncodeAll: encodes a text of any length in blocks.
 #ifndef LINNET_TRAIN_ENCODE_ALL_H_
 #define LINNET_TRAIN_ENCODE_ALL_H_
 
@@ -12,8 +12,8 @@
 
 namespace linnet {
 
-// The front of `text` to encode by itself: all of it if it is short, else what ends in a line break
-// before a letter or digit, where hardly any token goes on.
+// The first block of `text` to encode separately: all of it if it is short, else up to a line break
+// before a letter or digit, because tokens rarely cross such a position.
 inline std::string_view EncodingBlock(std::string_view text, size_t longest = size_t{4} << 20) {
   if (text.size() <= longest) return text;
   const auto is_plain = [](char c) {
@@ -22,13 +22,13 @@ inline std::string_view EncodingBlock(std::string_view text, size_t longest = si
   for (size_t at = longest; at > longest / 2; --at) {
     if (text[at - 1] == '\n' && is_plain(text[at])) return text.substr(0, at);
   }
-  // At least no character is cut.
+  // Otherwise, at least do not split a character.
   size_t at = longest;
   while (at > longest - 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
   return text.substr(0, at);
 }
 
-// Calls use(block) for block after block of a part. The memory of a long mapped one is given back.
+// Calls use(block) for each block of a part. Releases the memory of long mapped parts.
 template <class F>
 void ForBlocks(const DocumentPart& part, const F& use) {
   std::string_view text = part.text();
@@ -42,7 +42,7 @@ void ForBlocks(const DocumentPart& part, const F& use) {
   }
 }
 
-// The same with use(ids).
+// The same, with use(ids).
 template <class F>
 void EncodeAll(const Tokenizer& tokenizer, const DocumentPart& part, const F& use) {
   ForBlocks(part, [&](std::string_view block) { use(tokenizer.Encode(block)); });

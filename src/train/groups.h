@@ -1,4 +1,4 @@
-// Parameter groups: which parameters learn faster, and which decay.
+// Parameter groups: learning rate factors and weight decay by parameter.
 #ifndef LINNET_TRAIN_GROUPS_H_
 #define LINNET_TRAIN_GROUPS_H_
 
@@ -10,13 +10,13 @@
 namespace linnet {
 
 struct Group {
-  double rate = 1;     // times the learning rate
+  double rate = 1;     // factor of the learning rate
   bool decay = false;  // weight decay applies
 };
 
-// RWKV-LM's groups (train_temp/src/model.py, configure_optimizers): decay on every `.weight` of two
-// dimensions or more; twice the rate on v7's att.w0 and on time_decay of the others, three times on
-// time_first.
+// RWKV-LM's groups (train_temp/src/model.py, configure_optimizers): decay for every `.weight` with
+// two or more dimensions; twice the rate for v7's att.w0 and for time_decay of the other
+// generations, three times for time_first.
 Group GroupOf(Generation generation, const std::string& name, const std::vector<size_t>& shape);
 
 }  // namespace linnet

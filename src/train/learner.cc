@@ -12,13 +12,13 @@
 namespace linnet {
 namespace {
 
-// A gradient so many times the usual one is a spike; "usual" is the median of the last steps. What
-// clipping leaves alone is none: where the loss nears zero, gradients of all sizes come.
+// A gradient norm is a spike if it is this many times the median of the last steps. A norm below
+// the clipping threshold is never a spike: near a loss of zero, norms vary widely.
 constexpr double kSpike = 20;
 constexpr size_t kUsualOf = 64, kUsualAtLeast = 32;
 
-// Cuts rows and processes at their middles until one process is left, so that every process has a
-// whole branch of the tree in which rows are summed.
+// Splits rows and processes in half until one process is left, so that each process has a whole
+// subtree of the tree in which rows are summed.
 std::pair<size_t, size_t> ShareOf(size_t rows, size_t index, size_t processes) {
   size_t begin = 0, end = rows, first = 0, last = processes;
   while (last - first > 1) {
@@ -124,7 +124,7 @@ StepReport Learner::Step(std::span<const SampleRow> rows, size_t batch_rows, dou
     skipped_ = 0;
     memory_.norms.push_back(report.grad_norm);
     if (memory_.norms.size() > kUsualOf) memory_.norms.erase(memory_.norms.begin());
-    // As PyTorch's clip_grad_norm_.
+    // As in PyTorch's clip_grad_norm_.
     const double clip =
         options_.clip > 0 ? std::min(1.0, options_.clip / (report.grad_norm + 1e-6)) : 1.0;
     optimizer_->Update(++memory_.updates, rate, clip, pool_);
@@ -140,7 +140,7 @@ size_t Learner::RowsPerPass(size_t rows) const {
   return std::min({rows, limit, replicas_->most_rows()});
 }
 
-// Leaves the sum of the rows' gradients in the network; returns that of their losses.
+// Leaves the sum of the rows' gradients in the network; returns the sum of their losses.
 double Learner::Accumulate(std::span<const SampleRow> rows, size_t first, double scale,
                            size_t depth) {
   const std::span<float> g = network_->gradients();
@@ -182,7 +182,7 @@ double Learner::GradientNorm() {
   return std::sqrt(sum);
 }
 
-// The median of the last steps' norms; infinite while they are few.
+// The median norm of the last steps; infinite if there are too few.
 double Learner::UsualNorm() const {
   std::vector<double> past = memory_.norms;
   if (past.size() < kUsualAtLeast) return INFINITY;
@@ -190,14 +190,14 @@ double Learner::UsualNorm() const {
   return past[past.size() / 2];
 }
 
-// The tensor with the largest gradient, or, if not all are finite, the one that comes last in the
-// model and has one that is not: gradients go from the last to the first, and spoil those before.
+// The tensor with the largest gradient. If some are not finite, the last such tensor of the model:
+// backpropagation runs from last to first, so a NaN spreads to the tensors before it.
 std::string Learner::BlamedGradient(bool finite) const {
   const Parameter* blamed = nullptr;
   double largest = -1;
   const float* all = network_->gradients().data();
   for (const Parameter& p : network_->parameters()) {
-    // Each process has the sums of its own shard.
+    // Each process has the sums of its own shard only.
     const auto at = static_cast<size_t>(p.g.data - all);
     const size_t begin = std::max(at, shards_[world_.index()]);
     const size_t end = std::min(at + p.g.rows * p.g.cols, shards_[world_.index() + 1]);
@@ -211,7 +211,8 @@ std::string Learner::BlamedGradient(bool finite) const {
   return blamed == nullptr ? "" : blamed->name;
 }
 
-// Why the gradient is no number, if values are not to blame, which no later step would mend.
+// Describes why loss or gradient is not finite. Throws BadStep if a value is not finite, which no
+// later step can repair.
 std::string Learner::OddGradient(double loss) const {
   const auto step = memory_.steps + 1;
   const std::string learnt = BadLearntValue(*network_);
@@ -232,7 +233,7 @@ std::string Learner::OddGradient(double loss) const {
   return "the loss is not a number; " + LargestLearntValue(*network_);
 }
 
-// Throws BadStep if the step must not be left out.
+// Throws BadStep if the step must not be skipped.
 void Learner::LeaveOut(StepReport& report, const std::string& trouble) {
   report.trouble =
       fmt::format("step {}: {} (loss {:.4g})", memory_.steps + 1, trouble, report.loss);

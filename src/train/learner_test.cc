@@ -15,6 +15,7 @@
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/init.h"
+#include "models/test_models.h"
 #include "train/schedule.h"
 #include "train/training_file.h"
 
@@ -31,10 +32,10 @@ std::vector<SampleRow> RowsOf(const std::vector<std::vector<int32_t>>& rows) {
   return out;
 }
 
-std::unique_ptr<Learner> NewLearner(const std::string& model, const LearnerOptions& options,
-                                    ThreadPool& pool) {
+std::unique_ptr<Learner> NewLearner(const std::filesystem::path& model,
+                                    const LearnerOptions& options, ThreadPool& pool) {
   static World alone;
-  Checkpoint checkpoint(Data(model));
+  Checkpoint checkpoint(model);
   const Config config = ConfigOf(checkpoint);
   return std::make_unique<Learner>(std::move(checkpoint), config, options, pool, alone);
 }
@@ -51,7 +52,7 @@ void ExpectTheReferences(const std::string& generation, const LearnerOptions& op
   const std::string name = "golden/random-v" + generation;
   const auto golden = nlohmann::json::parse(std::ifstream(Data(name + ".train.json")));
   ThreadPool pool(2);
-  const auto learner = NewLearner(name + ".pth", options, pool);
+  const auto learner = NewLearner(Data(name + ".pth"), options, pool);
   const auto batches = golden["tokens"].get<std::vector<std::vector<std::vector<int32_t>>>>();
   const Schedule schedule{6e-4, 6e-5, 2, batches.size()};
   for (size_t step = 0; step < batches.size(); ++step) {
@@ -100,7 +101,8 @@ std::vector<SampleRow> PackedRows(size_t count, size_t length) {
   return rows;
 }
 
-std::vector<float> After(const LearnerOptions& options, size_t threads, const std::string& model) {
+std::vector<float> After(const LearnerOptions& options, size_t threads,
+                         const std::filesystem::path& model) {
   ThreadPool pool(threads);
   const auto learner = NewLearner(model, options, pool);
   const auto rows = PackedRows(6, 40);
@@ -113,10 +115,10 @@ bool BitEqual(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-class StepBitsTest : public TraceTest {};
+class StepBitsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
-  const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
+  const auto model = test::RandomModel(GetParam());
   for (const DType precision : {DType::kF32, DType::kBF16}) {
     LearnerOptions options;
     options.precision = precision;
@@ -137,7 +139,7 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
 }
 
 TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
-  const std::string model = std::string("golden/random-v") + GetParam() + ".pth";
+  const auto model = test::RandomModel(GetParam());
   for (const size_t bptt : {0, 1}) {
     LearnerOptions options;
     options.dropout = 0.1f;
@@ -157,13 +159,11 @@ TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
 INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
 
-class LearnerTest : public TraceTest {};
-
-TEST_F(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
+TEST(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   ThreadPool pool(1);
   LearnerOptions options;
   options.learns = [](const std::string& name) { return name.starts_with("head."); };
-  const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+  const auto learner = NewLearner(test::RandomModel("7"), options, pool);
   ASSERT_EQ(learner->network().parameters().size(), 1u);
   const auto rows = PackedRows(2, 20);
   const double before = learner->Step(rows, 2, 1e-2).loss;
@@ -171,7 +171,7 @@ TEST_F(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   EXPECT_LT(learner->Step(rows, 2, 1e-2).loss, before);
   const test::TemporaryFolder folder;
   SaveModel(learner->network(), folder / "after.pth", SourceType::kF32);
-  const Checkpoint saved(folder / "after.pth"), base(Data("golden/random-v7.pth"));
+  const Checkpoint saved(folder / "after.pth"), base(test::RandomModel("7"));
   for (const TensorView& t : base.tensors()) {
     ASSERT_TRUE(saved.Has(t.name)) << t.name;
     EXPECT_EQ(BitEqual(ReadAll(t), ReadAll(*saved.Find(t.name))), !t.name.starts_with("head."))
@@ -199,12 +199,12 @@ const Parameter& Find(const Learner& learner, const std::string& name) {
 }
 
 // A NaN anywhere spoils all gradients; to blame is the tensor that holds it.
-TEST_F(LearnerTest, AValueThatIsNoNumberIsNamedAndNeverLeftOut) {
+TEST(LearnerTest, AValueThatIsNoNumberIsNamedAndNeverLeftOut) {
   ThreadPool pool(1);
   for (const bool skip : {false, true}) {
     LearnerOptions options;
     options.skip_spikes = skip;
-    const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+    const auto learner = NewLearner(test::RandomModel("7"), options, pool);
     EXPECT_EQ(TroubleOf(*learner), "");
     const Parameter& p = Find(*learner, "blocks.1.ffn.key.weight");
     for (const float odd : {NAN, -INFINITY}) {
@@ -216,11 +216,11 @@ TEST_F(LearnerTest, AValueThatIsNoNumberIsNamedAndNeverLeftOut) {
   }
 }
 
-TEST_F(LearnerTest, SoIsOneThatDoesNotLearn) {
+TEST(LearnerTest, SoIsOneThatDoesNotLearn) {
   ThreadPool pool(1);
   const test::TemporaryFile broken(".safetensors");
   {
-    const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
+    const auto learner = NewLearner(test::RandomModel("7"), {}, pool);
     Find(*learner, "blocks.1.ffn.key.weight").v.data[5] = NAN;
     SaveModel(learner->network(), broken.path(), SourceType::kF32);
   }
@@ -238,11 +238,11 @@ TEST_F(LearnerTest, SoIsOneThatDoesNotLearn) {
 }
 
 // All values are finite, but the products of some are not.
-TEST_F(LearnerTest, StepsAreNotLeftOutForEver) {
+TEST(LearnerTest, StepsAreNotLeftOutForEver) {
   ThreadPool pool(1);
   LearnerOptions options;
   options.skip_spikes = true;
-  const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+  const auto learner = NewLearner(test::RandomModel("7"), options, pool);
   const Parameter& p = Find(*learner, "blocks.1.ffn.value.weight");
   for (size_t i = 0; i < p.v.rows * p.v.cols; ++i) p.v.data[i] = 1e38f;
   learner->network().Repack(pool);
@@ -259,13 +259,13 @@ TEST_F(LearnerTest, StepsAreNotLeftOutForEver) {
 
 // Where the loss nears zero gradients of all sizes come; clipping makes those above it harmless
 // only up to a point.
-TEST_F(LearnerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
+TEST(LearnerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
   ThreadPool pool(1);
   const auto step = [&](double usual, double clip, bool skip) {
     LearnerOptions options;
     options.clip = clip;
     options.skip_spikes = skip;
-    const auto learner = NewLearner("golden/random-v7.pth", options, pool);
+    const auto learner = NewLearner(test::RandomModel("7"), options, pool);
     Learner::Memory memory;
     memory.norms.assign(40, usual);
     learner->Restore(memory);
@@ -281,9 +281,9 @@ TEST_F(LearnerTest, ASpikeIsFarAboveTheUsualAndAboveTheClip) {
   EXPECT_NE(skipped.trouble.find("usually"), std::string::npos) << skipped.trouble;
 }
 
-TEST_F(LearnerTest, IdsOutsideTheVocabularyAreRefused) {
+TEST(LearnerTest, IdsOutsideTheVocabularyAreRefused) {
   ThreadPool pool(1);
-  const auto learner = NewLearner("golden/random-v7.pth", {}, pool);
+  const auto learner = NewLearner(test::RandomModel("7"), {}, pool);
   auto rows = PackedRows(1, 20);
   rows[0].targets[3] = 320;
   EXPECT_THROW(learner->Step(rows, 1, 1e-3), Error);

@@ -26,7 +26,7 @@ class MagicPrimeSamples final : public SampleSource {
   MagicPrimeSamples(const TokenData& data, size_t ctx)
       : data_(data), ctx_(ctx), prime_(MagicPrime(data.tokens(), ctx)) {
     LINNET_CHECK(ctx > 0);
-    // As many slots as have a target; one token alone has none.
+    // Count the slots with a target; a single token has none.
     slots_ = std::max<uint64_t>(1, (data.tokens() - 1 + ctx - 1) / ctx);
   }
 
@@ -65,7 +65,7 @@ uint64_t MagicPrime(uint64_t tokens, uint64_t ctx) {
 }
 
 uint64_t MagicPrimeSlot(uint64_t prime, uint64_t ii) {
-  // As Python computes it, in IEEE doubles, truncated.
+  // As in Python: IEEE doubles, truncated.
   const auto factor =
       static_cast<uint64_t>(static_cast<double>(prime) * ((std::sqrt(5.0) - 1) / 2));
   const uint64_t i = ii % prime;

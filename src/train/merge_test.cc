@@ -33,10 +33,6 @@ std::vector<float> LogitsOf(const fs::path& path, std::vector<AdapterFile> adapt
 
 class MergeTest : public testing::Test {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-  }
-
   fs::path NewAdapter(const fs::path& base, AdapterKind kind, double alpha = 6) {
     ThreadPool pool(2);
     NewAdapterOptions options;
@@ -118,8 +114,7 @@ TEST_F(MergeTest, TakesQuantizedMatricesForTheValuesTheyStandFor) {
 TEST_F(MergeTest, ATunedStateBecomesTheModelsOwn) {
   for (const char* generation : {"5.2", "6", "7"}) {
     const fs::path base = Base(generation);
-    const fs::path state =
-        goldens::Data(std::string("golden/random-v") + generation + ".state.pth");
+    const fs::path state = test::TunedState(generation);
     const auto applied = LogitsOf(base, {{state, {}}}, DType::kF32);
     EXPECT_GT(goldens::Error(LogitsOf(base), applied), 1e-3) << "it does nothing";
     for (const char* name : {"state.safetensors", "state.pth"}) {

@@ -47,7 +47,7 @@ std::vector<const TensorView*> Targets(const Checkpoint& base, const NewAdapterO
   return targets;
 }
 
-// "blocks.0.att.key." of "blocks.0.att.key.weight".
+// "blocks.0.att.key." from "blocks.0.att.key.weight".
 std::string StemOf(const TensorView& matrix) {
   return matrix.name.substr(0, matrix.name.size() - std::string_view("weight").size());
 }
@@ -72,7 +72,7 @@ void WriteFactors(const TensorView& matrix, const NewAdapterOptions& o, ThreadPo
     writer.AppendFloats(SourceType::kF32, values);
   };
   if (o.kind == AdapterKind::kDisha) return write(std::vector<float>(o.rank * out));
-  // kaiming_uniform_ with a = sqrt(5), as PyTorch's Linear has it: within 1 / sqrt(in).
+  // kaiming_uniform_ with a = sqrt(5), as in PyTorch's Linear: within 1 / sqrt(in).
   const NewParameter start{StemOf(matrix) + "lora_A",
                            {o.rank, in},
                            StartKind::kUniform,

@@ -1,4 +1,4 @@
-// New adapters: what fine-tuning starts from, as a file.
+// New adapters: writes the file that fine-tuning starts from.
 #ifndef LINNET_TRAIN_NEW_ADAPTER_H_
 #define LINNET_TRAIN_NEW_ADAPTER_H_
 
@@ -10,11 +10,11 @@
 
 namespace linnet {
 
-// Those that linnet/adapter.h names.
+// The kinds of linnet/adapter.h.
 inline constexpr char kDefaultTargets[] =
     R"(att\.(receptance|key|value|output|gate)\.|ffn\.(key|value)\.)";
 
-// As the public ones, on the threads of a pool.
+// As the public functions, on the threads of a pool.
 void WriteNewAdapter(const Checkpoint& base, const NewAdapterOptions& options, ThreadPool& pool,
                      const std::filesystem::path& path);
 void WriteNewStates(const Checkpoint& base, const std::filesystem::path& path);

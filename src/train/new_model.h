@@ -1,4 +1,4 @@
-// New models: files to begin a training with.
+// New models: writes the file that training starts from.
 #ifndef LINNET_TRAIN_NEW_MODEL_H_
 #define LINNET_TRAIN_NEW_MODEL_H_
 
@@ -13,8 +13,8 @@
 
 namespace linnet {
 
-// As WriteNewModel of linnet/trainer.h, as safetensors with this vocabulary (StoredVocabulary's)
-// unless it is empty. What `check` throws now and then leaves no file.
+// As WriteNewModel of linnet/trainer.h, as safetensors, with this vocabulary (from
+// StoredVocabulary) unless it is empty. Calls `check` at intervals; if it throws, no file is left.
 void WriteNewModel(const InitSizes& sizes, std::span<const std::byte> vocabulary, uint64_t seed,
                    const std::filesystem::path& path, ThreadPool& pool,
                    const std::function<void()>& check);

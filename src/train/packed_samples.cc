@@ -1,4 +1,4 @@
-// Documents packed into rows, the state reset where each begins.
+// Packs documents into rows; the state is reset at the start of each document.
 #include <algorithm>
 #include <deque>
 #include <memory>
@@ -13,21 +13,21 @@
 namespace linnet {
 namespace {
 
-// A run of targets of one document. Its first input is the token before, or 0 at the document's
-// start.
+// Consecutive targets of one document. The first input is the token before them, or 0 at the start
+// of the document.
 struct Run {
   uint64_t begin = 0, size = 0;
   bool at_start = false;
 };
 
-// Where the runs of an epoch lie: those of row r are runs[first_run[r]] to runs[first_run[r + 1]].
+// The runs of an epoch: row r has runs[first_run[r]] to runs[first_run[r + 1]].
 struct Plan {
   std::vector<Run> runs;
   std::vector<uint64_t> first_run = {0};
   std::vector<uint64_t> order;  // of the rows
 };
 
-// Shares the documents of an epoch out to rows.
+// Assigns the documents of an epoch to rows.
 class Packer {
  public:
   Packer(std::vector<Run> documents, uint64_t ctx, uint64_t seed)
@@ -40,7 +40,7 @@ class Packer {
         of_size_[documents_[i].size].push_back(i);
       }
     }
-    // Taken from the back, the first in order first.
+    // Taken from the back, so store the first in order last.
     for (uint64_t size = 0; size <= ctx; ++size) {
       std::reverse(of_size_[size].begin(), of_size_[size].end());
       if (!of_size_[size].empty()) sizes_.insert(size);
@@ -59,7 +59,7 @@ class Packer {
   void Row() {
     uint64_t room = ctx_;
     room -= CutFront(cut_, room);
-    // Short ones in their order, and where the next does not fit, the longest that does.
+    // Short documents in order; if the next does not fit, the longest that fits.
     while (room > 0 && !sizes_.empty()) {
       uint64_t size = documents_[NextShort()].size;
       if (size > room) {
@@ -71,18 +71,18 @@ class Packer {
       plan_.runs.push_back(run);
       room -= size;
     }
-    // Long ones fill what is left, from where they were cut.
+    // Long documents fill the rest, starting where they were cut.
     while (room > 0 && !long_.empty()) {
       room -= CutFront(long_.front(), room);
       if (long_.front().size == 0) long_.pop_front();
     }
     if (room == 0 || sizes_.empty()) return;
-    // None fits and no long one is left: one is cut rather than targets be spared.
+    // None fits and no long document is left: cut one rather than leave targets unused.
     cut_ = Take(documents_[NextShort()].size);
     CutFront(cut_, room);
   }
 
-  // The first in order that is short and not taken; there is one.
+  // The first in order that is short and not taken. There must be one.
   uint64_t NextShort() {
     for (;; ++next_) {
       const uint64_t size = documents_[next_].size;
@@ -114,11 +114,12 @@ class Packer {
 
   uint64_t ctx_;
   std::vector<Run> documents_;
-  std::vector<std::vector<uint64_t>> of_size_;  // places in documents_ of the short ones not taken
-  std::set<uint64_t> sizes_;                    // that there are any of
-  uint64_t next_ = 0;                           // none before it is left
+  std::vector<std::vector<uint64_t>>
+      of_size_;               // indices into documents_ of the short ones not taken
+  std::set<uint64_t> sizes_;  // sizes with at least one document
+  uint64_t next_ = 0;         // all before it are taken
   std::deque<Run> long_;
-  Run cut_;  // begins the next row
+  Run cut_;  // starts the next row
   Plan plan_;
 };
 
@@ -129,7 +130,7 @@ class PackedSamples final : public SampleSource {
     LINNET_CHECK(ctx > 0);
     uint64_t targets = 0;
     for (uint64_t i = 0; i < data.documents(); ++i) {
-      // Nothing behind the last token to be learnt is needed.
+      // Tokens after the last learnt one are not needed.
       uint64_t begin = data.Begin(i), end = data.Begin(i + 1);
       while (end > begin && !data.Learnt(end - 1)) --end;
       if (begin == end) continue;
@@ -148,7 +149,7 @@ class PackedSamples final : public SampleSource {
     row.inputs.assign(ctx_, 0);
     row.targets.assign(ctx_, -1);
     row.starts.assign(1, 0);
-    if (plan->order.empty()) return;  // nothing at all is to be learnt
+    if (plan->order.empty()) return;  // nothing is to be learnt
     const uint64_t r = plan->order[index % rows_];
     size_t at = 0;
     for (uint64_t i = plan->first_run[r]; i < plan->first_run[r + 1]; ++i) {
@@ -168,7 +169,7 @@ class PackedSamples final : public SampleSource {
     const std::lock_guard lock(mutex_);
     if (plan_ == nullptr || epoch_ != epoch) {
       const uint64_t seed = MixSeeds(seed_, epoch);
-      plan_ = nullptr;  // its memory first
+      plan_ = nullptr;  // release its memory first
       Plan plan = Packer(documents_, ctx_, seed).Pack();
       plan.order.resize(plan.first_run.size() - 1);
       for (uint64_t r = 0; r < plan.order.size(); ++r) plan.order[r] = r;

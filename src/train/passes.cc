@@ -44,8 +44,8 @@ double Passes::Learn(std::span<const SampleRow> rows, uint64_t first, double sca
   return Run(chunks, scale, dropout_seed, {});
 }
 
-// A document that begins in a chunk starts afresh; one that goes on from before it, only ever at
-// the beginning of a pass, from the state `before`.
+// A document that begins in a chunk starts from a fresh state. One that continues from the previous
+// chunk starts from the state `before`; it can only be the first of a pass.
 Passes::Layout Passes::LayoutOf(std::span<const Chunk> chunks, const float* before) {
   Layout out;
   for (const Chunk& chunk : chunks) {
@@ -129,7 +129,7 @@ double Passes::Run(std::span<const Chunk> chunks, double scale, uint64_t dropout
   return SumInHalves(losses);
 }
 
-// Nothing but the state after a chunk: what came before its last document does not matter.
+// Computes only the state after a chunk: tokens before its last document do not matter.
 void Passes::Advance(const Chunk& chunk, uint64_t dropout_seed, const float* before, float* after) {
   Chunk last = chunk;
   const auto& starts = chunk.row->starts;
@@ -142,8 +142,8 @@ void Passes::Advance(const Chunk& chunk, uint64_t dropout_seed, const float* bef
   std::copy_n(layout.segments.back().state, state_floats_, after);
 }
 
-// Chunks whose gradients hang together go forward once for the states before them; then, the last
-// first, each goes forward again, with a tape, and back.
+// Chunks whose gradients depend on each other run forward once to get the state before each. Then,
+// from last to first, each runs forward again with a tape, and backward.
 double Passes::LearnInChunks(const SampleRow& row, uint64_t index, double scale,
                              uint64_t dropout_seed) {
   const size_t length = row.inputs.size();
@@ -168,13 +168,13 @@ double Passes::LearnInChunks(const SampleRow& row, uint64_t index, double scale,
                    .after = i == last ? after_.data() : nullptr,
                    .gradient = together > 1 ? gradient_.data() : nullptr});
     }
-    std::copy(after_.begin(), after_.end(), kept_.begin());  // the next ones go on from here
+    std::copy(after_.begin(), after_.end(), kept_.begin());  // the next chunks continue from here
   }
   return loss;
 }
 
 uint64_t Passes::Bytes(size_t rows, size_t length) {
-  // Two lengths of one row tell what a token takes and what every pass takes.
+  // Two row lengths give the cost per token and the fixed cost per pass.
   const auto measure = [&](size_t tokens) {
     const SampleRow row = RowOfZeros(tokens);
     const Chunk whole{&row, 0, tokens, 0};
@@ -190,7 +190,7 @@ uint64_t Passes::Bytes(size_t rows, size_t length) {
     return static_cast<uint64_t>(small + each * static_cast<double>(rows * length));
   }
   const size_t tokens = std::min(options_.chunk, length);
-  // Before each chunk, after the last, and their gradients.
+  // The states before each chunk and after the last, and their gradients.
   const size_t states = ChunksTogether(length) + 4;
   return static_cast<uint64_t>(small + each * static_cast<double>(tokens)) +
          states * state_floats_ * sizeof(float);
@@ -209,7 +209,7 @@ double Passes::Seconds(size_t length) {
     return best;
   };
   if (options_.chunk == 0 || length <= 2 * options_.chunk) return measure(length);
-  // The second chunk, and all after it, also go forward once more for the state before them.
+  // The second and later chunks also run forward once more to get the state before them.
   const double one = measure(options_.chunk), two = measure(2 * options_.chunk);
   const auto chunks = static_cast<double>(length) / static_cast<double>(options_.chunk);
   return one + std::max(one, two - one) * (chunks - 1);

@@ -1,4 +1,4 @@
-// Passes: rows to learn from on their way through the network and back, whole or in chunks.
+// Passes: run training rows forward and backward through the network, whole or in chunks.
 #ifndef LINNET_TRAIN_PASSES_H_
 #define LINNET_TRAIN_PASSES_H_
 
@@ -17,38 +17,38 @@ namespace linnet {
 
 struct PassOptions {
   bool exact = false;      // f32 products
-  bool recompute = false;  // run layers again for their gradient instead of keeping them
+  bool recompute = false;  // recompute layers in the backward pass instead of storing activations
   bool l2wrap = true;
   float dropout = 0;
-  // Tokens of a row that go through at once, the states carried from one such chunk to the next; 0:
-  // whole rows. Activations of one chunk are held, whatever the length of a row.
+  // Tokens of a row per pass; states are carried from one such chunk to the next. 0: whole rows.
+  // Only the activations of one chunk are in memory, whatever the length of a row.
   size_t chunk = 0;
-  // Chunks of a row that a gradient goes back through: it is cut before every bptt-th. 0: none is
-  // cut, and the gradient is that of the whole row.
+  // Chunks that a gradient is propagated through: it is truncated before every bptt-th chunk. 0:
+  // not truncated, so the gradient is that of the whole row.
   size_t bptt = 0;
 };
 
-// One thread at a time. The bits of losses and gradients depend on the rows, on exact, chunk and
-// bptt; not on threads or recompute.
+// One thread at a time. The bits of losses and gradients depend on the rows, exact, chunk and bptt,
+// not on threads or recompute.
 class Passes {
  public:
-  // Both must outlive it.
+  // Both must outlive this object.
   Passes(const Network& network, const PassOptions& options, ThreadPool& pool);
 
-  // Most rows that Learn takes.
+  // The most rows that Learn accepts.
   size_t most_rows() const { return options_.chunk == 0 ? SIZE_MAX : 1; }
 
   // Adds `scale` times the gradients of the rows' losses to those of the network; returns the sum
-  // of the losses. The first row is number `first` of the batch; what is dropped out depends on
-  // that number, the place in the row and `dropout_seed`.
+  // of the losses. The first row is number `first` of the batch. Dropout depends on that number,
+  // the position in the row and `dropout_seed`.
   double Learn(std::span<const SampleRow> rows, uint64_t first, double scale,
                uint64_t dropout_seed);
 
-  // Bytes that so many rows of `length` tokens take, found by running a small one. Changes the
+  // Bytes that so many rows of `length` tokens take, measured by running a small one. Changes the
   // gradients only by adding zeros.
   uint64_t Bytes(size_t rows, size_t length);
-  // Seconds that a row of so many tokens takes, forward and backward, found by running it, or two
-  // chunks of it.
+  // Seconds that a row of so many tokens takes, forward and backward, measured by running it, or
+  // two chunks of it.
   double Seconds(size_t length);
 
  private:
@@ -58,18 +58,18 @@ class Passes {
     size_t begin, end;
     uint64_t index;
   };
-  // What a chunk takes from its neighbours and leaves to them, [state] each, or null: the state
-  // before it, that after it, and the gradient of the latter, which becomes that of the former.
+  // Inputs and outputs of a chunk, [state] each, or null: the state before it, the state after it,
+  // and the gradient of the latter, which is replaced by the gradient of the former.
   struct Carried {
     const float* before = nullptr;
     float *after = nullptr, *gradient = nullptr;
   };
-  // What the rows of a pass are.
+  // The rows of a pass.
   struct Layout {
     std::vector<int32_t> inputs, targets;
     std::vector<Segment> segments;
     std::vector<TrainingSequence> sequences;
-    bool continues = false;  // the first segment goes on from a carried state
+    bool continues = false;  // the first segment starts from a carried state
   };
 
   Layout LayoutOf(std::span<const Chunk> chunks, const float* before);
@@ -77,7 +77,7 @@ class Passes {
   double Run(std::span<const Chunk> chunks, double scale, uint64_t dropout_seed, Carried carried);
   void Advance(const Chunk& chunk, uint64_t dropout_seed, const float* before, float* after);
   double LearnInChunks(const SampleRow& row, uint64_t index, double scale, uint64_t dropout_seed);
-  // Chunks of a row of so many tokens that a gradient goes back through.
+  // Chunks of a row of so many tokens that a gradient is propagated through.
   size_t ChunksTogether(size_t length) const;
 
   const Network& network_;

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "models/detect.h"
-#include "models/goldens.h"
+#include "models/test_models.h"
 
 namespace linnet {
 namespace {
@@ -43,8 +43,7 @@ SampleRow RowOf(size_t length, std::vector<uint32_t> starts) {
 class PassesTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-    Checkpoint checkpoint(goldens::Data(std::string("golden/random-v") + GetParam() + ".pth"));
+    Checkpoint checkpoint(test::RandomModel(GetParam()));
     const Config config = ConfigOf(checkpoint);
     network_ = Network::Bind(std::move(checkpoint), config, pool_, {.gradients = true});
   }

@@ -45,7 +45,7 @@ Matrix Times(const Matrix& Q, const Matrix& W, ThreadPool& pool) {
   return Y;
 }
 
-// Rows become orthonormal; what is nothing but rounding beside the largest row becomes zero.
+// Makes the rows orthonormal. Rows that are only rounding error relative to the largest become 0.
 void Orthonormalize(Matrix& m) {
   double largest = 0;
   for (size_t i = 0; i < m.rows; ++i) {
@@ -65,8 +65,8 @@ void Orthonormalize(Matrix& m) {
   }
 }
 
-// Eigenvectors as rows of V, and eigenvalues, largest first, of a symmetric n by n matrix: Jacobi's
-// rotations.
+// Eigenvectors (rows of V) and eigenvalues, largest first, of a symmetric n by n matrix, with
+// Jacobi rotations.
 void Eigen(std::vector<double>& A, size_t n, std::vector<double>& values, std::vector<double>& V) {
   V.assign(n * n, 0);
   for (size_t i = 0; i < n; ++i) V[i * n + i] = 1;

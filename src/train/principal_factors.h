@@ -1,4 +1,4 @@
-// Principal factors: the best low-rank copy of a matrix, for PiSSA.
+// Principal factors: the best low-rank approximation of a matrix, for PiSSA.
 #ifndef LINNET_TRAIN_PRINCIPAL_FACTORS_H_
 #define LINNET_TRAIN_PRINCIPAL_FACTORS_H_
 
@@ -17,7 +17,7 @@ struct PrincipalFactors {
 // The `rank` largest singular values of a matrix [out, in] and their vectors, by subspace iteration
 // from `start`, random [rank, in] (Halko, Martinsson, Tropp, arXiv:0909.4061; torch.svd_lowrank
 // with niter = 4). Directions in which the matrix is zero give zeros. The same bits on any number
-// of threads. Holds the matrix as f32 and a few copies of the factors.
+// of threads. Needs memory for the matrix as f32 and a few copies of the factors.
 PrincipalFactors FindPrincipalFactors(const TensorView& matrix, size_t rank,
                                       std::vector<float> start, ThreadPool& pool);
 

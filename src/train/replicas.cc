@@ -10,12 +10,12 @@
 namespace linnet {
 namespace {
 
-// Of the gradients of all replicas but the first, which are memory beside what a pass takes.
+// Limit for the gradients of all replicas except the first, which is memory beyond that of a pass.
 constexpr size_t kMostGradientBytes = size_t{1} << 30;
 
 }  // namespace
 
-// Gradients are summed in halves, so replicas halve the rows evenly, and the threads.
+// Gradients are summed in halves, so replicas must split rows and threads into equal halves.
 size_t ReplicasFor(size_t rows, size_t threads, size_t gradient_bytes, const PassOptions& options) {
   if (options.recompute) return 1;
   size_t replicas = size_t{1} << std::min(std::countr_zero(rows), std::countr_zero(threads));
@@ -33,8 +33,8 @@ struct Replicas::Replica {
         network(twin != nullptr ? *twin : of),
         passes(network, options, *own) {}
 
-  std::unique_ptr<Network> twin;    // of all replicas but the first
-  std::unique_ptr<ThreadPool> own;  // none if there is one replica
+  std::unique_ptr<Network> twin;    // of all replicas except the first
+  std::unique_ptr<ThreadPool> own;  // null if there is one replica
   const Network& network;
   Passes passes;
 };
@@ -79,8 +79,8 @@ double Replicas::Learn(std::span<const SampleRow> rows, uint64_t first, double s
   return SumInHalves(losses);
 }
 
-// Leaves the sum in the first replica's, which is the network's. What waits for its other half
-// stays where it is, so a few values at a time go through all replicas.
+// Leaves the sum in the gradients of the first replica, which are the network's. Partial sums stay
+// in place, so all replicas are added a few values at a time.
 void Replicas::SumGradients() const {
   pool_.ForRanges(network_.gradients().size(), kAdamBlock, [&](size_t begin, size_t end) {
     for (size_t at = begin; at < end; at += kAdamBlock) {

@@ -20,10 +20,6 @@ constexpr double kScale = 0.02;
 
 class ReplicasTest : public testing::TestWithParam<const char*> {
  protected:
-  void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
-  }
-
   // With an adapter, that learns alone.
   std::unique_ptr<Network> Bound(const fs::path& adapter = {}) {
     Checkpoint checkpoint(Base(GetParam()));

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// metrics.jsonl, without the lines of steps that a resumed run takes again.
+// metrics.jsonl, without the lines of steps that a resumed run repeats.
 class Metrics {
  public:
   Metrics(const fs::path& path, uint64_t steps) : path_(path) {
@@ -65,7 +65,7 @@ class Metrics {
   std::ofstream out_;
 };
 
-// The number in a note, or `otherwise`.
+// The number in a note, or `otherwise` if there is none.
 template <class T>
 T NoteOf(const Notes& notes, const char* key, T otherwise) {
   const auto it = notes.find(key);
@@ -101,13 +101,13 @@ class Runner {
     saved_ = learner_.steps();
     while (learner_.steps() < options_.schedule.steps) {
       const StepMetrics m = StepOrSave();
-      // Whichever process was told to end, all do.
+      // If one process was told to end, all end.
       const bool told = events_.interrupted && events_.interrupted();
       const bool interrupted = world_.Sum(told ? 1 : 0) != 0;
       if (!m.report.skipped) RemoveOld();
       const bool hopeless = IsHopeless(options_, since_best_);
       const bool end = interrupted || hopeless || m.step == m.steps;
-      // What follows steps that are left out may be worth nothing; it waits for one that is not.
+      // After skipped steps the values may be useless; wait for a step that is not skipped.
       unsaved_ = unsaved_ || IsDue(m);
       if (end || (unsaved_ && !m.report.skipped)) Save();
       if (interrupted) return RunEnd::kInterrupted;
@@ -123,7 +123,7 @@ class Runner {
     return m.step % options_.every == 0 || m.step == m.steps;
   }
 
-  // One step, with its figures. Where it cannot be taken, what was learnt until then is saved.
+  // One step and its metrics. If it cannot be taken, the training so far is saved.
   StepMetrics StepOrSave() {
     try {
       StepMetrics m = Step();
@@ -145,7 +145,7 @@ class Runner {
       if (!bad.sound() || saved_ == learner_.steps()) throw;
       const uint64_t step = learner_.steps();
       Save();
-      world_.FromFirst(0);  // the others end the run, which must not be before it is saved
+      world_.FromFirst(0);  // the others end the run, so they must wait until it is saved
       throw BadStep(fmt::format("{}; step {} is saved", bad.what(), step), true, bad.remedy());
     }
   }
@@ -180,7 +180,7 @@ class Runner {
     return result;
   }
 
-  // Older checkpoints stay until a step has shown that this one is worth something.
+  // Older checkpoints are kept until a step from this one has succeeded.
   void Save() {
     const std::string odd = BadLearntValue(learner_.network());
     if (!odd.empty()) {
@@ -203,7 +203,7 @@ class Runner {
     if (!First() || options_.keep == 0) return;
     const auto all = CheckpointSteps(options_.out);
     for (size_t i = 0; i + options_.keep < all.size(); ++i) {
-      std::error_code ignored;  // an old file that stays does no harm
+      std::error_code ignored;  // a remaining old file does no harm
       fs::remove(CheckpointPath(options_.out, all[i]), ignored);
     }
   }

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The newest step whose checkpoint is whole; -1 if the run has none at all.
+// The newest step with a complete checkpoint; -1 if the run has no checkpoints.
 int64_t NewestWhole(const fs::path& run, const std::function<void(const std::string&)>& say) {
   std::vector<std::pair<fs::path, std::string>> damaged;
   auto steps = CheckpointSteps(run);
@@ -35,7 +35,7 @@ int64_t NewestWhole(const fs::path& run, const std::function<void(const std::str
                     damaged.front().first.string(), damaged.front().second));
   }
   for (const auto& [path, damage] : damaged) {
-    // Else it would count as one of those that the run keeps.
+    // Otherwise it would count as one of the checkpoints to keep.
     fs::path aside = path;
     aside += ".damaged";
     std::error_code ignored;
@@ -58,7 +58,7 @@ std::optional<Notes> LoadNewest(Learner& learner, World& world, const fs::path& 
 void RemoveUnfinished(const fs::path& run) {
   std::error_code error;
   std::vector<fs::path> unfinished;  // AtomicFile's names
-  // Others' files may lie in the folder, too.
+  // The folder may also contain files of others.
   const std::regex name(
       R"((checkpoint-\d+|best|model|adapter|state|init|start|run|metrics)\.[a-z]+\.\d+\.\d+\.tmp)"
       R"(|validated\.tmp(\.\d+\.\d+\.tmp)?)");
@@ -91,15 +91,14 @@ RunStart::~RunStart() {
   if (succeeded_) return;
   std::error_code ignored;
   for (const fs::path& file : files_) fs::remove(file, ignored);
-  // Folders with something else in them stay.
+  // Folders that are not empty are kept.
   for (; !folders_.empty(); folders_.pop_back()) fs::remove(folders_.back(), ignored);
 }
 
 RunLock::RunLock(const fs::path& run) : fd_(open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (fd_ < 0 || flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   close(fd_);
-  throw Error(ErrorKind::kBadInput,
-              run.string() + ": another run is being trained in it; wait until it ends",
+  throw Error(ErrorKind::kBadInput, run.string() + ": another run is being trained in it",
               Remedy::kOtherFolder);
 }
 

@@ -1,4 +1,4 @@
-// The folder of a run: its checkpoints, and that one program at a time works in it.
+// The folder of a run: its checkpoints, and the lock that allows one program at a time.
 #ifndef LINNET_TRAIN_RUN_FOLDER_H_
 #define LINNET_TRAIN_RUN_FOLDER_H_
 
@@ -15,18 +15,18 @@
 
 namespace linnet {
 
-// Loads the newest checkpoint that is whole, if the run has any, and returns its notes. Newer ones
-// that are damaged are set aside under another name; `say` is told so, a line each. All processes
-// call it, and load what process 0 found. Throws Error kBadInput if none is whole, and what
+// Loads the newest complete checkpoint, if the run has any, and returns its notes. Newer damaged
+// checkpoints are renamed, and reported with `say`, one line each. All processes call it and load
+// the one that process 0 found. Throws Error kBadInput if there are only damaged ones, and what
 // LoadTraining throws.
 std::optional<Notes> LoadNewest(Learner& learner, World& world, const std::filesystem::path& run,
                                 const std::function<void(const std::string&)>& say);
 
-// Removes what a run that was killed was writing: the temporary files of a run's own names.
+// Removes the temporary files of a run that was killed.
 void RemoveUnfinished(const std::filesystem::path& run);
 
-// The folder of a run that starts. A start that fails leaves nothing: what Make and Made were told
-// of is removed again, unless Succeeded was called.
+// The folder of a new run. A failed start leaves nothing: unless Succeeded was called, the
+// destructor removes the folders and files that were passed to Make and Made.
 class RunStart {
  public:
   explicit RunStart(std::filesystem::path run) : run_(std::move(run)) {}
@@ -34,9 +34,9 @@ class RunStart {
   RunStart(const RunStart&) = delete;
   RunStart& operator=(const RunStart&) = delete;
 
-  // Makes the folder, and those above it, unless they are there. Throws Error kIo.
+  // Creates the folder and its missing parents. Throws Error kIo.
   void Make();
-  // A file that this start has written.
+  // Registers a file that this start has written.
   void Made(std::filesystem::path file) { files_.push_back(std::move(file)); }
   void Succeeded() { succeeded_ = true; }
 
@@ -46,11 +46,11 @@ class RunStart {
   bool succeeded_ = false;
 };
 
-// Held while a program works in the folder, which must be there; goes with the program, however it
-// ends.
+// A lock on the folder, which must exist. It is released when the program ends, even if it
+// crashes.
 class RunLock {
  public:
-  // Throws Error kBadInput if another program holds it. Where there are no locks, nobody does.
+  // Throws Error kBadInput if another program holds it. Does nothing on file systems without locks.
   explicit RunLock(const std::filesystem::path& run);
   ~RunLock();
   RunLock(const RunLock&) = delete;

@@ -23,7 +23,7 @@ bool Learns(const LearnerOptions& options, const std::string& name) {
   return !options.learns || options.learns(name);
 }
 
-// A parameter that learns, as f32; of a matrix products read a packed copy.
+// A trained parameter, as f32. A matrix also has a packed copy for products.
 void AddLearning(const std::string& name, const std::vector<size_t>& shape, uint64_t elements,
                  DType precision, ParameterSizes& sizes) {
   sizes.learning += elements;
@@ -31,7 +31,7 @@ void AddLearning(const std::string& name, const std::vector<size_t>& shape, uint
   if (large > 1 && name != kEmbedding) sizes.fixed += elements * (precision == DType::kF32 ? 4 : 2);
 }
 
-// The bytes of a safetensors file with all of a new model's parameters.
+// The bytes of a safetensors file with all parameters of a new model.
 std::vector<std::byte> NewModelInMemory(const Config& config, ThreadPool& pool) {
   const auto parameters = NewParameters(config);
   nlohmann::ordered_json header;
@@ -98,7 +98,7 @@ ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options
       fixed += t.elements();
     }
   }
-  // In the file's own precision; what other formats take is left to whoever packs them.
+  // In the precision of the file; the size of other formats is computed where they are packed.
   if (!options.packing.type && all > 0) {
     sizes.fixed += static_cast<uint64_t>(static_cast<double>(base.file().file_bytes()) *
                                          static_cast<double>(fixed) / static_cast<double>(all));
@@ -108,7 +108,7 @@ ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options
 
 uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t ranks) {
   const uint64_t values = sizes.learning * sizeof(float);
-  // Another gradient waits at each level at which passes are added.
+  // One more partial gradient is stored per level of the tree in which passes are summed.
   size_t levels = 0;
   while (rows > 0 && (rows << levels) < share) ++levels;
   return values * (2 + levels) + 2 * values / ranks + sizes.fixed;
@@ -138,7 +138,7 @@ uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t r
     small.layers = layers;
     return MeasuredPass(small, options, rows / replicas, length);
   };
-  // The first layer is unlike the others, which are alike.
+  // The first layer differs from the others, which are equal in size.
   const size_t few = std::min<size_t>(config.layers, 2);
   double bytes = measure(few);
   if (config.layers > few) {

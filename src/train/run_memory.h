@@ -1,4 +1,4 @@
-// What a training will take of memory, predicted from sizes before anything is read or written.
+// Predicts the memory of a training from sizes, before anything is read or written.
 #ifndef LINNET_TRAIN_RUN_MEMORY_H_
 #define LINNET_TRAIN_RUN_MEMORY_H_
 
@@ -11,23 +11,23 @@
 
 namespace linnet {
 
-// The parameters of a model that trains.
+// The parameters of a model in training.
 struct ParameterSizes {
-  uint64_t learning = 0;  // values that learn
-  uint64_t fixed = 0;     // bytes beside those: packed matrices, and what does not learn
+  uint64_t learning = 0;  // trained values
+  uint64_t fixed = 0;     // other bytes: packed matrices and frozen parameters
 };
 
-// Of a new model, and of a file. Counts what `options` lets learn; `adapters`: none of it does.
+// Of a new model, and of a file. `options` selects what is trained; with `adapters`, none of it is.
 ParameterSizes SizesOfNew(const Config& config, const LearnerOptions& options);
 ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options, bool adapters);
 
-// Bytes of the parameters, with their gradients, moments and the gradients that wait to be summed,
-// of one of `ranks` processes, which runs `share` rows a step, `rows` a pass.
+// Bytes of the parameters, gradients, moments and partial gradient sums of one of `ranks`
+// processes, which runs `share` rows per step, `rows` per pass.
 uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t ranks);
 
-// Bytes that a pass of so many rows of `length` tokens takes with this number of threads, of a
-// model of which all learns: measured on small models of the same generation and scaled, within a
-// third of what Replicas::Bytes finds once there is a network.
+// Bytes that a pass of so many rows of `length` tokens takes with this number of threads, if the
+// whole model is trained. Measured on small models of the same generation and scaled; within a
+// third of what Replicas::Bytes measures when the network exists.
 uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t rows, size_t length,
                    size_t threads, uint64_t learning);
 

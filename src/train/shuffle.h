@@ -1,4 +1,4 @@
-// Shuffle: a random order that is the same on every machine.
+// Shuffle: a random order, the same on every machine.
 #ifndef LINNET_TRAIN_SHUFFLE_H_
 #define LINNET_TRAIN_SHUFFLE_H_
 
@@ -18,7 +18,7 @@ class SplitMix {
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
   }
-  // Below `bound`; uneven by less than bound / 2^64.
+  // A number below `bound`; its bias is less than bound / 2^64.
   uint64_t Below(uint64_t bound) {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
   }
@@ -27,10 +27,10 @@ class SplitMix {
   uint64_t state_;
 };
 
-// A seed out of two numbers.
+// Combines two numbers to a seed.
 inline uint64_t MixSeeds(uint64_t a, uint64_t b) { return SplitMix(SplitMix(a).Next() ^ b).Next(); }
 
-// Fisher and Yates.
+// The Fisher-Yates shuffle.
 template <class T>
 void Shuffle(std::span<T> items, uint64_t seed) {
   SplitMix random(seed);

@@ -20,7 +20,6 @@ using namespace test_adapters;
 class StateTuningTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
     start_ = folder_ / "start.safetensors";
     WriteNewStates(Checkpoint(Base(GetParam())), start_);
   }
@@ -177,11 +176,10 @@ TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
   EXPECT_EQ(TensorFile::Open(saved).tensors().size(), model.config().layers);
 }
 
-// The base with the reference's tuned state in its own file, as ChatRWKV takes it.
+// The base with a tuned state in its own file, as ChatRWKV takes it.
 fs::path BaseWithState(const std::string& generation, const fs::path& path) {
   std::vector<Values> all;
-  for (const fs::path& part :
-       {Base(generation), goldens::Data("golden/random-v" + generation + ".state.pth")}) {
+  for (const fs::path& part : {Base(generation), test::TunedState(generation)}) {
     const TensorFile file = TensorFile::Open(part);
     for (const TensorView& v : file.tensors()) all.push_back({v.name, v.shape, ReadAll(v)});
   }
@@ -230,12 +228,14 @@ TEST_P(StateTuningTest, AStateInTheBaseStaysAsItIsBesideAnAdapter) {
 
 // ChatRWKV's orientation, by the reference's own file and logits.
 TEST_P(StateTuningTest, ReadsTheReferencesStates) {
-  const std::string name = std::string("golden/random-v") + GetParam() + ".state";
+  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  const std::string model_name = std::string("golden/random-v") + GetParam();
+  const std::string name = model_name + ".state";
   const auto golden = TensorFile::Open(goldens::Data(name + ".golden.safetensors"));
   OpenOptions options;
   options.adapters = {{goldens::Data(name + ".pth"), {}}};
   options.quant = DType::kF32;
-  const Model model = Model::Open(Base(GetParam()), options);
+  const Model model = Model::Open(goldens::Data(model_name + ".pth"), options);
   const auto tokens = goldens::Ids(golden, "tokens");
   std::vector<float> logits(tokens.size() * model.config().vocab);
   State state = model.NewState();
@@ -264,7 +264,6 @@ TEST(StateTuning, NewStatesHaveOneOrientation) {
 }
 
 TEST(StateTuning, HalfAStateInTheBaseIsRefused) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   const test::TemporaryFolder folder;
   const fs::path start = folder / "start.safetensors";
   for (const auto& [name, what] :
@@ -288,10 +287,9 @@ TEST(StateTuning, HalfAStateInTheBaseIsRefused) {
 INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6", "7"));
 
 TEST(StateTuning, Rwkv4HasNone) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   const test::TemporaryFolder folder;
   EXPECT_THROW(WriteNewStates(Checkpoint(Base("4")), folder / "state.safetensors"), Error);
-  EXPECT_THROW(Adapter(goldens::Data("golden/random-v7.state.pth"), Checkpoint(Base("4"))), Error);
+  EXPECT_THROW(Adapter(test::TunedState("7"), Checkpoint(Base("4"))), Error);
 }
 
 }  // namespace

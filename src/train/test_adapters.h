@@ -1,4 +1,4 @@
-// What the tests of adapters and tuned states share: files to start from, and rows to learn.
+// Shared by the tests of adapters and tuned states: start files and training rows.
 #ifndef LINNET_TRAIN_TEST_ADAPTERS_H_
 #define LINNET_TRAIN_TEST_ADAPTERS_H_
 
@@ -12,14 +12,13 @@
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
 #include "models/goldens.h"
+#include "models/test_models.h"
 #include "train/samples.h"
 
 namespace linnet::test_adapters {
 
 namespace fs = std::filesystem;
-inline fs::path Base(const std::string& generation) {
-  return goldens::Data("golden/random-v" + generation + ".pth");
-}
+inline fs::path Base(const std::string& generation) { return test::RandomModel(generation); }
 
 struct Values {
   std::string name;
@@ -36,7 +35,7 @@ inline void WriteValues(const fs::path& path, const std::vector<Values>& all,
   writer->Finish();
 }
 
-// Another start than the usual one: no factor is zero, so all gradients are something.
+// Unlike the usual start, no factor is zero, so no gradient is zero.
 inline void Stir(const fs::path& path) {
   std::vector<Values> all;
   std::map<std::string, std::string> metadata;

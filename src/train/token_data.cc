@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kMagic("MMIDIDX\0\0", 9);
 constexpr uint64_t kVersion = 1;
 constexpr size_t kHeader = kMagic.size() + 8 + 1 + 8 + 8;
-constexpr uint64_t kMostTokens = uint64_t{1} << 48;  // so that no byte count wraps
+constexpr uint64_t kMostTokens = uint64_t{1} << 48;  // so that no byte count overflows
 constexpr uint64_t kLargestEntry = std::numeric_limits<int32_t>::max();
 
 fs::path Ended(fs::path name, const char* ending) {
@@ -111,7 +111,7 @@ TokenIndex::TokenIndex(std::span<const std::byte> bytes, const std::string& name
   entries_ = Load<uint64_t>(at + 9);
   const auto ends = Load<uint64_t>(at + 17);
   const uint64_t left = bytes.size() - kHeader;
-  // Each is checked alone first, so that their sum cannot wrap.
+  // Each is checked alone first, so that the sum cannot overflow.
   if (entries_ > left / 12 || ends > left / 8 || entries_ * 12 + ends * 8 != left) {
     fail(
         fmt::format("has {} bytes after its header, which says {} entries and {} ends of documents",
@@ -132,7 +132,7 @@ TokenIndex::TokenIndex(std::span<const std::byte> bytes, const std::string& name
     tokens_ += static_cast<uint64_t>(size);
     if (tokens_ > kMostTokens) fail("says more tokens than any disk holds");
   }
-  // Some writers never say where documents end.
+  // Some programs do not write document ends.
   grouped_ = ends > 1;
   documents_ = grouped_ ? ends - 1 : entries_;
   for (uint64_t i = 0; grouped_ && i < ends; ++i) {
@@ -211,7 +211,7 @@ std::string TokenData::Hash() const {
   const auto sample = [&](std::span<const std::byte> bytes) {
     all += bytes.size();
     hash = (hash ^ bytes.size()) * 0x100000001b3u;
-    // All of a small file; of others pieces from its beginning to its end.
+    // All of a small file; of a large file, pieces spread over it.
     const uint64_t room = bytes.size() - std::min<uint64_t>(bytes.size(), kPiece);
     for (uint64_t i = 0; i < kPieces; ++i) {
       const uint64_t begin = bytes.size() <= kPieces * kPiece ? std::min(i * kPiece, bytes.size())
@@ -271,7 +271,7 @@ void TokenDataWriter::Append(std::span<const int32_t> tokens, std::span<const ui
   const size_t width = SizeOf(type_);
   bytes_.resize(tokens.size() * width);
   for (size_t i = 0; i < tokens.size(); ++i) {
-    // Little-endian, as all machines this runs on: the front bytes are the low ones.
+    // All supported machines are little-endian: the first bytes are the low ones.
     std::memcpy(bytes_.data() + i * width, &tokens[i], width);
   }
   bin_.Write(bytes_);
@@ -310,7 +310,7 @@ void TokenDataWriter::Commit(const VocabularyId* vocabulary) {
   put(int64_t{0});
   file.Write(std::as_bytes(std::span(ends_)));
 
-  // Without an index there is no data set: old and new files are never taken for one.
+  // Without an index there is no data set, so old and new files are never mixed.
   std::error_code error;
   fs::remove(index, error);
   bin_.Commit();

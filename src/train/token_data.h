@@ -1,4 +1,4 @@
-// TokenData: tokenized documents on disk, as the reference trainers keep them (Megatron's binidx).
+// TokenData: tokenized documents on disk, in the reference trainers' format (Megatron's binidx).
 #ifndef LINNET_TRAIN_TOKEN_DATA_H_
 #define LINNET_TRAIN_TOKEN_DATA_H_
 
@@ -19,23 +19,23 @@
 
 namespace linnet {
 
-// How a .bin holds its tokens; the values are the codes of the format.
+// The type of the tokens in a .bin; the values are the codes of the format.
 enum class TokenType : uint8_t { kU8 = 1, kI8 = 2, kI16 = 3, kI32 = 4, kI64 = 5, kU16 = 8 };
 size_t SizeOf(TokenType type);
 
-// NAME.idx: where each document lies among the tokens of NAME.bin. Views the bytes of the file,
-// little-endian without padding: "MMIDIDX\0\0", u64 version 1, u8 type, u64 entries, u64 length of
+// NAME.idx: the position of each document in NAME.bin. A view of the file's bytes, little-endian
+// without padding: "MMIDIDX\0\0", u64 version 1, u8 type, u64 entries, u64 length of
 // the last list; then i32 sizes and i64 byte offsets of entries, and i64 entries before each
 // document and after the last. The layout is Megatron-LM's (RWKV-LM: src/binidx.py).
 class TokenIndex {
  public:
-  // Checks every size and offset. `name` begins messages. Throws Error kBadInput.
+  // Checks every size and offset. Messages start with `name`. Throws Error kBadInput.
   TokenIndex(std::span<const std::byte> bytes, const std::string& name);
 
   TokenType type() const { return type_; }
   uint64_t tokens() const { return tokens_; }
   uint64_t documents() const { return documents_; }
-  // The tokens before document i; for i = documents() all of them.
+  // The number of tokens before document i; for i = documents(), of all tokens.
   uint64_t Begin(uint64_t i) const;
 
  private:
@@ -46,16 +46,16 @@ class TokenIndex {
   TokenType type_ = TokenType::kU16;
   uint64_t entries_ = 0, documents_ = 0, tokens_ = 0;
   uint64_t pointers_ = 0, ends_ = 0;  // byte offsets of the lists
-  bool grouped_ = true;               // else each entry is a document
+  bool grouped_ = true;               // if false, each entry is a document
 };
 
-// NAME.bin, NAME.idx and, where not all is to be learnt, NAME.mask: one byte for each token of the
-// .bin, 1 if the model is asked to foretell it, 0 if not; and NAME.vocab.json, whose tokens they
-// are. Tokens are mapped, never read whole. Immutable: any number of threads may read at once.
+// NAME.bin and NAME.idx; NAME.mask, if not all tokens are learnt, with one byte per token, 1 if the
+// model is trained to predict it, else 0; and NAME.vocab.json, which identifies the vocabulary.
+// Tokens are mapped, never read as a whole. Immutable and safe to read from several threads.
 class TokenData {
  public:
-  // `name` with or without one of the endings. Ids must be below `vocab`. Throws Error: kIo, and
-  // kBadInput if the files are not what they should be, do not belong together, or hold no token.
+  // `name` with or without one of the extensions. Ids must be below `vocab`. Throws Error kIo, and
+  // kBadInput if the files are invalid, do not belong together, or contain no token.
   explicit TokenData(const std::filesystem::path& name, size_t vocab = size_t{kMaxTokenId} + 1);
 
   const std::string& name() const { return name_; }
@@ -65,22 +65,22 @@ class TokenData {
   TokenType type() const { return index_->type(); }
   bool masked() const { return mask_.has_value(); }
 
-  // The tokens from `begin` on; begin + tokens.size() <= tokens(). Throws Error kBadInput on an id
-  // that is not in the vocabulary.
+  // Reads the tokens from `begin` on; begin + tokens.size() <= tokens(). Throws Error kBadInput for
+  // an id outside the vocabulary.
   void Read(uint64_t begin, std::span<int32_t> tokens) const;
   int32_t Token(uint64_t at) const;
-  // Throws Error kBadInput if there is an id that is not in the vocabulary: among all tokens, or,
-  // of very many, among a sample spread over them.
+  // Throws Error kBadInput if an id is outside the vocabulary. Checks all tokens, or, if there are
+  // very many, a sample spread over them.
   void CheckIds() const;
-  // 16 hex digits and the number of bytes, of a fixed sample of all files: the same for copies of
-  // them, and quick for files of any size.
+  // 16 hex digits of a fixed sample of all files, and the number of bytes: the same for copies of
+  // the files, and fast for files of any size.
   std::string Hash() const;
-  // Gives back the memory of what was read so far; it is read again when it is wanted.
+  // Releases the memory of the pages read so far; they are read again when needed.
   void Drop() const noexcept;
-  // Of the program that made the data; nothing if it did not say.
+  // As recorded by the program that wrote the data; empty if it did not.
   const std::optional<VocabularyId>& vocabulary() const { return vocabulary_; }
-  // Throws Error kBadInput if the tokens are known to be of another vocabulary than this one, which
-  // is that of `whose`, a file.
+  // Throws Error kBadInput if the tokens are known to use another vocabulary than this one, which
+  // is that of the file `whose`.
   void CheckVocabulary(const Tokenizer& tokenizer, const std::string& whose) const;
   // Whether token `at` is to be learnt.
   bool Learnt(uint64_t at) const { return !mask_ || mask_->bytes()[at] != std::byte{0}; }
@@ -94,27 +94,27 @@ class TokenData {
   std::optional<VocabularyId> vocabulary_;
 };
 
-// The files that data of this name, given with one of their endings or without, are written to.
+// The files of data with this name, which may have one of their extensions or none.
 std::vector<std::filesystem::path> TokenFilesOf(const std::filesystem::path& name);
 
-// Whether a file is one of those of tokenized data, by its content: an index, a .vocab.json, or
-// tokens or a mask as long as the index beside it says. Throws Error if it is none.
+// Whether a file belongs to tokenized data, by its content: an index, a .vocab.json, or tokens or a
+// mask of the size given in the index of the same name. Throws Error if it does not.
 bool IsTokenFile(const std::filesystem::path& file);
 
-// Writes such files: nothing stands under their names before Commit, and what stood there before
-// is replaced. About 12 bytes of memory a document.
+// Writes these files. Nothing appears under their names before Commit, which replaces existing
+// files. Uses about 12 bytes of memory per document.
 class TokenDataWriter {
  public:
-  // Ids are below `vocab`; up to 65536 they take two bytes. Throws Error kIo, as all members do.
+  // Ids are below `vocab`; up to 65536 they take two bytes. All members throw Error kIo.
   TokenDataWriter(const std::filesystem::path& name, size_t vocab);
 
-  // More of the document that is being written. `learnt` is as long as `tokens`, 0 or 1 each.
+  // Appends to the current document. `learnt` is as long as `tokens`, each value 0 or 1.
   void Append(std::span<const int32_t> tokens, std::span<const uint8_t> learnt);
   void EndDocument();
-  // With the vocabulary that the tokens are of, if it is known.
+  // With the vocabulary of the tokens, if it is known.
   void Commit(const VocabularyId* vocabulary = nullptr);
 
-  // As written so far.
+  // Counts of what was written so far.
   uint64_t documents() const { return ends_.size(); }
   uint64_t tokens() const { return tokens_; }
 
@@ -123,7 +123,7 @@ class TokenDataWriter {
   TokenType type_;
   AtomicFile bin_, mask_;
   bool masked_ = false;
-  uint64_t tokens_ = 0, ended_ = 0;  // all, and those of documents that are over
+  uint64_t tokens_ = 0, ended_ = 0;  // all, and those of finished documents
   std::vector<int32_t> sizes_;
   std::vector<int64_t> ends_;  // entries up to the end of each document
   std::vector<std::byte> bytes_;

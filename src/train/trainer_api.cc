@@ -1,4 +1,4 @@
-// linnet/trainer.h over the learner of this room.
+// Implements linnet/trainer.h with Learner.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void CheckOptions(const TrainerOptions& o) {
   }
 }
 
-// What learns, given that a part beside the model does or does not.
+// What is trained, with or without an adapter for the model.
 std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
   if (o.adapter.empty()) return o.learns;
   return [chosen = o.learns](const std::string& name) {
@@ -35,7 +35,7 @@ std::function<bool(const std::string&)> LearnsOf(const TrainerOptions& o) {
   };
 }
 
-// Adapters of other programs may lie in two files, or rewrite their matrices.
+// Adapters of other programs may consist of two files or rewrite their matrices.
 void CheckOwn(const Adapter& adapter) {
   const TensorFile& file = adapter.file();
   const auto kind = file.metadata().find("kind");

@@ -128,7 +128,6 @@ TEST_F(TrainerTest, WhatIsSavedIsAModelWhichConvertsWithoutTheMoments) {
 }
 
 TEST_F(TrainerTest, ChunksReachThroughTheWholeRow) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   const auto norm = [](size_t chunk, size_t bptt) {
     Trainer trainer = Trainer::Open(test_adapters::Base("7"),
                                     {.precision = DType::kF32, .chunk = chunk, .bptt = bptt});
@@ -140,7 +139,6 @@ TEST_F(TrainerTest, ChunksReachThroughTheWholeRow) {
 }
 
 TEST_F(TrainerTest, AnAdapterLearnsBesideThePackedModel) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   // A new model's zeros would leave PiSSA nothing to begin with.
   const std::filesystem::path base = test_adapters::Base("7");
   const std::filesystem::path start = folder_ / "start.safetensors";
@@ -177,7 +175,6 @@ TEST_F(TrainerTest, AnAdapterLearnsBesideThePackedModel) {
 }
 
 TEST_F(TrainerTest, StatesLearnAndGoOnToTheSameBits) {
-  if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
   const std::filesystem::path base = test_adapters::Base("7"), start = folder_ / "start.pth";
   WriteNewStates(base, start);
   const TrainerOptions options{.adapter = start};

@@ -20,13 +20,13 @@
 namespace linnet {
 namespace {
 
-// All begin with kTrainingPrefix.
+// All names begin with kTrainingPrefix.
 constexpr const char* kMoments[] = {"training.first_moments", "training.second_moments"};
 // The last tensor: CRC-32 of metadata, names, shapes and the bytes of all others, little-endian.
 constexpr const char* kChecksum = "training.crc32";
 constexpr size_t kChecksumBytes = 4;
 
-// One a tensor: the slices of a parameter stand behind one another.
+// One per tensor: the slices of a parameter are stored in sequence.
 std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType type) {
   std::vector<TensorSpec> specs;
   for (const Parameter& p : parameters) {
@@ -38,6 +38,7 @@ std::vector<TensorSpec> Specs(std::span<const Parameter> parameters, SourceType 
 class Checksum {
  public:
   void Add(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;  // zlib starts anew at a null pointer
     value_ = crc32_z(value_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   }
   void Add(const std::map<std::string, std::string>& metadata) {
@@ -54,7 +55,7 @@ class Checksum {
   uLong value_ = crc32(0, nullptr, 0);
 };
 
-// Of a file with a checksum, computed anew.
+// The computed checksum of a file that contains one.
 uint32_t ChecksumOf(const TensorFile& file) {
   std::vector<const TensorView*> tensors;
   for (const TensorView& t : file.tensors()) {

@@ -15,14 +15,13 @@
 namespace linnet {
 namespace {
 
-// What chats are made of; always entries.
+// Used by chat templates; always entries.
 constexpr std::string_view kNeeded[] = {"\n\n",   "User",  "Assistant",
                                         "System", " User", " Assistant"};
 constexpr size_t kBytes = 256;
-constexpr size_t kLongest = 48;  // bytes of an entry
-constexpr size_t kMostJoined =
-    6;  // tokens that a new entry may take the place of, or a whole piece
-// So many different pieces are counted; then those seen least are forgotten.
+constexpr size_t kLongest = 48;    // bytes of an entry
+constexpr size_t kMostJoined = 6;  // most tokens that an entry joins, unless a whole piece
+// The most distinct pieces to count; beyond that, the rarest are dropped.
 constexpr size_t kMostPieces = size_t{1} << 22;
 constexpr size_t kRefinements = 48;
 
@@ -31,7 +30,7 @@ struct Piece {
   uint64_t count;
 };
 
-// Candidates and what they are worth, the best first; ties by their bytes.
+// Candidates and their gain, best first; ties ordered by their bytes.
 using Scored = std::vector<std::pair<uint64_t, std::string_view>>;
 
 void SortBest(Scored& scored) {
@@ -61,13 +60,13 @@ class Search {
       tell();
       const size_t before = entries_.size();
       Add(std::min(wanted_ - before, std::max<size_t>(32, before / 4)));
-      if (entries_.size() == before) break;  // nothing is left to join
+      if (entries_.size() == before) break;  // no candidates are left
     }
     std::vector<std::string_view> best = entries_;
     uint64_t fewest = Count();
     for (size_t round = 0; round < kRefinements; ++round) {
       tell();
-      // Ever smaller steps: what a step adds or drops is judged as if it were the only one.
+      // Steps get smaller: each candidate's gain is computed as if it were the only change.
       const double share = 0.25 * static_cast<double>(kRefinements - round) / kRefinements;
       Add(std::max<size_t>(4, static_cast<size_t>(share * static_cast<double>(wanted_))));
       for (int part = 0; part < 3 && entries_.size() > wanted_; ++part) {
@@ -118,8 +117,8 @@ class Search {
     return tokens;
   }
 
-  // Up to `count` of the runs of tokens that are worth most as entries. Of those that overlap, only
-  // the best joins in one go: it changes what the others are worth.
+  // Up to `count` of the token runs with the highest gain as entries. Of overlapping runs only the
+  // best is added per step, because it changes the gain of the others.
   void Add(size_t count) {
     std::unordered_map<std::string_view, uint64_t> gains;
     Tokenize([&](const Piece& piece, const auto& matches) {
@@ -167,7 +166,7 @@ class Search {
     return found;
   }
 
-  // Drops the `count` entries without which there would be the fewest more tokens.
+  // Removes the `count` entries whose removal adds the fewest tokens.
   void Drop(size_t count) {
     std::vector<uint64_t> uses(entries_.size() + kBytes);
     Tokenize([&](const Piece& piece, const auto& matches) {
@@ -176,7 +175,7 @@ class Search {
     const ByteTrie trie = Trie();
     Scored scored;
     for (size_t i = fixed_; i < entries_.size(); ++i) {
-      // Its last byte apart, the longest match at its front is another entry.
+      // Without its last byte, the longest match at its start is another entry.
       uint64_t tokens = 0;
       std::string_view rest = entries_[i];
       for (rest.remove_suffix(1); !rest.empty(); ++tokens) {
@@ -198,7 +197,8 @@ class Search {
   std::vector<Piece> pieces_;
   size_t wanted_, fixed_ = 0;
   std::array<char, kBytes> bytes_;
-  std::vector<std::string_view> entries_;  // but the bytes; the first `fixed_` stay
+  std::vector<std::string_view>
+      entries_;  // without the single bytes; the first `fixed_` are never removed
 };
 
 bool IsLetter(char32_t c) {
@@ -245,7 +245,7 @@ size_t FirstPiece(std::string_view text) {
   size_t blanks = 0;
   while (blanks < text.size() && text[blanks] == ' ') ++blanks;
   if (blanks > 1) {
-    // The last goes with what follows, if that takes it.
+    // The last one belongs to the next piece, if that can start with it.
     const std::string_view rest = text.substr(blanks);
     return Word(rest) + Punctuation(rest) > 0 ? blanks - 1 : blanks;
   }
@@ -260,7 +260,7 @@ void VocabularyTrainer::Add(std::string_view text) {
   while (!text.empty()) {
     const std::string_view piece = text.substr(0, FirstPiece(text));
     text.remove_prefix(piece.size());
-    // What is longer than any entry is seldom a word; its front stands for it.
+    // A piece longer than any entry is rarely a word; count only its start.
     const std::string_view key = piece.substr(0, 4 * kLongest);
     const auto found = counts_.find(key);
     if (found != counts_.end()) {

@@ -1,4 +1,4 @@
-// World: the processes that train one model together; one of them alone if nothing is said.
+// World: the processes that train one model together; by default a single process.
 #ifndef LINNET_TRAIN_WORLD_H_
 #define LINNET_TRAIN_WORLD_H_
 
@@ -9,19 +9,19 @@
 
 namespace linnet {
 
-// Where each process's shard of a row of values begins; shards[size] is its end.
+// The start of each process's shard of an array of values; shards[size] is the end.
 using ShardBounds = std::span<const size_t>;
 
-// Every process calls the same functions in the same order; each waits for all. Sums are taken in
-// halves over processes (ops/sum_tree.h), so they do not depend on arrival. One thread at a time.
-// All throw Error kIo if a process is lost.
+// Every process calls the same functions in the same order; each call waits for all processes. Sums
+// are computed as a binary tree over processes (ops/sum_tree.h), so they do not depend on the order
+// of arrival. One thread at a time. All members throw Error kIo if a process is lost.
 class World {
  public:
   virtual ~World() = default;
   virtual size_t index() const { return 0; }  // of this process, MPI's rank
   virtual size_t size() const { return 1; }
 
-  // Adds the values of all processes. Afterwards process r has the sums of its own shard; its other
+  // Sums the values of all processes. Afterwards process r has the sums of its own shard; its other
   // values are unspecified.
   virtual void ReduceScatter(std::span<float> values, ShardBounds shards) {
     (void)values;
@@ -37,14 +37,14 @@ class World {
     (void)shards;
   }
   virtual double Sum(double value) { return value; }
-  // Process 0 gets the shards of all processes in order through `take`, some values at a time; the
-  // others give theirs.
+  // Process 0 receives the shards of all processes in order through `take`, some values at a time;
+  // the others send theirs.
   virtual void Gather(std::span<const float> own, ShardBounds shards,
                       const std::function<void(std::span<const float>)>& take) {
     (void)shards;
     take(own);
   }
-  // The value of process 0, on all processes.
+  // Returns the value of process 0 on all processes.
   virtual int64_t FromFirst(int64_t value) { return value; }
 };
 
