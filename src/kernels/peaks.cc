@@ -27,8 +27,8 @@ typedef uint64_t Lanes64 __attribute__((vector_size(64)));
 template <class Lanes>
 inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, size_t bytes) {
   constexpr size_t kLine = 64, kStep = 256, kAhead = 2048, kLanes = kLine / sizeof(Lanes);
-  constexpr size_t kSums = 4;  // sums per stream
-  Lanes sum[2 * kSums] = {};
+  constexpr size_t kStreamSums = 4;  // sums per stream
+  Lanes sum[2 * kStreamSums] = {};
   const std::byte* second = data + bytes / 2;
   for (size_t i = 0; i < bytes / 2; i += kStep) {
 #pragma GCC unroll 4
@@ -40,15 +40,15 @@ inline __attribute__((always_inline)) size_t ReadLines(const std::byte* data, si
         Lanes one, other;
         std::memcpy(&one, data + i + j + k * sizeof(Lanes), sizeof(Lanes));
         std::memcpy(&other, second + i + j + k * sizeof(Lanes), sizeof(Lanes));
-        const size_t n = (j / kLine * kLanes + k) % kSums;
+        const size_t n = (j / kLine * kLanes + k) % kStreamSums;
         sum[n] ^= one;
-        sum[kSums + n] ^= other;
+        sum[kStreamSums + n] ^= other;
       }
     }
   }
   Lanes all = sum[0];
 #pragma GCC unroll 8
-  for (size_t k = 1; k < 2 * kSums; ++k) all ^= sum[k];
+  for (size_t k = 1; k < 2 * kStreamSums; ++k) all ^= sum[k];
   sink = static_cast<float>(all[0] & 0xffff);
   return bytes;
 }

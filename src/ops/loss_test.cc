@@ -54,11 +54,11 @@ size_t ArenaBytes(size_t rows, size_t vocab, DType dtype) {
 
 // [rows, V] floats would take 64 and 128 MB here.
 TEST(HeadLoss, NeverHoldsTheLogits) {
-  constexpr size_t kRows = 512, kVocab = 32768;
+  constexpr size_t kLossRows = 512, kVocab = 32768;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    const size_t whole = kRows * kVocab * sizeof(float);
-    const size_t some = ArenaBytes(kRows, kVocab, dtype),
-                 more = ArenaBytes(kRows, 2 * kVocab, dtype);
+    const size_t whole = kLossRows * kVocab * sizeof(float);
+    const size_t some = ArenaBytes(kLossRows, kVocab, dtype),
+                 more = ArenaBytes(kLossRows, 2 * kVocab, dtype);
     EXPECT_LT(some, whole / 2);
     EXPECT_LT(more, some + whole / 32) << "it grows with the vocabulary";
   }
