@@ -169,13 +169,13 @@ void TrainProgress::End(RunEnd end) {
                       ? "go on with --resume"
                       : "the result is " + (run_.out / run_.results.front()).string()));
   if (!common_.json) return;
-  using Json = nlohmann::ordered_json;
+  using Ordered = nlohmann::ordered_json;
   const bool any = shown_ > 0;  // steps in this call
-  Json result = {{"steps", learner_.steps()},
-                 {"tokens", any ? Json(last_.tokens) : Json()},
-                 {"loss", any ? Json(last_.report.loss) : Json()},
-                 {"finished", end != RunEnd::kInterrupted},
-                 {"peak_resident_mb", resident}};
+  Ordered result = {{"steps", learner_.steps()},
+                    {"tokens", any ? Ordered(last_.tokens) : Ordered()},
+                    {"loss", any ? Ordered(last_.report.loss) : Ordered()},
+                    {"finished", end != RunEnd::kInterrupted},
+                    {"peak_resident_mb", resident}};
   if (valid_) result["valid_bits_per_byte"] = valid_->bits_per_byte;
   Print(result.dump() + "\n");
 }
