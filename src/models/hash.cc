@@ -3,32 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
-#include <string_view>
+#include <string>
 
+#include "base/fnv.h"
 #include "io/quoted.h"
 #include "linnet/error.h"
 #include "models/packed.h"
 
 namespace linnet {
 namespace {
-
-// FNV-1a, 64 bits. Not cryptographic: an attacker could edit the state as well.
-class Fnv {
- public:
-  void Add(const void* data, size_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ p[i]) * 0x100000001b3u;
-  }
-  void Add(std::string_view text) {
-    Add(text.data(), text.size());
-    Add("\n", 1);
-  }
-  uint64_t value() const { return hash_; }
-
- private:
-  uint64_t hash_ = 0xcbf29ce484222325u;
-};
 
 // Adds the first values of up to four rows, spread over the tensor.
 void AddSample(const TensorView& t, Fnv& hash) {
@@ -69,12 +52,12 @@ std::string HashOf(const Checkpoint& checkpoint) {
   }
   std::sort(sorted.begin(), sorted.end(),
             [](const TensorView* a, const TensorView* b) { return a->name < b->name; });
-  Fnv hash;
+  Fnv hash;  // not cryptographic: an attacker could edit the state as well
   for (const TensorView* t : sorted) {
     // Parameters that no layer uses are missing in some files of the same model.
     if (t->name.rfind("blocks.0.att.v", 0) == 0 && t->name.size() == 15) continue;
     const TensorView squeezed = t->Squeezed();
-    hash.Add(t->name);
+    hash.Add(t->name + "\n");
     for (const size_t n : squeezed.shape) hash.Add(&n, sizeof(n));
     AddSample(*t, hash);
   }

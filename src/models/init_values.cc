@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/fnv.h"
 #include "models/init.h"
 #include "models/init_orthogonal.h"
 
@@ -23,9 +24,9 @@ uint64_t Mix(uint64_t x) {
 class Counter {
  public:
   Counter(uint64_t seed, std::string_view name) {
-    uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a of the name
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    key_ = Mix(seed + 0x9e3779b97f4a7c15u) ^ hash;
+    Fnv hash;
+    hash.Add(name);
+    key_ = Mix(seed + 0x9e3779b97f4a7c15u) ^ hash.value();
   }
   uint64_t operator()(uint64_t i) const { return Mix(key_ + (i + 1) * 0x9e3779b97f4a7c15u); }
 

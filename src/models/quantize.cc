@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fnv.h"
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/hash.h"
@@ -132,12 +133,11 @@ class Copier {
 
 // A new model has no source file to hash: its sizes and seed identify it.
 std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
-  const std::string text =
-      fmt::format("{} {} {} {} {} {} {} {}", Name(config.generation), config.layers, config.width,
-                  config.heads, config.ffn, config.vocab, seed, filling == Filling::kRandom);
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return fmt::format("{:016x}", hash);
+  Fnv hash;
+  hash.Add(fmt::format("{} {} {} {} {} {} {} {}", Name(config.generation), config.layers,
+                       config.width, config.heads, config.ffn, config.vocab, seed,
+                       filling == Filling::kRandom));
+  return fmt::format("{:016x}", hash.value());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/fnv.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -13,23 +14,11 @@ namespace {
 
 constexpr uint64_t kVersion = 1;
 
-// FNV-1a, 64 bits.
-class Fnv {
- public:
-  void Add(uint64_t number) {
-    for (int shift = 0; shift < 64; shift += 8) Add(static_cast<unsigned char>(number >> shift));
-  }
-  void Add(std::string_view bytes) {
-    Add(uint64_t{bytes.size()});
-    for (const char c : bytes) Add(static_cast<unsigned char>(c));
-  }
-  uint64_t value() const { return hash_; }
-
- private:
-  void Add(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3u; }
-
-  uint64_t hash_ = 0xcbf29ce484222325u;
-};
+void AddNumber(uint64_t number, Fnv& hash) {
+  char bytes[sizeof(number)];  // little-endian on every machine
+  for (size_t i = 0; i < sizeof(number); ++i) bytes[i] = static_cast<char>(number >> (8 * i));
+  hash.Add(bytes, sizeof(bytes));
+}
 
 }  // namespace
 
@@ -41,7 +30,8 @@ VocabularyId IdOf(const Tokenizer& tokenizer) {
   for (size_t id = 0; id < tokenizer.size(); ++id) {
     const std::string_view bytes = tokenizer.Bytes(static_cast<int32_t>(id));
     if (bytes.empty()) continue;
-    hash.Add(uint64_t{id});
+    AddNumber(id, hash);
+    AddNumber(bytes.size(), hash);
     hash.Add(bytes);
     tokens = id + 1;
   }
