@@ -19,6 +19,7 @@
 #include "linnet/error.h"
 #include "models/builtin_model.h"
 #include "text/chat_template.h"
+#include "text/utf8.h"
 
 namespace linnet::cli {
 namespace {
@@ -42,7 +43,7 @@ SamplerOptions PlainDefaults() {
 }
 
 std::string PromptIn(const std::string& path) {
-  return WithoutByteOrderMark(ByteSource(path).Rest());
+  return std::string(WithoutByteOrderMark(ByteSource(path).Rest()));
 }
 
 // --stop takes several strings, so in `--stop A MODEL` the parser assigns MODEL to --stop.

@@ -97,10 +97,4 @@ void CheckText(const std::string& path) {
   if (ByteSource(path).Next().empty()) throw IsEmpty(path);
 }
 
-std::string WithoutByteOrderMark(std::string text) {
-  constexpr std::string_view kMark = "\xEF\xBB\xBF";
-  if (text.compare(0, kMark.size(), kMark) == 0) text.erase(0, kMark.size());
-  return text;
-}
-
 }  // namespace linnet::cli

@@ -40,9 +40,6 @@ std::string ReadText(const std::string& path);
 // Throws what ReadText would throw, for a file that is read later; pipes and stdin are accepted.
 void CheckText(const std::string& path);
 
-// Removes the byte order mark that some editors add at the start.
-std::string WithoutByteOrderMark(std::string text);
-
 }  // namespace linnet::cli
 
 #endif  // LINNET_CLI_TEXTS_H_

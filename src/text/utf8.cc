@@ -75,6 +75,12 @@ void AppendUtf8(char32_t c, std::string& out) {
   }
 }
 
+std::string_view WithoutByteOrderMark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
 std::string ValidUtf8(std::string_view text) {
   Utf8Stream stream;
   std::string out = stream.Push(text);

@@ -28,6 +28,9 @@ char32_t LastUtf8(std::string_view text);
 // Appends c, which must be a scalar value.
 void AppendUtf8(char32_t c, std::string& out);
 
+// `text` after the byte order mark, if it starts with one.
+std::string_view WithoutByteOrderMark(std::string_view text);
+
 // The same text with invalid UTF-8 replaced by U+FFFD.
 std::string ValidUtf8(std::string_view text);
 

@@ -9,12 +9,12 @@
 
 #include "base/lower.h"
 #include "linnet/error.h"
+#include "text/utf8.h"
 
 namespace linnet {
 namespace {
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 // Memory of the mapped file is released at intervals, so that little of it is resident.
 constexpr uint64_t kDropAfter = uint64_t{32} << 20;
 
@@ -25,11 +25,6 @@ void DropText(std::string_view mapped) {
 }
 
 bool IsBlank(std::string_view text) { return text.find_first_not_of(kBlanks) == text.npos; }
-
-std::string_view WithoutMark(std::string_view text) {
-  const bool marked = text.substr(0, kByteOrderMark.size()) == kByteOrderMark;
-  return text.substr(marked ? kByteOrderMark.size() : 0);
-}
 
 // The length of the JSON object at the start of `text`; npos if it does not end. The parser checks
 // whether it is valid.
@@ -87,7 +82,7 @@ DocumentFormat DocumentFormatOf(const std::filesystem::path& path) {
 }
 
 DocumentFormat FormatOfText(std::string_view text) {
-  text = WithoutMark(text);
+  text = WithoutByteOrderMark(text);
   const size_t first = text.find_first_not_of(kBlanks);
   if (first == text.npos) return DocumentFormat::kText;
   const size_t second = text.find_first_not_of(kBlanks, first + 1);
@@ -109,7 +104,7 @@ DocumentReader::DocumentReader(const std::filesystem::path& path, std::string na
                                                   "iconv -f UTF-16 -t UTF-8",
                                                   name_));
   }
-  Advance(Rest().size() - WithoutMark(Rest()).size());
+  Advance(Rest().size() - WithoutByteOrderMark(Rest()).size());
 }
 
 std::string_view DocumentReader::Rest() const {
@@ -152,7 +147,8 @@ Document DocumentReader::Parsed(std::string_view json) const {
 bool DocumentReader::NextText(Document& document) {
   while (!Rest().empty()) {
     const Ends ends = EndOfDocument(Rest());
-    std::string_view text = WithoutMark(Rest().substr(0, ends.text));  // of concatenated files
+    std::string_view text =
+        WithoutByteOrderMark(Rest().substr(0, ends.text));  // of concatenated files
     while (!text.empty() && (text.front() == '\n' || text.front() == '\r')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
     const bool blank = IsBlank(text);
@@ -166,7 +162,7 @@ bool DocumentReader::NextText(Document& document) {
 bool DocumentReader::NextLine(Document& document) {
   while (!Rest().empty()) {
     const size_t end = std::min(Rest().find('\n'), Rest().size());
-    const std::string_view line = WithoutMark(Rest().substr(0, end));
+    const std::string_view line = WithoutByteOrderMark(Rest().substr(0, end));
     const bool blank = IsBlank(line);
     if (!blank) document = Parsed(line);
     Advance(std::min(end + 1, Rest().size()));
