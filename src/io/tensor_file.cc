@@ -50,7 +50,6 @@ TensorFile TensorFile::Open(const fs::path& path) {
   TensorFile file;
   std::error_code error;
   file.path_ = fs::is_directory(path, error) ? ModelIn(path) : path;
-  file.folder_ = file.path_.parent_path();
   if (IsIndex(file.path_)) {
     file.OpenShards(file.path_);
   } else {
@@ -62,13 +61,12 @@ TensorFile TensorFile::Open(const fs::path& path) {
 TensorFile TensorFile::Parse(std::span<const std::byte> bytes, const std::string& name) {
   TensorFile file;
   file.path_ = name;
-  file.memory_ = bytes;
   file.Add({bytes, name, false});
   return file;
 }
 
 TensorFile TensorFile::Again() const {
-  return memory_.empty() ? Open(path_) : Parse(memory_, path_.string());
+  return mapped() ? Open(path_) : Parse(bytes_, path_.string());
 }
 
 void TensorFile::OpenOne(const fs::path& file) {
@@ -171,7 +169,7 @@ bool IsCheckpoint(const fs::path& path) {
 }
 
 void TensorFile::Drop(const TensorView& tensor) const noexcept {
-  if (maps_.empty() || tensor.elements() == 0) return;
+  if (!mapped() || tensor.elements() == 0) return;
   if (tensor.encoding != nullptr) return MappedFile::Drop(tensor.encoding->bytes());
   size_t last = 0;
   for (size_t i = 0; i < tensor.shape.size(); ++i) {

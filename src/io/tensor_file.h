@@ -47,7 +47,9 @@ class TensorFile {
   // The raw bytes of the first shard, in the mapped file or in memory.
   std::span<const std::byte> bytes() const { return bytes_; }
   // Where related files such as config.json are searched; nullopt for bytes in memory.
-  const std::optional<std::filesystem::path>& folder() const { return folder_; }
+  std::optional<std::filesystem::path> folder() const {
+    return mapped() ? std::optional(path_.parent_path()) : std::nullopt;
+  }
 
   // Renames tensors. Must be called before anything else refers to them. Throws Error kBadModel if
   // two would have the same name.
@@ -57,17 +59,16 @@ class TensorFile {
   void Drop(const TensorView& tensor) const noexcept;
 
  private:
+  bool mapped() const { return !maps_.empty(); }  // otherwise bytes in memory
   void OpenShards(const std::filesystem::path& index);
   void OpenOne(const std::filesystem::path& file);
   void Add(const FileBytes& file);
   void AddTensor(TensorView tensor, const std::string& file);
 
   std::filesystem::path path_;
-  std::optional<std::filesystem::path> folder_;
   Container container_ = Container::kSafetensors;
   uint64_t file_bytes_ = 0;
   std::span<const std::byte> bytes_;
-  std::span<const std::byte> memory_;  // of Parse
   std::vector<MappedFile> maps_;
   std::vector<std::unique_ptr<std::string>> names_;  // names from the files; tensors point to them
   std::vector<std::unique_ptr<StoredRecord>> records_;
