@@ -114,15 +114,17 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
        kQuant);
   command->callback([&common, command, run = std::move(run)] {
     common.command = command;
-    ForceIsa(common.isa.empty() ? CurrentIsa() : *ParseIsa(common.isa));  // refuses an old CPU
+    CurrentIsa();  // refuses an old CPU
+    if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
     run();
   });
   return command;
 }
 
-std::string MessageOf(const Error& error) {
-  const auto with = [&](const char* what) { return fmt::format("{}; {}", error.what(), what); };
-  switch (error.remedy()) {
+std::string MessageOf(const std::exception& exception) {
+  const auto* const error = dynamic_cast<const Error*>(&exception);
+  const auto with = [&](const char* what) { return fmt::format("{}; {}", exception.what(), what); };
+  switch (error != nullptr ? error->remedy() : Remedy::kNone) {
     case Remedy::kNone:
       break;
     case Remedy::kIgnoreMemory:
@@ -140,7 +142,7 @@ std::string MessageOf(const Error& error) {
     case Remedy::kOtherFolder:
       return with("wait until it ends, or give another --out");
   }
-  return error.what();
+  return exception.what();
 }
 
 void RefuseQuant(const CommonOptions& common, const char* instead) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
@@ -104,7 +105,7 @@ class InterruptScope {
 struct Interruption {};
 
 // The message of `error`, with the option that helps, if there is one.
-std::string MessageOf(const Error& error);
+std::string MessageOf(const std::exception& error);
 
 // Installs these signal handlers; main calls it once.
 void HandleInterrupts();

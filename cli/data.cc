@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/cli.h"
@@ -37,24 +38,29 @@ struct DataFlags {
   uint64_t seed = 1, epochs = 1, ctx = 512, samples = 3;
 };
 
-// Null if neither a vocabulary nor a model is given.
-std::shared_ptr<const Tokenizer> VocabularyOf(const CommonOptions& common,
-                                              const std::string& model) {
-  if (model.empty()) return common.vocab.empty() ? nullptr : TokenizerNamed(common.vocab);
-  const Checkpoint checkpoint = CheckpointNamed(model);
-  if (common.vocab.empty()) return TokenizerOf(checkpoint, HomeFolder());
-  return LoadTokenizer(common.vocab, ConfigOf(checkpoint).vocab);
-}
+struct Vocabulary {
+  std::shared_ptr<const Tokenizer> tokenizer;  // null if neither a vocabulary nor a model is given
+  // The largest allowed id plus one: of the model, as in training, or of the released model that
+  // uses this vocabulary.
+  size_t ids = size_t{kMaxTokenId} + 1;
+};
 
-// The largest allowed id plus one: of the model, as in training, or of the released model that uses
-// this vocabulary.
-size_t IdsOf(const DataFlags& o, const Tokenizer* tokenizer) {
-  if (!o.check_model.empty()) return ConfigOf(CheckpointNamed(o.check_model)).vocab;
-  return tokenizer == nullptr ? size_t{kMaxTokenId} + 1 : tokenizer->model_vocab();
+Vocabulary VocabularyOf(const CommonOptions& common, const std::string& model) {
+  if (model.empty()) {
+    if (common.vocab.empty()) return {};
+    auto tokenizer = TokenizerNamed(common.vocab);
+    const size_t ids = tokenizer->model_vocab();
+    return {std::move(tokenizer), ids};
+  }
+  const Checkpoint checkpoint = CheckpointNamed(model);
+  const size_t ids = ConfigOf(checkpoint).vocab;
+  return {common.vocab.empty() ? TokenizerOf(checkpoint, HomeFolder())
+                               : LoadTokenizer(common.vocab, ids),
+          ids};
 }
 
 void Build(const DataFlags& o) {
-  const auto tokenizer = VocabularyOf(o.common, o.build_model);
+  const auto tokenizer = VocabularyOf(o.common, o.build_model).tokenizer;
   if (tokenizer == nullptr) {
     throw CLI::ValidationError("data build", "give --vocab FILE or --model MODEL");
   }
@@ -248,8 +254,8 @@ void PrintText(const DataFlags& o, const TokenData& data, const Totals& totals,
 }
 
 void Check(const DataFlags& o) {
-  const auto tokenizer = VocabularyOf(o.common, o.check_model);
-  const TokenData data(o.name, IdsOf(o, tokenizer.get()));
+  const auto [tokenizer, ids] = VocabularyOf(o.common, o.check_model);
+  const TokenData data(o.name, ids);
   if (tokenizer != nullptr) {
     data.CheckVocabulary(*tokenizer, o.common.vocab.empty() ? o.check_model : o.common.vocab);
   }

@@ -96,11 +96,8 @@ int Main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     Complain("out of memory");
     return kFailed;
-  } catch (const Error& error) {
-    Complain(MessageOf(error));
-    return kFailed;
   } catch (const std::exception& error) {
-    Complain(error.what());
+    Complain(MessageOf(error));
     return kFailed;
   }
 }

@@ -159,14 +159,16 @@ std::string HashOfFile(const Checkpoint& checkpoint) {
   return fmt::format("{}:{}", HashOf(checkpoint), checkpoint.file().file_bytes());
 }
 
-std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common) {
-  if (!common.vocab.empty() && !o.base.empty()) {
-    return LoadTokenizer(common.vocab, ConfigOf(CheckpointNamed(o.base)).vocab);
+// `base` is that of --base, or null.
+std::shared_ptr<const Tokenizer> TokenizerOfRun(const TrainFlags& o, const CommonOptions& common,
+                                                const Checkpoint* base) {
+  if (!common.vocab.empty()) {
+    return base == nullptr ? TokenizerNamed(common.vocab)
+                           : LoadTokenizer(common.vocab, ConfigOf(*base).vocab);
   }
-  if (!common.vocab.empty()) return TokenizerNamed(common.vocab);
-  if (o.base.empty()) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
+  if (base == nullptr) return Tokenizer::ForVocabulary(kWorldVocabulary, {}, HomeFolder());
   if (o.valid.empty()) return nullptr;  // ids are sufficient
-  return TokenizerOf(CheckpointNamed(o.base), HomeFolder());
+  return TokenizerOf(*base, HomeFolder());
 }
 
 // --vocab as stored in the run's models; empty if the model's size identifies the vocabulary.
@@ -259,8 +261,8 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   CheckFolder(o, common);
 
   // Write nothing before all checks that can fail.
-  const auto tokenizer = TokenizerOfRun(o, common);
   std::optional<Checkpoint> checkpoint = ExistingBase(o);
+  const auto tokenizer = TokenizerOfRun(o, common, o.base.empty() ? nullptr : &*checkpoint);
   const Config config =
       checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
   const auto vocabulary = checkpoint
@@ -320,11 +322,8 @@ void TrainTogether(CLI::App& command, TrainFlags& o, CommonOptions& common) {
   RunEnd end = RunEnd::kDone;
   try {
     end = Train(command, o, common, *world);
-  } catch (const Error& error) {
-    AbandonWorld(*world, MessageOf(error).c_str(), kFailed);
-    throw;
   } catch (const std::exception& error) {
-    AbandonWorld(*world, error.what(), kFailed);
+    AbandonWorld(*world, MessageOf(error).c_str(), kFailed);
     throw;
   } catch (const Interruption&) {  // before the processes could agree to stop
     AbandonWorld(*world, "interrupted", kInterrupted);

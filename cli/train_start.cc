@@ -122,7 +122,7 @@ void CheckRoom(const TrainFlags& o, const CommonOptions& common, const RunSizes&
                                    ? SizesOfNew(run.config, run.learner)
                                    : SizesOfBase(*run.base, run.learner, TunesAdapter(o));
   if (sizes.learning == 0 && !TunesAdapter(o)) {
-    throw Error(ErrorKind::kBadInput, "no parameter is left to learn; loosen --freeze or --tune");
+    throw Error(ErrorKind::kBadInput, "no parameter is left to learn", Remedy::kLearnMore);
   }
   const size_t share = std::max<size_t>(1, o.batch * o.accumulate / world.size());
   const size_t rows = o.chunk != 0 ? 1 : std::min(o.batch, share);

@@ -106,12 +106,12 @@ ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options
   return sizes;
 }
 
-uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t ranks) {
+uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t processes) {
   const uint64_t values = sizes.learning * sizeof(float);
   // One more partial gradient is stored per level of the tree in which passes are summed.
   size_t levels = 0;
   while (rows > 0 && (rows << levels) < share) ++levels;
-  return values * (2 + levels) + 2 * values / ranks + sizes.fixed;
+  return values * (2 + levels) + 2 * values / processes + sizes.fixed;
 }
 
 uint64_t PassBytes(const Config& config, const LearnerOptions& options, size_t rows, size_t length,

@@ -21,9 +21,9 @@ struct ParameterSizes {
 ParameterSizes SizesOfNew(const Config& config, const LearnerOptions& options);
 ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options, bool adapters);
 
-// Bytes of the parameters, gradients, moments and partial gradient sums of one of `ranks`
+// Bytes of the parameters, gradients, moments and partial gradient sums of one of `processes`
 // processes, which runs `share` rows per step, `rows` per pass.
-uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t ranks);
+uint64_t ParameterBytes(const ParameterSizes& sizes, size_t share, size_t rows, size_t processes);
 
 // Bytes that a pass of so many rows of `length` tokens takes with this number of threads, if the
 // whole model is trained. Measured on small models of the same generation and scaled; within a
