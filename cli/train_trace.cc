@@ -25,9 +25,9 @@ using Batches = std::vector<std::vector<std::vector<int32_t>>>;
 
 // {"tokens": [steps][rows][length + 1]}
 Batches ReadBatches(const std::string& path) {
-  const auto json = nlohmann::json::parse(ReadText(path), nullptr, false);
+  const auto trace = nlohmann::json::parse(ReadText(path), nullptr, false);
   try {
-    auto batches = json.at("tokens").get<Batches>();
+    auto batches = trace.at("tokens").get<Batches>();
     for (const auto& rows : batches) {
       if (rows.empty()) throw Error(ErrorKind::kBadInput, path + ": a step has no rows");
       for (const auto& row : rows) {

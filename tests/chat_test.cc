@@ -128,7 +128,9 @@ TEST_F(ChatTest, ALineThatEndsInABackslashGoesOn) {
 TEST_F(ChatTest, HelpFitsATerminal) {
   std::istringstream lines(Chat("/help\n").err);
   for (std::string line; std::getline(lines, line);) {
-    if (line.find("RWKV-5.2") == line.npos) EXPECT_LE(line.size(), 80u) << line;
+    if (line.find("RWKV-5.2") == line.npos) {
+      EXPECT_LE(line.size(), 80u) << line;
+    }
   }
 }
 

@@ -145,9 +145,9 @@ TEST_F(NoWrongNumbersTest, VocabulariesOfOtherFormsAreRead) {
   EXPECT_EQ(spelled.out, "5,1,2,8,4,6\n") << spelled.err;
   const Outcome unknown = RunLinnet({"tokenize", "--vocab", few}, "2 3 \n");
   ExpectOneLine(unknown, 1, "no token for the text's byte 0x33");
-  const Outcome json =
+  const Outcome webrwkv =
       RunLinnet({"tokenize", "--vocab", Data("cases/vocab-webrwkv.json").string()}, "你好 the\xff");
-  EXPECT_EQ(json.out, "257,258,256\n") << json.err;
+  EXPECT_EQ(webrwkv.out, "257,258,256\n") << webrwkv.err;
 }
 
 }  // namespace

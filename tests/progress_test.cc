@@ -81,7 +81,9 @@ TEST(ProgressTest, ALongPathIsShortenedInItsMiddle) {
     EXPECT_NE(line.find("..."), line.npos) << line;
     EXPECT_NE(line.find("txt"), line.npos) << line;
     EXPECT_NE(line.find(" %"), line.npos) << line;
-    if (columns == 80) EXPECT_NE(line.find("novel.txt ["), line.npos) << line;
+    if (columns == 80) {
+      EXPECT_NE(line.find("novel.txt ["), line.npos) << line;
+    }
   }
   terminal.Type("\x03");
   EXPECT_EQ(terminal.Wait(), 130);

@@ -1,16 +1,13 @@
 // Texts that are typed: one Ctrl-D ends them.
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <pty.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <filesystem>
+#include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "program.h"
+#include "terminal.h"
 
 namespace linnet {
 namespace {
@@ -18,40 +15,15 @@ namespace {
 constexpr const char* kCtrlD = "\x04";
 
 // Runs `linnet` in a terminal in which `keys` are typed once it has shown `cue`; `out` is all that
-// was shown. A program that waits for more keys is ended.
-Outcome Typed(Words words, const std::string& cue, const std::string& keys) {
-  constexpr int kPatience = 300'000;  // milliseconds without a sign of life
-  std::string program = LINNET_PROGRAM;
-  std::vector<char*> argv = {program.data()};
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  int terminal = -1;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) throw std::runtime_error("forkpty failed");
-  if (child == 0) {
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
+// was shown.
+Outcome Typed(const Words& words, const std::string& cue, const std::string& keys) {
+  const ScratchFolder home;
+  Terminal terminal(words, home / "");
+  terminal.WaitFor(cue);
+  terminal.Type(keys);
   Outcome outcome{};
-  bool typed = false;
-  for (;;) {
-    pollfd ready = {terminal, POLLIN, 0};
-    if (poll(&ready, 1, kPatience) <= 0) {
-      kill(child, SIGKILL);
-      break;
-    }
-    char text[4096];
-    const ssize_t count = read(terminal, text, sizeof text);
-    if (count <= 0) break;  // nobody has it open at the other end
-    outcome.out.append(text, static_cast<size_t>(count));
-    if (typed || outcome.out.find(cue) == std::string::npos) continue;
-    typed = true;
-    EXPECT_EQ(write(terminal, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
-  }
-  close(terminal);
-  int status = 0;
-  waitpid(child, &status, 0);
-  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  outcome.exit_code = terminal.Wait();
+  outcome.out = terminal.shown();
   return outcome;
 }
 

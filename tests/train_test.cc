@@ -164,18 +164,18 @@ TEST_F(TrainCommandTest, ANewWorldModelHasReleasedModelsVocabulary) {
 }
 
 TEST_F(TrainCommandTest, ARunTakesThe20BTokenizerBesideItsBaseAlong) {
-  const std::string json = "fuzz/corpus/bpe/flags.json";  // a small one of its form
+  const std::string neox = "fuzz/corpus/bpe/flags.json";  // a small one of its form
   const std::string folder = scratch_ / "base", base = folder + "/base.safetensors",
                     run = scratch_ / "run", data = scratch_ / "data";
   fs::create_directory(folder);
-  fs::copy_file(json, folder + "/20B_tokenizer.json");
+  fs::copy_file(neox, folder + "/20B_tokenizer.json");
   Expect({"init", "--generation", "4", "--layers", "1", "--width", "64", "--vocab", "50277", base});
   Expect({"data", "build", scratch_ / "story.txt", "--model", base, "--out", data});
   Expect({"train", "--base", base, "--data", data, "--out", run, "--ctx", "16", "--batch", "1",
           "--steps", "1"});
   Expect({"generate", run, "--prompt", "The fox", "--max-tokens", "3"});
   EXPECT_EQ(RunLinnet({"tokenize", "--vocab", run}, "The fox").out,
-            RunLinnet({"tokenize", "--vocab", json}, "The fox").out);
+            RunLinnet({"tokenize", "--vocab", neox}, "The fox").out);
 }
 
 // Validation scores what the run leaves: values rounded as in the file, or the adapter beside its
