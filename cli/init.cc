@@ -57,7 +57,7 @@ Total Write(const InitFlags& o, const Config& config) {
   const auto parameters = NewParameters(config);
   std::vector<TensorSpec> specs;
   Total total;
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     specs.push_back({p.name, type, p.shape});
     total.parameters += p.elements();
   }
@@ -67,7 +67,7 @@ Total Write(const InitFlags& o, const Config& config) {
   Progress progress("Writing " + o.out, total.parameters);
   const Filling filling = o.random ? Filling::kRandom : Filling::kReference;
   uint64_t done = 0;
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     ForValues(p, filling, o.seed, pool, [&](std::span<const float> values) {
       InterruptScope::Check();
       writer->AppendFloats(type, values);

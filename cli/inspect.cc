@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -19,6 +18,7 @@
 #include "models/detect.h"
 #include "models/names.h"
 #include "models/packed.h"
+#include "models/schema.h"
 
 namespace linnet::cli {
 namespace {
@@ -43,14 +43,10 @@ struct Facts {
 
 // The highest N of "blocks.N.…", plus one.
 size_t CountLayers(const Checkpoint& c) {
-  constexpr std::string_view kPrefix = "blocks.";
   size_t layers = 0;
   for (const TensorView& t : c.tensors()) {
-    if (t.name.rfind(kPrefix, 0) != 0) continue;
-    size_t layer = 0;
-    const char* end = t.name.data() + t.name.size();
-    const auto found = std::from_chars(t.name.data() + kPrefix.size(), end, layer);
-    if (found.ec == std::errc() && layer < SIZE_MAX) layers = std::max(layers, layer + 1);
+    const auto place = SplitBlockName(t.name);
+    if (place && place->layer < SIZE_MAX) layers = std::max(layers, place->layer + 1);
   }
   return layers;
 }
@@ -177,16 +173,10 @@ std::vector<TensorLine> Lines(const Checkpoint& c) {
   std::map<std::string, size_t> places;
   for (const TensorView& t : c.tensors()) {
     TensorLine line{t.name, "", TypeName(t), fmt::format("[{}]", fmt::join(t.shape, ", ")), {}};
-    const size_t dot = t.name.find('.', kPrefix.size());
-    if (t.name.rfind(kPrefix, 0) == 0 && dot != std::string::npos) {
-      size_t layer = 0;
-      const char* end = t.name.data() + dot;
-      const auto found = std::from_chars(t.name.data() + kPrefix.size(), end, layer);
-      if (found.ec == std::errc() && found.ptr == end) {
-        line.before = kPrefix;
-        line.after = t.name.substr(dot);
-        line.layers = {layer};
-      }
+    if (const auto place = SplitBlockName(t.name)) {
+      line.before = kPrefix;
+      line.after = "." + std::string(place->rest);
+      line.layers = {place->layer};
     }
     const std::string key = line.before + line.after + " " + line.type + line.shape;
     const auto [it, fresh] = places.emplace(key, lines.size());

@@ -20,11 +20,10 @@ struct StateShape {
   size_t layers = 0, width = 0, heads = 0, head_size = 0;
   std::string model_hash;  // 16 hex digits; empty for states of other programs
 
-  // Floats of WKV state per layer: v4's aa, bb and pp, else a head_size² matrix per head.
-  size_t wkv_floats() const {
-    return generation == Generation::k4 ? 3 * heads * head_size : heads * head_size * head_size;
-  }
-  size_t layer_floats() const { return 2 * width + wkv_floats(); }
+  // Floats per layer: those of the two shifts, width each, and of the WKV state: v4's aa, bb and
+  // pp, else a head_size² matrix per head.
+  size_t layer_floats() const;
+  size_t wkv_floats() const { return layer_floats() - 2 * width; }
   size_t floats() const { return layers * layer_floats(); }
 };
 

@@ -44,10 +44,10 @@ class PairedVocabularyTest : public testing::Test {
     ThreadPool pool(1);
     const auto parameters = NewParameters(NewConfig(sizes));
     std::vector<TensorSpec> specs;
-    for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
+    for (const ParameterSpec& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
     const path file = folder_ / "model.safetensors";
     const auto writer = TensorWriter::Create(file, specs);
-    for (const NewParameter& p : parameters) {
+    for (const ParameterSpec& p : parameters) {
       std::vector<float> values(p.elements());
       FillParameter(p, Filling::kRandom, 5, pool, values.data());
       if (p.name == "head.weight") values[0] += first_of_head;

@@ -53,9 +53,9 @@ class PrefixTest : public testing::Test {
     ThreadPool pool(1);
     std::vector<TensorSpec> specs;
     const auto parameters = NewParameters(NewConfig(sizes));
-    for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
+    for (const ParameterSpec& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
     const auto writer = TensorWriter::Create(base_, specs);
-    for (const NewParameter& p : parameters) {
+    for (const ParameterSpec& p : parameters) {
       ForValues(p, Filling::kRandom, 5, pool, [&](std::span<const float> values) {
         writer->AppendFloats(SourceType::kF32, values);
       });

@@ -39,6 +39,10 @@ std::vector<float> InCheckpointOrder(const Parameter& p, Mat<const float> m) {
 Binder::Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store,
                ThreadPool& pool, const BindOptions& options)
     : checkpoint_(checkpoint), config_(config), store_(store), pool_(pool), options_(options) {
+  for (ParameterSpec& p : ParametersOf(config)) {
+    const std::string name = p.name;
+    specs_.emplace(name, std::move(p));
+  }
   if (options.twin == nullptr) return;
   store.cost = options.twin->cost;
   store.gradients = Buffer(options.twin->gradients.size());
@@ -140,12 +144,15 @@ Parameter* Binder::NewParameter(const TensorView& t, size_t rows, size_t cols, b
   return &store_.parameters.emplace_back(std::move(p));
 }
 
-Var Binder::Vector(const std::string& name, size_t n) {
+Var Binder::Vector(const std::string& name) {
   if (options_.twin != nullptr) {
     const Var& v = options_.twin->vectors.at(name);
     return {v.v, OwnGradient(v.g)};
   }
-  const TensorView& t = Find(name, n, std::to_string(n));
+  const ParameterSpec& spec = SpecOf(name);
+  const size_t n = spec.elements();
+  const bool other = !spec.also.empty() && Has(spec.also);
+  const TensorView& t = Find(other ? spec.also : name, n, std::to_string(n));
   const Parameter* p = NewParameter(t, 1, n, false, 0);
   float* values = p != nullptr && !p->v.empty() ? p->v.data : store_.Floats(n);
   const auto source = ReadAll(t);
@@ -154,9 +161,9 @@ Var Binder::Vector(const std::string& name, size_t n) {
   return store_.vectors[name] = {{values, 1, n, n}, p != nullptr ? p->g : Mat<float>()};
 }
 
-NormParam Binder::Norm(const std::string& name, size_t n) {
-  Var gain = Vector(name + ".weight", n);
-  return {gain, Vector(name + ".bias", n)};
+NormParam Binder::Norm(const std::string& name) {
+  Var gain = Vector(name + ".weight");
+  return {gain, Vector(name + ".bias")};
 }
 
 namespace {
@@ -283,9 +290,12 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
   matrix.deltas.push_back(&store_.deltas.emplace_back(std::move(first)));
 }
 
-LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
+LinearParam Binder::Matrix(const std::string& name) {
   if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(name));
-  const TensorView& t = FindShaped(name, {out, in});
+  const ParameterSpec& spec = SpecOf(name);
+  if (spec.role == ParameterRole::kFactor) return Factor(spec);
+  const size_t out = spec.shape[0], in = spec.shape[1];
+  const TensorView& t = FindShaped(name, spec.shape);
   std::vector<const MatrixChange*> changes;
   std::vector<RowChanger> changers;  // for changes that must rewrite W
   for (const Adapter& adapter : options_.adapters) {
@@ -312,30 +322,31 @@ LinearParam Binder::Matrix(const std::string& name, size_t out, size_t in) {
   return store_.matrices[name] = p;
 }
 
-LinearParam Binder::MatrixT(const std::string& name, size_t in, size_t out) {
-  if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(name));
-  const TensorView& t = FindShaped(name, {in, out});
+LinearParam Binder::Factor(const ParameterSpec& spec) {
+  const TensorView& t = FindShaped(spec.name, spec.shape);
   LinearParam p = Pack(t.Transposed(), t, true, 0);
   Done(t);
-  return store_.matrices[name] = p;
+  return store_.matrices[spec.name] = p;
 }
 
-LinearParam Binder::SliceT(const std::string& name, size_t slice, size_t slices, size_t in,
-                           size_t out) {
+LinearParam Binder::Slice(const std::string& name, size_t slice) {
   const std::string key = fmt::format("{}[{}]", name, slice);
   if (options_.twin != nullptr) return OwnGradients(options_.twin->matrices.at(key));
-  const TensorView& t = FindShaped(name, {slices, in, out});
+  const ParameterSpec& spec = SpecOf(name);
+  const TensorView& t = FindShaped(name, spec.shape);
   LinearParam p = Pack(t.Index(slice).Transposed(), t, true, slice);
-  if (slice + 1 == slices) Done(t);
+  if (slice + 1 == spec.shape[0]) Done(t);
   return store_.matrices[key] = p;
 }
 
-TableParam Binder::Rows(const std::string& name, size_t rows, size_t cols) {
+TableParam Binder::Rows(const std::string& name) {
   if (options_.twin != nullptr) {
     const TableParam& table = options_.twin->tables.at(name);
     return {table.rows, OwnGradient(table.g)};
   }
-  TableParam table{FindShaped(name, {rows, cols}), {}};
+  const ParameterSpec& spec = SpecOf(name);
+  const size_t rows = spec.shape[0], cols = spec.shape[1];
+  TableParam table{FindShaped(name, spec.shape), {}};
   const Parameter* p = NewParameter(table.rows, rows, cols, false, 0);
   if (p != nullptr) table.g = p->g;
   float* values = p != nullptr ? p->v.data : nullptr;

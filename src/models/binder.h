@@ -19,6 +19,7 @@
 #include "models/adapter.h"
 #include "models/names.h"
 #include "models/packed.h"
+#include "models/schema.h"
 #include "ops/pass.h"
 
 namespace linnet {
@@ -92,25 +93,24 @@ struct BindOptions {
   std::function<void(double)> progress{};  // the fraction done, 0 to 1
 };
 
-// All members throw Error kBadModel if the tensor is missing or has another shape; the message
-// names the file, the tensor and both shapes.
+// Shapes and orientations are those of the schema (schema.h), which must list every name that is
+// asked for. All members throw Error kBadModel if the tensor is missing or has another shape; the
+// message names the file, the tensor and both shapes.
 class Binder {
  public:
   Binder(const Checkpoint& checkpoint, const Config& config, ParamStore& store, ThreadPool& pool,
          const BindOptions& options);
 
-  // n values as f32, ignoring leading dimensions of 1.
-  Var Vector(const std::string& name, size_t n);
-  NormParam Norm(const std::string& name, size_t n);  // NAME.weight, NAME.bias
+  // As f32; only the number of values must be the schema's.
+  Var Vector(const std::string& name);
+  NormParam Norm(const std::string& name);  // NAME.weight, NAME.bias
 
-  // A matrix stored [out, in], in the file's own precision.
-  LinearParam Matrix(const std::string& name, size_t out, size_t in);
-  // A low-rank factor stored as [in, out].
-  LinearParam MatrixT(const std::string& name, size_t in, size_t out);
-  // Factor `slice` of a tensor stored as [slices, in, out].
-  LinearParam SliceT(const std::string& name, size_t slice, size_t slices, size_t in, size_t out);
+  // A matrix or low-rank factor, in the file's own precision.
+  LinearParam Matrix(const std::string& name);
+  // Factor `slice` of a stack of them.
+  LinearParam Slice(const std::string& name, size_t slice);
 
-  TableParam Rows(const std::string& name, size_t rows, size_t cols);
+  TableParam Rows(const std::string& name);
 
   // Layer `layer`'s part of the tuned initial state: one [key][value] matrix per head. Empty unless
   // the file or an adapter contains one.
@@ -126,8 +126,10 @@ class Binder {
   // Reads `count` rows, starting at `begin`.
   using RowReader = std::function<void(size_t begin, size_t count, float* rows)>;
 
+  const ParameterSpec& SpecOf(const std::string& name) const { return specs_.at(name); }
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
+  LinearParam Factor(const ParameterSpec& spec);
   LinearParam Pack(const TensorView& rows, const TensorView& whole, bool transposed, size_t slice);
   // Packs f32 rows; they are trained if `whole` is.
   LinearParam PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
@@ -152,8 +154,29 @@ class Binder {
   ParamStore& store_;
   ThreadPool& pool_;
   const BindOptions& options_;
+  std::map<std::string, ParameterSpec> specs_;
   std::set<std::string, std::less<>> taken_;  // names of the checkpoint's tensors
   size_t done_bytes_ = 0;
+};
+
+// The parameters of one layer, by their names within it: "att.key.weight".
+class BlockBinder {
+ public:
+  BlockBinder(Binder& binder, size_t layer) : binder_(binder), layer_(layer) {}
+
+  size_t layer() const { return layer_; }
+  bool Has(const std::string& rest) const { return binder_.Has(Named(rest)); }
+  Var Vector(const std::string& rest) { return binder_.Vector(Named(rest)); }
+  NormParam Norm(const std::string& rest) { return binder_.Norm(Named(rest)); }
+  LinearParam Matrix(const std::string& rest) { return binder_.Matrix(Named(rest)); }
+  LinearParam Slice(const std::string& rest, size_t i) { return binder_.Slice(Named(rest), i); }
+  TableParam Rows(const std::string& rest) { return binder_.Rows(Named(rest)); }
+
+ private:
+  std::string Named(const std::string& rest) const { return BlockName(layer_, rest); }
+
+  Binder& binder_;
+  size_t layer_;
 };
 
 }  // namespace linnet

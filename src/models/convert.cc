@@ -95,9 +95,8 @@ std::vector<ReleasedTensor> InReleasedOrder(const Checkpoint& in) {
     if (!t.name.starts_with(kTrainingPrefix)) items.push_back({&t, t.shape});
   }
   if (KindOf(in) != FileKind::kModel) return items;
-  Config config = ConfigOf(in);
+  const Config config = ConfigOf(in);
   if (in.naming() == TensorNaming::kBlinkDL && !in.packed()) return items;
-  config.ranks.try_emplace("v", 1);  // a model with a single layer has none
   std::map<std::string, size_t> places;
   const auto released = NewParameters(config);
   for (size_t i = 0; i < released.size(); ++i) places[released[i].name] = i;

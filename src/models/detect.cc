@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
 #include "linnet/error.h"
 #include "models/packed.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
@@ -177,23 +177,13 @@ std::optional<Generation> GenerationOf(const Checkpoint& c) {
   return std::nullopt;
 }
 
-// The layer of a tensor; nullopt if its name is not blocks.N.…
-std::optional<size_t> LayerOf(std::string_view name) {
-  constexpr std::string_view kPrefix = "blocks.";
-  if (name.substr(0, kPrefix.size()) != kPrefix) return std::nullopt;
-  name.remove_prefix(kPrefix.size());
-  size_t layer = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
-  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
-  return layer;
-}
-
 // Part of a sharded file, or a file with missing tensors, must not run as a smaller model.
 size_t CountLayers(const Checkpoint& c) {
   size_t layers = 0;
-  while (c.Has(fmt::format("blocks.{}.ln1.weight", layers))) ++layers;
+  while (c.Has(BlockName(layers, "ln1.weight"))) ++layers;
   for (const TensorView& t : c.tensors()) {
-    if (LayerOf(t.name).value_or(0) < layers || layers == 0) continue;
+    const auto place = SplitBlockName(t.name);
+    if (!place || place->layer < layers || layers == 0) continue;
     Refuse(c, fmt::format("{}, but blocks.{}.ln1.weight is missing: the file is incomplete",
                           Describe(t), layers));
   }
@@ -210,21 +200,16 @@ size_t Rank(const Checkpoint& c, const std::string& name, size_t width) {
 }
 
 void ReadHeads(const Checkpoint& c, Config& config) {
-  const std::string att = "blocks.0.att.";
   const size_t A = config.att_width;
   size_t heads = 1;
-  if (config.generation == Generation::k7) {
-    heads = Need(c, att + "r_k", 2).shape[0];
-  } else if (config.generation == Generation::k6) {
-    heads = Need(c, att + "time_faaaa", 2).shape[0];
-  } else if (config.generation != Generation::k4) {
-    const TensorView* decay = c.Find(att + "time_decay");
-    if (decay == nullptr || decay->shape.empty()) {
-      Refuse(c, att + "time_decay is missing: the file is incomplete");
-    }
-    heads = decay->shape[0];
+  const char* source = SchemaOf(config.generation).heads_from;
+  if (source != nullptr) {
+    const std::string name = BlockName(0, source);
+    const TensorView* t = c.Find(name);
+    if (t == nullptr || t->shape.empty()) Refuse(c, name + " is missing: the file is incomplete");
+    heads = t->shape[0];
   }
-  if (heads == 0 || A % heads != 0 || (config.generation != Generation::k4 && A / heads > 256)) {
+  if (heads == 0 || A % heads != 0 || (source != nullptr && A / heads > 256)) {
     Refuse(c, fmt::format("{} heads do not divide the attention width {}", heads, A));
   }
   config.heads = heads;
@@ -232,30 +217,25 @@ void ReadHeads(const Checkpoint& c, Config& config) {
 }
 
 void ReadRanks(const Checkpoint& c, Config& config) {
-  const std::string att = "blocks.0.att.";
-  const size_t C = config.width;
-  if (config.generation == Generation::k6) {
-    const size_t mixes = Rank(c, att + "time_maa_w1", C);
-    if (mixes % 5 != 0) {
-      Refuse(c, fmt::format("{}time_maa_w1 has {} columns, expected a multiple of 5", att, mixes));
+  for (const RankSource& source : SchemaOf(config.generation).ranks) {
+    // A layer that the model does not have tells nothing: v7's first layer needs no v1, and not
+    // every file contains it.
+    if (source.layer >= config.layers) continue;
+    const std::string name = BlockName(source.layer, source.tensor);
+    const size_t columns = Rank(c, name, config.width);
+    if (columns % source.slices != 0) {
+      Refuse(c, fmt::format("{} has {} columns, expected a multiple of {}", name, columns,
+                            source.slices));
     }
-    config.ranks["mix"] = mixes / 5;
-    config.ranks["decay"] = Rank(c, att + "time_decay_w1", C);
+    config.ranks[source.rank] = columns / source.slices;
   }
-  if (config.generation != Generation::k7) return;
-  for (const char* letter : {"w", "a", "g"}) {
-    config.ranks[letter] = Rank(c, att + letter + "1", C);
-  }
-  // Layer 0 does not use v1, and not every file contains it.
-  if (config.layers > 1) config.ranks["v"] = Rank(c, "blocks.1.att.v1", C);
 }
 
-// Tensors that no layer uses: the value mix of layer 0, which trainers write anyway, and the
-// training data in our checkpoints.
+// Tensors that no layer uses, which trainers write anyway, and the training data in our
+// checkpoints.
 bool IsKnownUnused(Generation generation, const std::string& name) {
-  const bool first = name == "blocks.0.att.v0" || name == "blocks.0.att.v1" ||  //
-                     name == "blocks.0.att.v2";
-  return (first && generation == Generation::k7) || name.starts_with(kTrainingPrefix);
+  const ParameterSpec* p = FindParameter(generation, name);
+  return (p != nullptr && p->unused) || name.starts_with(kTrainingPrefix);
 }
 
 // Includes llama.cpp's name, which is kept for tensors that the table of names does not contain.

@@ -1,4 +1,4 @@
-// The definition of a generation: its parameters, its initial state and its equations.
+// The definition of a generation: its equations. Its parameters and memory are its schema.
 #ifndef LINNET_MODELS_GENERATION_H_
 #define LINNET_MODELS_GENERATION_H_
 
@@ -12,12 +12,12 @@
 
 namespace linnet {
 
-// Names and shapes of layer `layer` are used only in Bind; the rest of the model does not depend on
-// them. Carry is the data that layers pass on within a pass: Vars, visited by its EachVar.
+// Bind looks up parameters by the names that the schema lists; shapes and orientations are there.
+// Carry is the data that layers pass on within a pass: Vars, visited by its EachVar.
 template <class G>
-concept GenerationOfRwkv = requires(Binder& b, const Config& c, size_t layer, Pass& p,
+concept GenerationOfRwkv = requires(BlockBinder& b, const Config& c, Pass& p,
                                     const typename G::Layer& w, Var x, typename G::Carry& carry) {
-  { G::Bind(b, c, layer) } -> std::same_as<typename G::Layer>;
+  { G::Bind(b) } -> std::same_as<typename G::Layer>;
   { G::TimeMix(p, c, w, x, carry) } -> std::same_as<Var>;
   { G::ChannelMix(p, w, x) } -> std::same_as<Var>;
 };
@@ -34,12 +34,9 @@ struct ChannelMix456 {
   LinearParam key, receptance, value;
 };
 
-inline ChannelMix456 BindChannelMix(Binder& b, const Config& c, const std::string& ffn,
-                                    const std::string& mix) {
-  return {b.Vector(ffn + mix + "k", c.width), b.Vector(ffn + mix + "r", c.width),
-          b.Matrix(ffn + "key.weight", c.ffn, c.width),
-          b.Matrix(ffn + "receptance.weight", c.width, c.width),
-          b.Matrix(ffn + "value.weight", c.width, c.ffn)};
+inline ChannelMix456 BindChannelMix(BlockBinder& b, const std::string& mix) {
+  return {b.Vector("ffn." + mix + "k"), b.Vector("ffn." + mix + "r"), b.Matrix("ffn.key.weight"),
+          b.Matrix("ffn.receptance.weight"), b.Matrix("ffn.value.weight")};
 }
 
 // The mixes [1, C] of the two products.
@@ -53,10 +50,6 @@ inline Var GatedChannelMix(Pass& p, const ChannelMix456& w, Var x_k, Var x_r) {
   const Var k = LinearReluSquared(p, x_k, w.key, w.value);
   products.Run();
   return Mul(p, SigmoidInPlace(p, gate), Linear(p, k, w.value));
-}
-
-inline std::string BlockName(size_t layer, const char* part) {
-  return "blocks." + std::to_string(layer) + "." + part + ".";
 }
 
 }  // namespace linnet

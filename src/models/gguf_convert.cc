@@ -40,13 +40,7 @@ class Planner {
 
   // The tensors to write, in order. Throws if they do not cover the whole model.
   std::vector<Item> Run() {
-    Config config = config_;
-    config.ranks.try_emplace("v", 1);  // a model with a single layer has none
-    for (const auto& p : NewParameters(config)) {
-      size_t elements = 1;
-      for (const size_t n : p.shape) elements *= n;
-      Add(p.name, elements);
-    }
+    for (const ParameterSpec& p : NewParameters(config_)) Add(p);
     RefuseUnused(in_, config_.generation, used_,
                  ", which a GGUF file has no place for; write .safetensors or .pth");
     return std::move(items_);
@@ -62,22 +56,21 @@ class Planner {
                             Name(config_.generation)));
   }
 
-  void Add(const std::string& name, size_t elements) {
+  void Add(const ParameterSpec& p) {
+    const std::string& name = p.name;
     if (EndsWith(name, v7_ ? ".att.x_r" : ".att.time_maa_w")) return AddMixes(name);
     for (const char mix : std::string_view(v7_ ? "wkvag" : "kvrg")) {
       if (EndsWith(name, std::string(v7_ ? ".att.x_" : ".att.time_maa_") + mix)) return;
     }
-    const std::string gguf = GgufName(name);
-    if (gguf.empty() || name.rfind("blocks.0.att.v", 0) == 0) {
-      if (name != "blocks.0.att.value.weight") return;
-    }
+    const std::string gguf = GgufName(p);
+    if (gguf.empty()) return;
     const TensorView& t = Find(name);
-    if (t.elements() != elements) {
+    if (t.elements() != p.elements()) {
       throw Error(ErrorKind::kBadModel,
                   fmt::format("{}: {}, expected {} values", in_.file().path().string(), Describe(t),
-                              elements));
+                              p.elements()));
     }
-    const TensorView view = Oriented(name, t);
+    const TensorView view = Oriented(p, t);
     if (v7_ && name.rfind("blocks.0.att.a", 0) == 0) {
       // llama.cpp requires layer 0's v0, v1, v2, but does not use them.
       std::string copy = gguf;
@@ -108,14 +101,10 @@ class Planner {
   }
 
   // The shape in llama.cpp's files: vectors flat, low-rank factors [out, in].
-  static TensorView Oriented(const std::string& name, const TensorView& t) {
+  static TensorView Oriented(const ParameterSpec& p, const TensorView& t) {
     TensorView view = t;
-    for (const std::string_view factor :
-         {".time_maa_w1", ".time_maa_w2", ".time_decay_w1", ".time_decay_w2", ".w1", ".w2", ".a1",
-          ".a2", ".v1", ".v2", ".g1", ".g2"}) {
-      if (EndsWith(name, factor) && t.shape.size() >= 2) return t.Transposed();
-    }
-    const bool flat = !EndsWith(name, ".weight") && !EndsWith(name, ".time_faaaa");
+    if (p.role == ParameterRole::kFactor && t.shape.size() >= 2) return t.Transposed();
+    const bool flat = !EndsWith(p.name, ".weight") && !EndsWith(p.name, ".time_faaaa");
     if (flat && t.contiguous()) {
       view.shape = {t.elements()};
       view.strides = {1};

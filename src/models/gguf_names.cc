@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
-#include <optional>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -14,83 +12,13 @@
 #include "io/quoted.h"
 #include "linnet/error.h"
 #include "models/header.h"
+#include "models/init.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
 
-struct Rename {
-  std::string_view blinkdl, gguf;
-};
-
-constexpr Rename kOuter[] = {{"emb.weight", "token_embd.weight"},
-                             {"blocks.0.ln0.weight", "token_embd_norm.weight"},
-                             {"blocks.0.ln0.bias", "token_embd_norm.bias"},
-                             {"ln_out.weight", "output_norm.weight"},
-                             {"ln_out.bias", "output_norm.bias"},
-                             {"head.weight", "output.weight"}};
-
-// Names within a layer. If both generations have a tensor under one GGUF name, v6's is listed
-// first.
-constexpr Rename kInner[] = {{"ln1.weight", "attn_norm.weight"},
-                             {"ln1.bias", "attn_norm.bias"},
-                             {"ln2.weight", "attn_norm_2.weight"},
-                             {"ln2.bias", "attn_norm_2.bias"},
-                             {"att.ln_x.weight", "time_mix_ln.weight"},
-                             {"att.ln_x.bias", "time_mix_ln.bias"},
-                             {"att.receptance.weight", "time_mix_receptance.weight"},
-                             {"att.key.weight", "time_mix_key.weight"},
-                             {"att.value.weight", "time_mix_value.weight"},
-                             {"att.gate.weight", "time_mix_gate.weight"},
-                             {"att.output.weight", "time_mix_output.weight"},
-                             {"ffn.key.weight", "channel_mix_key.weight"},
-                             {"ffn.receptance.weight", "channel_mix_receptance.weight"},
-                             {"ffn.value.weight", "channel_mix_value.weight"},
-                             {"att.time_maa_x", "time_mix_lerp_x.weight"},
-                             {"att.time_maa_w", "time_mix_lerp_w.weight"},
-                             {"att.time_maa_k", "time_mix_lerp_k.weight"},
-                             {"att.time_maa_v", "time_mix_lerp_v.weight"},
-                             {"att.time_maa_r", "time_mix_lerp_r.weight"},
-                             {"att.time_maa_g", "time_mix_lerp_g.weight"},
-                             {"att.time_maa_w1", "time_mix_w1.weight"},
-                             {"att.time_maa_w2", "time_mix_w2.weight"},
-                             {"att.time_decay", "time_mix_decay.weight"},
-                             {"att.time_decay_w1", "time_mix_decay_w1.weight"},
-                             {"att.time_decay_w2", "time_mix_decay_w2.weight"},
-                             {"att.time_faaaa", "time_mix_first.weight"},
-                             {"ffn.time_maa_k", "channel_mix_lerp_k.weight"},
-                             {"ffn.time_maa_r", "channel_mix_lerp_r.weight"},
-                             {"att.w0", "time_mix_w0.weight"},
-                             {"att.w1", "time_mix_w1.weight"},
-                             {"att.w2", "time_mix_w2.weight"},
-                             {"att.a0", "time_mix_a0.weight"},
-                             {"att.a1", "time_mix_a1.weight"},
-                             {"att.a2", "time_mix_a2.weight"},
-                             {"att.v0", "time_mix_v0.weight"},
-                             {"att.v1", "time_mix_v1.weight"},
-                             {"att.v2", "time_mix_v2.weight"},
-                             {"att.g1", "time_mix_g1.weight"},
-                             {"att.g2", "time_mix_g2.weight"},
-                             {"att.k_k", "time_mix_k_k.weight"},
-                             {"att.k_a", "time_mix_k_a.weight"},
-                             {"att.r_k", "time_mix_r_k.weight"},
-                             {"ffn.x_k", "channel_mix_lerp_k.weight"}};
-
 constexpr std::string_view kLerpFused = "time_mix_lerp_fused.weight";
-
-// "blk.12.rest" → 12, "rest".
-struct InLayer {
-  size_t layer;
-  std::string_view rest;
-};
-std::optional<InLayer> SplitLayer(std::string_view name, std::string_view prefix) {
-  if (name.substr(0, prefix.size()) != prefix) return std::nullopt;
-  name.remove_prefix(prefix.size());
-  size_t layer = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
-  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
-  name.remove_prefix(static_cast<size_t>(end - name.data()) + 1);
-  return InLayer{layer, name};
-}
 
 bool OneOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -99,6 +27,23 @@ bool OneOf(std::string_view name, std::initializer_list<std::string_view> names)
 void SetShape(TensorView& t, std::vector<size_t> shape) {
   t.strides = ContiguousStrides(shape);
   t.shape = std::move(shape);
+}
+
+// ln0 normalizes the embedding, and llama.cpp names it so, outside of the layers.
+constexpr std::string_view kOfEmbedding = "token_embd";
+
+// The released names by llama.cpp's, of the first two layers; those of layer 1 stand for all later
+// ones. Both begin with `blocks.`.
+using NamesByGguf = std::map<std::string, std::string, std::less<>>;
+NamesByGguf NamesInGguf(Generation generation) {
+  NamesByGguf names;
+  for (const ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+    if (p.others.gguf.empty()) continue;
+    const auto place = SplitBlockName(p.name);
+    const bool inner = place && !p.others.gguf.starts_with(kOfEmbedding);
+    names[inner ? BlockName(place->layer, p.others.gguf) : p.others.gguf] = p.name;
+  }
+  return names;
 }
 
 // The released values of a tensor that a converter transformed.
@@ -185,6 +130,7 @@ class GgufRenamer : Renamer {
 
   RenamedTensors Run() {
     CheckKind();
+    names_ = NamesInGguf(generation());
     // llama.cpp uses this key only for rwkv6.
     rescale_ = v7_ ? 0 : NumberOf(file_, "rwkv6.rescale_every_n_layers").value_or(0);
     head_size_ = NumberOf(file_, v7_ ? "rwkv7.wkv.head_size" : "rwkv6.wkv.head_size").value_or(0);
@@ -222,18 +168,16 @@ class GgufRenamer : Renamer {
   }
 
   void Take(const TensorView& t) {
-    for (const auto& [blinkdl, gguf] : kOuter) {
-      if (t.name != gguf) continue;
-      TensorView view = t;
-      view.name = blinkdl;
-      return Keep(std::move(view));
-    }
-    if (const auto place = SplitLayer(t.name, "blk.")) return TakeInner(t, *place);
-    Keep(t);
+    const auto place = SplitBlockName(t.name, "blk.");
+    if (place) return TakeInner(t, *place);
+    const auto it = names_.find(t.name);
+    TensorView view = t;
+    if (it != names_.end()) view.name = it->second;
+    Keep(std::move(view));
   }
 
-  void TakeInner(const TensorView& t, const InLayer& place) {
-    const std::string block = fmt::format("blocks.{}.", place.layer);
+  void TakeInner(const TensorView& t, const NameInBlock& place) {
+    const std::string block = BlockName(place.layer, "");
     const size_t mixes = v7_ ? 6 : 5;
     if (place.rest == kLerpFused && t.elements() % mixes == 0) {
       for (size_t i = 0; i < mixes; ++i) {
@@ -243,26 +187,23 @@ class GgufRenamer : Renamer {
       }
       return;
     }
-    for (const auto& [blinkdl, gguf] : kInner) {
-      const bool only_v6 = blinkdl.find(".time_") != std::string_view::npos;
-      if (place.rest != gguf || (only_v6 && v7_)) continue;
-      if (place.layer == 0 && OneOf(blinkdl, {"att.v0", "att.v1", "att.v2"})) return;
-      TensorView view = Released(t, blinkdl, place.layer);
-      view.name = block;
-      view.name += blinkdl;
-      return Keep(std::move(view));
-    }
-    Keep(t);
+    const auto it = names_.find(BlockName(std::min<size_t>(place.layer, 1), place.rest));
+    if (it == names_.end()) return Keep(t);
+    const NameInBlock released = *SplitBlockName(it->second);
+    TensorView view = t;
+    view.name = block;
+    view.name += released.rest;
+    const ParameterSpec& p = *FindParameter(generation(), view.name);
+    if (!p.unused) Keep(Released(view, released.rest, p, place.layer));
   }
 
-  TensorView Released(const TensorView& t, std::string_view name, size_t layer) {
+  Generation generation() const { return v7_ ? Generation::k7 : Generation::k6; }
+
+  TensorView Released(const TensorView& t, std::string_view name, const ParameterSpec& p,
+                      size_t layer) {
     TensorView view = t;
     const size_t n = t.elements();
-    if (OneOf(name,
-              {"att.time_maa_w1", "att.time_maa_w2", "att.time_decay_w1", "att.time_decay_w2",
-               "att.w1", "att.w2", "att.a1", "att.a2", "att.v1", "att.v2", "att.g1", "att.g2"})) {
-      return t.shape.size() >= 2 ? t.Transposed() : view;
-    }
+    if (p.role == ParameterRole::kFactor) return t.shape.size() >= 2 ? t.Transposed() : view;
     if (name == "att.r_k") {
       if (head_size_ != 0 && n % head_size_ == 0) SetShape(view, {n / head_size_, head_size_});
       return view;
@@ -273,13 +214,12 @@ class GgufRenamer : Renamer {
       const float factor = std::ldexp(1.0f, static_cast<int>(std::min<size_t>(powers, 120)));
       return Restore(t, Restored::What::kTimes, factor);
     }
-    const bool vector = !OneOf(name, {"att.time_faaaa"}) && name.find("weight") == name.npos &&
-                        name.find("bias") == name.npos;
-    if (vector) SetShape(view, {1, 1, n});
+    if (p.role == ParameterRole::kVector && p.shape.size() == 3) SetShape(view, {1, 1, n});
     return view;
   }
 
   bool v7_ = false;
+  NamesByGguf names_;
   size_t rescale_ = 0, head_size_ = 0;
 };
 
@@ -298,7 +238,7 @@ class GgmfRenamer : Renamer {
 
  private:
   void Take(const TensorView& t) {
-    const auto place = SplitLayer(t.name, "blocks.");
+    const auto place = SplitBlockName(t.name);
     const std::string_view name = place ? place->rest : std::string_view{};
     if (name == "att.x_rwkvag" && t.elements() % 6 == 0) {
       for (size_t i = 0; i < 6; ++i) {
@@ -314,10 +254,8 @@ class GgmfRenamer : Renamer {
       return Keep(Restore(view, v5_ ? What::kExpMinusExp : What::kMinusExp));
     }
     if (name == "att.time_first" && v5_) return Keep(Restore(view, Restored::What::kExp));
-    const bool factor = v7_ ? OneOf(name, {"att.w1", "att.w2", "att.a1", "att.a2", "att.v1",
-                                           "att.v2", "att.g1", "att.g2"})
-                            : OneOf(name, {"att.time_maa_w1", "att.time_maa_w2",
-                                           "att.time_decay_w1", "att.time_decay_w2"});
+    const ParameterSpec* p = FindParameter(t.name);
+    const bool factor = p != nullptr && p->role == ParameterRole::kFactor;
     Keep(factor && view.shape.size() >= 2 ? view.Transposed() : std::move(view));
   }
 
@@ -345,16 +283,12 @@ RenamedTensors FromGgmf(const TensorFile& file) { return GgmfRenamer(file).Run()
 
 size_t GgufRescale(size_t layer, size_t every) { return every == 0 ? 0 : layer / every; }
 
-std::string GgufName(const std::string& name) {
-  for (const auto& [blinkdl, gguf] : kOuter) {
-    if (name == blinkdl) return std::string(gguf);
+std::string GgufName(const ParameterSpec& p) {
+  const auto place = SplitBlockName(p.name);
+  if (!place || p.others.gguf.empty() || p.others.gguf.starts_with(kOfEmbedding)) {
+    return p.others.gguf;
   }
-  const auto place = SplitLayer(name, "blocks.");
-  if (!place) return {};
-  for (const auto& [blinkdl, gguf] : kInner) {
-    if (place->rest == blinkdl) return fmt::format("blk.{}.{}", place->layer, gguf);
-  }
-  return {};
+  return fmt::format("blk.{}.{}", place->layer, p.others.gguf);
 }
 
 }  // namespace linnet

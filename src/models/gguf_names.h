@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/tensor_file.h"
+#include "models/schema.h"
 
 namespace linnet {
 
@@ -29,9 +30,9 @@ RenamedTensors FromGgmf(const TensorFile& file);
 // The power of two by which llama.cpp divides a layer's output matrices, as an exponent.
 size_t GgufRescale(size_t layer, size_t every);
 
-// llama.cpp's name of a tensor, empty if it has none: "blocks.3.att.w1" →
+// llama.cpp's name of a parameter, empty if it has none: "blocks.3.att.w1" →
 // "blk.3.time_mix_w1.weight".
-std::string GgufName(const std::string& name);
+std::string GgufName(const ParameterSpec& parameter);
 
 }  // namespace linnet
 

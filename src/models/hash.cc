@@ -9,6 +9,7 @@
 #include "io/quoted.h"
 #include "linnet/error.h"
 #include "models/packed.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
@@ -55,7 +56,7 @@ std::string HashOf(const Checkpoint& checkpoint) {
   Fnv hash;  // not cryptographic: an attacker could edit the state as well
   for (const TensorView* t : sorted) {
     // Parameters that no layer uses are missing in some files of the same model.
-    if (t->name.rfind("blocks.0.att.v", 0) == 0 && t->name.size() == 15) continue;
+    if (IsUnused(t->name)) continue;
     const TensorView squeezed = t->Squeezed();
     hash.Add(t->name + "\n");
     for (const size_t n : squeezed.shape) hash.Add(&n, sizeof(n));

@@ -46,7 +46,7 @@ Tensors NewModel(Generation generation, size_t head_size) {
   sizes.vocab = 40;
   ThreadPool pool(1);
   Tensors model;
-  for (const NewParameter& p : NewParameters(NewConfig(sizes))) {
+  for (const ParameterSpec& p : NewParameters(NewConfig(sizes))) {
     Tensor& t = model[p.name] = {p.shape, std::vector<float>(p.elements())};
     FillParameter(p, Filling::kRandom, 7, pool, t.values.data());
   }

@@ -52,8 +52,7 @@ size_t OwnFfn(Generation generation, size_t width) {
 }  // namespace
 
 std::optional<Generation> ParseGeneration(std::string_view name) {
-  for (const auto g : {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
-                       Generation::k6, Generation::k7}) {
+  for (const auto g : kGenerations) {
     if (name == Name(g)) return g;
   }
   return std::nullopt;
@@ -81,10 +80,10 @@ Config NewConfig(const InitSizes& sizes) {
   return c;
 }
 
-size_t NewParameter::elements() const {
-  size_t n = 1;
-  for (const size_t d : shape) n *= d;
-  return n;
+std::vector<ParameterSpec> NewParameters(const Config& config) {
+  std::vector<ParameterSpec> all = ParametersOf(config);
+  std::erase_if(all, [](const ParameterSpec& p) { return p.unused; });
+  return all;
 }
 
 }  // namespace linnet

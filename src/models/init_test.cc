@@ -25,11 +25,11 @@ constexpr Generation kAll[] = {Generation::k4,  Generation::k50, Generation::k51
 
 size_t Count(const InitSizes& sizes) {
   size_t n = 0;
-  for (const NewParameter& p : NewParameters(NewConfig(sizes))) n += p.elements();
+  for (const ParameterSpec& p : NewParameters(NewConfig(sizes))) n += p.elements();
   return n;
 }
 
-std::vector<float> Fill(const NewParameter& p, Filling filling = Filling::kReference,
+std::vector<float> Fill(const ParameterSpec& p, Filling filling = Filling::kReference,
                         uint64_t seed = 1, size_t threads = 2) {
   ThreadPool pool(threads);
   std::vector<float> values(p.elements());
@@ -82,7 +82,7 @@ TEST(NewConfig, RefusesSizesThatDoNotFit) {
 TEST(NewParameters, Rwkv7StartsAtTheReferenceValues) {
   const auto all = NewParameters(NewConfig({.layers = 12, .width = 768}));
   const auto expect = [&](const std::string& name, double at1, double at100) {
-    const auto it = std::find_if(all.begin(), all.end(), [&](const NewParameter& p) {
+    const auto it = std::find_if(all.begin(), all.end(), [&](const ParameterSpec& p) {
       return p.name == "blocks.3." + name;
     });
     ASSERT_NE(it, all.end()) << name;
@@ -195,7 +195,7 @@ class OrthogonalTest : public EachIsa {};
 TEST_P(OrthogonalTest, RowsOrColumnsAreOrthonormalTimesTheGain) {
   for (const auto& [rows, cols] : std::vector<std::pair<size_t, size_t>>{
            {1, 1}, {2, 1}, {1, 5}, {3, 3}, {64, 64}, {65, 65}, {200, 200}, {130, 70}, {70, 1000}}) {
-    const NewParameter p{"m", {rows, cols}, StartKind::kOrthogonal, 0.5};
+    const ParameterSpec p{"m", {rows, cols}, StartKind::kOrthogonal, 0.5};
     EXPECT_LT(DistanceFromOrthogonal(Fill(p), rows, cols, 0.5), 2e-5) << rows << " x " << cols;
   }
 }
@@ -234,7 +234,7 @@ TEST(Orthogonal, IsGramSchmidtOfItsRows) {
 TEST(ForValues, AreTheSameOnAnyNumberOfThreads) {
   const auto all =
       NewParameters(NewConfig({.layers = 2, .width = 192, .vocab = 300, .head_size = 64}));
-  for (const NewParameter& p : all) {
+  for (const ParameterSpec& p : all) {
     for (const Filling filling : {Filling::kReference, Filling::kRandom}) {
       const auto one = Fill(p, filling, 9, 1);
       for (const size_t threads : {2, 3, 7}) {
@@ -245,7 +245,7 @@ TEST(ForValues, AreTheSameOnAnyNumberOfThreads) {
 }
 
 TEST(ForValues, DependOnSeedAndName) {
-  const NewParameter a{"a", {40, 30}, StartKind::kOrthogonal, 1}, b{"b", {40, 30}, a.start, 1};
+  const ParameterSpec a{"a", {40, 30}, StartKind::kOrthogonal, 1}, b{"b", {40, 30}, a.start, 1};
   EXPECT_FALSE(BitEqual(Fill(a, Filling::kReference, 1), Fill(a, Filling::kReference, 2)));
   EXPECT_FALSE(BitEqual(Fill(a, Filling::kReference, 1), Fill(b, Filling::kReference, 1)));
 }
@@ -266,7 +266,7 @@ TEST(ForValues, UniformsFillTheirRangeEvenly) {
     EXPECT_LE(largest, 1.001);
     EXPECT_GT(largest, 0.99);
   };
-  const NewParameter p{"u", {1000, 101}, StartKind::kUniform, kScale, {}, -3, 2};
+  const ParameterSpec p{"u", {1000, 101}, StartKind::kUniform, kScale, {}, -3, 2};
   check(Fill(p), 0, kScale);
   check(Fill(p, Filling::kRandom), -3, 2);
 }

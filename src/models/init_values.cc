@@ -74,7 +74,7 @@ void Normal(const Counter& random, size_t begin, size_t end, float* out) {
 }
 
 // All fillings except the orthogonal one: each value depends only on its index.
-void FillRange(const NewParameter& p, Filling filling, const Counter& random, size_t begin,
+void FillRange(const ParameterSpec& p, Filling filling, const Counter& random, size_t begin,
                size_t end, float* out) {
   if (filling == Filling::kRandom) {
     return Coarse(random, begin, end, static_cast<float>(p.center), static_cast<float>(p.spread),
@@ -94,7 +94,7 @@ void FillRange(const NewParameter& p, Filling filling, const Counter& random, si
 }
 
 // [rows, cols] with orthonormal rows, or columns if there are fewer of them, times gain.
-void GiveOrthogonal(const NewParameter& p, const Counter& random, ThreadPool& pool,
+void GiveOrthogonal(const ParameterSpec& p, const Counter& random, ThreadPool& pool,
                     const std::function<void(std::span<const float>)>& take) {
   const size_t rows = p.shape[0], cols = p.shape[1];
   const bool tall = rows > cols;
@@ -130,7 +130,7 @@ void GiveOrthogonal(const NewParameter& p, const Counter& random, ThreadPool& po
 
 }  // namespace
 
-void ForValues(const NewParameter& p, Filling filling, uint64_t seed, ThreadPool& pool,
+void ForValues(const ParameterSpec& p, Filling filling, uint64_t seed, ThreadPool& pool,
                const std::function<void(std::span<const float>)>& take) {
   const Counter random(seed, p.name);
   if (filling == Filling::kReference && p.start == StartKind::kOrthogonal) {
@@ -149,7 +149,7 @@ void ForValues(const NewParameter& p, Filling filling, uint64_t seed, ThreadPool
   }
 }
 
-void FillParameter(const NewParameter& p, Filling filling, uint64_t seed, ThreadPool& pool,
+void FillParameter(const ParameterSpec& p, Filling filling, uint64_t seed, ThreadPool& pool,
                    float* out) {
   ForValues(p, filling, seed, pool, [&](std::span<const float> values) {
     out = std::copy(values.begin(), values.end(), out);

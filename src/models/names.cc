@@ -1,35 +1,25 @@
 #include "models/names.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <map>
 #include <string_view>
 #include <utility>
 
 #include "io/deflated_text.h"
 #include "models/gguf_names.h"
+#include "models/init.h"
 #include "models/packed.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
-
-using Renames = std::vector<std::pair<std::string_view, std::string_view>>;
 
 bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 bool EndsWith(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
-// Applies the first rename whose left side is a suffix of the name.
-void RenameEnding(std::string& name, const Renames& renames) {
-  for (const auto& [from, to] : renames) {
-    if (!EndsWith(name, from)) continue;
-    name.replace(name.size() - from.size(), from.size(), to);
-    return;
-  }
 }
 
 void RenamePart(std::string& name, std::string_view from, std::string_view to) {
@@ -83,103 +73,85 @@ TensorNaming NamingOf(const TensorFile& file) {
 constexpr std::string_view kTimeState = ".att.time_state";
 constexpr std::string_view kEmbedding = "emb.weight", kHead = "head.weight";
 
-TensorView FromWebRwkv(TensorView t) {
-  static const Renames kRenames = {
-      {"att.time_mix_x", "att.time_maa_x"},   {"att.time_mix_w", "att.time_maa_w"},
-      {"att.time_mix_k", "att.time_maa_k"},   {"att.time_mix_v", "att.time_maa_v"},
-      {"att.time_mix_r", "att.time_maa_r"},   {"att.time_mix_g", "att.time_maa_g"},
-      {"att.time_mix_w1", "att.time_maa_w1"}, {"att.time_mix_w2", "att.time_maa_w2"},
-      {"ffn.time_mix_k", "ffn.time_maa_k"},   {"ffn.time_mix_r", "ffn.time_maa_r"},
-      {"att.time_first", "att.time_faaaa"}};
-  static constexpr std::array<std::string_view, 13> kTransposed = {"att.time_mix_w1",
-                                                                   "att.time_mix_w2",
-                                                                   "att.time_decay_w1",
-                                                                   "att.time_decay_w2",
-                                                                   "att.w1",
-                                                                   "att.w2",
-                                                                   "att.a1",
-                                                                   "att.a2",
-                                                                   "att.g1",
-                                                                   "att.g2",
-                                                                   "att.v1",
-                                                                   "att.v2",
-                                                                   kTimeState};
-  if (t.shape.size() >= 2 && std::any_of(kTransposed.begin(), kTransposed.end(),
-                                         [&](auto ending) { return EndsWith(t.name, ending); })) {
-    t = t.Transposed();
+// The parameters of these generations, in all layers, by the names within a layer that another
+// program has for them.
+using SpecsByOther = std::map<std::string, const ParameterSpec*, std::less<>>;
+SpecsByOther ByOtherNames(std::initializer_list<Generation> generations,
+                          std::string OtherNames::*program) {
+  SpecsByOther specs;
+  for (const Generation generation : generations) {
+    for (const ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+      const std::string& other = p.others.*program;
+      if (!other.empty()) specs[other] = FindParameter(generation, p.name);
+    }
   }
-  RenameEnding(t.name, kRenames);
-  return t;
+  return specs;
 }
 
-// v5's converted files keep the name time_mix_*: only v6 uses maa.
-TensorView FromWebRwkv5(TensorView t) {
-  if (IsTimeState(t.name) && t.shape.size() >= 2) t = t.Transposed();
-  RenameEnding(t.name, {{"att.time_first", "att.time_faaaa"}});
-  return t;
+// The name within a layer: "att.key.weight".
+std::string_view RestOf(const ParameterSpec& p) { return SplitBlockName(p.name)->rest; }
+
+bool IsMix(const ParameterSpec& p) {
+  return p.role == ParameterRole::kVector && p.shape.size() == 3;
+}
+
+// Files of v5 keep most released names. `generation` is 5.2, 6 or 7.
+TensorView FromWebRwkv(TensorView t, Generation generation) {
+  static const std::map<Generation, SpecsByOther> kNames = [] {
+    std::map<Generation, SpecsByOther> names;
+    for (const Generation g : {Generation::k52, Generation::k6, Generation::k7}) {
+      names[g] = ByOtherNames({g}, &OtherNames::web_rwkv);
+    }
+    return names;
+  }();
+  const SpecsByOther& names = kNames.at(generation);
+  if (const auto place = SplitBlockName(t.name)) {
+    const auto it = names.find(place->rest);
+    if (it != names.end()) t.name = BlockName(place->layer, RestOf(*it->second));
+  }
+  const ParameterSpec* p = FindParameter(generation, t.name);
+  const bool factor = IsTimeState(t.name) || (p != nullptr && p->role == ParameterRole::kFactor);
+  return factor && t.shape.size() >= 2 ? t.Transposed() : t;
 }
 
 TensorView FromHuggingFace(TensorView t) {
-  static const Renames kEndings = {{"rwkv.embeddings.weight", "emb.weight"},
-                                   {"time_mix_key", "time_mix_k"},
-                                   {"time_mix_value", "time_mix_v"},
-                                   {"time_mix_receptance", "time_mix_r"},
-                                   {"time_mix_gate", "time_mix_g"},
-                                   {"pre_ln.weight", "ln0.weight"},
-                                   {"pre_ln.bias", "ln0.bias"}};
-  RenameEnding(t.name, kEndings);
+  static const SpecsByOther kNames =
+      ByOtherNames({Generation::k4, Generation::k52, Generation::k6}, &OtherNames::hugging_face);
+  constexpr std::string_view kProgram = "rwkv.";
+  if (t.name == "rwkv.embeddings.weight") t.name = kEmbedding;
+  if (StartsWith(t.name, kProgram)) t.name.erase(0, kProgram.size());
+  const auto place = SplitBlockName(t.name);
+  const auto it = place ? kNames.find(place->rest) : kNames.end();
+  if (it != kNames.end()) {
+    t.name = BlockName(place->layer, RestOf(*it->second));
+    return IsMix(*it->second) ? AsMix(std::move(t)) : t;
+  }
   RenamePart(t.name, ".attention.", ".att.");
   RenamePart(t.name, ".feed_forward.", ".ffn.");
-  if (StartsWith(t.name, "rwkv.")) t.name.erase(0, 5);
-  if (t.name.find(".time_mix_") != std::string::npos) t = AsMix(std::move(t));
   return t;
 }
 
-// model.layers.3.attn.w_lora.lora.0.weight → blocks.3.att.w1. Linear's [out, in] is the transpose
-// of BlinkDL's.
-TensorView FromFlaLora(TensorView t, size_t at) {
-  const char letter = t.name[at - 1];
-  const std::string rest = t.name.substr(at + std::string_view("_lora.lora.").size());
-  t.name.resize(at - 1);
-  t.name += letter;
-  if (rest == "2.bias") {
-    t.name += '0';
-    return AsMix(std::move(t));
-  }
-  t.name += rest == "0.weight" ? '1' : '2';
-  return t.shape.size() == 2 ? t.Transposed() : t;
-}
-
+// Linear's [out, in] is the transpose of BlinkDL's low-rank factors.
 TensorView FromFla(TensorView t) {
-  static const Renames kOuter = {{"embeddings.weight", "emb.weight"},
-                                 {"lm_head.weight", "head.weight"},
-                                 {"norm.weight", "ln_out.weight"},
-                                 {"norm.bias", "ln_out.bias"}};
-  static const Renames kEndings = {
-      {"pre_norm.weight", "ln0.weight"},      {"pre_norm.bias", "ln0.bias"},
-      {"attn_norm.weight", "ln1.weight"},     {"attn_norm.bias", "ln1.bias"},
-      {"ffn_norm.weight", "ln2.weight"},      {"ffn_norm.bias", "ln2.bias"},
-      {"g_norm.weight", "ln_x.weight"},       {"g_norm.bias", "ln_x.bias"},
-      {"r_proj.weight", "receptance.weight"}, {"k_proj.weight", "key.weight"},
-      {"v_proj.weight", "value.weight"},      {"o_proj.weight", "output.weight"},
-  };
+  static const std::map<std::string_view, std::string_view> kOuter = {
+      {"embeddings.weight", kEmbedding},
+      {"lm_head.weight", kHead},
+      {"norm.weight", "ln_out.weight"},
+      {"norm.bias", "ln_out.bias"}};
+  static const SpecsByOther kNames = ByOtherNames({Generation::k7}, &OtherNames::fla);
   t.name = WithoutModel(t.name);
-  for (const auto& [from, to] : kOuter) {
-    if (t.name != from) continue;
-    t.name = to;
-    return t;
-  }
-  if (StartsWith(t.name, "layers.")) RenamePart(t.name, "layers.", "blocks.");
-  RenameEnding(t.name, kEndings);
-  RenamePart(t.name, ".attn.", ".att.");
-  const size_t lora = t.name.find("_lora.lora.");
-  if (lora != std::string::npos && lora > 0) return FromFlaLora(std::move(t), lora);
-  const std::string_view name = t.name;
-  if (EndsWith(name, ".k_k") || EndsWith(name, ".k_a") || EndsWith(name, ".ffn.x_k") ||
-      (name.size() > 4 && name.substr(name.size() - 4, 3) == ".x_")) {
-    return AsMix(std::move(t));
-  }
-  return t;
+  const auto outer = kOuter.find(t.name);
+  if (outer != kOuter.end()) t.name = outer->second;
+  const auto place = SplitBlockName(t.name, "layers.");
+  if (!place) return t;
+  const auto it = kNames.find(place->rest);
+  std::string rest(it != kNames.end() ? RestOf(*it->second) : place->rest);
+  if (StartsWith(rest, "attn.")) rest.replace(0, 4, "att");
+  t.name = BlockName(place->layer, rest);
+  const ParameterSpec* p = FindParameter(Generation::k7, t.name);
+  if (p == nullptr) return t;
+  if (p->role == ParameterRole::kFactor) return t.shape.size() == 2 ? t.Transposed() : t;
+  return IsMix(*p) ? AsMix(std::move(t)) : t;
 }
 
 // Older fla exports stack the six mixes: x_x [6, C] or [6, 1, 1, C], in the order r, w, k, v, a, g.
@@ -193,8 +165,10 @@ void SplitStacked(const TensorView& t, std::vector<TensorView>& out) {
 }
 
 std::vector<TensorView> Rename(const TensorFile& file, TensorNaming naming) {
-  const bool v6 = file.Find("blocks.0.att.time_mix_x") != nullptr;
-  const bool v7 = file.Find("blocks.0.att.r_k") != nullptr;
+  const auto has = [&](const char* name) { return file.Find(name) != nullptr; };
+  const Generation of_web = has("blocks.0.att.time_mix_x") ? Generation::k6
+                            : has("blocks.0.att.r_k")      ? Generation::k7
+                                                           : Generation::k52;
   std::vector<TensorView> out;
   for (const TensorView& t : file.tensors()) {
     switch (naming) {
@@ -204,7 +178,7 @@ std::vector<TensorView> Rename(const TensorFile& file, TensorNaming naming) {
         out.push_back(t);
         break;
       case TensorNaming::kWebRwkv:
-        out.push_back(v6 || v7 ? FromWebRwkv(t) : FromWebRwkv5(t));
+        out.push_back(FromWebRwkv(t, of_web));
         break;
       case TensorNaming::kHuggingFace:
         out.push_back(FromHuggingFace(t));
@@ -243,7 +217,7 @@ const char* Name(TensorNaming naming) {
   return "?";
 }
 
-std::string TimeStateName(size_t layer) { return fmt::format("blocks.{}{}", layer, kTimeState); }
+std::string TimeStateName(size_t layer) { return BlockName(layer, kTimeState.substr(1)); }
 bool IsTimeState(std::string_view name) { return EndsWith(name, kTimeState); }
 
 std::string WithoutTrainersPrefix(const std::string& name) {

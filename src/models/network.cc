@@ -56,11 +56,10 @@ class NetworkOf final : public Network {
   };
 
   void BindLayers(Binder& b) override {
-    const size_t C = config().width;
     for (size_t i = 0; i < config().layers; ++i) {
-      const std::string block = "blocks." + std::to_string(i) + ".";
-      NormParam ln1 = b.Norm(block + "ln1", C), ln2 = b.Norm(block + "ln2", C);
-      blocks_.push_back({ln1, ln2, G::Bind(b, config(), i)});
+      BlockBinder block(b, i);
+      NormParam ln1 = block.Norm("ln1"), ln2 = block.Norm("ln2");
+      blocks_.push_back({ln1, ln2, G::Bind(block)});
     }
   }
 
@@ -227,17 +226,17 @@ std::unique_ptr<Network> Network::Twin(ThreadPool& pool) const {
 }
 
 void Network::BindAll(Binder& b) {
-  const TableParam embedding = b.Rows("emb.weight", config_.vocab, config_.width);
+  const TableParam embedding = b.Rows("emb.weight");
   embedding_ = embedding.rows;
   embedding_grad_ = embedding.g;
-  ln0_ = b.Norm("blocks.0.ln0", config_.width);
+  ln0_ = b.Norm("blocks.0.ln0");
   BindLayers(b);
   for (size_t layer = 0; layer < config_.layers; ++layer) {
     auto start = b.StartState(layer, config_.heads, config_.head_size);
     if (!start.empty()) start_.push_back(std::move(start));
   }
-  ln_out_ = b.Norm("ln_out", config_.width);
-  head_ = b.Matrix("head.weight", config_.vocab, config_.width);
+  ln_out_ = b.Norm("ln_out");
+  head_ = b.Matrix("head.weight");
 }
 
 void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& pool) {
@@ -247,9 +246,9 @@ void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& 
 }
 
 StateStrides Network::strides() const {
-  const size_t A = config_.att_width;
-  const bool v4 = config_.generation == Generation::k4;
-  return {config_.width, v4 ? 3 * A : A * config_.head_size};
+  const Config& c = config_;
+  const StateShape shape{c.generation, c.layers, c.width, c.heads, c.head_size, {}};
+  return {c.width, shape.wkv_floats()};
 }
 
 void Network::Start(float* state) const {

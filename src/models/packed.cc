@@ -20,6 +20,7 @@
 #include "kernels/matmul.h"
 #include "kernels/range_check.h"
 #include "linnet/error.h"
+#include "models/schema.h"
 #include "tensor/half.h"
 
 namespace linnet {
@@ -72,24 +73,20 @@ const char* Name(Layout layout) {
 }
 
 Layout LayoutOf(const std::string& name, size_t dimensions) {
-  static constexpr std::array<std::string_view, 12> kFactors = {".att.time_maa_w1",
-                                                                ".att.time_maa_w2",
-                                                                ".att.time_decay_w1",
-                                                                ".att.time_decay_w2",
-                                                                ".att.w1",
-                                                                ".att.w2",
-                                                                ".att.a1",
-                                                                ".att.a2",
-                                                                ".att.v1",
-                                                                ".att.v2",
-                                                                ".att.g1",
-                                                                ".att.g2"};
-  const auto ends = [&](std::string_view ending) { return EndsWith(name, ending); };
-  if (dimensions == 2 && name == "emb.weight") return Layout::kRows;
-  if ((dimensions == 2 || dimensions == 3) && std::any_of(kFactors.begin(), kFactors.end(), ends)) {
-    return Layout::kPanelsTransposed;
+  const ParameterSpec* p = FindParameter(name);
+  const bool stack = p != nullptr && p->role == ParameterRole::kFactor && dimensions == 3;
+  if (p == nullptr || (dimensions != 2 && !stack)) return Layout::kPlain;
+  switch (p->role) {
+    case ParameterRole::kTable:
+      return Layout::kRows;
+    case ParameterRole::kFactor:
+      return Layout::kPanelsTransposed;
+    case ParameterRole::kMatrix:
+      return Layout::kPanels;
+    case ParameterRole::kVector:
+      break;
   }
-  return dimensions == 2 && ends(".weight") ? Layout::kPanels : Layout::kPlain;
+  return Layout::kPlain;
 }
 
 DType OwnType(const TensorView& t) {
@@ -151,15 +148,10 @@ std::string TypeName(const TensorView& t) {
 }
 
 std::optional<DType> Packing::Wanted(const std::string& name) const {
-  constexpr std::string_view kPrefix = "blocks.";
   if (!type || (keep && keep(name))) return std::nullopt;
   if (head && name == "head.weight") return head;
-  size_t layer = 0;
-  const bool in_layer = name.rfind(kPrefix, 0) == 0;
-  if (in_layer) {
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
-  }
-  return in_layer && layer >= layers ? std::nullopt : type;
+  const auto place = SplitBlockName(name);
+  return place && place->layer >= layers ? std::nullopt : type;
 }
 
 DType Packing::TypeOf(const TensorView& matrix, bool low_rank) const {

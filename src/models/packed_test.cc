@@ -375,11 +375,11 @@ TEST(PackedInit, IsTheQuantizedModel) {
                    quantized = scratch / "quantized.safetensors";
     WriteNewPacked(config, Filling::kRandom, 5, direct, pool, {.packing = packing});
     std::vector<TensorSpec> specs;
-    for (const NewParameter& p : NewParameters(config)) {
+    for (const ParameterSpec& p : NewParameters(config)) {
       specs.push_back({p.name, SourceType::kF32, p.shape});
     }
     const auto writer = TensorWriter::Create(plain, specs);
-    for (const NewParameter& p : NewParameters(config)) {
+    for (const ParameterSpec& p : NewParameters(config)) {
       ForValues(p, Filling::kRandom, 5, pool, [&](std::span<const float> values) {
         writer->AppendFloats(SourceType::kF32, values);
       });

@@ -180,8 +180,8 @@ Quantized WriteNewPacked(const Config& config, Filling filling, uint64_t seed,
                          const std::filesystem::path& out, ThreadPool& pool,
                          const QuantizeOptions& options) {
   std::vector<PackedSpec> specs;
-  std::map<std::string, NewParameter> parameters;
-  for (NewParameter& p : NewParameters(config)) {
+  std::map<std::string, ParameterSpec> parameters;
+  for (ParameterSpec& p : NewParameters(config)) {
     TensorView named;
     named.name = p.name;
     specs.push_back(SpecOf(named, p.shape, options.packing));

@@ -2,20 +2,18 @@
 
 namespace linnet {
 
-Rwkv4::Layer Rwkv4::Bind(Binder& b, const Config& c, size_t layer) {
-  const std::string att = BlockName(layer, "att");
-  const size_t C = c.width, A = c.att_width;
+Rwkv4::Layer Rwkv4::Bind(BlockBinder& b) {
   Layer w;
-  w.mix_k = b.Vector(att + "time_mix_k", C);
-  w.mix_v = b.Vector(att + "time_mix_v", C);
-  w.mix_r = b.Vector(att + "time_mix_r", C);
-  w.decay = b.Vector(att + "time_decay", A);
-  w.first = b.Vector(att + "time_first", A);
-  w.key = b.Matrix(att + "key.weight", A, C);
-  w.value = b.Matrix(att + "value.weight", A, C);
-  w.receptance = b.Matrix(att + "receptance.weight", A, C);
-  w.output = b.Matrix(att + "output.weight", C, A);
-  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_mix_");
+  w.mix_k = b.Vector("att.time_mix_k");
+  w.mix_v = b.Vector("att.time_mix_v");
+  w.mix_r = b.Vector("att.time_mix_r");
+  w.decay = b.Vector("att.time_decay");
+  w.first = b.Vector("att.time_first");
+  w.key = b.Matrix("att.key.weight");
+  w.value = b.Matrix("att.value.weight");
+  w.receptance = b.Matrix("att.receptance.weight");
+  w.output = b.Matrix("att.output.weight");
+  w.ffn = BindChannelMix(b, "time_mix_");
   return w;
 }
 

@@ -5,27 +5,24 @@
 namespace linnet {
 
 template <Generation kGeneration>
-auto Rwkv5<kGeneration>::Bind(Binder& b, const Config& c, size_t layer) -> Layer {
-  const std::string att = BlockName(layer, "att");
-  const size_t C = c.width, A = c.att_width, decays = kPerChannel ? A : c.heads;
+auto Rwkv5<kGeneration>::Bind(BlockBinder& b) -> Layer {
   Layer w;
-  w.mix_k = b.Vector(att + "time_mix_k", C);
-  w.mix_v = b.Vector(att + "time_mix_v", C);
-  w.mix_r = b.Vector(att + "time_mix_r", C);
-  w.decay = b.Vector(att + "time_decay", decays);
-  // 5.1 was released with both names.
-  w.log_first = !b.Has(att + "time_faaaa");
-  w.first = b.Vector(att + (w.log_first ? "time_first" : "time_faaaa"), decays);
-  w.key = b.Matrix(att + "key.weight", A, C);
-  w.value = b.Matrix(att + "value.weight", A, C);
-  w.receptance = b.Matrix(att + "receptance.weight", A, C);
+  w.mix_k = b.Vector("att.time_mix_k");
+  w.mix_v = b.Vector("att.time_mix_v");
+  w.mix_r = b.Vector("att.time_mix_r");
+  w.decay = b.Vector("att.time_decay");
+  w.log_first = !b.Has("att.time_faaaa");
+  w.first = b.Vector(kPerChannel ? "att.time_faaaa" : "att.time_first");
+  w.key = b.Matrix("att.key.weight");
+  w.value = b.Matrix("att.value.weight");
+  w.receptance = b.Matrix("att.receptance.weight");
   if constexpr (kGate) {
-    w.mix_g = b.Vector(att + "time_mix_g", C);
-    w.gate = b.Matrix(att + "gate.weight", A, C);
+    w.mix_g = b.Vector("att.time_mix_g");
+    w.gate = b.Matrix("att.gate.weight");
   }
-  w.output = b.Matrix(att + "output.weight", C, A);
-  w.ln_x = b.Norm(att + "ln_x", A);
-  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_mix_");
+  w.output = b.Matrix("att.output.weight");
+  w.ln_x = b.Norm("att.ln_x");
+  w.ffn = BindChannelMix(b, "time_mix_");
   return w;
 }
 

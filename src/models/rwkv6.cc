@@ -2,30 +2,27 @@
 
 namespace linnet {
 
-Rwkv6::Layer Rwkv6::Bind(Binder& b, const Config& c, size_t layer) {
-  const std::string att = BlockName(layer, "att");
-  const size_t C = c.width, A = c.att_width;
-  const size_t mix_rank = c.ranks.at("mix"), decay_rank = c.ranks.at("decay");
+Rwkv6::Layer Rwkv6::Bind(BlockBinder& b) {
   Layer w;
-  w.maa_x = b.Vector(att + "time_maa_x", C);
+  w.maa_x = b.Vector("att.time_maa_x");
   for (size_t i = 0; i < kMixes; ++i) {
-    w.maa[i] = b.Vector(att + "time_maa_" + "wkvrg"[i], C);
+    w.maa[i] = b.Vector(std::string("att.time_maa_") + "wkvrg"[i]);
   }
-  w.maa_w1 = b.MatrixT(att + "time_maa_w1", C, kMixes * mix_rank);
+  w.maa_w1 = b.Matrix("att.time_maa_w1");
   for (size_t i = 0; i < kMixes; ++i) {
-    w.maa_w2[i] = b.SliceT(att + "time_maa_w2", i, kMixes, mix_rank, C);
+    w.maa_w2[i] = b.Slice("att.time_maa_w2", i);
   }
-  w.decay = b.Vector(att + "time_decay", A);
-  w.first = b.Vector(att + "time_faaaa", A);
-  w.decay_w1 = b.MatrixT(att + "time_decay_w1", C, decay_rank);
-  w.decay_w2 = b.MatrixT(att + "time_decay_w2", decay_rank, A);
-  w.receptance = b.Matrix(att + "receptance.weight", A, C);
-  w.key = b.Matrix(att + "key.weight", A, C);
-  w.value = b.Matrix(att + "value.weight", A, C);
-  w.gate = b.Matrix(att + "gate.weight", A, C);
-  w.output = b.Matrix(att + "output.weight", C, A);
-  w.ln_x = b.Norm(att + "ln_x", A);
-  w.ffn = BindChannelMix(b, c, BlockName(layer, "ffn"), "time_maa_");
+  w.decay = b.Vector("att.time_decay");
+  w.first = b.Vector("att.time_faaaa");
+  w.decay_w1 = b.Matrix("att.time_decay_w1");
+  w.decay_w2 = b.Matrix("att.time_decay_w2");
+  w.receptance = b.Matrix("att.receptance.weight");
+  w.key = b.Matrix("att.key.weight");
+  w.value = b.Matrix("att.value.weight");
+  w.gate = b.Matrix("att.gate.weight");
+  w.output = b.Matrix("att.output.weight");
+  w.ln_x = b.Norm("att.ln_x");
+  w.ffn = BindChannelMix(b, "time_maa_");
   return w;
 }
 

@@ -24,7 +24,7 @@ struct Rwkv6 {
     ChannelMix456 ffn;
   };
 
-  static Layer Bind(Binder& b, const Config& c, size_t layer);
+  static Layer Bind(BlockBinder& b);
   static Var TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry& carry);
   static Var ChannelMix(Pass& p, const Layer& w, Var x);
 };

@@ -2,41 +2,38 @@
 
 namespace linnet {
 
-Rwkv7::Layer Rwkv7::Bind(Binder& b, const Config& c, size_t layer) {
-  const std::string att = BlockName(layer, "att"), ffn = BlockName(layer, "ffn");
-  const size_t C = c.width, A = c.att_width;
+Rwkv7::Layer Rwkv7::Bind(BlockBinder& b) {
   const auto low_rank = [&](const char* letter, bool bias) {
-    const std::string name = att + letter;
-    const size_t rank = c.ranks.at(letter);
+    const std::string name = std::string("att.") + letter;
     LowRank w;
-    if (bias) w.bias = b.Vector(name + "0", A);
-    w.first = b.MatrixT(name + "1", C, rank);
-    w.second = b.MatrixT(name + "2", rank, A);
+    if (bias) w.bias = b.Vector(name + "0");
+    w.first = b.Matrix(name + "1");
+    w.second = b.Matrix(name + "2");
     return w;
   };
   Layer w;
-  w.is_first = layer == 0;
-  w.x_r = b.Vector(att + "x_r", C);
-  w.x_w = b.Vector(att + "x_w", C);
-  w.x_k = b.Vector(att + "x_k", C);
-  w.x_v = b.Vector(att + "x_v", C);
-  w.x_a = b.Vector(att + "x_a", C);
-  w.x_g = b.Vector(att + "x_g", C);
+  w.is_first = b.layer() == 0;
+  w.x_r = b.Vector("att.x_r");
+  w.x_w = b.Vector("att.x_w");
+  w.x_k = b.Vector("att.x_k");
+  w.x_v = b.Vector("att.x_v");
+  w.x_a = b.Vector("att.x_a");
+  w.x_g = b.Vector("att.x_g");
   w.w = low_rank("w", true);
   w.a = low_rank("a", true);
   if (!w.is_first) w.v = low_rank("v", true);
   w.g = low_rank("g", false);
-  w.k_k = b.Vector(att + "k_k", A);
-  w.k_a = b.Vector(att + "k_a", A);
-  w.r_k = b.Vector(att + "r_k", A);
-  w.receptance = b.Matrix(att + "receptance.weight", A, C);
-  w.key = b.Matrix(att + "key.weight", A, C);
-  w.value = b.Matrix(att + "value.weight", A, C);
-  w.output = b.Matrix(att + "output.weight", C, A);
-  w.ln_x = b.Norm(att + "ln_x", A);
-  w.ffn_x_k = b.Vector(ffn + "x_k", C);
-  w.ffn_key = b.Matrix(ffn + "key.weight", c.ffn, C);
-  w.ffn_value = b.Matrix(ffn + "value.weight", C, c.ffn);
+  w.k_k = b.Vector("att.k_k");
+  w.k_a = b.Vector("att.k_a");
+  w.r_k = b.Vector("att.r_k");
+  w.receptance = b.Matrix("att.receptance.weight");
+  w.key = b.Matrix("att.key.weight");
+  w.value = b.Matrix("att.value.weight");
+  w.output = b.Matrix("att.output.weight");
+  w.ln_x = b.Norm("att.ln_x");
+  w.ffn_x_k = b.Vector("ffn.x_k");
+  w.ffn_key = b.Matrix("ffn.key.weight");
+  w.ffn_value = b.Matrix("ffn.value.weight");
   return w;
 }
 

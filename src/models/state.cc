@@ -12,13 +12,13 @@
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/names.h"
+#include "models/schema.h"
 #include "models/state_file.h"
 
 namespace linnet {
 namespace {
 
 constexpr const char* kLogits = "logits";  // optional in a saved state: [V]
-constexpr float kNoExponent = -1e30f;      // v4's pp at the start (rwkv.cpp, ChatRWKV)
 
 std::string Describe(const StateShape& s) {
   return fmt::format("RWKV-{} with {} layers, width {}, {} heads", Name(s.generation), s.layers,
@@ -34,10 +34,8 @@ void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
   }
 }
 
-std::vector<std::vector<size_t>> ReferenceShapes(const StateShape& s) {
-  const size_t A = s.heads * s.head_size;
-  if (s.generation == Generation::k4) return {{s.width}, {A}, {A}, {A}, {s.width}};
-  return {{s.width}, {s.heads, s.head_size, s.head_size}, {s.width}};
+std::vector<MemorySlot> SlotsOf(const StateShape& s) {
+  return MemoryOf(s.generation, s.width, s.heads, s.head_size);
 }
 
 size_t Number(const TensorFile& file, const std::string& key) {
@@ -57,8 +55,7 @@ size_t Number(const TensorFile& file, const std::string& key) {
 
 Generation GenerationNamed(const TensorFile& file) {
   const auto it = file.metadata().find("generation");
-  for (const auto g : {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
-                       Generation::k6, Generation::k7}) {
+  for (const auto g : kGenerations) {
     if (it != file.metadata().end() && it->second == Name(g)) return g;
   }
   throw Error(ErrorKind::kBadState,
@@ -84,18 +81,19 @@ bool IsSaved(const TensorFile& file) {
 
 State ReadSaved(const TensorFile& file) {
   const StateShape shape = ShapeOf(file);
-  const auto shapes = ReferenceShapes(shape);
+  const auto slots = SlotsOf(shape);
   std::vector<StateTensor> list;
   // Tensors are looked up before memory is allocated from sizes that the file states.
-  for (size_t i = 0; i < shape.layers * shapes.size(); ++i) {
+  for (size_t i = 0; i < shape.layers * slots.size(); ++i) {
     const std::string name = fmt::format("state.{:03}", i);
     const TensorView* t = file.Find(name);
-    if (t == nullptr || t->shape != shapes[i % shapes.size()]) {
+    const std::vector<size_t>& expected = slots[i % slots.size()].shape;
+    if (t == nullptr || t->shape != expected) {
       throw Error(
           ErrorKind::kBadState,
           fmt::format("{}: {} is {}, expected [{}]", file.path().string(), name,
                       t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
-                      fmt::join(shapes[i % shapes.size()], ", ")));
+                      fmt::join(expected, ", ")));
     }
     list.push_back({t->shape, ReadAll(*t)});
   }
@@ -167,30 +165,30 @@ TensorFile OpenState(const std::filesystem::path& path) {
 
 }  // namespace
 
+size_t StateShape::layer_floats() const {
+  size_t n = 0;
+  for (const MemorySlot& slot : SlotsOf(*this)) n += slot.floats();
+  return n;
+}
+
 State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
 
 void State::Reset() {
-  std::fill(values_.begin(), values_.end(), 0.0f);
-  if (shape_.generation != Generation::k4) return;
-  const size_t A = shape_.heads * shape_.head_size;
+  float* at = values_.data();
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
-    const size_t pp = layer * shape_.layer_floats() + shape_.width + 2 * A;
-    std::fill_n(values_.begin() + static_cast<ptrdiff_t>(pp), A, kNoExponent);
+    for (const MemorySlot& slot : SlotsOf(shape_)) at = std::fill_n(at, slot.floats(), slot.first);
   }
 }
 
 std::vector<StateTensor> State::ToReference() const {
-  const auto shapes = ReferenceShapes(shape_);
+  const auto slots = SlotsOf(shape_);
   std::vector<StateTensor> list;
   const float* at = values_.data();
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
-    for (const auto& shape : shapes) {
-      size_t n = 1;
-      for (const size_t d : shape) n *= d;
-      StateTensor t{shape, std::vector<float>(at, at + n)};
-      if (shape_.generation == Generation::k7 && shape.size() == 3) {
-        TransposeHeads(at, shape[0], shape[1], t.values.data());
-      }
+    for (const MemorySlot& slot : slots) {
+      const size_t n = slot.floats();
+      StateTensor t{slot.shape, std::vector<float>(at, at + n)};
+      if (slot.transposed) TransposeHeads(at, slot.shape[0], slot.shape[1], t.values.data());
       list.push_back(std::move(t));
       at += n;
     }
@@ -199,25 +197,24 @@ std::vector<StateTensor> State::ToReference() const {
 }
 
 State State::FromReference(StateShape shape, const std::vector<StateTensor>& list) {
-  const auto shapes = ReferenceShapes(shape);
-  if (list.size() != shape.layers * shapes.size()) {
+  const auto slots = SlotsOf(shape);
+  if (list.size() != shape.layers * slots.size()) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("a state of {} tensors, expected {} ({})", list.size(),
-                            shape.layers * shapes.size(), Describe(shape)));
+                            shape.layers * slots.size(), Describe(shape)));
   }
   State state(shape);
   float* at = state.values_.data();
   for (size_t i = 0; i < list.size(); ++i) {
-    const auto& expected = shapes[i % shapes.size()];
-    size_t n = 1;
-    for (const size_t d : expected) n *= d;
+    const MemorySlot& slot = slots[i % slots.size()];
+    const size_t n = slot.floats();
     if (list[i].values.size() != n) {
       throw Error(ErrorKind::kBadState,
                   fmt::format("state.{:03} holds {} values, expected [{}]", i,
-                              list[i].values.size(), fmt::join(expected, ", ")));
+                              list[i].values.size(), fmt::join(slot.shape, ", ")));
     }
-    if (shape.generation == Generation::k7 && expected.size() == 3) {
-      TransposeHeads(list[i].values.data(), expected[0], expected[1], at);
+    if (slot.transposed) {
+      TransposeHeads(list[i].values.data(), slot.shape[0], slot.shape[1], at);
     } else {
       std::copy(list[i].values.begin(), list[i].values.end(), at);
     }

@@ -36,10 +36,10 @@ inline void WriteRandomModel(const InitSizes& sizes, SourceType type,
                              const std::filesystem::path& path, const EditValues& edit = {}) {
   const auto parameters = NewParameters(NewConfig(sizes));
   std::vector<TensorSpec> specs;
-  for (const NewParameter& p : parameters) specs.push_back({p.name, type, p.shape});
+  for (const ParameterSpec& p : parameters) specs.push_back({p.name, type, p.shape});
   const auto writer = TensorWriter::Create(path, specs);
   ThreadPool pool(1);
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     std::vector<float> values(p.elements());
     FillParameter(p, Filling::kRandom, 5, pool, values.data());
     if (p.name == "head.weight") {

@@ -10,6 +10,7 @@
 
 #include "models/names.h"
 #include "models/packed.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
@@ -56,9 +57,9 @@ std::string BadFrozenValue(const Network& network) {
   std::set<std::string> learnt;
   for (const Parameter& p : network.parameters()) learnt.insert(p.name);
   for (const TensorView& t : network.checkpoint().tensors()) {
-    // Unused tensors of RWKV-7's first layer may contain any values.
-    const bool unused = t.name.starts_with("blocks.0.att.v") && t.name.size() == 15;
-    if (unused || learnt.contains(t.name) || t.name.starts_with(kTrainingPrefix)) continue;
+    // Unused tensors may contain any values.
+    if (IsUnused(t.name) || learnt.contains(t.name) || t.name.starts_with(kTrainingPrefix))
+      continue;
     if (!IsFloat(t.type) || t.elements() == 0) continue;
     const float odd = FirstOdd(t);
     if (odd != 0) return network.checkpoint().file().path().string() + ": " + Holds(t.name, odd);

@@ -1,18 +1,16 @@
 #include "train/groups.h"
 
 #include <algorithm>
-#include <string_view>
+
+#include "models/schema.h"
 
 namespace linnet {
 
 Group GroupOf(Generation generation, const std::string& name, const std::vector<size_t>& shape) {
-  const auto ends = [&](std::string_view tail) {
-    return name.size() >= tail.size() && name.ends_with(tail);
-  };
-  if (generation == Generation::k7 ? ends("att.w0") : ends("time_decay")) return {2, false};
-  if (generation != Generation::k7 && ends("time_first")) return {3, false};
+  const ParameterSpec* p = FindParameter(generation, name);
+  if (p == nullptr) return {};  // an adapter's
   const auto wide = std::count_if(shape.begin(), shape.end(), [](size_t n) { return n > 1; });
-  return {1, wide >= 2 && ends(".weight")};
+  return {p->rate, wide >= 2 && p->decays()};
 }
 
 }  // namespace linnet

@@ -73,10 +73,10 @@ void WriteFactors(const TensorView& matrix, const NewAdapterOptions& o, ThreadPo
   };
   if (o.kind == AdapterKind::kDisha) return write(std::vector<float>(o.rank * out));
   // kaiming_uniform_ with a = sqrt(5), as in PyTorch's Linear: within 1 / sqrt(in).
-  const NewParameter start{StemOf(matrix) + "lora_A",
-                           {o.rank, in},
-                           StartKind::kUniform,
-                           1 / std::sqrt(static_cast<double>(in))};
+  const ParameterSpec start{StemOf(matrix) + "lora_A",
+                            {o.rank, in},
+                            StartKind::kUniform,
+                            1 / std::sqrt(static_cast<double>(in))};
   std::vector<float> down(start.elements());
   FillParameter(start, Filling::kReference, o.seed, pool, down.data());
   if (o.kind == AdapterKind::kLora) {

@@ -15,12 +15,12 @@ void WriteNewModel(const InitSizes& sizes, std::span<const std::byte> vocabulary
   const auto parameters = NewParameters(NewConfig(sizes));
   std::vector<TensorSpec> specs;
   specs.reserve(parameters.size());
-  for (const NewParameter& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
+  for (const ParameterSpec& p : parameters) specs.push_back({p.name, SourceType::kF32, p.shape});
   if (!vocabulary.empty()) {
     specs.push_back({kVocabularyTensor, SourceType::kU8, {vocabulary.size()}});
   }
   const auto writer = TensorWriter::Create(path, specs);
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     ForValues(p, Filling::kReference, seed, pool, [&](std::span<const float> values) {
       check();
       writer->AppendFloats(SourceType::kF32, values);

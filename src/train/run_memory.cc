@@ -36,7 +36,7 @@ std::vector<std::byte> NewModelInMemory(const Config& config, ThreadPool& pool) 
   const auto parameters = NewParameters(config);
   nlohmann::ordered_json header;
   uint64_t bytes = 0;
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     const uint64_t end = bytes + p.elements() * sizeof(float);
     header[p.name] = {{"dtype", "F32"}, {"shape", p.shape}, {"data_offsets", {bytes, end}}};
     bytes = end;
@@ -49,7 +49,7 @@ std::vector<std::byte> NewModelInMemory(const Config& config, ThreadPool& pool) 
   std::memcpy(file.data() + sizeof(length), text.data(), length);
   std::byte* at = file.data() + sizeof(length) + length;
   std::vector<float> values;
-  for (const NewParameter& p : parameters) {
+  for (const ParameterSpec& p : parameters) {
     values.resize(p.elements());
     FillParameter(p, Filling::kRandom, 1, pool, values.data());
     std::memcpy(at, values.data(), values.size() * sizeof(float));
@@ -76,7 +76,7 @@ double MeasuredPass(const Config& config, const LearnerOptions& options, size_t 
 
 ParameterSizes SizesOfNew(const Config& config, const LearnerOptions& options) {
   ParameterSizes sizes;
-  for (const NewParameter& p : NewParameters(config)) {
+  for (const ParameterSpec& p : NewParameters(config)) {
     if (Learns(options, p.name)) {
       AddLearning(p.name, p.shape, p.elements(), options.precision, sizes);
     } else if (p.name != kEmbedding) {

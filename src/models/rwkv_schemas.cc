@@ -1,0 +1,171 @@
+// What the schemas of all generations have in common, and the index of all parameters.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "models/block_builder.h"
+#include "models/init.h"
+
+namespace linnet {
+
+std::optional<NameInBlock> SplitBlockName(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  size_t layer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  name.remove_prefix(static_cast<size_t>(end - name.data()) + 1);
+  return NameInBlock{layer, name};
+}
+
+std::string BlockName(size_t layer, std::string_view rest) {
+  return fmt::format("blocks.{}.{}", layer, rest);
+}
+
+size_t ParameterSpec::elements() const {
+  size_t n = 1;
+  for (const size_t d : shape) n *= d;
+  return n;
+}
+
+size_t MemorySlot::floats() const {
+  size_t n = 1;
+  for (const size_t d : shape) n *= d;
+  return n;
+}
+
+void AddBlockNorms(BlockBuilder& b) {
+  const size_t C = b.c.width;
+  b.Norm("ln1", C, 1, {.gguf = "attn_norm", .fla = "attn_norm"});
+  b.Norm("ln2", C, 1, {.gguf = "attn_norm_2", .fla = "ffn_norm"});
+  if (b.layer > 0) return;
+  b.Norm("ln0", C, 1, {.gguf = "token_embd_norm", .fla = "pre_norm", .hugging_face = "pre_ln"});
+}
+
+void AddAttentionMatrices(BlockBuilder& b, bool gate) {
+  const size_t C = b.c.width, A = b.c.att_width;
+  b.Matrix("att.receptance.weight", A, C, 1).others = {.gguf = "time_mix_receptance.weight",
+                                                       .fla = "attn.r_proj.weight"};
+  b.Matrix("att.key.weight", A, C, 0.1).others = {.gguf = "time_mix_key.weight",
+                                                  .fla = "attn.k_proj.weight"};
+  b.Matrix("att.value.weight", A, C, 1).others = {.gguf = "time_mix_value.weight",
+                                                  .fla = "attn.v_proj.weight"};
+  b.Matrix("att.output.weight", C, A, 0).others = {.gguf = "time_mix_output.weight",
+                                                   .fla = "attn.o_proj.weight"};
+  if (gate) b.Matrix("att.gate.weight", A, C, 0.1).others = {.gguf = "time_mix_gate.weight"};
+  const double depth = static_cast<double>(b.layer + 1) / static_cast<double>(b.c.layers);
+  b.Norm("att.ln_x", A, std::pow(depth, 0.7), {.gguf = "time_mix_ln", .fla = "attn.g_norm"});
+}
+
+void AddBonus(BlockBuilder& b) {
+  const double q0 = b.q0();
+  b.Vector(
+       "att.time_faaaa", {b.c.heads, b.c.head_size},
+       [q0, A = b.c.att_width](size_t i) {
+         return q0 * (1 - BlockBuilder::Fraction(i, A)) + 0.1 * ZigZag3(i);
+       },
+       0.2, 0.4)
+      .others = {.gguf = "time_mix_first.weight", .web_rwkv = "att.time_first"};
+}
+
+void AddGatedChannelMix(BlockBuilder& b, size_t ffn) {
+  const size_t C = b.c.width;
+  b.Matrix("ffn.key.weight", ffn, C, 1).others = {.gguf = "channel_mix_key.weight"};
+  b.Matrix("ffn.receptance.weight", C, C, 0).others = {.gguf = "channel_mix_receptance.weight"};
+  b.Matrix("ffn.value.weight", C, ffn, 0).others = {.gguf = "channel_mix_value.weight"};
+}
+
+std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed) {
+  return {{.name = "att_shift", .shape = {width}},
+          {.name = "wkv", .shape = {heads, head_size, head_size}, .transposed = transposed},
+          {.name = "ffn_shift", .shape = {width}}};
+}
+
+const BlockSchema& SchemaOf(Generation generation) {
+  switch (generation) {
+    case Generation::k4:
+      return kRwkv4Schema;
+    case Generation::k50:
+    case Generation::k51:
+    case Generation::k52:
+      return kRwkv5Schema;
+    case Generation::k6:
+      return kRwkv6Schema;
+    case Generation::k7:
+      break;
+  }
+  return kRwkv7Schema;
+}
+
+std::vector<MemorySlot> MemoryOf(Generation generation, size_t width, size_t heads,
+                                 size_t head_size) {
+  return SchemaOf(generation).memory(width, heads, head_size);
+}
+
+std::vector<ParameterSpec> ParametersOf(const Config& config) {
+  const BlockSchema& schema = SchemaOf(config.generation);
+  BlockBuilder b(config);
+  const size_t C = config.width, V = config.vocab;
+  // v4's trainer uses its initial learning rate here, 6e-4 by default.
+  b.Add("emb.weight", {V, C}, ParameterRole::kTable, StartKind::kUniform,
+        config.generation == Generation::k4 ? 6e-4 : 1e-4, 0, 0.5)
+      .others = {.gguf = "token_embd.weight"};
+  for (b.layer = 0; b.layer < config.layers; ++b.layer) {
+    b.prefix = BlockName(b.layer, "");
+    AddBlockNorms(b);
+    schema.parameters(b);
+  }
+  b.prefix.clear();
+  b.Norm("ln_out", C, 1, {.gguf = "output_norm"});
+  b.Matrix("head.weight", V, C, 0.5 * Widening(V, C)).others = {.gguf = "output.weight"};
+  return std::move(b.all);
+}
+
+// ---- The index ----
+
+namespace {
+
+using SpecsByName = std::map<std::string, ParameterSpec, std::less<>>;
+
+// The parameters of models with two layers: the first differs from all others.
+SpecsByName IndexOf(Generation generation) {
+  SpecsByName index;
+  for (ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+    index.emplace(p.name, std::move(p));
+  }
+  return index;
+}
+
+const SpecsByName& ParametersIn(Generation generation) {
+  static const auto kAll = [] {
+    std::map<Generation, SpecsByName> all;
+    for (const Generation g : kGenerations) all.emplace(g, IndexOf(g));
+    return all;
+  }();
+  return kAll.at(generation);
+}
+
+}  // namespace
+
+const ParameterSpec* FindParameter(Generation generation, const std::string& name) {
+  const SpecsByName& index = ParametersIn(generation);
+  const auto place = SplitBlockName(name);
+  const auto it = place ? index.find(BlockName(std::min<size_t>(place->layer, 1), place->rest))
+                        : index.find(name);
+  return it == index.end() ? nullptr : &it->second;
+}
+
+const ParameterSpec* FindParameter(const std::string& name) {
+  for (const Generation generation : kGenerations) {
+    if (const ParameterSpec* p = FindParameter(generation, name)) return p;
+  }
+  return nullptr;
+}
+
+bool IsUnused(const std::string& name) {
+  const ParameterSpec* p = FindParameter(name);
+  return p != nullptr && p->unused;
+}
+
+}  // namespace linnet

@@ -1,0 +1,134 @@
+// Schema: what a model consists of, said once. Every parameter with its shape, role and initial
+// values, every slot of a state. Binding, detection, new models, files, names of other programs,
+// optimizer groups and states read it here.
+#ifndef LINNET_MODELS_SCHEMA_H_
+#define LINNET_MODELS_SCHEMA_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "linnet/config.h"
+
+namespace linnet {
+
+// All generations, in the order of their release.
+inline constexpr std::array kGenerations = {Generation::k4,  Generation::k50, Generation::k51,
+                                            Generation::k52, Generation::k6,  Generation::k7};
+
+// ---- Names of tensors ----
+
+// "blocks.12.att.key.weight" → 12, "att.key.weight". `rest` points into the name.
+struct NameInBlock {
+  size_t layer;
+  std::string_view rest;
+};
+// nullopt if the name is not PREFIX, a number, a dot and more.
+std::optional<NameInBlock> SplitBlockName(std::string_view name,
+                                          std::string_view prefix = "blocks.");
+std::string BlockName(size_t layer, std::string_view rest);
+
+// ---- Parameters ----
+
+// How a parameter is read.
+enum class ParameterRole : uint8_t {
+  kVector,  // as f32 values: mixes, decays, norms
+  kMatrix,  // [out, in]: by products
+  kFactor,  // a low-rank factor [in, out], or a stack of them [slices, in, out]: by products
+  kTable,   // row by row: one row per token
+};
+
+// The initial values of a parameter.
+enum class StartKind : uint8_t {
+  kConstant,    // `scale` everywhere
+  kCurve,       // curve(i) of the element's index
+  kUniform,     // in (-scale, scale)
+  kOrthogonal,  // rows or columns, whichever are fewer, orthonormal and times `scale`
+};
+
+// What other programs call a parameter, within a layer; empty if that follows from rules (names.cc,
+// gguf_names.cc) or the program does not have it.
+struct OtherNames {
+  std::string gguf{}, fla{}, hugging_face{}, web_rwkv{};
+};
+
+struct ParameterSpec {
+  std::string name;           // as released: blocks.0.att.key.weight
+  std::vector<size_t> shape;  // as released
+  StartKind start = StartKind::kConstant;
+  double scale = 0;
+  std::function<double(size_t)> curve{};
+  // Center and half-width of random values, chosen so that a model of any size stays finite.
+  double center = 0, spread = 0;
+
+  ParameterRole role = ParameterRole::kVector;
+  double rate = 1;      // factor of the learning rate, as in RWKV-LM's configure_optimizers
+  bool unused = false;  // some files have it, nothing reads it
+  std::string also{};   // another name under which some files have it
+  OtherNames others{};
+
+  size_t elements() const;
+  // Whether weight decay applies: to matrices and tables.
+  bool decays() const { return role == ParameterRole::kMatrix || role == ParameterRole::kTable; }
+};
+
+// Every parameter of a model in the order of the released files, unused ones included.
+std::vector<ParameterSpec> ParametersOf(const Config& config);
+
+// The parameter of this name in models of a generation, with the sizes of some model. The second
+// form returns that of the first generation with the name; roles do not differ between them. Null
+// if there is none. Thread-safe.
+const ParameterSpec* FindParameter(Generation generation, const std::string& name);
+const ParameterSpec* FindParameter(const std::string& name);
+
+// Whether nothing reads this tensor in any generation, so that files of one model may differ in it.
+bool IsUnused(const std::string& name);
+
+// ---- Blocks ----
+
+class BlockBuilder;
+
+// A vector or the matrices of heads that a layer keeps in a state. Slots follow each other in a
+// state's memory in the order in which they are listed.
+struct MemorySlot {
+  std::string name;           // att_shift, wkv, aa, …
+  std::vector<size_t> shape;  // in the reference's list of a state
+  float first = 0;            // the value at the start of a sequence
+  // The reference stores [heads, value, key], ours is [heads, key, value].
+  bool transposed = false;
+
+  size_t floats() const;
+};
+
+// The size of a low-rank factor, which the model's tensors tell: the columns of TENSOR.
+struct RankSource {
+  const char* rank;
+  const char* tensor;
+  size_t slices = 1;  // the columns are so many times the rank
+  size_t layer = 0;   // the first layer that has the tensor
+};
+
+struct BlockSchema {
+  void (*parameters)(BlockBuilder& block) = nullptr;
+  std::vector<MemorySlot> (*memory)(size_t width, size_t heads, size_t head_size) = nullptr;
+  std::vector<RankSource> ranks{};
+  // The first dimension of this tensor is the number of heads; null: one head.
+  const char* heads_from = nullptr;
+};
+
+const BlockSchema& SchemaOf(Generation generation);
+
+// The slots of one layer.
+std::vector<MemorySlot> MemoryOf(Generation generation, size_t width, size_t heads,
+                                 size_t head_size);
+
+}  // namespace linnet
+
+#endif  // LINNET_MODELS_SCHEMA_H_
