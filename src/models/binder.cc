@@ -342,7 +342,7 @@ LinearParam Binder::Slice(const std::string& name, size_t slice) {
 TableParam Binder::Rows(const std::string& name) {
   if (options_.twin != nullptr) {
     const TableParam& table = options_.twin->tables.at(name);
-    return {table.rows, OwnGradient(table.g)};
+    return {table.rows, OwnGradient(table.g), table.rounding};
   }
   const ParameterSpec& spec = SpecOf(name);
   const size_t rows = spec.shape[0], cols = spec.shape[1];
@@ -353,7 +353,12 @@ TableParam Binder::Rows(const std::string& name) {
   // Adapter files are not kept open, so replaced rows are copied.
   const bool replaced = table.rows.data != checkpoint_.Find(name)->data;
   if (values == nullptr && replaced) values = store_.Floats(rows * cols);
-  if (values == nullptr) return store_.tables[name] = table;
+  const auto bound = [&] {
+    const DType type = options_.packing.TableType(table.rows);
+    if (type != OwnType(table.rows)) table.rounding = type;
+    return store_.tables[name] = table;
+  };
+  if (values == nullptr) return bound();
   constexpr size_t kRows = 1024;
   for (size_t begin = 0; begin < rows; begin += kRows) {
     ReadRows(table.rows, begin, std::min(kRows, rows - begin), values + begin * cols);
@@ -365,7 +370,7 @@ TableParam Binder::Rows(const std::string& name) {
   own.strides = ContiguousStrides(own.shape);
   own.data = reinterpret_cast<const std::byte*>(values);
   table.rows = own;
-  return store_.tables[name] = table;
+  return bound();
 }
 
 void Binder::RefuseUnknown() const {

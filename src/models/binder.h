@@ -20,6 +20,7 @@
 #include "models/names.h"
 #include "models/packed.h"
 #include "models/schema.h"
+#include "models/table.h"
 #include "ops/pass.h"
 
 namespace linnet {
@@ -43,12 +44,6 @@ std::vector<float> InCheckpointOrder(const Parameter& parameter, Mat<const float
 
 struct NormParam {
   Var gain, bias;
-};
-
-// A table that is read row by row: its rows, in the file unless it is trained, and its gradient.
-struct TableParam {
-  TensorView rows;
-  Mat<float> g;
 };
 
 // Owns the memory of a model's parameters. Addresses stay valid when it is moved.

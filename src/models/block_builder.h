@@ -119,7 +119,11 @@ void AddGatedChannelMix(BlockBuilder& b, size_t ffn);
 // Shifts and the [heads, N, N] matrices S of v5 and v6; of v7 with `transposed`.
 std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed);
 
-extern const BlockSchema kRwkv4Schema, kRwkv5Schema, kRwkv6Schema, kRwkv7Schema;
+// RWKV-7's, of which its relatives are extensions.
+void AddRwkv7Parameters(BlockBuilder& b);
+std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
+
+extern const BlockSchema kRwkv4Schema, kRwkv5Schema, kRwkv6Schema, kRwkv7Schema, kRwkv7aSchema;
 
 }  // namespace linnet
 

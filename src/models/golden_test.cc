@@ -71,7 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"models/tiny-v5.0.pth", "models/tiny-v5.0.golden.safetensors"},
                     Case{"models/tiny-v5.2.pth", "models/tiny-v5.2.golden.safetensors"},
                     Case{"models/tiny-v6.pth", "models/tiny-v6.golden.safetensors"},
-                    Case{"models/tiny-v7.pth", "models/tiny-v7.golden.safetensors"}),
+                    Case{"models/tiny-v7.pth", "models/tiny-v7.golden.safetensors"},
+                    Case{"relatives/random-v7a.pth", "relatives/random-v7a.golden.safetensors"}),
     [](const auto& test) {
       std::string name = test.param.model;
       for (char& ch : name) {

@@ -18,7 +18,7 @@
 
 namespace linnet {
 
-// "4", "5.0", "5.1", "5.2", "6", "7".
+// As Name gives it: "4", "5.2", "7a".
 std::optional<Generation> ParseGeneration(std::string_view name);
 
 // All sizes of a new model. Throws Error kBadInput naming the size that does not fit.

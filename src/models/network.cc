@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <new>
-#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +12,9 @@
 #include "models/rwkv5.h"
 #include "models/rwkv6.h"
 #include "models/rwkv7.h"
+#include "models/rwkv7a.h"
+#include "models/schema.h"
+#include "models/table.h"
 #include "ops/dropout.h"
 #include "ops/sum_tree.h"
 
@@ -151,30 +153,6 @@ std::unique_ptr<Network> New(std::shared_ptr<const Checkpoint> checkpoint, const
   return std::make_unique<NetworkOf<G>>(std::move(checkpoint), c);
 }
 
-// table[id] += the gradients of the rows with that id. Sums in order within a sequence, then
-// pairwise over halves of the sequences.
-void AddRowGradients(const Pass& p, Mat<float> dx, std::span<const int32_t> ids, Mat<float> table) {
-  std::vector<size_t> order(ids.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ids[a] < ids[b]; });
-  std::vector<size_t> sequence_of(ids.size(), 0);
-  for (size_t s = 0; s < p.sequences.size(); ++s) {
-    std::fill_n(sequence_of.begin() + p.sequences[s].begin, p.sequences[s].len, s);
-  }
-  const size_t n = table.cols, sequences = std::max<size_t>(p.sequences.size(), 1);
-  std::vector<float> sums(sequences * n), scratch((SumTreeDepth(sequences) + 1) * n);
-  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    const int32_t id = ids[order[begin]];
-    std::fill(sums.begin(), sums.end(), 0.0f);
-    for (end = begin; end < order.size() && ids[order[end]] == id; ++end) {
-      AddScaledRow(dx.Row(order[end]), 1.0f, n, sums.data() + sequence_of[order[end]] * n);
-    }
-    const auto leaf = [&](size_t s, float* out) { std::copy_n(sums.data() + s * n, n, out); };
-    SumInHalves(0, sequences, n, leaf, scratch.data(), scratch.data() + n);
-    AddScaledRow(scratch.data(), 1.0f, n, table.Row(static_cast<size_t>(id)));
-  }
-}
-
 std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint, const Config& c) {
   switch (c.generation) {
     case Generation::k4:
@@ -187,6 +165,8 @@ std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint
       return New<Rwkv5<Generation::k52>>(std::move(checkpoint), c);
     case Generation::k6:
       return New<Rwkv6>(std::move(checkpoint), c);
+    case Generation::k7a:
+      return New<Rwkv7a>(std::move(checkpoint), c);
     case Generation::k7:
       break;
   }
@@ -205,8 +185,6 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   Binder b(*n.checkpoint_, n.config_, n.store_, pool, options);
   n.BindAll(b);
   b.RefuseUnknown();
-  const DType table = options.packing.TableType(n.embedding_);
-  if (table != OwnType(n.embedding_)) n.rounding_ = table;
   if (options.gradients && !n.head_.deltas.empty()) {
     throw Error(ErrorKind::kBadInput, options.adapters.front().file().path().string() +
                                           ": has an adapter of head.weight, which cannot be "
@@ -221,14 +199,11 @@ std::unique_ptr<Network> Network::Twin(ThreadPool& pool) const {
   options.twin = &store_;
   Binder b(*checkpoint_, config_, twin->store_, pool, options);
   twin->BindAll(b);
-  twin->rounding_ = rounding_;
   return twin;
 }
 
 void Network::BindAll(Binder& b) {
-  const TableParam embedding = b.Rows("emb.weight");
-  embedding_ = embedding.rows;
-  embedding_grad_ = embedding.g;
+  embedding_ = b.Rows("emb.weight");
   ln0_ = b.Norm("blocks.0.ln0");
   BindLayers(b);
   for (size_t layer = 0; layer < config_.layers; ++layer) {
@@ -308,24 +283,16 @@ void Network::Repack(ThreadPool& pool) const {
 }
 
 Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
-  Var x = p.New(tokens.size(), config_.width);
-  if (embedding_grad_.empty()) x.g = {};
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    ReadRows(embedding_, static_cast<size_t>(tokens[t]), 1, x.v.Row(t));
-    if (rounding_) RoundTableRow(*rounding_, config_.width, x.v.Row(t));
-  }
-  if (x.tracked()) {
-    const std::vector<int32_t> ids(tokens.begin(), tokens.end());
-    p.OnBackward([&p, x, ids, g = embedding_grad_] {
-      x.InitGradient();
-      AddRowGradients(p, x.g, ids, g);
-    });
-  }
+  const Var x = GatherRows(p, embedding_, tokens);
   return Norm(p, x, 1, ln0_.gain, ln0_.bias, config_.norm_eps);
 }
 
 Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
-  return Layers(p, Embed(p, tokens));
+  const Var x = Embed(p, tokens);
+  p.tokens = tokens;
+  // Without a tape the residual stream overwrites x.
+  if (SchemaOf(config_.generation).reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
+  return Layers(p, x);
 }
 
 void Network::Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,

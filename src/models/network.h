@@ -75,9 +75,7 @@ class Network {
   std::shared_ptr<const Checkpoint> checkpoint_;
   Config config_;
   ParamStore store_;
-  TensorView embedding_;
-  std::optional<DType> rounding_;  // for embedding rows, if a packed file would round them
-  Mat<float> embedding_grad_;
+  TableParam embedding_;
   NormParam ln0_, ln_out_;
   LinearParam head_;
   std::vector<std::vector<Var>> start_;  // [layers][heads], or empty

@@ -66,7 +66,9 @@ void TimeMix7(BlockBuilder& b) {
   AddAttentionMatrices(b, false);
 }
 
-void Parameters7(BlockBuilder& b) {
+}  // namespace
+
+void AddRwkv7Parameters(BlockBuilder& b) {
   const size_t C = b.c.width, F = b.c.ffn;
   TimeMix7(b);
   b.MixRest("ffn.x_k", std::pow(b.q1(), 4)).others = {.gguf = "channel_mix_lerp_k.weight"};
@@ -74,15 +76,13 @@ void Parameters7(BlockBuilder& b) {
   b.Matrix("ffn.value.weight", C, F, 0).others = {.gguf = "channel_mix_value.weight"};
 }
 
-std::vector<MemorySlot> Memory7(size_t width, size_t heads, size_t head_size) {
+std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size) {
   return HeadsMemory(width, heads, head_size, /*transposed=*/true);
 }
 
-}  // namespace
-
 const BlockSchema kRwkv7Schema = {
-    .parameters = Parameters7,
-    .memory = Memory7,
+    .parameters = AddRwkv7Parameters,
+    .memory = Rwkv7Memory,
     .ranks = {{"w", "att.w1"}, {"a", "att.a1"}, {"g", "att.g1"}, {"v", "att.v1", 1, 1}},
     .heads_from = "att.r_k"};
 

@@ -92,6 +92,8 @@ const BlockSchema& SchemaOf(Generation generation) {
       return kRwkv5Schema;
     case Generation::k6:
       return kRwkv6Schema;
+    case Generation::k7a:
+      return kRwkv7aSchema;
     case Generation::k7:
       break;
   }

@@ -21,7 +21,8 @@ namespace linnet {
 
 // All generations, in the order of their release.
 inline constexpr std::array kGenerations = {Generation::k4,  Generation::k50, Generation::k51,
-                                            Generation::k52, Generation::k6,  Generation::k7};
+                                            Generation::k52, Generation::k6,  Generation::k7,
+                                            Generation::k7a};
 
 // ---- Names of tensors ----
 
@@ -121,6 +122,7 @@ struct BlockSchema {
   std::vector<RankSource> ranks{};
   // The first dimension of this tensor is the number of heads; null: one head.
   const char* heads_from = nullptr;
+  bool reads_embedding = false;  // layers read Pass::embedding
 };
 
 const BlockSchema& SchemaOf(Generation generation);

@@ -58,7 +58,8 @@ std::vector<float> Transposed(std::span<const float> wkv, size_t heads, size_t n
 
 // The reference's S, the same in rwkv.cpp: [value][key] only in v7. It is its own inverse.
 std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape& s) {
-  if (s.generation == Generation::k7) return Transposed(wkv, s.heads, s.head_size);
+  if (MemoryOf(s.generation, s.width, s.heads, s.head_size)[1].transposed)
+    return Transposed(wkv, s.heads, s.head_size);
   return {wkv.begin(), wkv.end()};
 }
 

@@ -236,6 +236,12 @@ TEST(OpGradient, Heads) {
   }).Check();
 }
 
+TEST(OpGradient, TimesOwnMatrix) {
+  Checker({{3, 4}, {3, 16}}, [](Pass& p, const auto& x) {
+    return TimesOwnMatrix(p, x[0], x[1]);
+  }).Check();
+}
+
 TEST(OpGradient, Rwkv7Rows) {
   Checker({kRowsIn, kRowsIn, kRowsIn}, [](Pass& p, const auto& x) {
     return MixValueResidual(p, x[0], x[1], x[2]);

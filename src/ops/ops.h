@@ -88,6 +88,10 @@ Var Norm(Pass& p, Var x, size_t groups, Var gain, Var bias, float eps);
 // Each head of a row divided by max(its Euclidean norm, 1e-12).
 Var NormalizeHeads(Pass& p, Var x, size_t heads);
 
+// y[t] = x[t] M[t], where row t of m [T, n * n] is the matrix M[t] in row-major order, and x is
+// [T, n].
+Var TimesOwnMatrix(Pass& p, Var x, Var m);
+
 // y + (sum over the head of r * k * u) v: v7's bonus term, after the norm.
 Var AddBonus(Pass& p, Var y, Var r, Var k, Var v, Var u, size_t heads);
 

@@ -125,6 +125,10 @@ struct Pass {
   bool recompute = false;
   DeferredProducts* deferred = nullptr;  // collects products to run in one loop
   ProductPlans* plans = nullptr;         // reused from pass to pass if they are alike
+  // For blocks that read more than the residual stream, of the rows of this pass: the token ids,
+  // and the embedding's rows after ln0, [rows, C].
+  std::span<const int32_t> tokens{};
+  Var embedding{};
   float dropout = 0;          // the fraction of a residual branch's values that is dropped
   uint64_t dropout_seed = 0;  // of this step
 

@@ -117,7 +117,7 @@ const ChatTemplate& ChatTemplate::For(Generation generation, const Tokenizer& to
   const std::string_view tokens = tokenizer.name();
   if (tokens == "bytes") return Named("alpaca-json");
   if (tokens == "20b") return Named("raven");
-  const bool late = generation == Generation::k6 || generation == Generation::k7;
+  const bool late = generation >= Generation::k6;
   return Named(late ? "world" : "world-classic");
 }
 

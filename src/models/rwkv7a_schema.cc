@@ -1,0 +1,29 @@
+// The layers of RWKV-7a: RWKV-7 and DeepEmbed. No trainer of it is public; a new model computes
+// what the RWKV-7 of the same values does, until it learns.
+#include "models/block_builder.h"
+
+namespace linnet {
+namespace {
+
+constexpr size_t kSide = 32;  // of a token's matrix, in the released models
+
+void Parameters7a(BlockBuilder& b) {
+  const size_t C = b.c.width, F = b.c.ffn, V = b.c.vocab, n = kSide * kSide;
+  AddRwkv7Parameters(b);
+  b.Add("ffn.s_emb.weight", {V, n}, ParameterRole::kTable, StartKind::kConstant, 0, 0, 0.2);
+  b.Matrix("ffn.s_emb_x.weight", n, C, 0);
+  b.Constant("ffn.s0", {1, 1, F}, 1, 1, 0.2);
+  b.Factor("ffn.s1", {C, kSide}, StartKind::kOrthogonal, 0.1);
+  b.Factor("ffn.s2", {kSide, F}, StartKind::kConstant, 0);
+}
+
+}  // namespace
+
+const BlockSchema kRwkv7aSchema = {
+    .parameters = Parameters7a,
+    .memory = Rwkv7Memory,
+    .ranks = {{"w", "att.w1"}, {"a", "att.a1"}, {"g", "att.g1"}, {"v", "att.v1", 1, 1}},
+    .heads_from = "att.r_k",
+    .reads_embedding = true};
+
+}  // namespace linnet
