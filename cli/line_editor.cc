@@ -119,6 +119,8 @@ class LineEditor : public LineReader {
     cleared_ = false;
     // Ignore a Ctrl-C that arrived after the work it was meant to stop.
     InterruptScope::Clear();
+    g_resized = 0;
+    g_continued = 0;
     el_resize(edit_);
     // Before the prompt is shown, or the terminal's own editing gets the keys typed right after it.
     el_set(edit_, EL_PREP_TERM, 1);
@@ -240,6 +242,9 @@ class LineEditor : public LineReader {
         return static_cast<unsigned char>(c);
       }
       if (InterruptScope::Ended()) return kNoMore;
+      // Before each wait: InterruptScope::Clear also clears the wakes of these signals.
+      if (g_continued != 0) Continue();
+      if (g_resized != 0) Resize();
       pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {WakeDescriptor(), POLLIN, 0}};
       if (poll(ready, 2, -1) < 0) {
         if (errno != EINTR) return kNoMore;
@@ -247,8 +252,6 @@ class LineEditor : public LineReader {
       }
       if (ready[1].revents != 0) {
         ClearWakes();
-        if (g_continued != 0) Continue();
-        if (g_resized != 0) Resize();
         if (InterruptScope::Interrupted() && !InterruptScope::Ended()) {
           InterruptScope::Clear();
           return kCtrlC;

@@ -47,8 +47,8 @@ AdapterFile ReadAdapterName(const std::string& text) {
   const std::string file = text.substr(0, colon);
   if (error == std::errc() && last == end && std::isfinite(scale)) return {file, scale};
   if (!std::filesystem::exists(file, ignored)) return {text, {}};  // opening it reports the error
-  throw CLI::ValidationError("--lora", fmt::format("'{}': '{}' is no number to scale {} by", text,
-                                                   text.substr(colon + 1), file));
+  throw CLI::ValidationError("--lora", fmt::format("'{}': '{}' is not a number to scale {} by",
+                                                   text, text.substr(colon + 1), file));
 }
 
 }  // namespace

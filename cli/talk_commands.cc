@@ -61,7 +61,7 @@ void Talk::OnCommand(std::string_view line) {
                                     [&](const Command& c) { return name == c.name; });
   if (command == std::end(kCommands)) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{} is no command; /help lists them, and a blank before the / makes "
+                fmt::format("{} is not a command; /help lists them, and a blank before the / makes "
                             "it text",
                             name));
   }

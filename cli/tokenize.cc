@@ -53,7 +53,7 @@ std::vector<int32_t> IdsOf(const json& line, const Tokenizer& tokenizer) {
       throw Error(ErrorKind::kBadInput, fmt::format("id {} is outside the vocabulary", id.dump()));
     }
     if (!id.is_number_integer()) {
-      throw Error(ErrorKind::kBadInput, "\"ids\" holds something else than whole numbers");
+      throw Error(ErrorKind::kBadInput, "\"ids\" holds values that are not whole numbers");
     }
     ids.push_back(CheckedId(id.get<int64_t>(), tokenizer));
   }

@@ -205,7 +205,7 @@ void CheckCommand(const CLI::App& app, std::span<char* const> words) {
     names.push_back(name);
   }
   const auto near = Nearest(word, names);
-  throw NoCommand(app, fmt::format("'{}' is no command{}", word,
+  throw NoCommand(app, fmt::format("'{}' is not a command{}", word,
                                    near ? fmt::format("; did you mean {}?", *near) : ""));
 }
 

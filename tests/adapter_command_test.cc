@@ -124,7 +124,7 @@ TEST_F(AdapterCommandTest, AScaleThatIsNoNumberIsWrongUsage) {
   for (const char* scale : {"abc", "nan", "inf", "1x", ""}) {
     const Outcome outcome = generate(adapter + ":" + scale);
     EXPECT_EQ(outcome.exit_code, 2) << scale;
-    EXPECT_NE(outcome.err.find(std::string("'") + scale + "' is no number to scale"),
+    EXPECT_NE(outcome.err.find(std::string("'") + scale + "' is not a number to scale"),
               std::string::npos)
         << outcome.err;
   }

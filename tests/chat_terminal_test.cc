@@ -180,6 +180,7 @@ TEST_F(ChatTerminalTest, ALineSurvivesANewSize) {
   terminal.Type("Hello there");
   terminal.WaitFor("Hello there");
   terminal.Resize(20);
+  terminal.WaitFor("> Hello there");
   terminal.Type(" and more than one row\r");
   terminal.WaitFor("(cut at");
   terminal.WaitFor(kPrompt);

@@ -210,10 +210,10 @@ TEST(CommandLine, WrongUsageExitsTwoAndPrintsNothing) {
 TEST(CommandLine, AWordThatIsNoCommandIsNamedWithTheNearest) {
   const auto err = [](const Words& words) { return RunLinnet(words).err; };
   const std::string nonsense = err({"nonsense"});
-  EXPECT_NE(nonsense.find("'nonsense' is no command"), std::string::npos) << nonsense;
+  EXPECT_NE(nonsense.find("'nonsense' is not a command"), std::string::npos) << nonsense;
   EXPECT_EQ(nonsense.find("did you mean"), std::string::npos) << nonsense;
   EXPECT_NE(err({"generat", "--prompt", "a"}).find("did you mean generate?"), std::string::npos);
-  EXPECT_NE(err({"vocab", "trian", "a.txt"}).find("'trian' is no command; did you mean train?"),
+  EXPECT_NE(err({"vocab", "trian", "a.txt"}).find("'trian' is not a command; did you mean train?"),
             std::string::npos);
   EXPECT_EQ(RunLinnet({"vocab", "train", "--help"}).exit_code, 0);
 }

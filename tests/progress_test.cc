@@ -50,6 +50,7 @@ TEST_F(TrainInTerminalTest, ALineFitsWhateverTheWidth) {
   terminal.WaitFor("time: about");
   for (const size_t columns : {80, 90, 20, 7, 200}) {
     terminal.Resize(static_cast<int>(columns));
+    terminal.SkipShown();
     terminal.WaitFor("\r\x1b[J");  // may have been drawn before
     terminal.WaitFor("\r\x1b[J");
     const std::string line = "\r\x1b[J" + terminal.WaitFor("\r\x1b[J");
@@ -75,6 +76,7 @@ TEST(ProgressTest, ALongPathIsShortenedInItsMiddle) {
   terminal.WaitFor("\r\x1b[J");
   for (const size_t columns : {80, 40, 20}) {
     terminal.Resize(static_cast<int>(columns));
+    terminal.SkipShown();
     terminal.WaitFor("\r\x1b[J");
     const std::string line = "\r\x1b[J" + terminal.WaitFor("\r\x1b[J");
     ExpectFits(line, columns);

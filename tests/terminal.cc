@@ -54,7 +54,7 @@ Terminal::~Terminal() {
 void Terminal::Type(std::string_view keys) const {
   while (!keys.empty()) {
     const ssize_t n = write(fd_, keys.data(), keys.size());
-    if (n <= 0) throw std::runtime_error("the terminal takes no keys");
+    if (n <= 0) throw std::runtime_error("the terminal does not accept keys");
     keys.remove_prefix(static_cast<size_t>(n));
   }
 }
@@ -62,6 +62,9 @@ void Terminal::Type(std::string_view keys) const {
 void Terminal::Resize(int columns, int rows) {
   const winsize size = SizeOf(columns, rows);
   if (ioctl(fd_, TIOCSWINSZ, &size) != 0) throw std::runtime_error("TIOCSWINSZ failed");
+}
+
+void Terminal::SkipShown() {
   while (ReadSome(0)) continue;
   seen_ = shown_.size();
 }

@@ -23,13 +23,15 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
 
   void Type(std::string_view keys) const;
-  // What was shown before is passed over by WaitFor.
   void Resize(int columns, int rows = 24);
   void Signal(int signal) const;
 
   // Reads until `text` has been shown since the last call returned; gives what was shown from
   // there to its end.
   std::string WaitFor(std::string_view text);
+
+  // WaitFor ignores what was shown up to now. After Resize this may include the redraw.
+  void SkipShown();
 
   // Reads until the program ends; its exit code, or minus the signal's number.
   int Wait();

@@ -97,7 +97,7 @@ TEST_F(PairedVocabularyTest, LogitsThatAreNoNumbersAreRefusedWithTheModelsFile) 
     Session session(model, *tokenizer, workspace, {model.NewState(), {}}, Sampler({}));
     session.Feed(std::vector<int32_t>{1, 2});
     const std::string message = MessageOf([&] { session.Write({}); });
-    EXPECT_EQ(message.find(file.string() + ": its logits are no finite numbers"), 0u) << message;
+    EXPECT_EQ(message.find(file.string() + ": its logits are not finite"), 0u) << message;
   }
 }
 

@@ -68,7 +68,7 @@ size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t 
       drop_all();
       throw Error(ErrorKind::kBadModel,
                   model.path().string() +
-                      ": its logits are no finite numbers: the weights hold infinities or NaN, or "
+                      ": its logits are not finite: the weights hold infinities or NaN, or "
                       "activations overflow");
     }
   }

@@ -234,7 +234,7 @@ void Machine::PushStorage() {
     throw Bad("a view of a storage, as torch wrote before 0.4; load and save it again with torch");
   }
   const auto type = GlobalOf(items[1]).storage;
-  if (!type) throw Bad("a storage of a class that is none");
+  if (!type) throw Bad("an unknown storage class");
   const size_t elements = Size(items[4], "the size of a storage");
   out_.storages.push_back(
       {*type, Expect(items[2], Kind::kString, "a storage's key").text, elements});
@@ -243,13 +243,14 @@ void Machine::PushStorage() {
 
 void Machine::Put(uint64_t slot) {
   // Picklers number slots from 0, and each slot needs at least one byte.
-  if (slot >= bytes_.size()) throw Bad("a memo slot out of any range");
+  if (slot >= bytes_.size()) throw Bad("a memo slot out of range");
   if (slot >= memo_.size()) memo_.resize(slot + 1, kNoValue);
   memo_[slot] = Top();
 }
 
 void Machine::Get(uint64_t slot) {
-  if (slot >= memo_.size() || memo_[slot] == kNoValue) throw Bad("it recalls what it never kept");
+  if (slot >= memo_.size() || memo_[slot] == kNoValue)
+    throw Bad("it reads a memo slot that was never set");
   stack_.push_back(memo_[slot]);
 }
 
@@ -297,12 +298,12 @@ PickleId Machine::Call(const PickleGlobal& global, PickleId args) {
 PickleId Machine::OrderedDict(PickleId args) {
   PickleValue dict{Kind::kDict, 0, {}, {}};
   const auto& items = At(args).items;
-  if (items.size() > 1) throw Bad("an OrderedDict of more than one thing");
+  if (items.size() > 1) throw Bad("an OrderedDict with more than one argument");
   if (items.size() == 1) {
     for (const PickleId pair : Expect(items[0], Kind::kList, "a list of pairs").items) {
       const auto& value = At(pair);
       if ((value.kind != Kind::kTuple && value.kind != Kind::kList) || value.items.size() != 2) {
-        throw Bad("an OrderedDict of something else than pairs");
+        throw Bad("an OrderedDict of items that are not pairs");
       }
       // A pickle could fetch one list from the memo and copy it many times.
       if (++copied_ > bytes_.size()) throw Bad("more pairs than its bytes can hold");

@@ -135,9 +135,9 @@ TEST(PickleTest, WhatDoesNotFitIsRefused) {
   Refuses("N(NNe", "not a container");
   Refuses("]NNs", "not a container");
   Refuses("}(Nu", "a key without its value");
-  Refuses("h\x01", "never kept");
-  Refuses("Nq\x02h\x01", "never kept");
-  Refuses("Nr" + Little(UINT32_MAX, 4), "a memo slot out of any range");
+  Refuses("h\x01", "a memo slot that was never set");
+  Refuses("Nq\x02h\x01", "a memo slot that was never set");
+  Refuses("Nr" + Little(UINT32_MAX, 4), "a memo slot out of range");
   Refuses("N}b", "an OrderedDict belongs");
   Refuses("NQ", "a storage belongs");
   Refuses(Tuple({"N", "N"}) + "Q", "not a storage");
@@ -155,8 +155,8 @@ TEST(PickleTest, WhatDoesNotFitIsRefused) {
   Refuses("ctorch._utils\n_rebuild_parameter\nN\x85R", "a tensor belongs");
   Refuses("ctorch._tensor\n_rebuild_from_type_v2\n)R", "cannot be called like this");
   Refuses("ctorch._utils\n_rebuild_tensor_v2\n)R", "lacks its storage");
-  Refuses("ccollections\nOrderedDict\nNN\x86R", "more than one thing");
-  Refuses("ccollections\nOrderedDict\n]Na\x85R", "something else than pairs");
+  Refuses("ccollections\nOrderedDict\nNN\x86R", "more than one argument");
+  Refuses("ccollections\nOrderedDict\n]Na\x85R", "items that are not pairs");
   Refuses("NK\x01\x93", "a module's name belongs");
   Refuses("I1\n", "opcode 0x49");
   Refuses("\x80\x06", "pickle protocol 6");

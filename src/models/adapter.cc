@@ -151,9 +151,9 @@ void Adapter::Read(const TensorView& t, const Checkpoint& base) {
   const std::string matrix = t.name.substr(0, t.name.size() - suffix->text.size()) + ".weight";
   const TensorView* w = base.Find(matrix);
   if (w == nullptr || w->shape.size() != 2 || matrix == "emb.weight") {
-    throw Bad(file_,
-              fmt::format("{} belongs to {}, {} in {}", t.name, matrix,
-                          w == nullptr ? "which is missing" : "which takes no adapter", path));
+    throw Bad(file_, fmt::format("{} belongs to {}, {} in {}", t.name, matrix,
+                                 w == nullptr ? "which is missing" : "which cannot have an adapter",
+                                 path));
   }
   MatrixChange& change = changes_[matrix];
   TensorView MatrixChange::*const places[] = {

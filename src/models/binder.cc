@@ -375,7 +375,7 @@ TableParam Binder::Rows(const std::string& name) {
 
 void Binder::RefuseUnknown() const {
   RefuseUnused(checkpoint_, config_.generation, taken_,
-               fmt::format(", which RWKV-{} has no use for: the file is damaged, or a related "
+               fmt::format(", which RWKV-{} does not use: the file is damaged, or a related "
                            "model that Linnet does not run",
                            Name(config_.generation)));
 }

@@ -1,4 +1,4 @@
-// What is no model that Linnet runs is refused, in one line that says what it is.
+// Files that are not a model that Linnet runs are refused, in one line that says what it is.
 #include "models/detect.h"
 
 #include <fmt/format.h>
@@ -248,7 +248,7 @@ TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
       EXPECT_NE(message.find(fmt::format("model.safetensors: {} is f32[2, 3]", name)),
                 std::string::npos)
           << message;
-      EXPECT_NE(message.find(fmt::format("RWKV-{} has no use for", generation)), std::string::npos)
+      EXPECT_NE(message.find(fmt::format("RWKV-{} does not use", generation)), std::string::npos)
           << message;
     }
   }

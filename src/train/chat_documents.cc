@@ -56,7 +56,7 @@ Role RoleOf(const std::string& name) {
     return Role::kAssistant;
   }
   Fail(
-      fmt::format("the speaker `{}` is none of system, user, human, assistant, gpt, bot, model, "
+      fmt::format("the speaker `{}` is not one of system, user, human, assistant, gpt, bot, model, "
                   "tool, function",
                   name.substr(0, 40)));
 }
@@ -75,7 +75,7 @@ std::string ContentOf(const json& content, Role role) {
   for (const json& part : content) {
     const bool is_text = part.is_object() && part.contains("text") && part["text"].is_string();
     if (!is_text && role == Role::kTool) return Dumped(content);
-    if (!is_text) Fail("a message has a part that is no text");
+    if (!is_text) Fail("a message has a part that is not text");
     if (!text.empty()) text += '\n';
     text += part["text"].get_ref<const std::string&>();
   }

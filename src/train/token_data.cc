@@ -69,7 +69,7 @@ TokenType CheckedType(uint8_t code, const std::string& name) {
   }
   if (code == 0 || code > 8) {
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: type {} is none of 1 to 5 and 8", name, code));
+                fmt::format("{}: type {} is not one of 1 to 5 and 8", name, code));
   }
   return static_cast<TokenType>(code);
 }

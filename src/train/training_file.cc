@@ -170,7 +170,7 @@ Notes LoadTraining(Learner& learner, World& world, const std::filesystem::path& 
   if (kind == file.metadata().end() || kind->second != kTrainingKind) {
     throw Error(
         ErrorKind::kBadInput,
-        path.string() + ": is no training checkpoint, expected one that `linnet train` wrote");
+        path.string() + ": is not a training checkpoint, expected one that `linnet train` wrote");
   }
   Learner::Memory memory{Number(file, kStepsKey), Number(file, "updates"), Norms(file)};
   const Network& network = learner.network();
