@@ -115,14 +115,14 @@ TEST_P(BitsTest, NorDoThoseOfOddSizes) {
   ExpectTheSameBits(test::OddModel(version), options);
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
-                         testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"),
-                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16,
-                                                          DType::kI8, DType::kNF4)),
-                         [](const auto& test) {
-                           return LettersOf(std::string(std::get<0>(test.param)) +
-                                            Name(std::get<1>(test.param)));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Generations, BitsTest,
+    testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"),
+                     testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kI8,
+                                     DType::kNF4)),
+    [](const auto& test) {
+      return LettersOf(std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param)));
+    });
 
 // ggml's blocks run as they lie, by kernels of their own, which do not know the generation: each
 // format is tested in one of the two that GGUF has.
