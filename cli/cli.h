@@ -47,6 +47,9 @@ struct CommonOptions {
   // For output_file.h: all files named by options are inputs, except the outputs.
   const CLI::App* command = nullptr;
   std::vector<const CLI::Option*> outputs;
+  // Options whose value is the stem of the files that are read, which are in `inputs`. A file or
+  // folder with the name of the stem itself is not.
+  std::vector<const CLI::Option*> stems;
   std::vector<std::filesystem::path> inputs;  // further files that are read
 };
 

@@ -58,8 +58,11 @@ bool IsStdin(const fs::path& path) {
          input.st_ino == output.st_ino;
 }
 
-bool IsOutput(const CommonOptions& common, const CLI::Option* option) {
-  return std::find(common.outputs.begin(), common.outputs.end(), option) != common.outputs.end();
+bool IsInput(const CommonOptions& common, const CLI::Option* option) {
+  const auto in = [&](const std::vector<const CLI::Option*>& list) {
+    return std::find(list.begin(), list.end(), option) != list.end();
+  };
+  return option->count() > 0 && !in(common.outputs) && !in(common.stems);
 }
 
 // The name of the input that is this file; empty if it is not an input.
@@ -67,7 +70,7 @@ std::string InputThatIs(const CommonOptions& common, const OutputFile& out) {
   std::error_code error;
   const auto same = [&](const fs::path& file) { return fs::equivalent(file, out.path, error); };
   for (const CLI::Option* option : common.command->get_options()) {
-    if (IsOutput(common, option) || option->count() == 0) continue;
+    if (!IsInput(common, option)) continue;
     const std::string name = option->get_name();
     if (out.rewrites != nullptr && name == out.rewrites) continue;
     for (const std::string& word : option->results()) {

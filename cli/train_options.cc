@@ -72,7 +72,8 @@ void RefuseUseless(const CLI::App& command, const TrainFlags& o) {
 namespace {
 
 void AddRunOptions(CLI::App& c, CommonOptions& common, TrainFlags& o) {
-  c.add_option("--data", o.data, "Training data of `linnet data build`")->type_name("NAME");
+  common.stems.push_back(
+      c.add_option("--data", o.data, "Training data of `linnet data build`")->type_name("NAME"));
   AddOutput(c, common, "--out", o.out, "The folder of the run")->type_name("RUN");
   c.add_flag("--resume", o.resume, "Continue from the run's newest checkpoint, with its options");
   c.add_option("--ctx", o.ctx, "Tokens per row")

@@ -122,6 +122,14 @@ TEST_F(InputsStayTest, ARunDoesNotReplaceItsBase) {
   }
 }
 
+// The data is NAME.bin and its like, not the folder NAME.
+TEST_F(InputsStayTest, ARunMayHaveTheNameOfItsData) {
+  const std::string run = scratch_ / "data";
+  Expect({"train", "--base", base_, "--data", run, "--out", run, "--ctx", "16", "--batch", "1",
+          "--steps", "1"});
+  Expect({"train", "--out", run, "--resume", "--steps", "2"});
+}
+
 TEST_F(InputsStayTest, ConvertAndQuantizeKeepTheirs) {
   ExpectRefused({"convert", base_, base_, "--type", "f16"}, base_);
   ExpectRefused({"quantize", base_, base_, "--type", "int8"}, base_);
