@@ -113,7 +113,7 @@ class Tale:
             if further == len(self.sentences) or self.sentences[further][1]:
                 end = further
                 break
-        if not min(least, 62) <= sum(self.words[begin:end]) <= most:
+        if not min(least, 72) <= sum(self.words[begin:end]) <= most:
             return None
         text = " ".join(("\n\n" if start and i else "") + s
                         for i, (s, start) in enumerate(self.sentences[begin:end]))

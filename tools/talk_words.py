@@ -56,6 +56,11 @@ Isaac Ivan Jacob James Jasper Jim Kofi Juma Thabo Sipho Otieno Kamau Leo Lewis L
 Matthew Max Michael Miles Moses Nat Nicholas Noel Owen Patrick Paul Percy Rex Richard Robin Rufus
 Silas Stephen Theo Thomas Timothy Vincent Wilfred Andrew Anton Boris Carl Dan Eric Finn Gus
 Herbert Ian Jimmy Ken Laurie Ludwig""".split()
+# What words are made up of.
+ONSETS = """b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gl gr pl pr sc sh sl sn sp st
+str sw th tr wh""".split() + [""]
+VOWELS = "a a a e e e i i i o o o u u y ai ea ee ie oa oo ou".split()
+CODAS = "n n r r l l m s t d k p g x b ck ff ll nd ng nk nt rd rk rn rt sh ss st th".split() + [""] * 14
 # Capitalised, and no names of heroes.
 NOT_NAMES = set("""The And But For God Lord Heaven Sunday Monday Tuesday Wednesday Thursday Friday
 Saturday January February March April May June July August September October November December
@@ -181,6 +186,10 @@ GO_ON = ["Go on.", "Go on.", "Go on.", "And then?", "And then?", "What happened 
          "Go on with the story.", "And what happened then?", "What then?", "What next?",
          "Tell me what {s} did next.", "What did {s} do then?", "Tell me more about {s}.",
          "And {s}?", "Is that all?", "Don't stop!", "I want to hear the rest.", "Keep going."]
+# Of long talks only.
+GO_ON_MORE = ["How did it go on?", "How does the story go on?", "Continue, please.", "Please continue it.",
+              "What came after that?", "And then, what?", "What did {s} do next?", "And after that?",
+              "What did {s} do after this?", "Go on with the tale.", "Go on about {s}.", "So what then?"]
 SADDER = ["Tell it sadder.", "Make it sadder.", "Tell it again, but sadder.",
           "A sadder one, please.",
           "Now a sad one.", "Tell me a sad story about {s}.", "That was too merry. Tell it sadder."]
