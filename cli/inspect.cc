@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
 #include "models/builtin_model.h"
@@ -28,6 +29,7 @@ using nlohmann::ordered_json;
 struct InspectFlags {
   CommonOptions common;
   std::string file;
+  bool identity = false;
 };
 
 // Facts that a kind of file does not have stay empty, and are null in JSON.
@@ -39,6 +41,7 @@ struct Facts {
   size_t vocabulary = 0;  // bytes of the vocabulary in the file; 0: none
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> dtypes;  // number of parameters of each
+  std::string identity;                    // if asked for
 };
 
 // The highest N of "blocks.N.…", plus one.
@@ -143,6 +146,7 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
                          {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
                          {"ranks", facts.ranks},           {"parameters", facts.parameters},
                          {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  if (!facts.identity.empty()) result["identity"] = facts.identity;
   if (facts.vocabulary > 0) result["vocabulary_bytes"] = facts.vocabulary;
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
@@ -217,6 +221,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   if (!ranks.empty()) row("ranks", fmt::format("{}", fmt::join(ranks, ", ")));
   row("parameters", std::to_string(facts.parameters));
   row("dtypes", fmt::format("{}", fmt::join(dtypes, ", ")));
+  if (!facts.identity.empty()) row("identity", facts.identity);
   const auto lines = Lines(c);
   size_t width = 0;
   for (const TensorLine& line : lines) width = std::max(width, line.name().size());
@@ -228,7 +233,8 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
 
 void RunInspect(const InspectFlags& o) {
   const Checkpoint checkpoint = CheckpointNamed(o.file);
-  const Facts facts = FactsOf(checkpoint, o.file);
+  Facts facts = FactsOf(checkpoint, o.file);
+  if (o.identity) facts.identity = IdentityFor(o.common, checkpoint);
   if (o.common.json) {
     PrintJson(checkpoint, facts);
   } else {
@@ -242,11 +248,17 @@ void AddInspect(CLI::App& app) {
   const auto o = std::make_shared<InspectFlags>();
   CLI::App* command = AddCommand(
       app, "inspect", "Show the contents of a checkpoint, adapter or state",
-      "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); }, kJson);
+      "linnet inspect model.pth --json", o->common, [o] { RunInspect(*o); },
+      kJson | kThreads | kExact | kIsa | kVocab | kQuant);
   command
       ->add_option("FILE", o->file,
                    "A checkpoint, adapter or state, a folder of shards or of a run, or `builtin`")
       ->required();
+  command->add_flag("--identity", o->identity,
+                    "Also the identity of what runs with these options: equal ones give equal "
+                    "results, bit by bit. Reads the whole file; its digest is kept in "
+                    "~/.cache/linnet");
+  AddAdapterOption(*command, o->common);
 }
 
 }  // namespace linnet::cli

@@ -13,6 +13,7 @@
 #include "engine/own_vocabulary.h"
 #include "linnet/error.h"
 #include "models/detect.h"
+#include "models/identity.h"
 
 namespace linnet::cli {
 namespace {
@@ -91,19 +92,24 @@ void AddAdapterOption(CLI::App& command, CommonOptions& common) {
 
 namespace {
 
-template <class F>
-Model Open(const CommonOptions& common, F&& open) {
-  constexpr uint64_t kSteps = 1000;
-  Progress progress("loading", kSteps);
+OpenOptions OptionsOf(const CommonOptions& common) {
   OpenOptions options;
   options.force = common.force;
-  options.progress = [&](double done) {
-    progress.Update(static_cast<uint64_t>(done * static_cast<double>(kSteps)));
-  };
   ReadQuant(common.quant, options);
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));
   }
+  return options;
+}
+
+template <class F>
+Model Open(const CommonOptions& common, F&& open) {
+  constexpr uint64_t kSteps = 1000;
+  Progress progress("loading", kSteps);
+  OpenOptions options = OptionsOf(common);
+  options.progress = [&](double done) {
+    progress.Update(static_cast<uint64_t>(done * static_cast<double>(kSteps)));
+  };
   return open(options);
 }
 
@@ -134,6 +140,20 @@ Workspace NewWorkspace(const CommonOptions& common) {
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
   if (!common.vocab.empty()) return LoadTokenizer(common.vocab, model.config().vocab);
   return TokenizerOf(model, HomeFolder());
+}
+
+std::string IdentityFor(const CommonOptions& common, const Checkpoint& model) {
+  IdentityOptions options;
+  if (!common.vocab.empty()) {
+    options.tokenizer = LoadTokenizer(common.vocab, ConfigOf(model).vocab)->Digest();
+  } else {
+    try {
+      options.tokenizer = TokenizerOf(model, HomeFolder())->Digest();
+    } catch (const Error& error) {
+      if (error.remedy() != Remedy::kGiveVocabulary) throw;  // it runs on ids only
+    }
+  }
+  return IdentityOf(model, OptionsOf(common), {.exact = common.exact}, common.threads, options);
 }
 
 std::filesystem::path HomeFolder() {

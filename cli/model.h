@@ -53,6 +53,10 @@ Workspace NewWorkspace(const CommonOptions& common);
 // --vocab, or the vocabulary that belongs to the model. Throws Error kBadInput.
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model);
 
+// Model::Identity of what OpenModel would open, with --exact and the tokenizer that belongs to it,
+// without loading it. Throws what that throws for the file and the options.
+std::string IdentityFor(const CommonOptions& common, const Checkpoint& model);
+
 // The user's home folder from the environment; empty if not set.
 std::filesystem::path HomeFolder();
 

@@ -126,6 +126,7 @@ void Info(const StateFlags& o) {
                                {"floats", floats},
                                {"bytes", std::filesystem::file_size(o.file)},
                                {"model_hash", known(s.model_hash)},
+                               {"identity", known(s.identity)},
                                {"norms", norms}};
   if (o.common.json) return PrintLine(result);
   for (const auto& [key, value] : result.items()) {

@@ -15,6 +15,11 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${LINNET_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR}
   ${LINNET_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${LINNET_SYSROOT}/usr/share/pkgconfig)
+# Debian keeps OpenSSL's configuration in a folder of the architecture.
+foreach(language C CXX)
+  string(APPEND CMAKE_${language}_FLAGS_INIT
+    " -idirafter ${LINNET_SYSROOT}/usr/include/aarch64-linux-gnu")
+endforeach()
 # Dependencies of the libraries above.
 foreach(folder lib usr/lib)
   string(APPEND CMAKE_EXE_LINKER_FLAGS_INIT

@@ -99,6 +99,14 @@ typedef struct linnet_turn {
 linnet_status linnet_forward(const linnet_model* model, linnet_context* context,
                              const linnet_turn* turns, size_t count);
 
+/* What else the results depend on: if two identities are equal, the same tokens give the same bits
+ * in logits and states, and the same texts the same tokens. 64 hex digits and a 0 are written to
+ * `identity`, of `capacity` bytes, 65 or more. The first call reads the model's files as a whole,
+ * unless their digests are in the folder `cache`: NULL is $XDG_CACHE_HOME/linnet or
+ * ~/.cache/linnet, "" keeps nothing. */
+linnet_status linnet_model_identity(const linnet_model* model, const linnet_context* context,
+                                    const char* cache, char* identity, size_t capacity);
+
 /* ---- Sampling ---- */
 
 typedef struct linnet_sampler linnet_sampler;

@@ -69,6 +69,15 @@ struct WorkspaceOptions {
   size_t max_rows = 0;  // tokens per pass; 0: as many as keep activations in cache
 };
 
+struct IdentityOptions {
+  // Tokenizer::Digest of the tokenizer, for what is kept by texts and not by tokens. A vocabulary
+  // in the model's file is part of every identity.
+  std::string tokenizer{};
+  // The folder of the digests of files that were read before. By default $XDG_CACHE_HOME/linnet or
+  // ~/.cache/linnet. If the path is empty, nothing is kept, and files are read once per Model.
+  std::optional<std::filesystem::path> cache{};
+};
+
 // Threads and scratch memory for forward passes of any model. Runs one pass at a time.
 class Workspace {
  public:
@@ -129,6 +138,15 @@ class Model {
   std::string vocabulary() const;
   // Hash of generation, shapes and a sample of each tensor; the same for every tensor naming.
   const std::string& hash() const;
+  // The execution identity, 64 hex digits: if two are equal, the same tokens give the same bits in
+  // logits and states. It depends on all bytes of the model's and the adapters' files, the formats,
+  // scales and epsilons of OpenOptions, the workspace's mode (exact or default), the CPU's kind and
+  // the current instruction-set level; not on threads, batch, or names of files. As no other
+  // function does, it reads the files as a whole, at the first call or until their digests are kept
+  // in IdentityOptions::cache. Concurrent calls are allowed, also while the workspace is in use.
+  // Empty for the model of a trainer, whose weights change. Throws Error kIo if a file was
+  // overwritten after it was opened.
+  std::string Identity(const Workspace& workspace, const IdentityOptions& options = {}) const;
   StateShape state_shape() const;
   const ModelCost& cost() const;
   // The state at the start of a sequence: the default, or an adapter's tuned state.

@@ -8,6 +8,7 @@
 #include <new>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "linnet/config.h"
@@ -19,6 +20,9 @@ struct StateShape {
   Generation generation = Generation::k7;
   size_t layers = 0, width = 0, heads = 0, head_size = 0;
   std::string model_hash;  // 16 hex digits; empty for states of other programs
+  // Model::Identity of what computed a state, if its owner wrote it there; else empty. In the shape
+  // given to State::Load: the identity that a saved state must have; empty: any.
+  std::string identity{};
 
   // Floats per layer: those of the two shifts, width each, and of the WKV state: v4's aa, bb and
   // pp, else a head_size² matrix per head.
@@ -58,6 +62,11 @@ class State {
 
   const StateShape& shape() const { return shape_; }
 
+  // The execution identity that computed the whole state; empty if nobody said so. Model::Forward
+  // empties it unless it has this identity itself, and Model::Identity has returned it.
+  const std::string& identity() const { return shape_.identity; }
+  void set_identity(std::string identity) { shape_.identity = std::move(identity); }
+
   // Per layer: att_shift [C], wkv, ffn_shift [C]. wkv is [heads, N keys, N values], or v4's aa, bb,
   // pp.
   std::span<float> values() { return values_; }
@@ -72,14 +81,16 @@ class State {
   // Throws Error kBadState naming the first tensor that does not fit.
   static State FromReference(StateShape shape, const std::vector<StateTensor>& list);
 
-  // Writes safetensors: `state.000` … in the reference's order, with the shape as metadata. With
+  // Writes safetensors: `state.000` … in the reference's order, with the shape as metadata, and the
+  // identity if there is one. With
   // `logits` [V], those after the last token, a reader can continue without feeding another token.
   // The file appears only when complete. Throws Error kIo, or kBadInput for a .pth.
   void Save(const std::filesystem::path& path, std::span<const float> logits = {}) const;
 
   // Reads a file written by Save, or a tuned initial state (`blocks.N.att.time_state`, .pth or
   // safetensors). Throws Error kIo or kBadState: a state of another model, generation or size is
-  // refused, and the message names both. `logits`, if not null, gets what Save was given, or
+  // refused, and the message names both; so is a saved state of another identity than
+  // `model.identity`, unless that is empty. `logits`, if not null, gets what Save was given, or
   // becomes empty.
   static State Load(const std::filesystem::path& path, const StateShape& model,
                     std::vector<float>* logits = nullptr);

@@ -34,6 +34,10 @@ class Tokenizer {
   // released models have 65536 logits for 65530 tokens.
   virtual size_t model_vocab() const { return size(); }
   virtual const char* name() const = 0;  // "world", "20b", "bytes"
+  // 64 hex digits, the same for two tokenizers only if they give the same ids for every text and
+  // the same bytes for every id. By default, of name() and all Bytes; a tokenizer whose ids depend
+  // on more overrides it.
+  virtual std::string Digest() const;
 
   // The concatenated bytes of all ids. To show text, use Utf8Stream.
   std::string Decode(std::span<const int32_t> ids) const;

@@ -14,8 +14,26 @@
 #include "linnet/error.h"
 
 namespace linnet {
+namespace {
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
+int64_t Nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+FileStamp ToStamp(const struct stat& st) {
+  return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), Nanoseconds(st.st_mtim),
+          Nanoseconds(st.st_ctim)};
+}
+
+}  // namespace
+
+std::optional<FileStamp> StampOf(const std::filesystem::path& path) noexcept {
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return std::nullopt;
+  return ToStamp(st);
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   if (path.empty()) {
     throw Error(ErrorKind::kIo, "'': cannot open: the name of the file is empty");
   }
@@ -29,6 +47,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     close(fd);
     throw Error(ErrorKind::kIo, path.string() + ": not a regular file");
   }
+  stamp_ = ToStamp(st);
   size_ = static_cast<size_t>(st.st_size);
   if (size_ != 0) {
     void* map = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -47,9 +66,14 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      stamp_(other.stamp_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  path_.swap(other.path_);
+  std::swap(stamp_, other.stamp_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;

@@ -215,6 +215,25 @@ linnet_status linnet_forward(const linnet_model* model, linnet_context* context,
   });
 }
 
+linnet_status linnet_model_identity(const linnet_model* model, const linnet_context* context,
+                                    const char* cache, char* identity, size_t capacity) {
+  return Guard([&] {
+    Need(model, "model");
+    Need(context, "context");
+    Need(identity, "identity");
+    linnet::IdentityOptions options;
+    if (cache != nullptr) options.cache = cache;
+    if (model->tokenizer != nullptr) options.tokenizer = model->tokenizer->Digest();
+    const std::string text = model->model.Identity(context->workspace, options);
+    if (capacity <= text.size()) {
+      throw linnet::Error(linnet::ErrorKind::kBadInput,
+                          "identity holds " + std::to_string(capacity) + " bytes, expected " +
+                              std::to_string(text.size() + 1));
+    }
+    *std::copy(text.begin(), text.end(), identity) = '\0';
+  });
+}
+
 linnet_sampler_options linnet_sampler_defaults(void) {
   const linnet::SamplerOptions d;
   return {d.temperature,       d.top_p,         d.top_k, d.min_p, d.typical, d.presence_penalty,

@@ -78,7 +78,9 @@ void TensorFile::OpenOne(const fs::path& file) {
 
 void TensorFile::OpenShards(const fs::path& index) {
   std::vector<TensorView> wanted;
-  for (const auto& [shard, names] : ReadIndex(index)) {
+  maps_.emplace_back(index);
+  const std::string_view text = AsText(maps_.back().bytes());
+  for (const auto& [shard, names] : ReadShardIndex(text, index.string())) {
     const fs::path file = index.parent_path() / shard;
     if (!Exists(file)) {
       throw Error(ErrorKind::kIo, fmt::format("{}: missing, but {} lists it; download all shards",

@@ -46,6 +46,8 @@ class TensorFile {
   uint64_t file_bytes() const { return file_bytes_; }
   // The raw bytes of the first shard, in the mapped file or in memory.
   std::span<const std::byte> bytes() const { return bytes_; }
+  // The files, in a fixed order: an index before its shards. None for bytes in memory.
+  std::span<const MappedFile> maps() const { return maps_; }
   // Where related files such as config.json are searched; nullopt for bytes in memory.
   std::optional<std::filesystem::path> folder() const {
     return mapped() ? std::optional(path_.parent_path()) : std::nullopt;

@@ -48,6 +48,8 @@ class Adapter {
           std::optional<float> scale = std::nullopt);
 
   const TensorFile& file() const { return file_; }
+  // PiSSA's first factors, if they are in another file; else null.
+  const TensorFile* first_factors() const { return first_ ? &*first_ : nullptr; }
   // The change of the matrix of this name; null if it is unchanged.
   const MatrixChange* Find(const std::string& matrix) const;
   // The tensor that replaces the model's; null if there is none.

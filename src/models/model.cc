@@ -14,6 +14,7 @@
 #include "models/builtin_model.h"
 #include "models/detect.h"
 #include "models/hash.h"
+#include "models/identity.h"
 #include "models/model_of.h"
 #include "models/network.h"
 #include "ops/product_plans.h"
@@ -41,6 +42,7 @@ class Model::Impl {
 
   void Check(std::span<const Turn> turns) const;
   void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
+  std::string Identity(const Workspace::Impl& workspace, const IdentityOptions& options) const;
   StateShape state_shape() const {
     const Config& c = network_->config();
     return {c.generation, c.layers, c.width, c.heads, c.head_size, hash_};
@@ -60,6 +62,7 @@ class Model::Impl {
 
   std::shared_ptr<const Network> network_;
   std::string hash_;
+  std::unique_ptr<const ModelIdentity> identity_;  // null for a trainer's network
 };
 
 namespace {
@@ -91,6 +94,14 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
                            {.packing = {options.quant, options.quant_layers},
                             .adapters = adapters,
                             .progress = options.progress});
+  identity_ = std::make_unique<ModelIdentity>(options, std::move(adapters));
+}
+
+std::string Model::Impl::Identity(const Workspace::Impl& workspace,
+                                  const IdentityOptions& options) const {
+  if (identity_ == nullptr) return {};
+  return identity_->Of(network_->checkpoint(), network_->config(),
+                       {.exact = workspace.options.exact}, workspace.options.threads, options);
 }
 
 void Model::Impl::Check(std::span<const Turn> turns) const {
@@ -133,6 +144,13 @@ size_t Model::Impl::RowsPerPass(const Workspace::Impl& workspace) const {
 
 void Model::Impl::Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const {
   Check(turns);
+  for (const Turn& turn : turns) {
+    const std::string& maker = turn.state->identity();
+    if (maker.empty()) continue;
+    const bool same =
+        identity_ != nullptr && identity_->Gave(maker, {.exact = workspace.options.exact});
+    if (!same) turn.state->set_identity({});
+  }
   const size_t limit = RowsPerPass(workspace);
   std::vector<Share> shares;
   size_t rows = 0;
@@ -240,6 +258,9 @@ const std::filesystem::path& Model::path() const {
 }
 std::string Model::vocabulary() const { return impl_->network().checkpoint().Vocabulary(); }
 const std::string& Model::hash() const { return impl_->hash(); }
+std::string Model::Identity(const Workspace& workspace, const IdentityOptions& options) const {
+  return impl_->Identity(*workspace.impl_, options);
+}
 StateShape Model::state_shape() const { return impl_->state_shape(); }
 State Model::NewState() const {
   State state(state_shape());

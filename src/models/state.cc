@@ -71,6 +71,8 @@ StateShape ShapeOf(const TensorFile& file) {
   s.head_size = Number(file, "head_size");
   const auto hash = file.metadata().find("model_hash");
   if (hash != file.metadata().end()) s.model_hash = hash->second;
+  const auto identity = file.metadata().find("identity");
+  if (identity != file.metadata().end()) s.identity = identity->second;
   return s;
 }
 
@@ -109,6 +111,7 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
     throw fail("tuned states exist for RWKV-5 and later, this model is RWKV-4");
   }
   State state(model);
+  state.set_identity({});  // nothing computed it
   const std::vector<size_t> expected = {model.heads, model.head_size, model.head_size};
   for (size_t layer = 0; layer < model.layers; ++layer) {
     const std::string name = TimeStateName(layer);
@@ -230,14 +233,15 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
     specs.push_back({fmt::format("state.{:03}", i), SourceType::kF32, list[i].shape});
   }
   if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
-  const auto writer = TensorWriter::Create(path, specs,
-                                           {{"kind", "linnet state"},
-                                            {"generation", Name(shape_.generation)},
-                                            {"layers", std::to_string(shape_.layers)},
-                                            {"width", std::to_string(shape_.width)},
-                                            {"heads", std::to_string(shape_.heads)},
-                                            {"head_size", std::to_string(shape_.head_size)},
-                                            {"model_hash", shape_.model_hash}});
+  std::map<std::string, std::string> metadata = {{"kind", "linnet state"},
+                                                 {"generation", Name(shape_.generation)},
+                                                 {"layers", std::to_string(shape_.layers)},
+                                                 {"width", std::to_string(shape_.width)},
+                                                 {"heads", std::to_string(shape_.heads)},
+                                                 {"head_size", std::to_string(shape_.head_size)},
+                                                 {"model_hash", shape_.model_hash}};
+  if (!shape_.identity.empty()) metadata["identity"] = shape_.identity;
+  const auto writer = TensorWriter::Create(path, specs, metadata);
   for (const StateTensor& t : list) writer->AppendFloats(SourceType::kF32, t.values);
   if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
   writer->Finish();
@@ -262,6 +266,14 @@ State ReadState(const TensorFile& file, const StateShape& model) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a state of another model ({}) of the same size, this one is {}",
                             path, found.model_hash, model.model_hash));
+  }
+  if (!model.identity.empty() && found.identity != model.identity) {
+    throw Error(
+        ErrorKind::kBadState,
+        fmt::format("{}: a state of {}, this one is {}", path,
+                    found.identity.empty() ? "an unknown execution identity"
+                                           : "another execution identity (" + found.identity + ")",
+                    model.identity));
   }
   return state;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/sha256.h"
 #include "linnet/error.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
@@ -233,12 +234,13 @@ class NeoxFile {
 
 class NeoxTokenizer final : public Tokenizer {
  public:
-  explicit NeoxTokenizer(NeoxFile file)
+  NeoxTokenizer(NeoxFile file, std::string digest)
       : table_(file.entries),
         bpe_(std::move(file.bpe)),
         verbatim_(std::move(file.verbatim)),
         normalized_(std::move(file.normalized)),
-        nfc_(file.nfc()) {}
+        nfc_(file.nfc()),
+        digest_(std::move(digest)) {}
 
   // Splits at the added tokens that match the original text, normalizes the text between them,
   // splits again at the added tokens that match normalized text, and encodes the rest word by word.
@@ -271,18 +273,20 @@ class NeoxTokenizer final : public Tokenizer {
   std::string_view Bytes(int32_t id) const override { return table_[id]; }
   size_t size() const override { return table_.size(); }
   const char* name() const override { return "20b"; }
+  std::string Digest() const override { return digest_; }
 
  private:
   TokenTable table_;
   Bpe bpe_;
   AddedTokens verbatim_, normalized_;
   bool nfc_;
+  std::string digest_;  // of the file: the merges and the rules of the added tokens count as well
 };
 
 }  // namespace
 
 std::unique_ptr<const Tokenizer> NewNeoxTokenizer(std::string_view json, const std::string& name) {
-  return std::make_unique<NeoxTokenizer>(NeoxFile(json, name));
+  return std::make_unique<NeoxTokenizer>(NeoxFile(json, name), Hex(Sha256Of(json)));
 }
 
 }  // namespace linnet

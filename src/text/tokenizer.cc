@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/mapped_file.h"
+#include "base/sha256.h"
 #include "linnet/error.h"
 #include "text/builtin_vocabulary.h"
 #include "text/tokenizers.h"
@@ -101,6 +102,18 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids) const {
   std::string text;
   for (const int32_t id : ids) text += Bytes(id);
   return text;
+}
+
+// The longest match needs nothing but the tokens.
+std::string Tokenizer::Digest() const {
+  Sha256 hash;
+  hash.Add(fmt::format("linnet tokenizer 1\n{} {}\n", name(), size()));
+  for (size_t id = 0; id < size(); ++id) {
+    const std::string_view bytes = Bytes(static_cast<int32_t>(id));
+    hash.Add(fmt::format("{} ", bytes.size()));
+    hash.Add(bytes);
+  }
+  return Hex(hash.Finish());
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
