@@ -103,8 +103,8 @@ TEST_F(IdentityTest, WhateverRunsOtherwiseHasItsOwn) {
   const auto add = [&](const OpenOptions& options) { all.push_back(IdentityFor(model_, options)); };
   add({});
   add({.ln_x_eps = 1e-5f});
-  add({.quant = DType::kInt8});
-  add({.quant = DType::kInt8, .quant_layers = 1});
+  add({.quant = DType::kI8});
+  add({.quant = DType::kI8, .quant_layers = 1});
   add({.quant = DType::kF32});
   const fs::path lora = WriteLora("a.safetensors", 0.5f), other = WriteLora("b.safetensors", 0.25f);
   add({.adapters = {{lora, 1.0f}}});
@@ -123,15 +123,18 @@ TEST_F(IdentityTest, WhateverRunsOtherwiseHasItsOwn) {
     all.push_back(IdentityAs(model));  // packed at another level
   }
   ForceIsa(SupportedIsas().back());
-  // One bit of one weight.
-  std::string bytes = ContentOf(model_);
-  const Checkpoint checkpoint(model_);
+  // One bit of one weight, in a container that has no checksums.
+  const fs::path plain = folder_ / "plain.safetensors";
+  test::WriteRandomModel({.layers = 3, .width = 128, .vocab = 320}, SourceType::kBF16, plain);
+  all.push_back(IdentityFor(plain));
+  std::string bytes = ContentOf(plain);
+  const Checkpoint checkpoint(plain);
   const auto* weight =
       reinterpret_cast<const char*>(checkpoint.Find("blocks.1.ffn.key.weight")->data);
   const auto* begin = reinterpret_cast<const char*>(checkpoint.file().bytes().data());
   bytes[static_cast<size_t>(weight - begin)] ^= 1;
-  const fs::path changed = folder_.Write("changed.pth", bytes);
-  ASSERT_EQ(fs::file_size(changed), fs::file_size(model_));
+  const fs::path changed = folder_.Write("changed.safetensors", bytes);
+  ASSERT_EQ(fs::file_size(changed), fs::file_size(plain));
   all.push_back(IdentityFor(changed));
   std::sort(all.begin(), all.end());
   EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
