@@ -68,7 +68,8 @@ TEST(CommandLine, HelpShowsTheOptionsThatACommandHeedsAndNoOthers) {
       {{"convert"}, {"--json", "--vocab"}},
       {{"quantize"}, {"--threads", "--json", "--force", "--isa", "--vocab"}},
       {{"merge"}, {"--threads", "--json", "--force", "--isa", "--vocab"}},
-      {{"inspect"}, {"--json"}},
+      // All but --json are of --identity.
+      {{"inspect"}, {"--threads", "--json", "--exact", "--isa", "--vocab", "--quant"}},
       {{"plot"}, {"--json"}},
       {{"state"}, {}},
       {{"state", "info"}, {"--json"}},
