@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "linnet/state.h"
 #include "models/detect.h"
 #include "models/init.h"
 #include "models/names.h"
