@@ -125,7 +125,7 @@ void AddInit(CLI::App& app) {
   AddOutput(*command, o->common, "OUT", o->out, "The file to write, .pth or .safetensors")
       ->required();
   command->add_option("--generation", o->generation, "Which RWKV")
-      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7", "7a"}))
+      ->check(CLI::IsMember(GenerationNames()))
       ->required();
   command->add_option("--layers", o->sizes.layers, "Layers")->required();
   command->add_option("--width", o->sizes.width, "Channels (n_embd)")->required();

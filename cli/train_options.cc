@@ -6,6 +6,7 @@
 
 #include "cli/output_file.h"
 #include "cli/train.h"
+#include "models/init.h"
 
 namespace linnet::cli {
 
@@ -153,7 +154,7 @@ void AddLearningOptions(CLI::App& c, TrainFlags& o) {
 void AddModelOptions(CLI::App& c, TrainFlags& o) {
   c.add_option("--base", o.base, "The model to start from, or `builtin`")->type_name("MODEL");
   c.add_option("--generation", o.generation, "Train a new model of this generation")
-      ->check(CLI::IsMember({"4", "5.0", "5.1", "5.2", "6", "7", "7a"}));
+      ->check(CLI::IsMember(GenerationNames()));
   c.add_option("--layers", o.layers, "Layers of a new model");
   c.add_option("--width", o.width, "Channels of a new model (n_embd)");
   c.add_option("--head-size", o.head_size, "Channels per head of a new model")

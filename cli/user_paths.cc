@@ -1,11 +1,10 @@
 #include "cli/user_paths.h"
 
 #include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
+#include "base/user_folders.h"
 #include "cli/model.h"
 
 namespace linnet::cli {
@@ -16,9 +15,7 @@ namespace fs = std::filesystem;
 // Also works if the environment does not set it.
 fs::path Home() {
   const fs::path home = HomeFolder();
-  if (!home.empty()) return home;
-  const passwd* const user = getpwuid(getuid());
-  return user == nullptr ? fs::path() : fs::path(user->pw_dir);
+  return home.empty() ? HomeInDatabase() : home;
 }
 
 }  // namespace
@@ -35,12 +32,6 @@ std::string ExpandHome(const std::string& name) {
   return home.empty() ? name : home.string() + name.substr(end);
 }
 
-fs::path StateFolder() {
-  const char* const state = std::getenv("XDG_STATE_HOME");
-  if (state != nullptr && *state == '/')
-    return fs::path(state) / "linnet";  // ignore relative paths
-  const fs::path home = Home();
-  return home.empty() ? home : home / ".local" / "state" / "linnet";
-}
+fs::path StateFolder() { return XdgFolder("XDG_STATE_HOME", Home(), ".local/state"); }
 
 }  // namespace linnet::cli

@@ -17,6 +17,8 @@ fs::path PathIn(const char* variable) {
   return value != nullptr && *value == '/' ? fs::path(value) : fs::path();
 }
 
+}  // namespace
+
 fs::path HomeInDatabase() {
   std::array<char, 16384> buffer;
   passwd entry;
@@ -25,14 +27,16 @@ fs::path HomeInDatabase() {
   return found->pw_dir;
 }
 
-}  // namespace
+fs::path XdgFolder(const char* variable, const fs::path& home, const char* below) {
+  const fs::path given = PathIn(variable);
+  if (!given.empty()) return given / "linnet";
+  return home.empty() ? home : home / below / "linnet";
+}
 
 fs::path UserCacheFolder() {
-  const fs::path cache = PathIn("XDG_CACHE_HOME");
-  if (!cache.empty()) return cache / "linnet";
   fs::path home = PathIn("HOME");
   if (home.empty()) home = HomeInDatabase();
-  return home.empty() ? home : home / ".cache" / "linnet";
+  return XdgFolder("XDG_CACHE_HOME", home, ".cache");
 }
 
 }  // namespace linnet

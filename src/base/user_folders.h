@@ -6,6 +6,13 @@
 
 namespace linnet {
 
+// The home folder that the user database names, whatever the environment says; empty if none.
+std::filesystem::path HomeInDatabase();
+
+// $VARIABLE/linnet if that is an absolute path, else HOME/below/linnet; empty if `home` is.
+std::filesystem::path XdgFolder(const char* variable, const std::filesystem::path& home,
+                                const char* below);
+
 // $XDG_CACHE_HOME/linnet, or ~/.cache/linnet; empty if there is no home folder. What is in it can
 // be made again. Does not create it.
 std::filesystem::path UserCacheFolder();

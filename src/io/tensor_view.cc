@@ -58,11 +58,13 @@ std::vector<size_t> ContiguousStrides(const std::vector<size_t>& shape) {
   return strides;
 }
 
-size_t TensorView::elements() const {
+size_t ElementsOf(const std::vector<size_t>& shape) {
   size_t count = 1;
   for (const size_t n : shape) count *= n;
   return count;
 }
+
+size_t TensorView::elements() const { return ElementsOf(shape); }
 
 bool TensorView::contiguous() const {
   size_t stride = 1;

@@ -83,6 +83,9 @@ struct TensorView {
   TensorView Slice(size_t begin, size_t count) const;
 };
 
+// The number of elements of a tensor of this shape; 1 without dimensions.
+size_t ElementsOf(const std::vector<size_t>& shape);
+
 // Strides of a row-major tensor of this shape, in elements.
 std::vector<size_t> ContiguousStrides(const std::vector<size_t>& shape);
 

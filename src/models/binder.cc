@@ -85,10 +85,8 @@ const TensorView& Binder::Find(const std::string& name, size_t elements,
 }
 
 const TensorView& Binder::FindShaped(const std::string& name, const std::vector<size_t>& shape) {
-  size_t elements = 1;
-  for (const size_t n : shape) elements *= n;
   const std::string expected = fmt::format("{}", fmt::join(shape, ", "));
-  const TensorView& t = Find(name, elements, expected);
+  const TensorView& t = Find(name, ElementsOf(shape), expected);
   if (t.shape != shape) {
     throw Error(ErrorKind::kBadModel,
                 fmt::format("{}: {}, expected [{}]", checkpoint_.file().path().string(),

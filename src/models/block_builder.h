@@ -121,6 +121,7 @@ std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size
 
 // RWKV-7's, of which its relatives are extensions.
 void AddRwkv7Parameters(BlockBuilder& b);
+std::vector<RankSource> Rwkv7Ranks();
 std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
 
 extern const BlockSchema kRwkv4Schema, kRwkv5Schema, kRwkv6Schema, kRwkv7Schema, kRwkv7aSchema;

@@ -202,10 +202,12 @@ size_t Rank(const Checkpoint& c, const std::string& name, size_t width) {
 void ReadHeads(const Checkpoint& c, Config& config) {
   const size_t A = config.att_width;
   size_t heads = 1;
-  const char* source = SchemaOf(config.generation).heads_from;
+  const BlockSchema& schema = SchemaOf(config.generation);
+  const char* source = schema.heads_from;
   if (source != nullptr) {
     const std::string name = BlockName(0, source);
     const TensorView* t = c.Find(name);
+    if (schema.heads_dimensions != 0) t = &Need(c, name, schema.heads_dimensions);
     if (t == nullptr || t->shape.empty()) Refuse(c, name + " is missing: the file is incomplete");
     heads = t->shape[0];
   }

@@ -95,6 +95,17 @@ TEST(DetectTest, RelativesAreRefusedByName) {
   }
 }
 
+// One dimension would be read as that many heads of one channel.
+TEST(DetectTest, TheTensorThatTellsTheHeadsHasTwoDimensions) {
+  for (const auto& [generation, name] : {std::pair(Generation::k6, "blocks.0.att.time_faaaa"),
+                                         {Generation::k7, "blocks.0.att.r_k"}}) {
+    Shapes shapes = Plain(generation);
+    shapes[name] = {4};
+    EXPECT_EQ(RefusalOf(FileOf(shapes)),
+              fmt::format("f.st: {} is f32[4], expected 2 dimensions", name));
+  }
+}
+
 TEST(DetectTest, HybridsAndOtherArchitecturesAreRefusedByName) {
   const Shapes embedding = {{"emb.weight", {8, 4}}};
   const std::pair<std::vector<std::string>, const char*> others[] = {

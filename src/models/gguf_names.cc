@@ -12,7 +12,6 @@
 #include "io/quoted.h"
 #include "linnet/error.h"
 #include "models/header.h"
-#include "models/init.h"
 #include "models/schema.h"
 
 namespace linnet {
@@ -37,11 +36,11 @@ constexpr std::string_view kOfEmbedding = "token_embd";
 using NamesByGguf = std::map<std::string, std::string, std::less<>>;
 NamesByGguf NamesInGguf(Generation generation) {
   NamesByGguf names;
-  for (const ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+  for (const auto& [name, p] : ParametersIn(generation)) {
     if (p.others.gguf.empty()) continue;
-    const auto place = SplitBlockName(p.name);
+    const auto place = SplitBlockName(name);
     const bool inner = place && !p.others.gguf.starts_with(kOfEmbedding);
-    names[inner ? BlockName(place->layer, p.others.gguf) : p.others.gguf] = p.name;
+    names[inner ? BlockName(place->layer, p.others.gguf) : p.others.gguf] = name;
   }
   return names;
 }

@@ -59,6 +59,12 @@ std::optional<Generation> ParseGeneration(std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<std::string> GenerationNames() {
+  std::vector<std::string> names;
+  for (const Generation g : kGenerations) names.emplace_back(Name(g));
+  return names;
+}
+
 Config NewConfig(const InitSizes& sizes) {
   Check("layers", sizes.layers, 1000);
   Check("width", sizes.width, size_t{1} << 16);

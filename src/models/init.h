@@ -20,6 +20,7 @@ namespace linnet {
 
 // As Name gives it: "4", "5.2", "7a".
 std::optional<Generation> ParseGeneration(std::string_view name);
+std::vector<std::string> GenerationNames();
 
 // All sizes of a new model. Throws Error kBadInput naming the size that does not fit.
 Config NewConfig(const InitSizes& sizes);

@@ -106,7 +106,7 @@ std::string Model::Impl::Identity(const Workspace::Impl& workspace,
 
 void Model::Impl::Check(std::span<const Turn> turns) const {
   const size_t vocab = network_->config().vocab;
-  const size_t floats = state_shape().floats();
+  const size_t floats = network_->config().layers * network_->strides().layer_floats();
   const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
   std::vector<const State*> states;
   for (const Turn& turn : turns) states.push_back(turn.state);

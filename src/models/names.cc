@@ -8,7 +8,6 @@
 
 #include "io/deflated_text.h"
 #include "models/gguf_names.h"
-#include "models/init.h"
 #include "models/packed.h"
 #include "models/schema.h"
 
@@ -80,9 +79,9 @@ SpecsByOther ByOtherNames(std::initializer_list<Generation> generations,
                           std::string OtherNames::*program) {
   SpecsByOther specs;
   for (const Generation generation : generations) {
-    for (const ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+    for (const auto& [name, p] : ParametersIn(generation)) {
       const std::string& other = p.others.*program;
-      if (!other.empty()) specs[other] = FindParameter(generation, p.name);
+      if (!other.empty()) specs[other] = &p;
     }
   }
   return specs;

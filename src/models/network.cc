@@ -176,7 +176,11 @@ std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint
 }  // namespace
 
 Network::Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config)
-    : checkpoint_(std::move(checkpoint)), config_(config) {}
+    : checkpoint_(std::move(checkpoint)), config_(config) {
+  const StateShape shape{config.generation, config.layers,    config.width,
+                         config.heads,      config.head_size, {}};
+  strides_ = {config.width, shape.wkv_floats()};
+}
 
 std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& config,
                                        ThreadPool& pool, const BindOptions& options) {
@@ -218,12 +222,6 @@ void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& 
   BindOptions options;
   options.shapes_only = true;
   Network::Bind(Checkpoint(model.file().Again()), config, pool, options);
-}
-
-StateStrides Network::strides() const {
-  const Config& c = config_;
-  const StateShape shape{c.generation, c.layers, c.width, c.heads, c.head_size, {}};
-  return {c.width, shape.wkv_floats()};
 }
 
 void Network::Start(float* state) const {

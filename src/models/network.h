@@ -42,7 +42,7 @@ class Network {
   // Call after values changed: repacks the matrices that products read.
   void Repack(ThreadPool& pool) const;
   const ModelCost& cost() const { return store_.cost; }
-  StateStrides strides() const;
+  const StateStrides& strides() const { return strides_; }
 
   // Writes an adapter's tuned state, if any, into the state of a new sequence.
   void Start(float* state) const;
@@ -74,6 +74,7 @@ class Network {
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Config config_;
+  StateStrides strides_;
   ParamStore store_;
   TableParam embedding_;
   NormParam ln0_, ln_out_;

@@ -51,11 +51,7 @@ std::map<std::string, std::string> MetadataOf(const Config& config, const std::s
 
 }  // namespace
 
-size_t PackedSpec::elements() const {
-  size_t count = 1;
-  for (const size_t n : shape) count *= n;
-  return count;
-}
+size_t PackedSpec::elements() const { return ElementsOf(shape); }
 
 uint64_t PackedSpec::bytes() const {
   if (layout == Layout::kPlain) return elements() * ElementBytes(plain_type);

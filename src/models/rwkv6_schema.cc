@@ -52,6 +52,7 @@ const BlockSchema kRwkv6Schema = {
     .parameters = Parameters6,
     .memory = Memory6,
     .ranks = {{"mix", "att.time_maa_w1", 5}, {"decay", "att.time_decay_w1"}},
-    .heads_from = "att.time_faaaa"};
+    .heads_from = "att.time_faaaa",
+    .heads_dimensions = 2};
 
 }  // namespace linnet

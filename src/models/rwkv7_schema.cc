@@ -80,10 +80,14 @@ std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size
   return HeadsMemory(width, heads, head_size, /*transposed=*/true);
 }
 
-const BlockSchema kRwkv7Schema = {
-    .parameters = AddRwkv7Parameters,
-    .memory = Rwkv7Memory,
-    .ranks = {{"w", "att.w1"}, {"a", "att.a1"}, {"g", "att.g1"}, {"v", "att.v1", 1, 1}},
-    .heads_from = "att.r_k"};
+std::vector<RankSource> Rwkv7Ranks() {
+  return {{"w", "att.w1"}, {"a", "att.a1"}, {"g", "att.g1"}, {"v", "att.v1", 1, 1}};
+}
+
+const BlockSchema kRwkv7Schema = {.parameters = AddRwkv7Parameters,
+                                  .memory = Rwkv7Memory,
+                                  .ranks = Rwkv7Ranks(),
+                                  .heads_from = "att.r_k",
+                                  .heads_dimensions = 2};
 
 }  // namespace linnet

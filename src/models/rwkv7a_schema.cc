@@ -19,11 +19,11 @@ void Parameters7a(BlockBuilder& b) {
 
 }  // namespace
 
-const BlockSchema kRwkv7aSchema = {
-    .parameters = Parameters7a,
-    .memory = Rwkv7Memory,
-    .ranks = {{"w", "att.w1"}, {"a", "att.a1"}, {"g", "att.g1"}, {"v", "att.v1", 1, 1}},
-    .heads_from = "att.r_k",
-    .reads_embedding = true};
+const BlockSchema kRwkv7aSchema = {.parameters = Parameters7a,
+                                   .memory = Rwkv7Memory,
+                                   .ranks = Rwkv7Ranks(),
+                                   .heads_from = "att.r_k",
+                                   .heads_dimensions = 2,
+                                   .reads_embedding = true};
 
 }  // namespace linnet

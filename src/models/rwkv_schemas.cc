@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "io/tensor_view.h"
 #include "models/block_builder.h"
 #include "models/init.h"
 
@@ -23,17 +24,8 @@ std::string BlockName(size_t layer, std::string_view rest) {
   return fmt::format("blocks.{}.{}", layer, rest);
 }
 
-size_t ParameterSpec::elements() const {
-  size_t n = 1;
-  for (const size_t d : shape) n *= d;
-  return n;
-}
-
-size_t MemorySlot::floats() const {
-  size_t n = 1;
-  for (const size_t d : shape) n *= d;
-  return n;
-}
+size_t ParameterSpec::elements() const { return ElementsOf(shape); }
+size_t MemorySlot::floats() const { return ElementsOf(shape); }
 
 void AddBlockNorms(BlockBuilder& b) {
   const size_t C = b.c.width;
@@ -128,9 +120,6 @@ std::vector<ParameterSpec> ParametersOf(const Config& config) {
 
 namespace {
 
-using SpecsByName = std::map<std::string, ParameterSpec, std::less<>>;
-
-// The parameters of models with two layers: the first differs from all others.
 SpecsByName IndexOf(Generation generation) {
   SpecsByName index;
   for (ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
@@ -138,6 +127,8 @@ SpecsByName IndexOf(Generation generation) {
   }
   return index;
 }
+
+}  // namespace
 
 const SpecsByName& ParametersIn(Generation generation) {
   static const auto kAll = [] {
@@ -147,8 +138,6 @@ const SpecsByName& ParametersIn(Generation generation) {
   }();
   return kAll.at(generation);
 }
-
-}  // namespace
 
 const ParameterSpec* FindParameter(Generation generation, const std::string& name) {
   const SpecsByName& index = ParametersIn(generation);

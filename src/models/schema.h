@@ -83,7 +83,11 @@ struct ParameterSpec {
 // Every parameter of a model in the order of the released files, unused ones included.
 std::vector<ParameterSpec> ParametersOf(const Config& config);
 
-// The parameter of this name in models of a generation, with the sizes of some model. The second
+// The parameters of some model with two layers, by name. All later layers are like its second.
+using SpecsByName = std::map<std::string, ParameterSpec, std::less<>>;
+const SpecsByName& ParametersIn(Generation generation);
+
+// The parameter of this name in models of a generation, with the sizes of that model. The second
 // form returns that of the first generation with the name; roles do not differ between them. Null
 // if there is none. Thread-safe.
 const ParameterSpec* FindParameter(Generation generation, const std::string& name);
@@ -122,6 +126,7 @@ struct BlockSchema {
   std::vector<RankSource> ranks{};
   // The first dimension of this tensor is the number of heads; null: one head.
   const char* heads_from = nullptr;
+  size_t heads_dimensions = 0;   // that the tensor must have; 0: any
   bool reads_embedding = false;  // layers read Pass::embedding
 };
 

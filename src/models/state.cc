@@ -177,9 +177,10 @@ size_t StateShape::layer_floats() const {
 State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
 
 void State::Reset() {
+  const auto slots = SlotsOf(shape_);
   float* at = values_.data();
   for (size_t layer = 0; layer < shape_.layers; ++layer) {
-    for (const MemorySlot& slot : SlotsOf(shape_)) at = std::fill_n(at, slot.floats(), slot.first);
+    for (const MemorySlot& slot : slots) at = std::fill_n(at, slot.floats(), slot.first);
   }
 }
 

@@ -63,7 +63,7 @@ Var GatherRows(Pass& p, const TableParam& table, std::span<const int32_t> ids) {
   const size_t n = table.rows.cols();
   Var x = p.New(ids.size(), n);
   if (table.g.empty()) x.g = {};
-  if (ids.size() > 1) {
+  if (ids.size() > 1 && table.g.empty()) {  // trained tables are in memory
     for (const int32_t id : ids) RequestRow(table.rows, static_cast<size_t>(id));
   }
   for (size_t t = 0; t < ids.size(); ++t) {
