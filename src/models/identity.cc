@@ -27,6 +27,7 @@ uint32_t BitsOf(float value) { return std::bit_cast<uint32_t>(value); }
 
 std::vector<float> ScalesOf(const std::vector<AdapterFile>& files) {
   std::vector<float> scales;
+  scales.reserve(files.size());
   for (const AdapterFile& file : files) scales.push_back(file.scale.value_or(1.0f));
   return scales;
 }

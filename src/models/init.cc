@@ -60,8 +60,9 @@ std::optional<Generation> ParseGeneration(std::string_view name) {
 }
 
 std::vector<std::string> GenerationNames() {
-  std::vector<std::string> names;
-  for (const Generation g : kGenerations) names.emplace_back(Name(g));
+  std::vector<std::string> names(std::size(kGenerations));
+  std::transform(std::begin(kGenerations), std::end(kGenerations), names.begin(),
+                 [](Generation g) { return std::string(Name(g)); });
   return names;
 }
 

@@ -16,6 +16,7 @@
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/names.h"
+#include "models/schema.h"
 
 namespace linnet {
 namespace {
