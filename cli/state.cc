@@ -11,7 +11,6 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/cli.h"
@@ -21,6 +20,7 @@
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/names.h"
+#include "models/schema.h"
 #include "models/state_layouts.h"
 
 namespace linnet::cli {
@@ -42,8 +42,9 @@ struct Opened {
 // The shape of a model's states, without loading its weights.
 StateShape ShapeOf(const std::string& model) {
   const Checkpoint checkpoint = CheckpointNamed(model);
-  const Config c = ConfigOf(checkpoint);
-  return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
+  StateShape shape = StateShapeOf(ConfigOf(checkpoint));
+  shape.model_hash = HashOf(checkpoint);
+  return shape;
 }
 
 // A tuned state does not name its generation: S has the same form in all generations that have it.
@@ -72,25 +73,25 @@ Opened Open(const std::string& file, const std::string& model) {
 }
 
 struct Component {
-  std::string_view name;
+  std::string name;
   std::span<const float> values;
 };
 
 // The components of a layer, with the reference's names.
 std::vector<Component> Components(const Opened& opened, size_t layer) {
   const StateShape& s = opened.state.shape();
-  const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
-  const auto wkv = all.subspan(s.width, s.wkv_floats());
-  if (opened.tuned) return {{"S", wkv}};
-  if (s.generation != Generation::k4) {
-    return {{"att_x", all.first(s.width)}, {"S", wkv}, {"ffn_x", all.last(s.width)}};
+  const std::map<std::string, std::string> reference = {
+      {"att_shift", "att_x"}, {"wkv", "S"}, {"ffn_shift", "ffn_x"}};
+  std::vector<Component> components;
+  size_t at = StridesOf(s)[layer].begin;
+  for (const MemorySlot& slot : MemoryOf(s, layer)) {
+    const auto values = opened.state.values().subspan(at, slot.floats());
+    at += slot.floats();
+    if (opened.tuned && slot.name != "wkv") continue;
+    const auto name = reference.find(slot.name);
+    components.push_back({name == reference.end() ? slot.name : name->second, values});
   }
-  const size_t n = wkv.size() / 3;
-  return {{"att_x", all.first(s.width)},
-          {"aa", wkv.first(n)},
-          {"bb", wkv.subspan(n, n)},
-          {"pp", wkv.last(n)},
-          {"ffn_x", all.last(s.width)}};
+  return components;
 }
 
 void PrintLine(const ordered_json& result) {
@@ -110,10 +111,11 @@ void Info(const StateFlags& o) {
   for (size_t layer = 0; layer < s.layers; ++layer) {
     ordered_json row;
     for (const Component& component : Components(opened, layer))
-      row[std::string(component.name)] = Norm(component.values);
+      row[component.name] = Norm(component.values);
     norms.push_back(row);
   }
-  const size_t floats = opened.tuned ? s.layers * s.wkv_floats() : s.floats();
+  size_t floats = s.floats();
+  if (opened.tuned) floats -= 2 * s.width * s.layers;
   const auto known = [&](const std::string& text) {
     return opened.tuned || text.empty() ? ordered_json(nullptr) : ordered_json(text);
   };
@@ -192,7 +194,7 @@ void Diff(const StateFlags& o) {
     ordered_json row;
     for (size_t i = 0; i < x.size(); ++i) {
       const Difference d = Compare(x[i].values, y[i].values);
-      row[std::string(x[i].name)] = {{"absolute", d.absolute}, {"relative", d.relative}};
+      row[x[i].name] = {{"absolute", d.absolute}, {"relative", d.relative}};
       keep(absolute, d.absolute);
       keep(relative, d.relative);
     }

@@ -24,11 +24,8 @@ struct StateShape {
   // given to State::Load: the identity that a saved state must have; empty: any.
   std::string identity{};
 
-  // Floats per layer: those of the two shifts, width each, and of the WKV state: v4's aa, bb and
-  // pp, else a head_size² matrix per head.
-  size_t layer_floats() const;
-  size_t wkv_floats() const { return layer_floats() - 2 * width; }
-  size_t floats() const { return layers * layer_floats(); }
+  // The floats of all layers: State::values.
+  size_t floats() const;
 };
 
 // One tensor of the reference implementation's state list.

@@ -124,7 +124,8 @@ void AddRwkv7Parameters(BlockBuilder& b);
 std::vector<RankSource> Rwkv7Ranks();
 std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
 
-extern const BlockSchema kRwkv4Schema, kRwkv5Schema, kRwkv6Schema, kRwkv7Schema, kRwkv7aSchema;
+extern const BlockSchema kRwkv4Schema, kRwkv50Schema, kRwkv51Schema, kRwkv52Schema, kRwkv6Schema,
+    kRwkv7Schema, kRwkv7aSchema;
 
 }  // namespace linnet
 

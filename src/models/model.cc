@@ -17,6 +17,7 @@
 #include "models/identity.h"
 #include "models/model_of.h"
 #include "models/network.h"
+#include "models/schema.h"
 #include "ops/product_plans.h"
 
 namespace linnet {
@@ -44,8 +45,9 @@ class Model::Impl {
   void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
   std::string Identity(const Workspace::Impl& workspace, const IdentityOptions& options) const;
   StateShape state_shape() const {
-    const Config& c = network_->config();
-    return {c.generation, c.layers, c.width, c.heads, c.head_size, hash_};
+    StateShape shape = StateShapeOf(network_->config());
+    shape.model_hash = hash_;
+    return shape;
   }
   const Network& network() const { return *network_; }
   const std::string& hash() const { return hash_; }
@@ -106,7 +108,7 @@ std::string Model::Impl::Identity(const Workspace::Impl& workspace,
 
 void Model::Impl::Check(std::span<const Turn> turns) const {
   const size_t vocab = network_->config().vocab;
-  const size_t floats = network_->config().layers * network_->strides().layer_floats();
+  const size_t floats = network_->strides().floats();
   const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
   std::vector<const State*> states;
   for (const Turn& turn : turns) states.push_back(turn.state);

@@ -1,5 +1,7 @@
 // The layers of RWKV-4: values from generate_init_weight in RWKV-LM's RWKV-v4neo.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv4.h"
 
 namespace linnet {
 namespace {
@@ -47,6 +49,7 @@ std::vector<MemorySlot> Memory4(size_t width, size_t heads, size_t head_size) {
 
 }  // namespace
 
-const BlockSchema kRwkv4Schema = {.parameters = Parameters4, .memory = Memory4};
+const BlockSchema kRwkv4Schema = {
+    .parameters = Parameters4, .memory = Memory4, .bind = Bind<BlockOf<Rwkv4>>};
 
 }  // namespace linnet

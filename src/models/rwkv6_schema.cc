@@ -1,5 +1,7 @@
 // The layers of RWKV-6 "Finch": values from generate_init_weight in RWKV-LM's RWKV-v5.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv6.h"
 
 namespace linnet {
 namespace {
@@ -53,6 +55,7 @@ const BlockSchema kRwkv6Schema = {
     .memory = Memory6,
     .ranks = {{"mix", "att.time_maa_w1", 5}, {"decay", "att.time_decay_w1"}},
     .heads_from = "att.time_faaaa",
-    .heads_dimensions = 2};
+    .heads_dimensions = 2,
+    .bind = Bind<BlockOf<Rwkv6>>};
 
 }  // namespace linnet

@@ -1,6 +1,8 @@
 // The layers of RWKV-7a: RWKV-7 and DeepEmbed. No trainer of it is public; a new model computes
 // what the RWKV-7 of the same values does, until it learns.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv7a.h"
 
 namespace linnet {
 namespace {
@@ -24,6 +26,7 @@ const BlockSchema kRwkv7aSchema = {.parameters = Parameters7a,
                                    .ranks = Rwkv7Ranks(),
                                    .heads_from = "att.r_k",
                                    .heads_dimensions = 2,
-                                   .reads_embedding = true};
+                                   .reads_embedding = true,
+                                   .bind = Bind<BlockOf<Rwkv7a>>};
 
 }  // namespace linnet

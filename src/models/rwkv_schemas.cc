@@ -79,9 +79,11 @@ const BlockSchema& SchemaOf(Generation generation) {
     case Generation::k4:
       return kRwkv4Schema;
     case Generation::k50:
+      return kRwkv50Schema;
     case Generation::k51:
+      return kRwkv51Schema;
     case Generation::k52:
-      return kRwkv5Schema;
+      return kRwkv52Schema;
     case Generation::k6:
       return kRwkv6Schema;
     case Generation::k7a:
@@ -92,9 +94,32 @@ const BlockSchema& SchemaOf(Generation generation) {
   return kRwkv7Schema;
 }
 
-std::vector<MemorySlot> MemoryOf(Generation generation, size_t width, size_t heads,
-                                 size_t head_size) {
-  return SchemaOf(generation).memory(width, heads, head_size);
+StateShape StateShapeOf(const Config& c) {
+  return {c.generation, c.layers, c.width, c.heads, c.head_size, {}};
+}
+
+std::vector<MemorySlot> MemoryOf(const StateShape& s, size_t /*layer*/) {
+  return SchemaOf(s.generation).memory(s.width, s.heads, s.head_size);
+}
+
+std::vector<LayerStrides> StridesOf(const StateShape& shape) {
+  std::vector<LayerStrides> strides(shape.layers);
+  size_t begin = 0;
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    LayerStrides& s = strides[layer];
+    s.begin = begin;
+    for (const MemorySlot& slot : MemoryOf(shape, layer)) {
+      if (slot.name == "att_shift") {
+        s.att_shift += slot.floats();
+      } else if (slot.name == "ffn_shift") {
+        s.ffn_shift += slot.floats();
+      } else {
+        (s.ffn_shift == 0 ? s.wkv : s.last_rows) += slot.floats();
+      }
+    }
+    begin += s.floats();
+  }
+  return strides;
 }
 
 std::vector<ParameterSpec> ParametersOf(const Config& config) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,8 @@
 #include <vector>
 
 #include "linnet/config.h"
+#include "linnet/state.h"
+#include "ops/pass.h"
 
 namespace linnet {
 
@@ -98,6 +101,8 @@ bool IsUnused(const std::string& name);
 
 // ---- Blocks ----
 
+class Block;
+class BlockBinder;
 class BlockBuilder;
 
 // A vector or the matrices of heads that a layer keeps in a state. Slots follow each other in a
@@ -128,13 +133,18 @@ struct BlockSchema {
   const char* heads_from = nullptr;
   size_t heads_dimensions = 0;   // that the tensor must have; 0: any
   bool reads_embedding = false;  // layers read Pass::embedding
+  // The layer with these parameters and its equations (block.h).
+  std::unique_ptr<Block> (*bind)(BlockBinder& b) = nullptr;
 };
 
 const BlockSchema& SchemaOf(Generation generation);
 
-// The slots of one layer.
-std::vector<MemorySlot> MemoryOf(Generation generation, size_t width, size_t heads,
-                                 size_t head_size);
+// ---- States ----
+
+StateShape StateShapeOf(const Config& config);
+// The slots of a layer, and where ops find them (ops/pass.h), for all layers.
+std::vector<MemorySlot> MemoryOf(const StateShape& shape, size_t layer);
+std::vector<LayerStrides> StridesOf(const StateShape& shape);
 
 }  // namespace linnet
 

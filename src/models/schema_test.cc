@@ -70,8 +70,8 @@ TEST_P(SchemaTest, OtherNamesAreUnique) {
 }
 
 TEST_P(SchemaTest, ASlotIsATensorOfTheReferencesList) {
-  State state({GetParam(), 3, 128, config_.heads, config_.head_size, {}});
-  const auto slots = MemoryOf(GetParam(), 128, config_.heads, config_.head_size);
+  State state(StateShapeOf(config_));
+  const auto slots = MemoryOf(state.shape(), 0);
   const auto list = state.ToReference();
   ASSERT_EQ(list.size(), 3 * slots.size());
   size_t floats = 0;

@@ -34,8 +34,13 @@ void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
   }
 }
 
+// Those of all layers, in the order of the reference's list.
 std::vector<MemorySlot> SlotsOf(const StateShape& s) {
-  return MemoryOf(s.generation, s.width, s.heads, s.head_size);
+  std::vector<MemorySlot> all;
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    for (MemorySlot& slot : MemoryOf(s, layer)) all.push_back(std::move(slot));
+  }
+  return all;
 }
 
 size_t Number(const TensorFile& file, const std::string& key) {
@@ -83,21 +88,21 @@ bool IsSaved(const TensorFile& file) {
 
 State ReadSaved(const TensorFile& file) {
   const StateShape shape = ShapeOf(file);
-  const auto slots = SlotsOf(shape);
   std::vector<StateTensor> list;
   // Tensors are looked up before memory is allocated from sizes that the file states.
-  for (size_t i = 0; i < shape.layers * slots.size(); ++i) {
-    const std::string name = fmt::format("state.{:03}", i);
-    const TensorView* t = file.Find(name);
-    const std::vector<size_t>& expected = slots[i % slots.size()].shape;
-    if (t == nullptr || t->shape != expected) {
-      throw Error(
-          ErrorKind::kBadState,
-          fmt::format("{}: {} is {}, expected [{}]", file.path().string(), name,
-                      t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
-                      fmt::join(expected, ", ")));
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    for (const MemorySlot& slot : MemoryOf(shape, layer)) {
+      const std::string name = fmt::format("state.{:03}", list.size());
+      const TensorView* t = file.Find(name);
+      if (t == nullptr || t->shape != slot.shape) {
+        throw Error(
+            ErrorKind::kBadState,
+            fmt::format("{}: {} is {}, expected [{}]", file.path().string(), name,
+                        t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
+                        fmt::join(slot.shape, ", ")));
+      }
+      list.push_back({t->shape, ReadAll(*t)});
     }
-    list.push_back({t->shape, ReadAll(*t)});
   }
   return State::FromReference(shape, list);
 }
@@ -113,6 +118,7 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
   State state(model);
   state.set_identity({});  // nothing computed it
   const std::vector<size_t> expected = {model.heads, model.head_size, model.head_size};
+  const auto strides = StridesOf(model);
   for (size_t layer = 0; layer < model.layers; ++layer) {
     const std::string name = TimeStateName(layer);
     const TensorView* t = file.Find(name);
@@ -122,8 +128,8 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
     if (t->shape != expected) {
       throw fail(fmt::format("{}, expected [{}]", linnet::Describe(*t), fmt::join(expected, ", ")));
     }
-    float* wkv = state.values().data() + layer * model.layer_floats() + model.width;
-    TransposeHeads(ReadAll(*t).data(), model.heads, model.head_size, wkv);
+    const LayerState to = StateStrides{strides}.Layer(state.values().data(), layer);
+    TransposeHeads(ReadAll(*t).data(), model.heads, model.head_size, to.wkv.data());
   }
   if (file.Find(TimeStateName(model.layers)) != nullptr) {
     throw fail(fmt::format("holds more layers than the model's {}", model.layers));
@@ -168,49 +174,38 @@ TensorFile OpenState(const std::filesystem::path& path) {
 
 }  // namespace
 
-size_t StateShape::layer_floats() const {
-  size_t n = 0;
-  for (const MemorySlot& slot : SlotsOf(*this)) n += slot.floats();
-  return n;
-}
+size_t StateShape::floats() const { return StateStrides{StridesOf(*this)}.floats(); }
 
 State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
 
 void State::Reset() {
-  const auto slots = SlotsOf(shape_);
   float* at = values_.data();
-  for (size_t layer = 0; layer < shape_.layers; ++layer) {
-    for (const MemorySlot& slot : slots) at = std::fill_n(at, slot.floats(), slot.first);
-  }
+  for (const MemorySlot& slot : SlotsOf(shape_)) at = std::fill_n(at, slot.floats(), slot.first);
 }
 
 std::vector<StateTensor> State::ToReference() const {
-  const auto slots = SlotsOf(shape_);
   std::vector<StateTensor> list;
   const float* at = values_.data();
-  for (size_t layer = 0; layer < shape_.layers; ++layer) {
-    for (const MemorySlot& slot : slots) {
-      const size_t n = slot.floats();
-      StateTensor t{slot.shape, std::vector<float>(at, at + n)};
-      if (slot.transposed) TransposeHeads(at, slot.shape[0], slot.shape[1], t.values.data());
-      list.push_back(std::move(t));
-      at += n;
-    }
+  for (const MemorySlot& slot : SlotsOf(shape_)) {
+    const size_t n = slot.floats();
+    StateTensor t{slot.shape, std::vector<float>(at, at + n)};
+    if (slot.transposed) TransposeHeads(at, slot.shape[0], slot.shape[1], t.values.data());
+    list.push_back(std::move(t));
+    at += n;
   }
   return list;
 }
 
 State State::FromReference(StateShape shape, const std::vector<StateTensor>& list) {
   const auto slots = SlotsOf(shape);
-  if (list.size() != shape.layers * slots.size()) {
-    throw Error(ErrorKind::kBadState,
-                fmt::format("a state of {} tensors, expected {} ({})", list.size(),
-                            shape.layers * slots.size(), Describe(shape)));
+  if (list.size() != slots.size()) {
+    throw Error(ErrorKind::kBadState, fmt::format("a state of {} tensors, expected {} ({})",
+                                                  list.size(), slots.size(), Describe(shape)));
   }
   State state(shape);
   float* at = state.values_.data();
   for (size_t i = 0; i < list.size(); ++i) {
-    const MemorySlot& slot = slots[i % slots.size()];
+    const MemorySlot& slot = slots[i];
     const size_t n = slot.floats();
     if (list[i].values.size() != n) {
       throw Error(ErrorKind::kBadState,

@@ -34,16 +34,18 @@ std::string Sizes(const StateShape& s) {
 
 bool IsV4(const StateShape& s) { return s.generation == Generation::k4; }
 
-// The parts of one layer in State's layout, S as [key][value].
+// The parts of one layer in State's layout, S as [key][value]; the two shifts are `width` each.
 template <class T>
 struct Layer {
   std::span<T> att_x, wkv, ffn_x;
 };
 
+// Layers are alike in the generations that have these layouts.
 template <class T>
 Layer<T> LayerOf(std::span<T> values, const StateShape& s, size_t layer) {
-  const auto all = values.subspan(layer * s.layer_floats(), s.layer_floats());
-  return {all.first(s.width), all.subspan(s.width, s.wkv_floats()), all.last(s.width)};
+  const size_t n = s.floats() / s.layers;
+  const auto all = values.subspan(layer * n, n);
+  return {all.first(s.width), all.subspan(s.width, n - 2 * s.width), all.last(s.width)};
 }
 
 // [heads, N, N] with the last two dimensions swapped.
@@ -59,8 +61,7 @@ std::vector<float> Transposed(std::span<const float> wkv, size_t heads, size_t n
 
 // The reference's S, the same in rwkv.cpp: [value][key] only in v7. It is its own inverse.
 std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape& s) {
-  if (MemoryOf(s.generation, s.width, s.heads, s.head_size)[1].transposed)
-    return Transposed(wkv, s.heads, s.head_size);
+  if (MemoryOf(s, 0)[1].transposed) return Transposed(wkv, s.heads, s.head_size);
   return {wkv.begin(), wkv.end()};
 }
 
@@ -86,11 +87,11 @@ State ImportRwkvCpp(const fs::path& path, const StateShape& s) {
   std::vector<float> values(s.floats());
   std::memcpy(values.data(), file.bytes().data(), file.bytes().size());
   for (size_t layer = 0; layer < s.layers; ++layer) {
-    const auto from = std::span<const float>(values).subspan(layer * s.layer_floats());
     const auto to = LayerOf(state.values(), s, layer);
+    const auto from = std::span<const float>(values).subspan(layer * (2 * s.width + to.wkv.size()));
     std::copy_n(from.begin(), s.width, to.ffn_x.begin());
     std::copy_n(from.begin() + static_cast<ptrdiff_t>(s.width), s.width, to.att_x.begin());
-    const auto wkv = InReferenceOrder(from.subspan(2 * s.width, s.wkv_floats()), s);
+    const auto wkv = InReferenceOrder(from.subspan(2 * s.width, to.wkv.size()), s);
     std::copy(wkv.begin(), wkv.end(), to.wkv.begin());
   }
   return state;

@@ -65,8 +65,9 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
       State expected = state.Clone();
       if (layout == StateLayout::kTimeState) {  // shifts start from zero
         const StateShape& s = state.shape();
+        const size_t n = s.floats() / s.layers;
         for (size_t layer = 0; layer < s.layers; ++layer) {
-          const auto all = expected.values().subspan(layer * s.layer_floats(), s.layer_floats());
+          const auto all = expected.values().subspan(layer * n, n);
           std::fill(all.begin(), all.begin() + static_cast<ptrdiff_t>(s.width), 0.0f);
           std::fill(all.end() - static_cast<ptrdiff_t>(s.width), all.end(), 0.0f);
         }

@@ -20,11 +20,12 @@ class Bench {
  public:
   explicit Bench(bool record, size_t wkv, float first = 0.0f)
       : state_(2 * (2 * kCols + wkv), 0.1f),
+        strides_{.att_shift = kCols, .wkv = wkv, .ffn_shift = kCols},
         segments_{{0, 3, state_.data()}, {3, 2, state_.data() + 2 * kCols + wkv}},
         pass_{.arena = arena_,
               .pool = pool_,
               .segments = segments_,
-              .strides = {kCols, wkv},
+              .strides = {{&strides_, 1}},
               .exact = true,
               .tape = record ? &tape_ : nullptr} {
     for (float& x : state_) x += first;
@@ -37,6 +38,7 @@ class Bench {
   ThreadPool pool_{2};
   Tape tape_;
   std::vector<float> state_;
+  LayerStrides strides_;
   Segment segments_[2];
   Pass pass_;
 };

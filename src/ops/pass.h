@@ -63,16 +63,34 @@ struct LowRankDelta {
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
   std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
+  std::span<float> last_rows;                  // of attention: what its next token shifts
 };
 
-// Sizes and offsets of a layer's vectors in the flat memory of a state, the same for every layer.
-struct StateStrides {
-  size_t width = 0, wkv = 0;
+// Where a layer's vectors are in the flat memory of a state: one after another from `begin` on.
+struct LayerStrides {
+  size_t begin = 0, att_shift = 0, wkv = 0, ffn_shift = 0, last_rows = 0;  // floats
 
-  size_t layer_floats() const { return 2 * width + wkv; }
+  size_t floats() const { return att_shift + wkv + ffn_shift + last_rows; }
+};
+
+// Those of all layers, which may differ. The array must outlive it.
+struct StateStrides {
+  std::span<const LayerStrides> layers{};
+
+  size_t floats() const {
+    return layers.empty() ? 0 : layers.back().begin + layers.back().floats();
+  }
+  size_t wkv(size_t layer) const { return layers[layer].wkv; }
   LayerState Layer(float* state, size_t layer) const {
-    float* p = state + layer * layer_floats();
-    return {{p, width}, {p + width, wkv}, {p + width + wkv, width}};
+    const LayerStrides& s = layers[layer];
+    float* p = state + s.begin;
+    const auto next = [&p](size_t n) {
+      const std::span<float> part(p, n);
+      p += n;
+      return part;
+    };
+    const auto att_shift = next(s.att_shift), wkv = next(s.wkv), ffn_shift = next(s.ffn_shift);
+    return {att_shift, wkv, ffn_shift, next(s.last_rows)};
   }
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "models/detect.h"
+#include "models/schema.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -106,9 +107,7 @@ TEST_P(PassesTest, FullGradientThroughChunksIsThatOfTheWholeRow) {
 Learnt Detached(const Network& network, std::span<float> gradients, const SampleRow& row,
                 size_t chunk, ThreadPool& pool) {
   Learnt out;
-  const Config& c = network.config();
-  const StateShape shape{c.generation, c.layers, c.width, c.heads, c.head_size, ""};
-  State state(shape);
+  State state(StateShapeOf(network.config()));
   for (size_t begin = 0; begin < row.inputs.size(); begin += chunk) {
     const size_t len = std::min(chunk, row.inputs.size() - begin);
     const Segment segment{0, len, state.values().data()};
