@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <random>
 
 #include "base/buffer.h"
@@ -296,6 +297,39 @@ TEST(OpGradient, Wkv7) {
       [](Pass& p, const auto& x) { return Wkv7(p, x[0], x[1], x[2], x[3], x[4], x[5], kHeads); },
       kCols * kCols / kHeads)
       .Check();
+}
+
+TEST(OpGradient, Attention) {
+  for (const float cap : {0.0f, 2.0f}) {
+    Checker({kRowsIn, kRowsIn, {kRows, 6}}, [cap](Pass& p, const auto& x) {
+      return Attention(p, x[0], x[1], x[2], {kHeads, 0.7f, cap});
+    }).Check();
+  }
+}
+
+TEST(OpGradient, AttentionOverEarlierTokens) {
+  const auto layout = std::make_shared<RowLayout>(
+      std::vector<RowSlot>{{"k", kCols, RowType::kF32}, {"v", kCols, RowType::kF32}});
+  const size_t past[] = {70, 62};
+  std::vector<TokenMemory> memories(2, TokenMemory(layout));
+  for (size_t i = 0; i < 2; ++i) {
+    memories[i].Append(past[i]);
+    for (size_t t = 0; t < past[i] * kCols; ++t) {
+      for (const size_t slot : {size_t{0}, size_t{1}}) {
+        auto* row = reinterpret_cast<float*>(memories[i].MutableRow(slot, t / kCols));
+        row[t % kCols] = std::sin(static_cast<float>(7 * t + slot));
+      }
+    }
+  }
+  Checker({kRowsIn, kRowsIn, kRowsIn}, [&](Pass& p, const auto& x) {
+    std::vector<PastRows> rows;
+    for (size_t i = 0; i < 2; ++i) {
+      memories[i].Truncate(past[i]);
+      memories[i].Append(p.segments[i].len);
+      rows.push_back({&memories[i], past[i], 0, 1});
+    }
+    return Attention(p, x[0], x[1], x[2], {kHeads, 0.7f, 0}, rows);
+  }).Check();
 }
 
 // The matrix of a Linear, packed; its gradient is compared through the rows.

@@ -1,7 +1,7 @@
 // The operations: forward, and with a tape a recorded vector-Jacobian product.
 //
-// All process rows independently, except Shift and Wkv*, which read the pass's segments. Every
-// result is allocated in the pass's arena. Formulas and letters are those of the RWKV papers
+// All process rows independently, except Shift, Wkv* and Attention, which read the pass's segments.
+// Every result is allocated in the pass's arena. Formulas and letters are those of the RWKV papers
 // (arXiv:2305.13048, 2404.05892, 2503.14456). They throw only std::bad_alloc.
 #ifndef LINNET_OPS_OPS_H_
 #define LINNET_OPS_OPS_H_
@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/attention.h"
 #include "ops/pass.h"
+#include "tensor/token_memory.h"
 
 namespace linnet {
 
@@ -123,6 +125,22 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads, bool log_u = 
 
 // v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.
 Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads);
+
+// What a segment remembers of its tokens: its own rows and those before are rows of `memory`, in
+// slots of type f32 or f16 that are as wide as k and v. Token `first` is the segment's first; the
+// caller has appended its tokens. No other thread uses the memory meanwhile.
+struct PastRows {
+  TokenMemory* memory = nullptr;
+  size_t first = 0, key_slot = 0, value_slot = 0;
+};
+
+// Causal attention within each segment: y[t] = sum over j <= t of softmax_j(score(q[t], k[j]))
+// v[j], per head; q and k [T, heads * N], v and y [T, heads * M], the score as in AttentionShape.
+// With `past`, one per segment, k and v are first stored in the memory, and all rows are read from
+// there; those of earlier tokens are constants. The memory's pages must last until the backward is
+// done.
+Var Attention(Pass& p, Var q, Var k, Var v, const AttentionShape& shape,
+              std::span<const PastRows> past = {});
 
 }  // namespace linnet
 
