@@ -120,6 +120,7 @@ void AddLogits(CLI::App& app) {
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
+  AddRowOptions(*command, o->common);
   command->add_flag("--fast", o->fast, "Round activations as the other commands do by default")
       ->excludes(command->get_option("--exact"));
   AddOutput(*command, o->common, "--out", o->out, "The file to write")

@@ -11,9 +11,9 @@
 namespace linnet {
 
 // k50 to k52 are BlinkDL's 5.0, 5.1 and 5.2 (Eagle); rwkv.cpp calls 5.0 "5.1".
-enum class Generation : uint8_t { k4, k50, k51, k52, k6, k7, k7a };
+enum class Generation : uint8_t { k4, k50, k51, k52, k6, k7, k7a, k7b };
 
-const char* Name(Generation generation);  // "4", "5.0", "5.1", "5.2", "6", "7", "7a"
+const char* Name(Generation generation);  // "4", "5.0", "5.1", "5.2", "6", "7", …
 
 struct Config {
   Generation generation = Generation::k7;

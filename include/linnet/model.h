@@ -46,6 +46,10 @@ struct OpenOptions {
   // Applied on top of the model's matrices, which keep their formats. The model's hash does not
   // change.
   std::vector<AdapterFile> adapters{};
+  // Of models with attention: how its states keep rows per token, and the most bytes that those of
+  // one state may take; 0: half of the memory that is available when the model is opened.
+  RowStorage rows = RowStorage::kF16;
+  size_t row_limit = 0;
   // Open it even if it does not fit into the available memory.
   bool force = false;
   // Called during loading with the fraction done, 0 to 1.

@@ -66,7 +66,9 @@ Outcome RunAs(const Model& model, const Way& way, bool exact) {
     turns.insert(turns.begin() + static_cast<ptrdiff_t>(way.companions / 2), observed);
     model.Forward(turns, workspace);
   }
-  out.state.assign(state.values().begin(), state.values().end());
+  for (const StateTensor& t : state.ToReference()) {
+    out.state.insert(out.state.end(), t.values.begin(), t.values.end());
+  }
   return out;
 }
 
@@ -115,14 +117,15 @@ TEST_P(BitsTest, NorDoThoseOfOddSizes) {
   ExpectTheSameBits(test::OddModel(version), options);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Generations, BitsTest,
-    testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"),
-                     testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kI8,
-                                     DType::kNF4)),
-    [](const auto& test) {
-      return LettersOf(std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
+                         testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7",
+                                                          "v7a", "v7b"),
+                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16,
+                                                          DType::kI8, DType::kNF4)),
+                         [](const auto& test) {
+                           return LettersOf(std::get<0>(test.param)) + "_" +
+                                  LettersOf(Name(std::get<1>(test.param)));
+                         });
 
 // ggml's blocks run as they lie, by kernels of their own, which do not know the generation: each
 // format is tested in one of the two that GGUF has.

@@ -119,13 +119,14 @@ void AddGatedChannelMix(BlockBuilder& b, size_t ffn);
 // Shifts and the [heads, N, N] matrices S of v5 and v6; of v7 with `transposed`.
 std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed);
 
-// RWKV-7's, of which its relatives are extensions.
+// RWKV-7's, of which its relatives are extensions, and RWKV-7a's.
 void AddRwkv7Parameters(BlockBuilder& b);
+void AddRwkv7aParameters(BlockBuilder& b);
 std::vector<RankSource> Rwkv7Ranks();
 std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
 
 extern const BlockSchema kRwkv4Schema, kRwkv50Schema, kRwkv51Schema, kRwkv52Schema, kRwkv6Schema,
-    kRwkv7Schema, kRwkv7aSchema;
+    kRwkv7Schema, kRwkv7aSchema, kRwkv7bSchema;
 
 }  // namespace linnet
 

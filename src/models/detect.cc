@@ -41,7 +41,7 @@ bool HasTimeMixParts(const Checkpoint& c) {
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
-                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7 and 7a",
+                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7, 7a and 7b",
                           name));
   };
   if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
@@ -49,9 +49,6 @@ void RefuseRelatives(const Checkpoint& c) {
     refuse("RWKV-8 hybrid (rc00)");
   }
   if (c.Has("blocks.0.ffn.enn.weight")) refuse("RWKV-8 (rc00)");
-  if (c.Has("blocks.0.qkv.k_emb.weight") || c.Has("blocks.0.qkv.qq.weight")) {
-    refuse("RWKV-7b (DeepEmbed attention)");
-  }
   if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
   if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
     refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
@@ -162,6 +159,7 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
 
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
   const std::string att = "blocks.0.att.";
+  if (c.Has("blocks.0.qkv.k_emb.weight")) return Generation::k7b;
   if (c.Has("blocks.0.ffn.s_emb.weight")) return Generation::k7a;
   if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
   if (c.Has(att + "time_maa_x")) return Generation::k6;
@@ -272,6 +270,8 @@ const char* Name(Generation generation) {
       return "7";
     case Generation::k7a:
       return "7a";
+    case Generation::k7b:
+      return "7b";
   }
   return "?";
 }

@@ -76,8 +76,6 @@ TEST(DetectTest, RelativesAreRefusedByName) {
       {"blocks.0.qkv.ennk.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.qkv.emm.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.ffn.enn.weight", "RWKV-8 (rc00)"},
-      {"blocks.0.qkv.k_emb.weight", "RWKV-7b (DeepEmbed attention)"},
-      {"blocks.0.qkv.qq.weight", "RWKV-7b (DeepEmbed attention)"},
       {"blocks.0.att.gate_w1", "RWKV-6a (experimental)"},
       {"head_q.weight",
        "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"}};
@@ -250,7 +248,7 @@ TEST_F(ChangedModelTest, AGapBetweenLayersIsRefused) {
 }
 
 TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a", "7b"}) {
     for (const char* name : {"blocks.1.attn.q_proj.weight", "blocks.2.att.key.lora_A"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));
@@ -278,7 +276,7 @@ TEST_F(ChangedModelTest, HeadQkIsRefusedByName) {
 }
 
 TEST_F(ChangedModelTest, FloatsOutsideTheLayersThatNothingTakesAreRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a", "7b"}) {
     for (const char* name : {"copy_mask", "head.bias", "value_head.weight", "pos_emb"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));

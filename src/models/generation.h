@@ -13,9 +13,13 @@
 
 namespace linnet {
 
+class RowsToFinish;
+
 // What layers hand on to later layers of the same pass; empty until a layer sets it.
 struct Carry {
   Var v_first;  // v7: the values of layer 0, which later layers mix with their own
+  // With attention, for all layers: the tokens whose keys and values the pass computes.
+  const RowsToFinish* rows = nullptr;
 
   std::array<Var*, 1> vars() { return {&v_first}; }
 };

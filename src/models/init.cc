@@ -29,7 +29,7 @@ void SetRanks(RankRule rule, Config& c) {
     c.ranks["mix"] = c.width < 4096 ? 32 : 64;
     c.ranks["decay"] = c.width < 4096 ? 64 : 128;
   }
-  if (c.generation != Generation::k7 && c.generation != Generation::k7a) return;
+  if (c.generation < Generation::k7) return;
   const bool train = rule == RankRule::kTrain;
   c.ranks["w"] = c.ranks["a"] = RankOf(train ? 2.5 : 1.8, c.width, 0.5);
   c.ranks["v"] = RankOf(train ? 1.7 : 1.3, c.width, 0.5);
@@ -44,6 +44,7 @@ size_t OwnFfn(Generation generation, size_t width) {
     case Generation::k50:
     case Generation::k7:
     case Generation::k7a:
+    case Generation::k7b:
       return 4 * width;
     default:
       return std::max<size_t>(width * 7 / 2 / 32 * 32, 32);

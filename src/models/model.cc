@@ -42,11 +42,14 @@ class Model::Impl {
   explicit Impl(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
 
   void Check(std::span<const Turn> turns) const;
+  void CheckPast(const State& state) const;
   void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
   std::string Identity(const Workspace::Impl& workspace, const IdentityOptions& options) const;
   StateShape state_shape() const {
     StateShape shape = StateShapeOf(network_->config());
     shape.model_hash = hash_;
+    shape.rows = rows_;
+    shape.row_limit = row_limit_;
     return shape;
   }
   const Network& network() const { return *network_; }
@@ -64,6 +67,8 @@ class Model::Impl {
 
   std::shared_ptr<const Network> network_;
   std::string hash_;
+  RowStorage rows_ = RowStorage::kF16;
+  size_t row_limit_ = SIZE_MAX;
   std::unique_ptr<const ModelIdentity> identity_;  // null for a trainer's network
 };
 
@@ -87,6 +92,8 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
   hash_ = HashOf(checkpoint);
+  rows_ = options.rows;
+  row_limit_ = options.row_limit != 0 ? options.row_limit : AvailableMemory() / 2;
   std::vector<Adapter> adapters;
   for (const AdapterFile& file : options.adapters) {
     adapters.emplace_back(file.path, checkpoint, file.scale);
@@ -121,6 +128,8 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
     if (turn.state == nullptr || turn.state->values().size() != floats) {
       fail("a turn's state is not of this model's shape");
     }
+    turn.state->CheckRoom(turn.tokens.size());
+    CheckPast(*turn.state);
     for (const int32_t id : turn.tokens) {
       if (id < 0 || static_cast<size_t>(id) >= vocab) {
         fail(fmt::format("token {} is outside the vocabulary of {}, expected 0 to {}", id,
@@ -132,6 +141,21 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
       fail(fmt::format("logits hold {} values, expected {} or {}", n, vocab,
                        vocab * turn.tokens.size()));
     }
+  }
+}
+
+// The ids of a state that was loaded select rows of tables.
+void Model::Impl::CheckPast(const State& state) const {
+  const PastTokens* past = state.past();
+  if (past == nullptr) return;
+  const size_t vocab = network_->config().vocab;
+  for (size_t t = past->finished.tokens(); t < past->kept.tokens(); ++t) {
+    const int32_t id = past->id(t);
+    if (id >= 0 && static_cast<size_t>(id) < vocab) continue;
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("a turn's state holds token {}, outside the vocabulary of {}, expected "
+                            "0 to {}",
+                            id, network_->checkpoint().file().path().string(), vocab - 1));
   }
 }
 
@@ -178,7 +202,11 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
   std::vector<int32_t> tokens;
   for (const Share& s : shares) {
     const auto ids = s.turn->tokens.subspan(s.begin, s.len);
-    segments.push_back({tokens.size(), s.len, s.turn->state->values().data()});
+    State& state = *s.turn->state;
+    Segment& segment = segments.emplace_back(Segment{tokens.size(), s.len, state.values().data()});
+    segment.past = state.past();
+    segment.first = state.tokens();
+    if (segment.past != nullptr) segment.past->Append(ids);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
   }
   Pass p{.arena = workspace.arena,

@@ -1,11 +1,13 @@
 #include "models/network.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "kernels/matmul.h"
 #include "kernels/rows.h"
 #include "linnet/error.h"
+#include "models/rows_to_finish.h"
 #include "models/schema.h"
 #include "models/table.h"
 #include "ops/sum_tree.h"
@@ -167,16 +169,21 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
 }
 
 Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
+  const BlockSchema& schema = SchemaOf(config_.generation);
   const Var x = Embed(p, tokens);
   p.tokens = tokens;
   // Without a tape the residual stream overwrites x.
-  if (SchemaOf(config_.generation).reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
-  return Layers(p, x);
+  if (schema.reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
+  Carry carry;
+  if (schema.kept != nullptr) {
+    carry.rows = new (p.arena.New<RowsToFinish>(1))
+        RowsToFinish(p, [&](std::span<const int32_t> ids) { return Embed(p, ids); });
+  }
+  return Layers(p, x, carry);
 }
 
-Var Network::Layers(Pass& p, Var x) const {
-  if (p.tape != nullptr && p.recompute) return RecomputedLayers(p, x);
-  Carry carry;
+Var Network::Layers(Pass& p, Var x, Carry carry) const {
+  if (p.tape != nullptr && p.recompute) return RecomputedLayers(p, x, carry);
   Arena::Mark mark = p.arena.mark();
   for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
     Carry before = carry;
@@ -188,10 +195,9 @@ Var Network::Layers(Pass& p, Var x) const {
   return x;
 }
 
-Var Network::RecomputedLayers(Pass& p, Var x) const {
+Var Network::RecomputedLayers(Pass& p, Var x, Carry carry) const {
   Tape* const tape = p.tape;
   const float* states = CopyStatesOf(p);
-  Carry carry;
   for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
     const Var out = p.New(x.rows(), x.cols());
     const Arena::Mark mark = p.arena.mark();

@@ -72,10 +72,10 @@ class Network {
   Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config);
   void BindAll(Binder& binder);
   Var Embed(Pass& p, std::span<const int32_t> tokens) const;
-  Var Layers(Pass& p, Var x) const;
+  Var Layers(Pass& p, Var x, Carry carry) const;
   // With a tape: stores only the input of each layer, and runs the layer again for its backward
   // pass.
-  Var RecomputedLayers(Pass& p, Var x) const;
+  Var RecomputedLayers(Pass& p, Var x, Carry carry) const;
   void BlockBackward(Pass& p, size_t layer, const float* states, BlockRows in, BlockRows out) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;

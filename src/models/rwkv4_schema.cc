@@ -40,11 +40,11 @@ void Parameters4(BlockBuilder& b) {
 std::vector<MemorySlot> Memory4(size_t width, size_t heads, size_t head_size) {
   constexpr float kNoExponent = -1e30f;  // pp at the start (rwkv.cpp, ChatRWKV)
   const size_t A = heads * head_size;
-  return {{.name = "att_shift", .shape = {width}},
+  return {{"att_shift", {width}, &LayerStrides::att_shift},
           {.name = "aa", .shape = {A}},
           {.name = "bb", .shape = {A}},
           {.name = "pp", .shape = {A}, .first = kNoExponent},
-          {.name = "ffn_shift", .shape = {width}}};
+          {"ffn_shift", {width}, &LayerStrides::ffn_shift}};
 }
 
 }  // namespace

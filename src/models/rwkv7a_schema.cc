@@ -9,7 +9,9 @@ namespace {
 
 constexpr size_t kSide = 32;  // of a token's matrix, in the released models
 
-void Parameters7a(BlockBuilder& b) {
+}  // namespace
+
+void AddRwkv7aParameters(BlockBuilder& b) {
   const size_t C = b.c.width, F = b.c.ffn, V = b.c.vocab, n = kSide * kSide;
   AddRwkv7Parameters(b);
   b.Add("ffn.s_emb.weight", {V, n}, ParameterRole::kTable, StartKind::kConstant, 0, 0, 0.2);
@@ -19,9 +21,7 @@ void Parameters7a(BlockBuilder& b) {
   b.Factor("ffn.s2", {kSide, F}, StartKind::kConstant, 0);
 }
 
-}  // namespace
-
-const BlockSchema kRwkv7aSchema = {.parameters = Parameters7a,
+const BlockSchema kRwkv7aSchema = {.parameters = AddRwkv7aParameters,
                                    .memory = Rwkv7Memory,
                                    .ranks = Rwkv7Ranks(),
                                    .heads_from = "att.r_k",

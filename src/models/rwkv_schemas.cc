@@ -69,9 +69,9 @@ void AddGatedChannelMix(BlockBuilder& b, size_t ffn) {
 }
 
 std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed) {
-  return {{.name = "att_shift", .shape = {width}},
+  return {{"att_shift", {width}, &LayerStrides::att_shift},
           {.name = "wkv", .shape = {heads, head_size, head_size}, .transposed = transposed},
-          {.name = "ffn_shift", .shape = {width}}};
+          {"ffn_shift", {width}, &LayerStrides::ffn_shift}};
 }
 
 const BlockSchema& SchemaOf(Generation generation) {
@@ -88,6 +88,8 @@ const BlockSchema& SchemaOf(Generation generation) {
       return kRwkv6Schema;
     case Generation::k7a:
       return kRwkv7aSchema;
+    case Generation::k7b:
+      return kRwkv7bSchema;
     case Generation::k7:
       break;
   }
@@ -104,22 +106,45 @@ std::vector<MemorySlot> MemoryOf(const StateShape& s, size_t /*layer*/) {
 
 std::vector<LayerStrides> StridesOf(const StateShape& shape) {
   std::vector<LayerStrides> strides(shape.layers);
-  size_t begin = 0;
+  const BlockSchema& schema = SchemaOf(shape.generation);
+  size_t begin = 0, kept = 1, finished = 0;  // slot 0 of the kept ones has the token ids
   for (size_t layer = 0; layer < shape.layers; ++layer) {
     LayerStrides& s = strides[layer];
-    s.begin = begin;
-    for (const MemorySlot& slot : MemoryOf(shape, layer)) {
-      if (slot.name == "att_shift") {
-        s.att_shift += slot.floats();
-      } else if (slot.name == "ffn_shift") {
-        s.ffn_shift += slot.floats();
-      } else {
-        (s.ffn_shift == 0 ? s.wkv : s.last_rows) += slot.floats();
-      }
-    }
+    s = {.begin = begin, .kept = kept, .finished = finished};
+    for (const MemorySlot& slot : MemoryOf(shape, layer)) s.*slot.part += slot.floats();
     begin += s.floats();
+    if (schema.kept != nullptr) kept += schema.kept(shape).size();
+    if (schema.finished != nullptr) finished += schema.finished(shape).size();
   }
   return strides;
+}
+
+namespace {
+
+using RowsOfALayer = std::vector<RowSlot> (*)(const StateShape&);
+
+void AddLayers(const StateShape& shape, RowsOfALayer rows, std::vector<RowSlot>& all) {
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    for (RowSlot& slot : rows(shape)) all.push_back(std::move(slot));
+  }
+}
+
+}  // namespace
+
+std::vector<RowSlot> KeptRows(const StateShape& shape) {
+  const BlockSchema& schema = SchemaOf(shape.generation);
+  if (schema.kept == nullptr) return {};
+  std::vector<RowSlot> all = {{"tokens", 1, RowType::kI32}};
+  AddLayers(shape, schema.kept, all);
+  return all;
+}
+
+std::vector<RowSlot> FinishedRows(const StateShape& shape) {
+  const BlockSchema& schema = SchemaOf(shape.generation);
+  std::vector<RowSlot> all;
+  if (schema.finished == nullptr || shape.rows == RowStorage::kCompact) return all;
+  AddLayers(shape, schema.finished, all);
+  return all;
 }
 
 std::vector<ParameterSpec> ParametersOf(const Config& config) {

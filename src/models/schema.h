@@ -25,7 +25,7 @@ namespace linnet {
 // All generations, in the order of their release.
 inline constexpr std::array kGenerations = {Generation::k4,  Generation::k50, Generation::k51,
                                             Generation::k52, Generation::k6,  Generation::k7,
-                                            Generation::k7a};
+                                            Generation::k7a, Generation::k7b};
 
 // ---- Names of tensors ----
 
@@ -108,9 +108,10 @@ class BlockBuilder;
 // A vector or the matrices of heads that a layer keeps in a state. Slots follow each other in a
 // state's memory in the order in which they are listed.
 struct MemorySlot {
-  std::string name;           // att_shift, wkv, aa, …
-  std::vector<size_t> shape;  // in the reference's list of a state
-  float first = 0;            // the value at the start of a sequence
+  std::string name;                                 // att_shift, wkv, aa, …
+  std::vector<size_t> shape;                        // in the reference's list of a state
+  size_t LayerStrides::*part = &LayerStrides::wkv;  // where ops find it
+  float first = 0;                                  // the value at the start of a sequence
   // The reference stores [heads, value, key], ours is [heads, key, value].
   bool transposed = false;
 
@@ -128,6 +129,10 @@ struct RankSource {
 struct BlockSchema {
   void (*parameters)(BlockBuilder& block) = nullptr;
   std::vector<MemorySlot> (*memory)(size_t width, size_t heads, size_t head_size) = nullptr;
+  // Of attention, per token: the rows that a state keeps, and the keys and values that follow from
+  // them, whose type is RowStorage'.
+  std::vector<RowSlot> (*kept)(const StateShape& shape) = nullptr;
+  std::vector<RowSlot> (*finished)(const StateShape& shape) = nullptr;
   std::vector<RankSource> ranks{};
   // The first dimension of this tensor is the number of heads; null: one head.
   const char* heads_from = nullptr;
@@ -145,6 +150,11 @@ StateShape StateShapeOf(const Config& config);
 // The slots of a layer, and where ops find them (ops/pass.h), for all layers.
 std::vector<MemorySlot> MemoryOf(const StateShape& shape, size_t layer);
 std::vector<LayerStrides> StridesOf(const StateShape& shape);
+
+// The rows per token of all layers, empty without attention. Before those that a state keeps are
+// the token ids.
+std::vector<RowSlot> KeptRows(const StateShape& shape);
+std::vector<RowSlot> FinishedRows(const StateShape& shape);
 
 }  // namespace linnet
 

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "io/tensor_file.h"
 #include "io/tensor_writer.h"
@@ -14,6 +17,7 @@
 #include "models/names.h"
 #include "models/schema.h"
 #include "models/state_file.h"
+#include "tensor/token_memory.h"
 
 namespace linnet {
 namespace {
@@ -34,13 +38,29 @@ void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
   }
 }
 
-// Those of all layers, in the order of the reference's list.
-std::vector<MemorySlot> SlotsOf(const StateShape& s) {
-  std::vector<MemorySlot> all;
+// Calls body(slot, floats of the state) for all layers, in the order of the reference's list. Last
+// queries are at its end, after the rows per token.
+template <class Values, class F>
+void ForSlots(const StateShape& s, Values values, bool queries, const F& body) {
+  size_t at = 0;
   for (size_t layer = 0; layer < s.layers; ++layer) {
-    for (MemorySlot& slot : MemoryOf(s, layer)) all.push_back(std::move(slot));
+    for (const MemorySlot& slot : MemoryOf(s, layer)) {
+      if ((slot.part == &LayerStrides::query_shift) == queries) {
+        body(slot, values.subspan(at, slot.floats()));
+      }
+      at += slot.floats();
+    }
   }
-  return all;
+}
+
+PastTokens NewPast(const StateShape& s) {
+  PastTokens past;
+  past.kept = TokenMemory(std::make_shared<const RowLayout>(KeptRows(s)));
+  auto finished = FinishedRows(s);
+  if (!finished.empty()) {
+    past.finished = TokenMemory(std::make_shared<const RowLayout>(std::move(finished)));
+  }
+  return past;
 }
 
 size_t Number(const TensorFile& file, const std::string& key) {
@@ -81,30 +101,101 @@ StateShape ShapeOf(const TensorFile& file) {
   return s;
 }
 
+// Version 2 has rows per token; files without a version are version 1.
+constexpr size_t kVersion = 2;
+
+void CheckVersion(const TensorFile& file) {
+  const size_t version = file.metadata().count("version") == 0 ? 1 : Number(file, "version");
+  if (version <= kVersion) return;
+  throw Error(ErrorKind::kBadState,
+              fmt::format("{}: a state of version {}, this program reads versions 1 to {}; use a "
+                          "newer program",
+                          file.path().string(), version, kVersion));
+}
+
 bool IsSaved(const TensorFile& file) {
   const auto kind = file.metadata().find("kind");
   return kind != file.metadata().end() && kind->second == "linnet state";
 }
 
-State ReadSaved(const TensorFile& file) {
-  const StateShape shape = ShapeOf(file);
-  std::vector<StateTensor> list;
-  // Tensors are looked up before memory is allocated from sizes that the file states.
-  for (size_t layer = 0; layer < shape.layers; ++layer) {
-    for (const MemorySlot& slot : MemoryOf(shape, layer)) {
-      const std::string name = fmt::format("state.{:03}", list.size());
-      const TensorView* t = file.Find(name);
-      if (t == nullptr || t->shape != slot.shape) {
-        throw Error(
-            ErrorKind::kBadState,
-            fmt::format("{}: {} is {}, expected [{}]", file.path().string(), name,
-                        t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
-                        fmt::join(slot.shape, ", ")));
-      }
-      list.push_back({t->shape, ReadAll(*t)});
-    }
+std::vector<int32_t> ReadIds(const TensorView& t) {
+  std::vector<int32_t> ids(t.elements());
+  if (!ids.empty()) std::memcpy(ids.data(), t.data, ids.size() * sizeof(int32_t));
+  return ids;
+}
+
+// Reads the tensors of a list one by one, and checks their shapes.
+class ListReader {
+ public:
+  explicit ListReader(const TensorFile& file) : file_(file) {}
+
+  void Read(const std::vector<size_t>& shape) {
+    const TensorView& t = Next(shape, SourceType::kF32);
+    list_.push_back({t.shape, ReadAll(t)});
   }
-  return State::FromReference(shape, list);
+  // Returns their number.
+  size_t ReadTokens() {
+    const TensorView* found = file_.Find(Name());
+    const TensorView& t = Next({found == nullptr ? 0 : found->elements()}, SourceType::kI32);
+    list_.push_back({t.shape, {}, true, ReadIds(t)});
+    return t.elements();
+  }
+  std::vector<StateTensor>& list() { return list_; }
+
+ private:
+  std::string Name() const { return fmt::format("state.{:03}", list_.size()); }
+
+  const TensorView& Next(const std::vector<size_t>& shape, SourceType type) {
+    const TensorView* t = file_.Find(Name());
+    const bool ids = type == SourceType::kI32;
+    if (t != nullptr && t->shape == shape && (t->type == SourceType::kI32) == ids &&
+        (!ids || t->contiguous())) {
+      return *t;
+    }
+    throw Error(
+        ErrorKind::kBadState,
+        fmt::format("{}: {} is {}, expected {}[{}]", file_.path().string(), Name(),
+                    t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
+                    ids ? "token ids " : "", fmt::join(shape, ", ")));
+  }
+
+  const TensorFile& file_;
+  std::vector<StateTensor> list_;
+};
+
+// Tensors are looked up before memory is allocated from sizes that the file states.
+std::vector<StateTensor> ReadList(const TensorFile& file, const StateShape& shape) {
+  ListReader reader(file);
+  const auto read = [&](bool queries) {
+    for (size_t layer = 0; layer < shape.layers; ++layer) {
+      for (const MemorySlot& slot : MemoryOf(shape, layer)) {
+        if ((slot.part == &LayerStrides::query_shift) == queries) reader.Read(slot.shape);
+      }
+    }
+  };
+  read(false);
+  const auto kept = KeptRows(shape);
+  if (!kept.empty()) {
+    const size_t tokens = reader.ReadTokens();
+    for (size_t i = 1; i < kept.size(); ++i) reader.Read({tokens, kept[i].width});
+  }
+  read(true);
+  return std::move(reader.list());
+}
+
+State ReadSaved(const TensorFile& file, const StateShape* model) {
+  CheckVersion(file);
+  StateShape shape = ShapeOf(file);
+  if (model != nullptr) {
+    shape.rows = model->rows;
+    shape.row_limit = model->row_limit;
+  }
+  try {
+    return State::FromReference(shape, ReadList(file, shape));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNoMemory) throw;
+    throw Error(error.kind(), file.path().string() + ": " + error.what(), error.remedy());
+  }
 }
 
 // BlinkDL's tuned states are [value][key] in every generation; the shifts start at zero.
@@ -176,48 +267,119 @@ TensorFile OpenState(const std::filesystem::path& path) {
 
 size_t StateShape::floats() const { return StateStrides{StridesOf(*this)}.floats(); }
 
+size_t StateShape::token_bytes() const {
+  return RowLayout(KeptRows(*this)).token_bytes() + RowLayout(FinishedRows(*this)).token_bytes();
+}
+
 State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
+
+State::State(const State& other)
+    : shape_(other.shape_),
+      values_(other.values_),
+      past_(other.past_ == nullptr ? nullptr : std::make_unique<PastTokens>(*other.past_)) {}
+
+State::State(State&&) noexcept = default;
+State& State::operator=(State&&) noexcept = default;
+State::~State() = default;
+
+size_t State::tokens() const { return past_ == nullptr ? 0 : past_->kept.tokens(); }
+
+size_t State::bytes() const {
+  const size_t floats = values_.size() * sizeof(float);
+  return past_ == nullptr ? floats : floats + past_->kept.bytes() + past_->finished.bytes();
+}
+
+void State::CheckRoom(size_t count) const {
+  const size_t bytes = shape_.token_bytes(), limit = shape_.row_limit;
+  if (bytes == 0 || (tokens() + count) <= limit / bytes) return;
+  throw Error(
+      ErrorKind::kNoMemory,
+      fmt::format("the rows of {} tokens take {} MB ({} bytes each), more than the limit of "
+                  "{} MB for a state",
+                  tokens() + count, (tokens() + count) * bytes >> 20, bytes, limit >> 20),
+      Remedy::kMoreRows);
+}
 
 void State::Reset() {
   float* at = values_.data();
-  for (const MemorySlot& slot : SlotsOf(shape_)) at = std::fill_n(at, slot.floats(), slot.first);
+  for (size_t layer = 0; layer < shape_.layers; ++layer) {
+    for (const MemorySlot& slot : MemoryOf(shape_, layer)) {
+      at = std::fill_n(at, slot.floats(), slot.first);
+    }
+  }
+  past_ = KeptRows(shape_).empty() ? nullptr : std::make_unique<PastTokens>(NewPast(shape_));
 }
 
 std::vector<StateTensor> State::ToReference() const {
   std::vector<StateTensor> list;
-  const float* at = values_.data();
-  for (const MemorySlot& slot : SlotsOf(shape_)) {
-    const size_t n = slot.floats();
-    StateTensor t{slot.shape, std::vector<float>(at, at + n)};
-    if (slot.transposed) TransposeHeads(at, slot.shape[0], slot.shape[1], t.values.data());
+  const auto add = [&](const MemorySlot& slot, std::span<const float> values) {
+    StateTensor t{slot.shape, {values.begin(), values.end()}};
+    if (slot.transposed) {
+      TransposeHeads(values.data(), slot.shape[0], slot.shape[1], t.values.data());
+    }
     list.push_back(std::move(t));
-    at += n;
+  };
+  ForSlots(shape_, values(), false, add);
+  if (past_ != nullptr) {
+    const TokenMemory& kept = past_->kept;
+    StateTensor& ids = list.emplace_back(StateTensor{{kept.tokens()}, {}, true});
+    ids.ids.resize(kept.tokens());
+    for (size_t t = 0; t < kept.tokens(); ++t) ids.ids[t] = past_->id(t);
+    for (size_t i = 1; i < kept.layout()->slots().size(); ++i) {
+      const size_t width = kept.layout()->slots()[i].width;
+      StateTensor rows{{kept.tokens(), width}, std::vector<float>(kept.tokens() * width)};
+      for (size_t t = 0; t < kept.tokens(); ++t) {
+        std::memcpy(rows.values.data() + t * width, kept.Row(i, t), width * sizeof(float));
+      }
+      list.push_back(std::move(rows));
+    }
   }
+  ForSlots(shape_, values(), true, add);
   return list;
 }
 
 State State::FromReference(StateShape shape, const std::vector<StateTensor>& list) {
-  const auto slots = SlotsOf(shape);
-  if (list.size() != slots.size()) {
-    throw Error(ErrorKind::kBadState, fmt::format("a state of {} tensors, expected {} ({})",
-                                                  list.size(), slots.size(), Describe(shape)));
-  }
   State state(shape);
-  float* at = state.values_.data();
-  for (size_t i = 0; i < list.size(); ++i) {
-    const MemorySlot& slot = slots[i];
-    const size_t n = slot.floats();
-    if (list[i].values.size() != n) {
+  size_t next = 0;
+  const auto take = [&](const std::vector<size_t>& expected, bool ids) -> const StateTensor& {
+    const StateTensor* t = next < list.size() ? &list[next] : nullptr;
+    const size_t found = t == nullptr ? 0 : ids ? t->ids.size() : t->values.size();
+    if (t == nullptr || t->is_ids != ids || found != ElementsOf(expected)) {
       throw Error(ErrorKind::kBadState,
-                  fmt::format("state.{:03} holds {} values, expected [{}]", i,
-                              list[i].values.size(), fmt::join(slot.shape, ", ")));
+                  fmt::format("state.{:03} {}, expected {}[{}] ({})", next,
+                              t == nullptr ? "is missing" : fmt::format("holds {} values", found),
+                              ids ? "token ids " : "", fmt::join(expected, ", "), Describe(shape)));
     }
+    ++next;
+    return *t;
+  };
+  const auto put = [&](const MemorySlot& slot, std::span<float> values) {
+    const float* from = take(slot.shape, false).values.data();
     if (slot.transposed) {
-      TransposeHeads(list[i].values.data(), slot.shape[0], slot.shape[1], at);
+      TransposeHeads(from, slot.shape[0], slot.shape[1], values.data());
     } else {
-      std::copy(list[i].values.begin(), list[i].values.end(), at);
+      std::copy_n(from, values.size(), values.data());
     }
-    at += n;
+  };
+  ForSlots(shape, state.values(), false, put);
+  if (state.past_ != nullptr) {
+    const size_t tokens = next < list.size() ? list[next].ids.size() : 0;
+    const auto& ids = take({tokens}, true).ids;
+    state.CheckRoom(tokens);
+    state.past_->Append(ids);
+    TokenMemory& kept = state.past_->kept;
+    for (size_t i = 1; i < kept.layout()->slots().size(); ++i) {
+      const size_t width = kept.layout()->slots()[i].width;
+      const float* from = take({tokens, width}, false).values.data();
+      for (size_t t = 0; t < tokens; ++t) {
+        std::memcpy(kept.MutableRow(i, t), from + t * width, width * sizeof(float));
+      }
+    }
+  }
+  ForSlots(shape, state.values(), true, put);
+  if (next != list.size()) {
+    throw Error(ErrorKind::kBadState, fmt::format("a state of {} tensors, expected {} ({})",
+                                                  list.size(), next, Describe(shape)));
   }
   return state;
 }
@@ -226,7 +388,8 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
   const auto list = ToReference();
   std::vector<TensorSpec> specs;
   for (size_t i = 0; i < list.size(); ++i) {
-    specs.push_back({fmt::format("state.{:03}", i), SourceType::kF32, list[i].shape});
+    specs.push_back({fmt::format("state.{:03}", i),
+                     list[i].is_ids ? SourceType::kI32 : SourceType::kF32, list[i].shape});
   }
   if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
   std::map<std::string, std::string> metadata = {{"kind", "linnet state"},
@@ -237,20 +400,28 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
                                                  {"head_size", std::to_string(shape_.head_size)},
                                                  {"model_hash", shape_.model_hash}};
   if (!shape_.identity.empty()) metadata["identity"] = shape_.identity;
+  if (past_ != nullptr) metadata["version"] = std::to_string(kVersion);
   const auto writer = TensorWriter::Create(path, specs, metadata);
-  for (const StateTensor& t : list) writer->AppendFloats(SourceType::kF32, t.values);
+  for (const StateTensor& t : list) {
+    if (!t.is_ids) {
+      writer->AppendFloats(SourceType::kF32, t.values);
+    } else {
+      writer->Append(std::as_bytes(std::span(t.ids)));
+    }
+  }
   if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
   writer->Finish();
 }
 
 State ReadState(const TensorFile& file) {
   if (!IsSaved(file)) RefuseUnknown(file);
-  return ReadSaved(file);
+  return ReadSaved(file, nullptr);
 }
 
 State ReadState(const TensorFile& file, const StateShape& model) {
   if (file.Find("blocks.0.att.time_state") != nullptr) return ReadTuned(file, model);
-  State state = ReadState(file);
+  if (!IsSaved(file)) RefuseUnknown(file);
+  State state = ReadSaved(file, &model);
   const StateShape& found = state.shape();
   const std::string path = file.path().string();
   if (!SameSizes(found, model)) {

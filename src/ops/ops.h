@@ -22,7 +22,8 @@ Var Linear(Pass& p, Var x, const LinearParam& w);
 
 // d[t] = x[t-1] - x[t] within each segment. For its first row x[t-1] is in the state, which becomes
 // the segment's last row.
-enum class ShiftOf { kTimeMix, kChannelMix };
+enum class ShiftOf { kTimeMix, kChannelMix, kQuery };
+std::span<float> ShiftRow(const LayerState& s, ShiftOf which);
 Var Shift(Pass& p, Var x, ShiftOf which);
 
 // One row repeated `rows` times without a copy; its gradient is the sum over them.

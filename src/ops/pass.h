@@ -14,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "kernels/matmul.h"
 #include "tensor/mat.h"
+#include "tensor/token_memory.h"
 #include "tensor/weight.h"
 
 namespace linnet {
@@ -63,14 +64,16 @@ struct LowRankDelta {
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
   std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
-  std::span<float> last_rows;                  // of attention: what its next token shifts
+  std::span<float> query_shift;                // of attention
 };
 
 // Where a layer's vectors are in the flat memory of a state: one after another from `begin` on.
 struct LayerStrides {
-  size_t begin = 0, att_shift = 0, wkv = 0, ffn_shift = 0, last_rows = 0;  // floats
+  size_t begin = 0, att_shift = 0, wkv = 0, ffn_shift = 0, query_shift = 0;  // floats
+  // The layer's first slots in PastTokens::kept and ::finished.
+  size_t kept = 0, finished = 0;
 
-  size_t floats() const { return att_shift + wkv + ffn_shift + last_rows; }
+  size_t floats() const { return att_shift + wkv + ffn_shift + query_shift; }
 };
 
 // Those of all layers, which may differ. The array must outlive it.
@@ -90,7 +93,7 @@ struct StateStrides {
       return part;
     };
     const auto att_shift = next(s.att_shift), wkv = next(s.wkv), ffn_shift = next(s.ffn_shift);
-    return {att_shift, wkv, ffn_shift, next(s.last_rows)};
+    return {att_shift, wkv, ffn_shift, next(s.query_shift)};
   }
 };
 
@@ -101,6 +104,10 @@ struct Segment {
   // In training, may be null: the gradient of the state after the rows, which the tape turns into
   // that of the state before. Of v4's aa, bb, pp the last has no gradient (kernels/wkv_back.h).
   float* state_grad = nullptr;
+  // With attention, except in training: the rows of the tokens before and of these, whose slots
+  // `kept` has already; `first` were there before the pass.
+  PastTokens* past = nullptr;
+  size_t first = 0;
 };
 
 // Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it

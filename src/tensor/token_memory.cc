@@ -89,6 +89,20 @@ std::byte* TokenMemory::MutableRow(size_t slot, size_t token) {
   return const_cast<std::byte*>(Row(slot, token));
 }
 
+void PastTokens::Append(std::span<const int32_t> ids) {
+  const size_t first = kept.tokens();
+  kept.Append(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    std::memcpy(kept.MutableRow(0, first + i), &ids[i], sizeof(int32_t));
+  }
+}
+
+int32_t PastTokens::id(size_t token) const {
+  int32_t id;
+  std::memcpy(&id, kept.Row(0, token), sizeof(id));
+  return id;
+}
+
 size_t SharedPages(const TokenMemory& a, const TokenMemory& b) {
   const size_t most = std::min(a.pages_.size(), b.pages_.size());
   size_t shared = 0;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -106,6 +107,19 @@ class TokenMemory {
   std::vector<Page> pages_;
   // Pages before this one may be shared. A copy raises it in the original too.
   mutable std::atomic<size_t> frozen_{0};
+};
+
+// What attention reads of a sequence's past.
+struct PastTokens {
+  // The next tokens, whose rows are to be kept. Throws std::bad_alloc.
+  void Append(std::span<const int32_t> ids);
+  int32_t id(size_t token) const;
+
+  // The rows of all tokens that the others are computed from. Slot 0 holds their ids.
+  TokenMemory kept;
+  // Keys and values, of as many tokens as have been computed; without slots if they are computed in
+  // every pass.
+  TokenMemory finished;
 };
 
 }  // namespace linnet
