@@ -31,6 +31,7 @@ struct StateShape {
   // Model::Identity of what computed a state, if its owner wrote it there; else empty. In the shape
   // given to State::Load: the identity that a saved state must have; empty: any.
   std::string identity{};
+  size_t attention_from = 0, cache = 0;  // GoldFinch: as in Config
   // Of models with attention, else unused.
   RowStorage rows = RowStorage::kF16;
   size_t row_limit = SIZE_MAX;  // bytes that the rows of one state may take

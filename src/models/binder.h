@@ -112,6 +112,7 @@ class Binder {
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
+  const Config& config() const { return config_; }
 
   // Call after binding everything: throws for a tensor that was not used, except those known to be
   // unused.
@@ -166,6 +167,10 @@ class BlockBinder {
   LinearParam Matrix(const std::string& rest) { return binder_.Matrix(Named(rest)); }
   LinearParam Slice(const std::string& rest, size_t i) { return binder_.Slice(Named(rest), i); }
   TableParam Rows(const std::string& rest) { return binder_.Rows(Named(rest)); }
+
+  const Config& config() const { return binder_.config(); }
+  // Of no layer.
+  LinearParam ModelMatrix(const std::string& name) { return binder_.Matrix(name); }
 
  private:
   std::string Named(const std::string& rest) const { return BlockName(layer_, rest); }

@@ -119,7 +119,7 @@ TEST_P(BitsTest, NorDoThoseOfOddSizes) {
 
 INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
                          testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7",
-                                                          "v7a", "v7b"),
+                                                          "v7a", "v7b", "goldfinch"),
                                           testing::Values(DType::kF32, DType::kF16, DType::kBF16,
                                                           DType::kI8, DType::kNF4)),
                          [](const auto& test) {

@@ -14,6 +14,8 @@
 namespace linnet {
 namespace {
 
+constexpr const char* kCacheName = "w_kv_cache_a.weight";
+
 bool AnyContains(const Checkpoint& c, std::string_view part) {
   return std::any_of(c.tensors().begin(), c.tensors().end(),
                      [&](const TensorView& t) { return t.name.find(part) != std::string::npos; });
@@ -41,7 +43,7 @@ bool HasTimeMixParts(const Checkpoint& c) {
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
-                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7, 7a and 7b",
+                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7, 7a, 7b and GoldFinch",
                           name));
   };
   if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
@@ -49,6 +51,9 @@ void RefuseRelatives(const Checkpoint& c) {
     refuse("RWKV-8 hybrid (rc00)");
   }
   if (c.Has("blocks.0.ffn.enn.weight")) refuse("RWKV-8 (rc00)");
+  if (c.Has("blocks.0.att.time_maa_v2") && !c.Has(kCacheName)) {
+    refuse("Finch-C2 without GoldFinch's attention");
+  }
   if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
   if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
     refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
@@ -159,6 +164,7 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
 
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
   const std::string att = "blocks.0.att.";
+  if (c.Has(kCacheName)) return Generation::kGoldFinch;
   if (c.Has("blocks.0.qkv.k_emb.weight")) return Generation::k7b;
   if (c.Has("blocks.0.ffn.s_emb.weight")) return Generation::k7a;
   if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
@@ -216,12 +222,13 @@ void ReadHeads(const Checkpoint& c, Config& config) {
   config.head_size = A / heads;
 }
 
-void ReadRanks(const Checkpoint& c, Config& config) {
-  for (const RankSource& source : SchemaOf(config.generation).ranks) {
+// Of the kind of layers that begins with layer `first`.
+void ReadRanks(const Checkpoint& c, const BlockSchema& schema, size_t first, Config& config) {
+  for (const RankSource& source : schema.ranks) {
     // A layer that the model does not have tells nothing: v7's first layer needs no v1, and not
     // every file contains it.
-    if (source.layer >= config.layers) continue;
-    const std::string name = BlockName(source.layer, source.tensor);
+    if (first + source.layer >= config.layers) continue;
+    const std::string name = BlockName(first + source.layer, source.tensor);
     const size_t columns = Rank(c, name, config.width);
     if (columns % source.slices != 0) {
       Refuse(c, fmt::format("{} has {} columns, expected a multiple of {}", name, columns,
@@ -231,11 +238,24 @@ void ReadRanks(const Checkpoint& c, Config& config) {
   }
 }
 
+void ReadRanks(const Checkpoint& c, Config& config) {
+  const BlockSchema& schema = SchemaOf(config.generation);
+  ReadRanks(c, schema, 0, config);
+  if (schema.attention == nullptr) return;
+  config.ranks["cache"] = Need(c, kCacheName, 2).shape[0];
+  while (!c.Has(BlockName(config.attention_from, schema.attention->ranks.front().tensor))) {
+    if (++config.attention_from < config.layers) continue;
+    Refuse(c, fmt::format("{}, but no layer of attention: the file is incomplete",
+                          Describe(*c.Find(kCacheName))));
+  }
+  ReadRanks(c, *schema.attention, config.attention_from, config);
+}
+
 // Tensors that no layer uses, which trainers write anyway, and the training data in our
 // checkpoints.
 bool IsKnownUnused(Generation generation, const std::string& name) {
   const ParameterSpec* p = FindParameter(generation, name);
-  return (p != nullptr && p->unused) || name.starts_with(kTrainingPrefix);
+  return (p != nullptr && (p->unused || p->idle)) || name.starts_with(kTrainingPrefix);
 }
 
 // Includes llama.cpp's name, which is kept for tensors that the table of names does not contain.
@@ -272,6 +292,8 @@ const char* Name(Generation generation) {
       return "7a";
     case Generation::k7b:
       return "7b";
+    case Generation::kGoldFinch:
+      return "goldfinch";
   }
   return "?";
 }

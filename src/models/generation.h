@@ -20,8 +20,10 @@ struct Carry {
   Var v_first;  // v7: the values of layer 0, which later layers mix with their own
   // With attention, for all layers: the tokens whose keys and values the pass computes.
   const RowsToFinish* rows = nullptr;
+  // GoldFinch, of those tokens: the decompressed keys, and the normalized embedding.
+  Var cached_keys, cached_tokens;
 
-  std::array<Var*, 1> vars() { return {&v_first}; }
+  std::array<Var*, 3> vars() { return {&v_first, &cached_keys, &cached_tokens}; }
 };
 
 // Bind looks up parameters by the names that the schema lists; shapes and orientations are there.

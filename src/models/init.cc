@@ -29,7 +29,17 @@ void SetRanks(RankRule rule, Config& c) {
     c.ranks["mix"] = c.width < 4096 ? 32 : 64;
     c.ranks["decay"] = c.width < 4096 ? 64 : 128;
   }
-  if (c.generation < Generation::k7) return;
+  if (c.generation == Generation::kGoldFinch) {
+    c.ranks["mix"] = c.ranks["query"] = c.ranks["kv"] = 32;
+    c.ranks["decay"] = c.ranks["value2"] = 64;
+    c.ranks["key"] = c.ranks["value"] = std::max<size_t>(c.width / 16, 64);
+    c.ranks["cache"] = std::max<size_t>(c.width / 16, 1);
+    c.attention_from = c.layers * 2 / 3;
+  }
+  if (c.generation != Generation::k7 && c.generation != Generation::k7a &&
+      c.generation != Generation::k7b) {
+    return;
+  }
   const bool train = rule == RankRule::kTrain;
   c.ranks["w"] = c.ranks["a"] = RankOf(train ? 2.5 : 1.8, c.width, 0.5);
   c.ranks["v"] = RankOf(train ? 1.7 : 1.3, c.width, 0.5);
@@ -83,6 +93,9 @@ Config NewConfig(const InitSizes& sizes) {
     Refuse(fmt::format("width {} is not a multiple of the head size {}", c.width, c.head_size));
   }
   c.heads = c.width / c.head_size;
+  if (c.generation == Generation::kGoldFinch && c.layers < 2) {
+    Refuse("GoldFinch has a third of its layers for attention, so at least 2, found 1");
+  }
   c.ffn = sizes.ffn != 0 ? sizes.ffn : OwnFfn(c.generation, c.width);
   Check("ffn", c.ffn, size_t{1} << 20);
   SetRanks(sizes.ranks, c);

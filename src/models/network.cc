@@ -91,9 +91,10 @@ void Network::BindAll(Binder& b) {
   ln0_ = b.Norm("blocks.0.ln0");
   for (size_t layer = 0; layer < config_.layers; ++layer) {
     BlockBinder block(b, layer);
-    blocks_.push_back(SchemaOf(config_.generation).bind(block));
+    blocks_.push_back(SchemaOf(config_.generation, layer, config_.attention_from).bind(block));
   }
   for (size_t layer = 0; layer < config_.layers; ++layer) {
+    if (strides_[layer].wkv == 0) continue;
     auto start = b.StartState(layer, config_.heads, config_.head_size);
     if (!start.empty()) start_.push_back(std::move(start));
   }
@@ -175,7 +176,7 @@ Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
   // Without a tape the residual stream overwrites x.
   if (schema.reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
   Carry carry;
-  if (schema.kept != nullptr) {
+  if (HasAttention(config_.generation)) {
     carry.rows = new (p.arena.New<RowsToFinish>(1))
         RowsToFinish(p, [&](std::span<const int32_t> ids) { return Embed(p, ids); });
   }

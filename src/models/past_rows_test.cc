@@ -190,7 +190,7 @@ TEST_P(PastRowsTest, FilesThatDoNotFitAreRefusedByName) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, PastRowsTest, testing::Values("v7b"),
+INSTANTIATE_TEST_SUITE_P(Generations, PastRowsTest, testing::Values("v7b", "goldfinch"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -35,13 +35,12 @@ std::vector<MemorySlot> Memory7b(size_t width, size_t heads, size_t head_size) {
   return slots;
 }
 
-std::vector<RowSlot> Kept7b(const StateShape& /*shape*/) {
+std::vector<RowSlot> Kept7b(const StateShape& /*shape*/, size_t /*layer*/) {
   return {{"key_low", kRank}, {"value_low", kRank}};
 }
 
-std::vector<RowSlot> Finished7b(const StateShape& shape) {
-  const RowType type = shape.rows == RowStorage::kF16 ? RowType::kF16 : RowType::kF32;
-  return {{"key", kHead, type}, {"value", shape.width, type}};
+std::vector<RowSlot> Finished7b(const StateShape& shape, size_t /*layer*/) {
+  return {{"key", kHead, FinishedType(shape)}, {"value", shape.width, FinishedType(shape)}};
 }
 
 }  // namespace

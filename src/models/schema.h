@@ -23,9 +23,9 @@
 namespace linnet {
 
 // All generations, in the order of their release.
-inline constexpr std::array kGenerations = {Generation::k4,  Generation::k50, Generation::k51,
-                                            Generation::k52, Generation::k6,  Generation::k7,
-                                            Generation::k7a, Generation::k7b};
+inline constexpr std::array kGenerations = {
+    Generation::k4, Generation::k50, Generation::k51, Generation::k52,       Generation::k6,
+    Generation::k7, Generation::k7a, Generation::k7b, Generation::kGoldFinch};
 
 // ---- Names of tensors ----
 
@@ -75,6 +75,7 @@ struct ParameterSpec {
   ParameterRole role = ParameterRole::kVector;
   double rate = 1;      // factor of the learning rate, as in RWKV-LM's configure_optimizers
   bool unused = false;  // some files have it, nothing reads it
+  bool idle = false;    // all files have it; it tells the number of heads, no equation reads it
   std::string also{};   // another name under which some files have it
   OtherNames others{};
 
@@ -131,8 +132,8 @@ struct BlockSchema {
   std::vector<MemorySlot> (*memory)(size_t width, size_t heads, size_t head_size) = nullptr;
   // Of attention, per token: the rows that a state keeps, and the keys and values that follow from
   // them, whose type is RowStorage'.
-  std::vector<RowSlot> (*kept)(const StateShape& shape) = nullptr;
-  std::vector<RowSlot> (*finished)(const StateShape& shape) = nullptr;
+  std::vector<RowSlot> (*kept)(const StateShape& shape, size_t layer) = nullptr;
+  std::vector<RowSlot> (*finished)(const StateShape& shape, size_t layer) = nullptr;
   std::vector<RankSource> ranks{};
   // The first dimension of this tensor is the number of heads; null: one head.
   const char* heads_from = nullptr;
@@ -140,9 +141,16 @@ struct BlockSchema {
   bool reads_embedding = false;  // layers read Pass::embedding
   // The layer with these parameters and its equations (block.h).
   std::unique_ptr<Block> (*bind)(BlockBinder& b) = nullptr;
+  // If a model has two kinds of layers: the schema of those from Config::attention_from on.
+  const BlockSchema* attention = nullptr;
+  void (*model)(BlockBuilder& b) = nullptr;  // parameters of no layer, besides those that all have
 };
 
+// Of the first layer.
 const BlockSchema& SchemaOf(Generation generation);
+const BlockSchema& SchemaOf(Generation generation, size_t layer, size_t attention_from);
+// Whether models of a generation keep rows per token.
+bool HasAttention(Generation generation);
 
 // ---- States ----
 

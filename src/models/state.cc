@@ -94,6 +94,10 @@ StateShape ShapeOf(const TensorFile& file) {
   s.width = Number(file, "width");
   s.heads = Number(file, "heads");
   s.head_size = Number(file, "head_size");
+  if (file.metadata().count("attention_from") != 0) {
+    s.attention_from = Number(file, "attention_from");
+    s.cache = Number(file, "cache");
+  }
   const auto hash = file.metadata().find("model_hash");
   if (hash != file.metadata().end()) s.model_hash = hash->second;
   const auto identity = file.metadata().find("identity");
@@ -211,6 +215,7 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
   const std::vector<size_t> expected = {model.heads, model.head_size, model.head_size};
   const auto strides = StridesOf(model);
   for (size_t layer = 0; layer < model.layers; ++layer) {
+    if (strides[layer].wkv == 0) continue;
     const std::string name = TimeStateName(layer);
     const TensorView* t = file.Find(name);
     if (t == nullptr) {
@@ -230,7 +235,8 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
 
 bool SameSizes(const StateShape& a, const StateShape& b) {
   return a.generation == b.generation && a.layers == b.layers && a.width == b.width &&
-         a.heads == b.heads && a.head_size == b.head_size;
+         a.heads == b.heads && a.head_size == b.head_size && a.attention_from == b.attention_from &&
+         a.cache == b.cache;
 }
 
 [[noreturn]] void RefuseUnknown(const TensorFile& file) {
@@ -401,6 +407,10 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
                                                  {"model_hash", shape_.model_hash}};
   if (!shape_.identity.empty()) metadata["identity"] = shape_.identity;
   if (past_ != nullptr) metadata["version"] = std::to_string(kVersion);
+  if (shape_.attention_from != 0) {
+    metadata["attention_from"] = std::to_string(shape_.attention_from);
+    metadata["cache"] = std::to_string(shape_.cache);
+  }
   const auto writer = TensorWriter::Create(path, specs, metadata);
   for (const StateTensor& t : list) {
     if (!t.is_ids) {

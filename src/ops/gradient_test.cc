@@ -239,6 +239,17 @@ TEST(OpGradient, Heads) {
   }).Check();
 }
 
+TEST(OpGradient, NormalizeRms) {
+  Checker({kRowsIn}, [](Pass& p, const auto& x) { return NormalizeRms(p, x[0]); }).Check();
+}
+
+TEST(OpGradient, Concatenate) {
+  Checker({{kRows, 3}, {kRows, 5}}, [](Pass& p, const auto& x) {
+    const Var y = Concatenate(p, x[0], x[1]);
+    return Mul(p, y, Silu(p, y));
+  }).Check();
+}
+
 TEST(OpGradient, TimesOwnMatrix) {
   Checker({{3, 4}, {3, 16}}, [](Pass& p, const auto& x) {
     return TimesOwnMatrix(p, x[0], x[1]);

@@ -33,6 +33,9 @@ Var Broadcast(Var row, size_t rows);
 // row.
 Var Repeat(Pass& p, Var x, size_t times);
 
+// Each row of a, then that of b: [T, a.cols + b.cols].
+Var Concatenate(Pass& p, Var a, Var b);
+
 // A view of columns [begin, begin + count).
 Var Columns(Var x, size_t begin, size_t count);
 
@@ -90,6 +93,9 @@ Var Norm(Pass& p, Var x, size_t groups, Var gain, Var bias, float eps);
 
 // Each head of a row divided by max(its Euclidean norm, 1e-12).
 Var NormalizeHeads(Pass& p, Var x, size_t heads);
+
+// Each row divided by its root mean square + 1e-8.
+Var NormalizeRms(Pass& p, Var x);
 
 // y[t] = x[t] M[t], where row t of m [T, n * n] is the matrix M[t] in row-major order, and x is
 // [T, n].
