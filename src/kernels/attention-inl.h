@@ -30,7 +30,7 @@ constexpr size_t PaddedFloats(size_t n) { return (n + 15) / 16 * 16; }
 // As many sums as the registers hold beside the operands.
 inline constexpr bool kManyRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON;
 inline constexpr size_t kDotRows = kManyRegisters ? 6 : 3;
-inline constexpr size_t kSumRows = kManyRegisters ? 6 : 4, kSumVectors = kManyRegisters ? 4 : 3;
+inline constexpr size_t kSumRows = 6, kSumVectors = kManyRegisters ? 4 : 2;
 
 // Values of a row of type T, converted to f32.
 HWY_INLINE hn::Vec<Floats> LoadValues(const float* x) { return hn::LoadU(Floats(), x); }
@@ -53,12 +53,17 @@ HWY_INLINE void CopyPadded(const T* x, size_t n, float* to) {
   if (i < n) hn::StoreU(LoadFirstValues(x + i, n - i), d, to + i);
 }
 
-HWY_INLINE void CopyRow(const TokenRows& rows, size_t row, size_t column, size_t n, float* to) {
-  const std::byte* from = rows.data + row * rows.stride_bytes;
-  if (rows.type == RowType::kF16) {
-    CopyPadded(reinterpret_cast<const uint16_t*>(from) + column, n, to);
-  } else {
-    CopyPadded(reinterpret_cast<const float*>(from) + column, n, to);
+// Columns [column, column + n) of rows [begin, begin + count) as f32, each padded with 0 to whole
+// vectors.
+HWY_INLINE void CopyRows(const TokenRows& rows, size_t begin, size_t count, size_t column, size_t n,
+                         float* to, size_t stride) {
+  const std::byte* from = rows.data + begin * rows.stride_bytes + column * BytesOf(rows.type);
+  for (size_t j = 0; j < count; ++j, from += rows.stride_bytes, to += stride) {
+    if (rows.type == RowType::kF16) {
+      CopyPadded(reinterpret_cast<const uint16_t*>(from), n, to);
+    } else {
+      CopyPadded(reinterpret_cast<const float*>(from), n, to);
+    }
   }
 }
 
@@ -123,7 +128,10 @@ HWY_INLINE void DotRows(const float* a, size_t a_stride, size_t rows, const floa
   for (; r + kDotRows <= rows; r += kDotRows) {
     DotTile<kDotRows>(a + r * a_stride, a_stride, b, b_stride, n, to + r * to_stride, to_stride);
   }
-  for (; r < rows; ++r) {
+  for (; r + 2 <= rows; r += 2) {
+    DotTile<2>(a + r * a_stride, a_stride, b, b_stride, n, to + r * to_stride, to_stride);
+  }
+  if (r < rows) {
     DotTile<1>(a + r * a_stride, a_stride, b, b_stride, n, to + r * to_stride, to_stride);
   }
 }
@@ -212,7 +220,10 @@ HWY_INLINE void SumRowsOf(const SumWeights& in, size_t rows, size_t terms, const
       SumColumns<kSumRows>(at(r), terms, b + c, b_stride, vectors, to + r * to_stride + c,
                            to_stride);
     }
-    for (; r < rows; ++r) {
+    for (; r + 2 <= rows; r += 2) {
+      SumColumns<2>(at(r), terms, b + c, b_stride, vectors, to + r * to_stride + c, to_stride);
+    }
+    if (r < rows) {
       SumColumns<1>(at(r), terms, b + c, b_stride, vectors, to + r * to_stride + c, to_stride);
     }
   }

@@ -66,9 +66,46 @@ void Merge(const ScoreSums& more, const float* more_weighted, size_t n, ScoreSum
 
 // The kernel of one query.
 
+// Prefetches the rows of some blocks, one after another, ahead of the loop that reads them.
+// Hardware prefetchers stop at each page and know nothing of the next block.
+class Ahead {
+ public:
+  // Blocks of keys, then of values, whose rows of all heads have these widths.
+  Ahead(const KeySpan& span, size_t heads)
+      : span_(span), heads_(heads), blocks_(BlocksOf(span.tokens)) {
+    Fetch(kBytesAhead);
+  }
+  HWY_INLINE void Fetch(size_t bytes) {
+    for (size_t i = 0; i < bytes; i += kLineBytes, at_ += kLineBytes) {
+      if (at_ >= end_ && !Start()) return;
+      __builtin_prefetch(at_, 0, 2);
+    }
+  }
+
+ private:
+  static constexpr size_t kLineBytes = 64, kBytesAhead = 16384;
+
+  // Goes to the next block, if there is one.
+  bool Start() {
+    if (next_ == 2 * blocks_) return false;
+    const bool is_key = next_ < blocks_;
+    const TokenRows& rows = is_key ? span_.keys[next_] : span_.values[next_ - blocks_];
+    const size_t width = heads_ * (is_key ? span_.key_size : span_.value_size);
+    at_ = rows.data;
+    end_ = at_ + (rows.rows - 1) * rows.stride_bytes + width * BytesOf(rows.type);
+    ++next_;
+    return true;
+  }
+
+  const KeySpan& span_;
+  size_t heads_, blocks_, next_ = 0;
+  const std::byte* at_ = nullptr;
+  const std::byte* end_ = nullptr;
+};
+
 template <class T>
 void ProductsOfOne(const TokenRows& keys, size_t rows, const float* q, size_t heads, size_t n,
-                   float* to) {
+                   Ahead& ahead, float* to) {
   const auto row = [&](size_t j) {
     return reinterpret_cast<const T*>(keys.data + std::min(j, rows - 1) * keys.stride_bytes);
   };
@@ -76,6 +113,7 @@ void ProductsOfOne(const TokenRows& keys, size_t rows, const float* q, size_t he
     const T* const four[4] = {row(j), row(j + 1), row(j + 2), row(j + 3)};
     for (size_t h = 0; h < heads; ++h) {
       const T* const head[4] = {four[0] + h * n, four[1] + h * n, four[2] + h * n, four[3] + h * n};
+      ahead.Fetch(4 * n * sizeof(T));
       DotFour(q + h * n, head, n, to + h * kSpanTokens + j);
     }
   }
@@ -117,7 +155,7 @@ constexpr size_t kRowsTogether = 8;
 
 template <class T>
 void ValuesOfOne(const TokenRows& rows, size_t count, const float* weights, size_t heads, size_t n,
-                 float* to) {
+                 Ahead& ahead, float* to) {
   constexpr size_t kVectors = 4;
   const size_t stride = rows.stride_bytes / sizeof(T);
   for (size_t j = 0; j < count; j += kRowsTogether) {
@@ -128,6 +166,7 @@ void ValuesOfOne(const TokenRows& rows, size_t count, const float* weights, size
       float* y = to + h * n;
       size_t c = 0;
       for (; c + kVectors * kFloatLanes <= n; c += kVectors * kFloatLanes) {
+        ahead.Fetch(together * kVectors * kFloatLanes * sizeof(T));
         AddWeighted<T, kVectors>(from + c, stride, together, w, y + c);
       }
       for (; c + kFloatLanes <= n; c += kFloatLanes) {
@@ -141,12 +180,13 @@ void ValuesOfOne(const TokenRows& rows, size_t count, const float* weights, size
 void One(const AttentionShape& shape, const KeySpan& span, const float* q, ScoreSums* sums,
          float* weighted, float* scratch) {
   const size_t heads = shape.heads;
+  Ahead ahead(span, heads);
   for (size_t at = 0; at < span.tokens; at += kBlockTokens) {
     const TokenRows& keys = span.keys[at / kBlockTokens];
     const size_t rows = std::min(kBlockTokens, span.tokens - at);
     const auto products =
         keys.type == RowType::kF16 ? ProductsOfOne<uint16_t> : ProductsOfOne<float>;
-    products(keys, rows, q, heads, span.key_size, scratch + at);
+    products(keys, rows, q, heads, span.key_size, ahead, scratch + at);
   }
   const ScoreOf score(shape);
   for (size_t h = 0; h < heads; ++h) {
@@ -157,7 +197,7 @@ void One(const AttentionShape& shape, const KeySpan& span, const float* q, Score
     const TokenRows& values = span.values[at / kBlockTokens];
     const size_t rows = std::min(kBlockTokens, span.tokens - at);
     const auto add = values.type == RowType::kF16 ? ValuesOfOne<uint16_t> : ValuesOfOne<float>;
-    add(values, rows, scratch + at, heads, span.value_size, weighted);
+    add(values, rows, scratch + at, heads, span.value_size, ahead, weighted);
   }
 }
 
@@ -178,10 +218,10 @@ void ProductsOfGroup(const Group& g) {
   const size_t n = g.span.key_size, stride = PaddedFloats(n), most = g.SeenBy(g.queries - 1);
   for (size_t t = 0; t < most; t += 4) {
     const TokenRows& keys = g.span.keys[t / kBlockTokens];
-    const size_t j = t % kBlockTokens, last = std::min(kBlockTokens, most - (t - j)) - 1;
-    for (size_t i = 0; i < 4; ++i) {
-      CopyRow(keys, std::min(j + i, last), g.head * n, n, g.rows + i * stride);
-    }
+    const size_t count = std::min(size_t{4}, most - t);
+    CopyRows(keys, t % kBlockTokens, count, g.head * n, n, g.rows, stride);
+    // Products with the row of another token are not used.
+    for (size_t i = count; i < 4; ++i) std::copy_n(g.rows, stride, g.rows + i * stride);
     const size_t from =
         t < g.seen ? 0 : t + 1 - g.seen;  // the first query that sees a key of these
     DotRows(g.q + from * stride, stride, g.queries - from, g.rows, stride, n,
@@ -223,9 +263,7 @@ void ValuesOfGroup(const Group& g) {
     const size_t rows = std::min(kBlockTokens, most - at);
     for (size_t c = 0; c < n; c += kWidth) {
       const size_t columns = std::min(kWidth, n - c);
-      for (size_t j = 0; j < rows; ++j) {
-        CopyRow(values, j, g.head * n + c, columns, g.rows + j * kWidth);
-      }
+      CopyRows(values, 0, rows, g.head * n + c, columns, g.rows, kWidth);
       AddBlock(g, at, (columns + kFloatLanes - 1) / kFloatLanes, g.weighted + c, stride);
     }
   }

@@ -34,7 +34,8 @@ struct TokenRows {
 
 inline constexpr size_t kBlockTokens = TokenMemory::kPageTokens;
 inline constexpr size_t kSpanTokens = 256, kSpanBlocks = kSpanTokens / kBlockTokens;
-inline constexpr size_t kQueryGroup = 32;  // the most queries of one call
+// The most queries of one call, forward and backward.
+inline constexpr size_t kQueryGroup = 60, kBackQueries = 32;
 
 constexpr size_t BlocksOf(size_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
 constexpr size_t SpansOf(size_t tokens) { return (tokens + kSpanTokens - 1) / kSpanTokens; }
@@ -87,7 +88,7 @@ struct AttentionBack {
 
 size_t AttentionBackScratch(size_t key_size, size_t value_size);
 
-// Adds to dq the gradient of queries [begin, begin + count), count <= kQueryGroup; dq is that of
+// Adds to dq the gradient of queries [begin, begin + count), count <= kBackQueries; dq is that of
 // query `begin` on.
 void AttentionBackQueries(const AttentionBack& in, size_t begin, size_t count, Mat<float> dq,
                           float* scratch) noexcept;

@@ -19,23 +19,23 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Some queries times the keys of one block.
 struct Tile {
   size_t key_stride, value_stride;  // floats
-  float* q;                         // [kQueryGroup, key_stride]
-  float* dy;                        // [kQueryGroup, value_stride]
+  float* q;                         // [kBackQueries, key_stride]
+  float* dy;                        // [kBackQueries, value_stride]
   float* k;                         // [kBlockTokens, key_stride]
   float* v;                         // [kBlockTokens, value_stride]
-  float* weights;                   // [kQueryGroup, kBlockTokens], of the softmax
+  float* weights;                   // [kBackQueries, kBlockTokens], of the softmax
   float* slopes;                    // the same shape: gradients of the products q.k
   float* sums;                      // what the function accumulates
 
   Tile(const AttentionBack& in, float* scratch)
       : key_stride(PaddedFloats(in.key_size)), value_stride(PaddedFloats(in.value_size)) {
     q = scratch;
-    dy = q + kQueryGroup * key_stride;
-    k = dy + kQueryGroup * value_stride;
+    dy = q + kBackQueries * key_stride;
+    k = dy + kBackQueries * value_stride;
     v = k + kBlockTokens * key_stride;
     weights = v + kBlockTokens * value_stride;
-    slopes = weights + kQueryGroup * kBlockTokens;
-    sums = slopes + kQueryGroup * kBlockTokens;
+    slopes = weights + kBackQueries * kBlockTokens;
+    sums = slopes + kBackQueries * kBlockTokens;
   }
 };
 
@@ -48,10 +48,8 @@ void LoadQueries(const AttentionBack& in, size_t begin, size_t count, const Tile
 
 void LoadBlock(const AttentionBack& in, size_t block, size_t rows, const Tile& t) {
   const TokenRows &keys = in.keys[block], &values = in.values[block];
-  for (size_t j = 0; j < rows; ++j) {
-    CopyRow(keys, j, in.head * in.key_size, in.key_size, t.k + j * t.key_stride);
-    CopyRow(values, j, in.head * in.value_size, in.value_size, t.v + j * t.value_stride);
-  }
+  CopyRows(keys, 0, rows, in.head * in.key_size, in.key_size, t.k, t.key_stride);
+  CopyRows(values, 0, rows, in.head * in.value_size, in.value_size, t.v, t.value_stride);
   // Products are made of four keys at a time.
   for (size_t j = rows; j % 4 != 0; ++j) {
     std::fill_n(t.k + j * t.key_stride, t.key_stride, 0.0f);
@@ -127,8 +125,8 @@ void BackKeys(const AttentionBack& in, size_t begin, size_t count, const Mat<flo
   std::fill_n(value_sums, rows * t.value_stride, 0.0f);
   LoadBlock(in, token / kBlockTokens, rows, t);
   // Groups of queries are counted from the first that sees a key.
-  for (size_t i = begin - in.first; i < in.q.rows; i += kQueryGroup) {
-    const size_t queries = std::min(kQueryGroup, in.q.rows - i);
+  for (size_t i = begin - in.first; i < in.q.rows; i += kBackQueries) {
+    const size_t queries = std::min(kBackQueries, in.q.rows - i);
     LoadQueries(in, i, queries, t);
     FillTile(in, i, queries, token, rows, t);
     if (!dk.empty()) {
@@ -156,8 +154,8 @@ HWY_EXPORT(BackKeys);
 
 size_t AttentionBackScratch(size_t key_size, size_t value_size) {
   const auto padded = [](size_t n) { return (n + 15) / 16 * 16; };  // as in attention-inl.h
-  return (kQueryGroup + 2 * kBlockTokens) * (padded(key_size) + padded(value_size)) +
-         2 * kQueryGroup * kBlockTokens;
+  return (kBackQueries + 2 * kBlockTokens) * (padded(key_size) + padded(value_size)) +
+         2 * kBackQueries * kBlockTokens;
 }
 
 void AttentionBackQueries(const AttentionBack& in, size_t begin, size_t count, Mat<float> dq,

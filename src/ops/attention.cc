@@ -145,7 +145,7 @@ struct Planes {
   float* weighted = nullptr;
 };
 
-bool IsSplit(const Attended& s) { return s.rows <= kQueryGroup; }
+bool IsSplit(const Attended& s) { return s.rows <= kQueryGroup / 2; }
 
 // How a pass's attention is divided into tasks; the bits do not depend on it.
 class TaskPlan {
@@ -166,7 +166,7 @@ class TaskPlan {
   size_t GroupRows(const Attended& s) const {
     if (IsSplit(s)) return s.rows;
     const size_t share = s.rows * op_.shape.heads / (2 * threads_);
-    return std::clamp(share / 4 * 4, size_t{8}, kQueryGroup);
+    return std::clamp(share / 12 * 12, size_t{12}, kQueryGroup);  // whole tiles of 3, 4 and 6 rows
   }
   size_t Count(const Attended& s) const {
     if (s.rows == 1) return s.spans();
@@ -282,8 +282,8 @@ void AttentionBackward(const Pass& p, const AttentionOp& op) {
   std::vector<AttentionBackTask> tasks;
   for (const Attended& s : op.segments) {
     for (size_t h = 0; h < heads; ++h) {
-      for (size_t row = 0; op.q.tracked() && row < s.rows; row += kQueryGroup) {
-        tasks.push_back({&s, row, std::min(kQueryGroup, s.rows - row), h, false});
+      for (size_t row = 0; op.q.tracked() && row < s.rows; row += kBackQueries) {
+        tasks.push_back({&s, row, std::min(kBackQueries, s.rows - row), h, false});
       }
       const bool of_keys = op.k.tracked() || op.v.tracked();
       for (size_t at = s.first; of_keys && at < s.tokens();) {
