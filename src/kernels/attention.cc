@@ -6,6 +6,8 @@
 //
 #include "hwy/foreach_target.h"  // must come before highway.h
 //
+#include <utility>
+
 #include "hwy/highway.h"
 #include "kernels/attention-inl.h"
 #include "kernels/math-inl.h"
@@ -66,35 +68,34 @@ void Merge(const ScoreSums& more, const float* more_weighted, size_t n, ScoreSum
 
 // The kernel of one query.
 
-// Prefetches the rows of some blocks, one after another, ahead of the loop that reads them.
+// What to prefetch while the rows of some blocks are read: the same rows, kBytesAhead later.
 // Hardware prefetchers stop at each page and know nothing of the next block.
 class Ahead {
  public:
-  // Blocks of keys, then of values, whose rows of all heads have these widths.
   Ahead(const KeySpan& span, size_t heads)
       : span_(span), heads_(heads), blocks_(BlocksOf(span.tokens)) {
-    Fetch(kBytesAhead);
+    constexpr size_t kBytesAhead = 16384, kStep = 256;
+    for (size_t i = 0; i < kBytesAhead; i += kStep) PrefetchBytes<kStep>(Take(kStep));
   }
-  HWY_INLINE void Fetch(size_t bytes) {
-    for (size_t i = 0; i < bytes; i += kLineBytes, at_ += kLineBytes) {
-      if (at_ >= end_ && !Start()) return;
-      __builtin_prefetch(at_, 0, 2);
+
+  // The next bytes to prefetch; after the last block some that are cached.
+  const std::byte* Take(size_t bytes) {
+    if (at_ >= end_) {
+      if (next_ == 2 * blocks_) return span_.keys[0].data;
+      Start();
     }
+    return std::exchange(at_, at_ + bytes);
   }
 
  private:
-  static constexpr size_t kLineBytes = 64, kBytesAhead = 16384;
-
-  // Goes to the next block, if there is one.
-  bool Start() {
-    if (next_ == 2 * blocks_) return false;
+  // Goes to the next block: keys, then values.
+  void Start() {
     const bool is_key = next_ < blocks_;
     const TokenRows& rows = is_key ? span_.keys[next_] : span_.values[next_ - blocks_];
     const size_t width = heads_ * (is_key ? span_.key_size : span_.value_size);
     at_ = rows.data;
     end_ = at_ + (rows.rows - 1) * rows.stride_bytes + width * BytesOf(rows.type);
     ++next_;
-    return true;
   }
 
   const KeySpan& span_;
@@ -113,21 +114,23 @@ void ProductsOfOne(const TokenRows& keys, size_t rows, const float* q, size_t he
     const T* const four[4] = {row(j), row(j + 1), row(j + 2), row(j + 3)};
     for (size_t h = 0; h < heads; ++h) {
       const T* const head[4] = {four[0] + h * n, four[1] + h * n, four[2] + h * n, four[3] + h * n};
-      ahead.Fetch(4 * n * sizeof(T));
-      DotFour(q + h * n, head, n, to + h * kSpanTokens + j);
+      DotFour(q + h * n, head, n, ahead.Take(4 * n * sizeof(T)), to + h * kSpanTokens + j);
     }
   }
 }
 
-// Adds rows of values [rows, n], each times its weight, to `to`.
+// Adds rows of values [rows, n], each times its weight, to `to`; prefetches like DotFour.
 template <class T, size_t kVectors>
 HWY_INLINE void AddWeighted(const T* HWY_RESTRICT values, size_t stride, size_t rows,
-                            const float* HWY_RESTRICT weights, float* HWY_RESTRICT to) {
+                            const float* HWY_RESTRICT weights, const std::byte* ahead,
+                            float* HWY_RESTRICT to) {
+  constexpr size_t kRowBytes = kVectors * kFloatLanes * sizeof(T);
   const Floats d;
   hn::Vec<Floats> sum[kVectors];
   HWY_UNROLL(8)
   for (size_t v = 0; v < kVectors; ++v) sum[v] = hn::LoadU(d, to + v * kFloatLanes);
   for (size_t j = 0; j < rows; ++j) {
+    PrefetchBytes<kRowBytes>(ahead + j * kRowBytes);
     const auto weight = hn::Set(d, weights[j]);
     HWY_UNROLL(8)
     for (size_t v = 0; v < kVectors; ++v) {
@@ -166,11 +169,12 @@ void ValuesOfOne(const TokenRows& rows, size_t count, const float* weights, size
       float* y = to + h * n;
       size_t c = 0;
       for (; c + kVectors * kFloatLanes <= n; c += kVectors * kFloatLanes) {
-        ahead.Fetch(together * kVectors * kFloatLanes * sizeof(T));
-        AddWeighted<T, kVectors>(from + c, stride, together, w, y + c);
+        AddWeighted<T, kVectors>(from + c, stride, together, w,
+                                 ahead.Take(together * kVectors * kFloatLanes * sizeof(T)), y + c);
       }
       for (; c + kFloatLanes <= n; c += kFloatLanes) {
-        AddWeighted<T, 1>(from + c, stride, together, w, y + c);
+        AddWeighted<T, 1>(from + c, stride, together, w,
+                          ahead.Take(together * kFloatLanes * sizeof(T)), y + c);
       }
       if (c < n) AddLastWeighted(from + c, stride, together, w, n - c, y + c);
     }
