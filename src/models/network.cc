@@ -11,6 +11,7 @@
 #include "models/rwkv4.h"
 #include "models/rwkv5.h"
 #include "models/rwkv6.h"
+#include "models/rwkv6moe.h"
 #include "models/rwkv7.h"
 #include "models/rwkv7a.h"
 #include "models/schema.h"
@@ -165,6 +166,8 @@ std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint
       return New<Rwkv5<Generation::k52>>(std::move(checkpoint), c);
     case Generation::k6:
       return New<Rwkv6>(std::move(checkpoint), c);
+    case Generation::k6moe:
+      return New<Rwkv6Moe>(std::move(checkpoint), c);
     case Generation::k7a:
       return New<Rwkv7a>(std::move(checkpoint), c);
     case Generation::k7:

@@ -24,6 +24,18 @@ std::string BlockName(size_t layer, std::string_view rest) {
   return fmt::format("blocks.{}.{}", layer, rest);
 }
 
+namespace {
+constexpr std::string_view kExpertPrefix = "ffn.moe.deepspeed_moe.experts.deepspeed_experts.";
+}  // namespace
+
+std::optional<NameInBlock> SplitExpertName(std::string_view rest) {
+  return SplitBlockName(rest, kExpertPrefix);
+}
+
+std::string ExpertName(size_t expert, std::string_view rest) {
+  return fmt::format("{}{}.{}", kExpertPrefix, expert, rest);
+}
+
 size_t ParameterSpec::elements() const { return ElementsOf(shape); }
 size_t MemorySlot::floats() const { return ElementsOf(shape); }
 
@@ -84,6 +96,8 @@ const BlockSchema& SchemaOf(Generation generation) {
       return kRwkv5Schema;
     case Generation::k6:
       return kRwkv6Schema;
+    case Generation::k6moe:
+      return kRwkv6MoeSchema;
     case Generation::k7a:
       return kRwkv7aSchema;
     case Generation::k7:
@@ -142,8 +156,11 @@ const SpecsByName& ParametersIn(Generation generation) {
 const ParameterSpec* FindParameter(Generation generation, const std::string& name) {
   const SpecsByName& index = ParametersIn(generation);
   const auto place = SplitBlockName(name);
-  const auto it = place ? index.find(BlockName(std::min<size_t>(place->layer, 1), place->rest))
-                        : index.find(name);
+  const auto expert = place ? SplitExpertName(place->rest) : std::nullopt;
+  std::string like = name;  // all layers are like the second, all experts like the first
+  if (place) like = BlockName(std::min<size_t>(place->layer, 1), place->rest);
+  if (expert) like = BlockName(std::min<size_t>(place->layer, 1), ExpertName(0, expert->rest));
+  const auto it = index.find(like);
   return it == index.end() ? nullptr : &it->second;
 }
 
