@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -43,6 +44,7 @@ struct CommonOptions {
   std::string quant;   // TYPE[:N]: the format of matrices, of the first N layers
   // FILE[:SCALE], for commands with --lora
   std::vector<std::string> adapters;
+  uint64_t expert_mb = 0;  // of packed experts to keep; 0: the default
   bool overwrite = false;  // for commands with an output: replace a file of another kind
   // For output_file.h: all files named by options are inputs, except the outputs.
   const CLI::App* command = nullptr;

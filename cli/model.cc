@@ -95,6 +95,7 @@ namespace {
 OpenOptions OptionsOf(const CommonOptions& common) {
   OpenOptions options;
   options.force = common.force;
+  options.expert_bytes = common.expert_mb * 1000 * 1000;
   ReadQuant(common.quant, options);
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));
