@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -47,6 +48,7 @@ struct CommonOptions {
   // limit.
   std::string rows;
   uint64_t row_limit = 0;
+  uint64_t expert_mb = 0;  // of packed experts to keep; 0: the default
   bool overwrite = false;  // for commands with an output: replace a file of another kind
   // For output_file.h: all files named by options are inputs, except the outputs.
   const CLI::App* command = nullptr;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/matched.h"
 #include "cli/model.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
@@ -36,7 +37,7 @@ struct InspectFlags {
 struct Facts {
   FileKind kind = FileKind::kUnknown;
   std::optional<std::string> generation;
-  std::optional<size_t> layers, width, heads, head_size, ffn, vocab;
+  std::optional<size_t> layers, width, heads, head_size, ffn, vocab, experts;
   std::map<std::string, size_t> ranks;
   size_t vocabulary = 0;  // bytes of the vocabulary in the file; 0: none
   uint64_t parameters = 0;
@@ -64,6 +65,7 @@ void AddModel(const Checkpoint& c, Facts& facts) {
   facts.ffn = config.ffn;
   facts.vocab = config.vocab;
   facts.ranks = config.ranks;
+  if (config.experts != 0) facts.experts = config.experts;
 }
 
 // The rank of a LoRA pair is the first dimension of lora_A; for Bone and DiSHA also the first.
@@ -146,6 +148,8 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
                          {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
                          {"ranks", facts.ranks},           {"parameters", facts.parameters},
                          {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  if (facts.experts) result["experts"] = *facts.experts;
+  if (!c.matched().empty()) result["matched"] = MatchedJson(c);
   if (!facts.identity.empty()) result["identity"] = facts.identity;
   if (facts.vocabulary > 0) result["vocabulary_bytes"] = facts.vocabulary;
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
@@ -210,6 +214,8 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   number("head size", facts.head_size);
   number("ffn", facts.ffn);
   number("vocab", facts.vocab);
+  number("experts", facts.experts);
+  if (!c.matched().empty()) row("matched", MatchedText(c));
   if (facts.vocabulary != 0) {
     row("vocabulary", fmt::format("in the file, {} bytes of text", facts.vocabulary));
   }

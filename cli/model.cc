@@ -116,6 +116,7 @@ OpenOptions OptionsOf(const CommonOptions& common) {
   options.force = common.force;
   options.rows = RowsOf(common);
   options.row_limit = common.row_limit;
+  options.expert_bytes = common.expert_mb * 1000 * 1000;
   ReadQuant(common.quant, options);
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));

@@ -11,7 +11,7 @@
 namespace linnet {
 
 // k50 to k52 are BlinkDL's 5.0, 5.1 and 5.2 (Eagle); rwkv.cpp calls 5.0 "5.1".
-enum class Generation : uint8_t { k4, k50, k51, k52, k6, k7, k7a, k7b, kGoldFinch };
+enum class Generation : uint8_t { k4, k50, k51, k52, k6, k6moe, k7, k7a, k7b, kGoldFinch };
 
 const char* Name(Generation generation);  // "4", "5.0", "5.1", "5.2", "6", "7", …
 
@@ -23,6 +23,7 @@ struct Config {
   size_t heads = 1, head_size = 0;  // v4 has no heads: 1 head of size att_width
   size_t ffn = 0;
   size_t vocab = 0;
+  size_t experts = 0;  // of each layer, of which a token uses one; only 6moe has them
   // Inner sizes of the low-rank matrices: v6 mix and decay; v7 w, a, v, g. GoldFinch: also cache,
   // the values per token that keys are compressed to.
   std::map<std::string, size_t> ranks;
@@ -42,6 +43,7 @@ struct InitSizes {
   size_t vocab = 65536, head_size = 64;
   size_t ffn = 0;  // 0: the generation's default
   RankRule ranks = RankRule::kReleased;
+  size_t experts = 0;  // of 6moe; 0: 8, as released
 };
 
 }  // namespace linnet

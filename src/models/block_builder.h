@@ -129,8 +129,13 @@ void AddRwkv7aParameters(BlockBuilder& b);
 std::vector<RankSource> Rwkv7Ranks();
 std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
 
+// RWKV-6's, of which its relatives are extensions.
+void AddRwkv6Parameters(BlockBuilder& b);
+std::vector<RankSource> Rwkv6Ranks();
+std::vector<MemorySlot> Rwkv6Memory(size_t width, size_t heads, size_t head_size);
+
 extern const BlockSchema kRwkv4Schema, kRwkv50Schema, kRwkv51Schema, kRwkv52Schema, kRwkv6Schema,
-    kRwkv7Schema, kRwkv7aSchema, kRwkv7bSchema, kGoldFinchSchema;
+    kRwkv6MoeSchema, kRwkv7Schema, kRwkv7aSchema, kRwkv7bSchema, kGoldFinchSchema;
 
 }  // namespace linnet
 

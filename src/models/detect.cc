@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "linnet/error.h"
+#include "models/experts.h"
 #include "models/packed.h"
 #include "models/schema.h"
 
@@ -43,7 +44,7 @@ bool HasTimeMixParts(const Checkpoint& c) {
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
-                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7, 7a, 7b and GoldFinch",
+                          "RWKV-4, 5.0, 5.1, 5.2, 6, 6moe, 7, 7a, 7b and GoldFinch",
                           name));
   };
   if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
@@ -168,6 +169,7 @@ std::optional<Generation> GenerationOf(const Checkpoint& c) {
   if (c.Has("blocks.0.qkv.k_emb.weight")) return Generation::k7b;
   if (c.Has("blocks.0.ffn.s_emb.weight")) return Generation::k7a;
   if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
+  if (c.Has(BlockName(0, ExpertName(0, "ffn_key.weight")))) return Generation::k6moe;
   if (c.Has(att + "time_maa_x")) return Generation::k6;
   if (c.Has(att + "ln_x.weight")) {
     if (!c.Has(att + "gate.weight")) return Generation::k50;
@@ -192,6 +194,15 @@ size_t CountLayers(const Checkpoint& c) {
                           Describe(t), layers));
   }
   return layers;
+}
+
+// Those of the first layer; the others must have as many.
+void CountExperts(const Checkpoint& c, Config& config) {
+  if (config.generation != Generation::k6moe) return;
+  while (c.Has(BlockName(0, ExpertName(config.experts, "ffn_key.weight")))) ++config.experts;
+  if (config.layers <= kRoutedLayers) return;
+  Refuse(c, fmt::format("has {} layers; the routing of experts is known for {}", config.layers,
+                        kRoutedLayers));
 }
 
 // The number of columns of a [C, rank] matrix.
@@ -286,6 +297,8 @@ const char* Name(Generation generation) {
       return "5.2";
     case Generation::k6:
       return "6";
+    case Generation::k6moe:
+      return "6moe";
     case Generation::k7:
       return "7";
     case Generation::k7a:
@@ -355,6 +368,7 @@ Config ConfigOf(const Checkpoint& c) {
   }
   ReadHeads(c, config);
   ReadRanks(c, config);
+  CountExperts(c, config);
   ApplyHeader(c.header(), c.file().path().string(), config);
   return config;
 }

@@ -248,7 +248,7 @@ TEST_F(ChangedModelTest, AGapBetweenLayersIsRefused) {
 }
 
 TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a", "7b"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "6moe", "7", "7a", "7b"}) {
     for (const char* name : {"blocks.1.attn.q_proj.weight", "blocks.2.att.key.lora_A"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));
@@ -261,6 +261,21 @@ TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
           << message;
     }
   }
+}
+
+TEST_F(ChangedModelTest, EveryLayerHasTheFirstLayersExperts) {
+  const auto name = [](size_t layer, size_t expert) {
+    return BlockName(layer, ExpertName(expert, "ffn_value.weight"));
+  };
+  Read(test::RandomModel("6moe"));
+  const Tensor last = tensors_[name(1, 2)];
+  tensors_.erase(name(1, 2));
+  EXPECT_NE(Refusal().find(name(1, 2) + " is missing, expected [128, 448]"), std::string::npos)
+      << Refusal();
+  tensors_[name(1, 2)] = tensors_[name(1, 3)] = last;
+  EXPECT_NE(Refusal().find(name(1, 3) + " is f32[128, 448], which RWKV-6moe does not use"),
+            std::string::npos)
+      << Refusal();
 }
 
 // RWKV-LM's --head_qk of RWKV-4 adds to the logits what it copies from the context.
@@ -276,7 +291,7 @@ TEST_F(ChangedModelTest, HeadQkIsRefusedByName) {
 }
 
 TEST_F(ChangedModelTest, FloatsOutsideTheLayersThatNothingTakesAreRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a", "7b"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "6moe", "7", "7a", "7b"}) {
     for (const char* name : {"copy_mask", "head.bias", "value_head.weight", "pos_emb"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));

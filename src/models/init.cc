@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "linnet/error.h"
+#include "models/experts.h"
 
 namespace linnet {
 namespace {
@@ -25,7 +26,7 @@ size_t RankOf(double factor, size_t width, double power) {
 }
 
 void SetRanks(RankRule rule, Config& c) {
-  if (c.generation == Generation::k6) {
+  if (c.generation == Generation::k6 || c.generation == Generation::k6moe) {
     c.ranks["mix"] = c.width < 4096 ? 32 : 64;
     c.ranks["decay"] = c.width < 4096 ? 64 : 128;
   }
@@ -46,6 +47,16 @@ void SetRanks(RankRule rule, Config& c) {
   c.ranks["g"] = train ? RankOf(5, c.width, 0.5) : RankOf(0.6, c.width, 0.8);
   // The only released size whose gate rank differs from the rule, which gives 160.
   if (!train && c.width == 1024) c.ranks["g"] = 128;
+}
+
+void SetExperts(size_t experts, Config& c) {
+  if (c.generation != Generation::k6moe) {
+    if (experts != 0) Refuse(fmt::format("RWKV-{} has no experts", Name(c.generation)));
+    return;
+  }
+  c.experts = experts != 0 ? experts : 8;
+  Check("experts", c.experts, 1024);
+  Check("layers", c.layers, kRoutedLayers);
 }
 
 size_t OwnFfn(Generation generation, size_t width) {
@@ -99,6 +110,7 @@ Config NewConfig(const InitSizes& sizes) {
   c.ffn = sizes.ffn != 0 ? sizes.ffn : OwnFfn(c.generation, c.width);
   Check("ffn", c.ffn, size_t{1} << 20);
   SetRanks(sizes.ranks, c);
+  SetExperts(sizes.experts, c);
   return c;
 }
 

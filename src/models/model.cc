@@ -75,7 +75,16 @@ class Model::Impl {
 namespace {
 
 void CheckMemory(const Checkpoint& checkpoint, bool force) {
-  const uint64_t need = checkpoint.file().file_bytes(), have = AvailableMemory();
+  // Of each layer's experts only those in use are in memory.
+  uint64_t need = checkpoint.file().file_bytes();
+  for (const TensorView& t : checkpoint.tensors()) {
+    const auto place = SplitBlockName(t.name);
+    const auto expert = place ? SplitExpertName(place->rest) : std::nullopt;
+    if (!expert || expert->layer == 0) continue;
+    need -= std::min<uint64_t>(need, t.encoding != nullptr ? t.encoding->bytes().size()
+                                                           : t.elements() * ElementBytes(t.type));
+  }
+  const uint64_t have = AvailableMemory();
   if (force || need <= have) return;
   throw Error(ErrorKind::kNoMemory,
               fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available",
@@ -102,6 +111,7 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   network_ = Network::Bind(std::move(checkpoint), config, pool,
                            {.packing = {options.quant, options.quant_layers},
                             .adapters = adapters,
+                            .expert_bytes = options.expert_bytes,
                             .progress = options.progress});
   identity_ = std::make_unique<ModelIdentity>(options, std::move(adapters));
 }

@@ -24,6 +24,18 @@ std::string BlockName(size_t layer, std::string_view rest) {
   return fmt::format("blocks.{}.{}", layer, rest);
 }
 
+namespace {
+constexpr std::string_view kExpertPrefix = "ffn.moe.deepspeed_moe.experts.deepspeed_experts.";
+}  // namespace
+
+std::optional<NameInBlock> SplitExpertName(std::string_view rest) {
+  return SplitBlockName(rest, kExpertPrefix);
+}
+
+std::string ExpertName(size_t expert, std::string_view rest) {
+  return fmt::format("{}{}.{}", kExpertPrefix, expert, rest);
+}
+
 size_t ParameterSpec::elements() const { return ElementsOf(shape); }
 size_t MemorySlot::floats() const { return ElementsOf(shape); }
 
@@ -86,6 +98,8 @@ const BlockSchema& SchemaOf(Generation generation) {
       return kRwkv52Schema;
     case Generation::k6:
       return kRwkv6Schema;
+    case Generation::k6moe:
+      return kRwkv6MoeSchema;
     case Generation::k7a:
       return kRwkv7aSchema;
     case Generation::k7b:
@@ -228,8 +242,11 @@ const ParameterSpec* FindParameter(Generation generation, const std::string& nam
   };
   const auto place = SplitBlockName(name);
   if (!place) return find(name);
-  const ParameterSpec* p = find(BlockName(std::min<size_t>(place->layer, 1), place->rest));
-  return p != nullptr ? p : find(BlockName(2, place->rest));
+  // All layers are like the second or the third, all experts like the first.
+  const auto expert = SplitExpertName(place->rest);
+  const std::string rest = expert ? ExpertName(0, expert->rest) : std::string(place->rest);
+  const ParameterSpec* p = find(BlockName(std::min<size_t>(place->layer, 1), rest));
+  return p != nullptr ? p : find(BlockName(2, rest));
 }
 
 const ParameterSpec* FindParameter(const std::string& name) {

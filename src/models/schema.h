@@ -24,8 +24,8 @@ namespace linnet {
 
 // All generations, in the order of their release.
 inline constexpr std::array kGenerations = {
-    Generation::k4, Generation::k50, Generation::k51, Generation::k52,       Generation::k6,
-    Generation::k7, Generation::k7a, Generation::k7b, Generation::kGoldFinch};
+    Generation::k4,    Generation::k50, Generation::k51, Generation::k52, Generation::k6,
+    Generation::k6moe, Generation::k7,  Generation::k7a, Generation::k7b, Generation::kGoldFinch};
 
 // ---- Names of tensors ----
 
@@ -39,6 +39,11 @@ std::optional<NameInBlock> SplitBlockName(std::string_view name,
                                           std::string_view prefix = "blocks.");
 std::string BlockName(size_t layer, std::string_view rest);
 
+// The experts of a layer: "ffn.moe.deepspeed_moe.experts.deepspeed_experts.3.ffn_key.weight" → 3,
+// "ffn_key.weight", from the name of the tensor in its layer.
+std::optional<NameInBlock> SplitExpertName(std::string_view rest);
+std::string ExpertName(size_t expert, std::string_view rest);
+
 // ---- Parameters ----
 
 // How a parameter is read.
@@ -47,6 +52,7 @@ enum class ParameterRole : uint8_t {
   kMatrix,  // [out, in]: by products
   kFactor,  // a low-rank factor [in, out], or a stack of them [slices, in, out]: by products
   kTable,   // row by row: one row per token
+  kExpert,  // [out, in], one of a stack: by products with the rows of its tokens, read when needed
 };
 
 // The initial values of a parameter.
@@ -81,7 +87,10 @@ struct ParameterSpec {
 
   size_t elements() const;
   // Whether weight decay applies: to matrices and tables.
-  bool decays() const { return role == ParameterRole::kMatrix || role == ParameterRole::kTable; }
+  bool decays() const {
+    return role == ParameterRole::kMatrix || role == ParameterRole::kTable ||
+           role == ParameterRole::kExpert;
+  }
 };
 
 // Every parameter of a model in the order of the released files, unused ones included.

@@ -256,6 +256,17 @@ TEST(OpGradient, TimesOwnMatrix) {
   }).Check();
 }
 
+TEST(OpGradient, RowsByGroups) {
+  // Two groups of rows, each with something of its own.
+  const std::vector<size_t> first = {0, 3}, second = {1, 2, 4};
+  Checker({kRowsIn, kRowsIn, kRow}, [&](Pass& p, const auto& x) {
+    const Var some = Mul(p, TakeRows(p, x[0], first), Broadcast(x[2], first.size()));
+    const Var rest = TakeRows(p, x[0], second);
+    const Var sum = AddToRowsInPlace(p, Copy(p, x[1]), some, first);
+    return AddToRowsInPlace(p, sum, Mul(p, rest, rest), second);
+  }).Check();
+}
+
 TEST(OpGradient, Rwkv7Rows) {
   Checker({kRowsIn, kRowsIn, kRowsIn}, [](Pass& p, const auto& x) {
     return MixValueResidual(p, x[0], x[1], x[2]);

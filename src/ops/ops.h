@@ -8,7 +8,9 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/attention.h"
 #include "ops/pass.h"
@@ -86,6 +88,26 @@ Var LinearSigmoid(Pass& p, Var x, const LinearParam& w, Var bias);  // sigmoid(W
 Var LinearWkv7Decay(Pass& p, Var x, const LinearParam& w, Var bias);
 // relu(W x)²; only products with `reader` may read it.
 Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& reader);
+
+// For rows that go through parameters of their own. `rows` are ascending rows of the pass.
+//
+// The rows [i] = x[rows[i]] as a matrix.
+Var TakeRows(Pass& p, Var x, std::span<const size_t> rows);
+// x[rows[i]] += y[i], overwriting x.
+Var AddToRowsInPlace(Pass& p, Var x, Var y, std::span<const size_t> rows);
+// While it lives, every op must be given these rows only: gradients of parameters are summed over
+// the pass's sequences, as with all rows.
+class RowsScope {
+ public:
+  RowsScope(Pass& p, std::span<const size_t> rows);
+  ~RowsScope();
+  RowsScope(const RowsScope&) = delete;
+  RowsScope& operator=(const RowsScope&) = delete;
+
+ private:
+  Pass& p_;
+  std::shared_ptr<const std::vector<TrainingSequence>> some_;  // shared with the tape
+};
 
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
 // then scales and shifts it. groups = 1 is LayerNorm.

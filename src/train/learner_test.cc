@@ -157,7 +157,7 @@ TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest,
-                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "6moe", "7"));
 
 TEST(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   ThreadPool pool(1);
