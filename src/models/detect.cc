@@ -9,6 +9,7 @@
 
 #include "linnet/error.h"
 #include "models/experts.h"
+#include "models/init.h"
 #include "models/packed.h"
 #include "models/schema.h"
 
@@ -40,25 +41,60 @@ bool HasTimeMixParts(const Checkpoint& c) {
   });
 }
 
-// Refuses related models whose equations Linnet does not implement; the first match is reported.
+// Which tensor tells a family of models; `generation` is null for those that Linnet does not run.
+struct Family {
+  const char* mark;  // its name; with a * before it, a part of any name
+  std::optional<Generation> generation;
+  const char* name = nullptr;
+};
+
+// The first row whose mark is there counts. Relatives contain most tensors of what they extend.
+const Family kFamilies[] = {
+    {kCacheName, Generation::kGoldFinch},
+    {"*.rosa.", {}, "RWKV-8 ROSA"},
+    {"*rosa_qkv", {}, "RWKV-8 ROSA"},
+    {"*moba.0.att.", {}, "RWKV-X"},
+    {"*reranker.blocks.0.", {}, "EmbeddingRWKV's reranker"},
+    {"*head.retr_head.", {}, "EmbeddingRWKV"},
+    {"*vrwkv.emb.", {}, "VisualRWKV"},
+    {"*.att.spatial_decay", {}, "Restore-RWKV or Vision-RWKV"},
+    {"blocks.0.qkv.ennk.weight", {}, "RWKV-8 hybrid (rc00)"},
+    {"blocks.0.qkv.emm.weight", {}, "RWKV-8 hybrid (rc00)"},
+    {"blocks.0.ffn.enn.weight", {}, "RWKV-8 (rc00)"},
+    {"blocks.0.att.time_maa_v2", {}, "Finch-C2 without GoldFinch's attention"},
+    {"blocks.0.att.gate_w1", {}, "RWKV-6a (experimental)"},
+    {"head_q.weight",
+     {},
+     "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"},
+    {"head_k.weight",
+     {},
+     "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"},
+    {"blocks.0.qkv.k_emb.weight", Generation::k7b},
+    {"blocks.0.ffn.s_emb.weight", Generation::k7a},
+    {"blocks.0.att.r_k", Generation::k7},
+    {"blocks.0.att.k_k", Generation::k7},
+    {"*blocks.0.ffn.moe.deepspeed_moe.experts.deepspeed_experts.0.ffn_key.", Generation::k6moe},
+    {"blocks.0.att.time_maa_x", Generation::k6},
+    {"blocks.0.att.ln_x.weight", Generation::k52},  // or 5.0 or 5.1
+    {"blocks.0.att.time_mix_k", Generation::k4}};
+
+const Family* FamilyOf(const Checkpoint& c) {
+  for (const Family& family : kFamilies) {
+    const bool part = family.mark[0] == '*';
+    if (part ? AnyContains(c, family.mark + 1) : c.Has(family.mark)) return &family;
+  }
+  return nullptr;
+}
+
+// Refuses related models whose equations Linnet does not implement.
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
-                          "RWKV-4, 5.0, 5.1, 5.2, 6, 6moe, 7, 7a, 7b and GoldFinch",
-                          name));
+                          "RWKV-{}",
+                          name, fmt::join(GenerationNames(), ", ")));
   };
-  if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
-  if (c.Has("blocks.0.qkv.ennk.weight") || c.Has("blocks.0.qkv.emm.weight")) {
-    refuse("RWKV-8 hybrid (rc00)");
-  }
-  if (c.Has("blocks.0.ffn.enn.weight")) refuse("RWKV-8 (rc00)");
-  if (c.Has("blocks.0.att.time_maa_v2") && !c.Has(kCacheName)) {
-    refuse("Finch-C2 without GoldFinch's attention");
-  }
-  if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
-  if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
-    refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
-  }
+  const Family* family = FamilyOf(c);
+  if (family != nullptr && !family->generation) refuse(family->name);
   // Time-mix parts in place of a Transformer's attention, or together with Transformer parts.
   const bool layers = AnyContains(c, "layers.") && AnyContains(c, "self_attn.");
   const bool mix = AnyContains(c, ".att.");
@@ -164,23 +200,15 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
 }
 
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
-  const std::string att = "blocks.0.att.";
-  if (c.Has(kCacheName)) return Generation::kGoldFinch;
-  if (c.Has("blocks.0.qkv.k_emb.weight")) return Generation::k7b;
-  if (c.Has("blocks.0.ffn.s_emb.weight")) return Generation::k7a;
-  if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
-  if (c.Has(BlockName(0, ExpertName(0, "ffn_key.weight")))) return Generation::k6moe;
-  if (c.Has(att + "time_maa_x")) return Generation::k6;
-  if (c.Has(att + "ln_x.weight")) {
-    if (!c.Has(att + "gate.weight")) return Generation::k50;
-    const TensorView* decay = c.Find(att + "time_decay");
-    // 5.1's decay is one value per head, stored as [H] or [H, 1].
-    const bool channels =
-        decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
-    return channels ? Generation::k52 : Generation::k51;
-  }
-  if (c.Has(att + "time_mix_k")) return Generation::k4;
-  return std::nullopt;
+  const Family* family = FamilyOf(c);
+  if (family == nullptr) return std::nullopt;
+  if (family->generation != Generation::k52) return family->generation;
+  if (!c.Has("blocks.0.att.gate.weight")) return Generation::k50;
+  const TensorView* decay = c.Find("blocks.0.att.time_decay");
+  // 5.1's decay is one value per head, stored as [H] or [H, 1].
+  const bool channels =
+      decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
+  return channels ? Generation::k52 : Generation::k51;
 }
 
 // Part of a sharded file, or a file with missing tensors, must not run as a smaller model.

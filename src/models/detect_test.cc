@@ -73,6 +73,12 @@ TEST(DetectTest, RelativesAreRefusedByName) {
   const std::pair<const char*, const char*> relatives[] = {
       {"blocks.0.rosa.q.weight", "RWKV-8 ROSA"},
       {"rosa_qkv.emb.weight", "RWKV-8 ROSA"},
+      {"moba.0.att.key.weight", "RWKV-X"},
+      {"reranker.blocks.0.att.r_k", "EmbeddingRWKV's reranker"},
+      {"head.retr_head.fc1.weight", "EmbeddingRWKV"},
+      {"vrwkv.emb.weight", "VisualRWKV"},
+      {"encoder_level1.0.att.spatial_decay", "Restore-RWKV or Vision-RWKV"},
+      {"blocks.0.att.time_maa_v2", "Finch-C2 without GoldFinch's attention"},
       {"blocks.0.qkv.ennk.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.qkv.emm.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.ffn.enn.weight", "RWKV-8 (rc00)"},
@@ -83,10 +89,6 @@ TEST(DetectTest, RelativesAreRefusedByName) {
     const bool v6 = std::string_view(name).find("6a") != std::string_view::npos;
     Shapes shapes = Plain(v6 ? Generation::k6 : Generation::k7);
     shapes[mark] = {4, 4};
-    // 7b holds 7a's tables too.
-    if (std::string_view(name).find("7b") != std::string_view::npos) {
-      shapes["blocks.0.ffn.s_emb.weight"] = {8, 4};
-    }
     const std::string message = RefusalOf(FileOf(shapes));
     EXPECT_EQ(message.find(fmt::format("f.st: this is {}, a relative of RWKV", name)), 0u)
         << mark << ": " << message;
