@@ -228,6 +228,10 @@ size_t CountLayers(const Checkpoint& c) {
 void CountExperts(const Checkpoint& c, Config& config) {
   if (config.generation != Generation::k6moe) return;
   while (c.Has(BlockName(0, ExpertName(config.experts, "ffn_key.weight")))) ++config.experts;
+  if (config.experts > kMostExperts) {
+    Refuse(c, fmt::format("has {} experts a layer, expected at most {}", config.experts,
+                          kMostExperts));
+  }
   if (config.layers <= kRoutedLayers) return;
   Refuse(c, fmt::format("has {} layers; the routing of experts is known for {}", config.layers,
                         kRoutedLayers));

@@ -14,6 +14,7 @@
 #include "io/test_bytes.h"
 #include "linnet/model.h"
 #include "models/goldens.h"
+#include "models/schema.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -263,6 +264,21 @@ TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
           << message;
     }
   }
+}
+
+// More would make lists of parameters that are larger than the file.
+TEST(DetectTest, ExpertsAndTheirLayersHaveALimit) {
+  const auto refusal = [](size_t layers, size_t experts) {
+    Shapes shapes = Plain(Generation::k6);
+    for (size_t layer = 1; layer < layers; ++layer) shapes[BlockName(layer, "ln1.weight")] = {4};
+    for (size_t e = 0; e < experts; ++e) {
+      shapes[BlockName(0, ExpertName(e, "ffn_key.weight"))] = {8, 4};
+    }
+    return RefusalOf(FileOf(shapes));
+  };
+  EXPECT_EQ(refusal(40, 1024), "");
+  EXPECT_EQ(refusal(41, 2), "f.st: has 41 layers; the routing of experts is known for 40");
+  EXPECT_EQ(refusal(1, 1025), "f.st: has 1025 experts a layer, expected at most 1024");
 }
 
 TEST_F(ChangedModelTest, EveryLayerHasTheFirstLayersExperts) {

@@ -26,6 +26,7 @@ namespace linnet {
 
 // The routing is known for so many layers.
 inline constexpr size_t kRoutedLayers = 40;
+inline constexpr size_t kMostExperts = 1024;  // of a layer
 
 // The expert of a token, of `experts` in a layer.
 size_t ExpertOf(int32_t token, size_t layer, size_t experts);

@@ -55,7 +55,7 @@ void SetExperts(size_t experts, Config& c) {
     return;
   }
   c.experts = experts != 0 ? experts : 8;
-  Check("experts", c.experts, 1024);
+  Check("experts", c.experts, kMostExperts);
   Check("layers", c.layers, kRoutedLayers);
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "linnet/config.h"
+#include "models/experts.h"
 #include "models/schema.h"
 
 namespace linnet {
@@ -74,7 +75,7 @@ class Matcher {
     const auto emb = std::ranges::find(tensors_, "emb.weight", &TensorView::name);
     if (emb == tensors_.end() || emb->shape.size() != 2) return {};
     width_ = emb->shape[1];
-    SplitStacks();
+    if (!SplitStacks()) return {};
     for (size_t i = 0; i < tensors_.size(); ++i) Collect(i);
     size_t experts = 0;
     for (auto& [layer, found] : layers_) {
@@ -95,13 +96,17 @@ class Matcher {
            FindParameter(Generation::k6moe, t.name) == nullptr;
   }
 
-  // [experts, F, C] or [experts, C, F] becomes its matrices, named by their numbers.
-  void SplitStacks() {
+  // [experts, F, C] or [experts, C, F] becomes its matrices, named by their numbers. False if there
+  // are more of them than a model has.
+  bool SplitStacks() {
+    size_t left = 2 * kMostExperts * kRoutedLayers;
     std::vector<TensorView> all;
     all.reserve(tensors_.size());
     for (TensorView& t : tensors_) {
       const bool stack = t.shape.size() == 3 && t.shape[0] > 1 && t.shape[0] <= kMostExperts &&
                          (t.shape[1] == width_) != (t.shape[2] == width_) && IsUnknown(t);
+      if (stack && t.shape[0] > left) return false;
+      if (stack) left -= t.shape[0];
       for (size_t i = 0; stack && i < t.shape[0]; ++i) {
         all.push_back(t.Index(i));
         all.back().name = fmt::format("{}.{}", t.name, i);
@@ -109,6 +114,7 @@ class Matcher {
       if (!stack) all.push_back(std::move(t));
     }
     tensors_ = std::move(all);
+    return true;
   }
 
   void Collect(size_t place) {
@@ -148,8 +154,6 @@ class Matcher {
     }
     return true;
   }
-
-  static constexpr size_t kMostExperts = 1024;
 
   std::vector<TensorView>& tensors_;
   std::set<std::string, std::less<>> names_;
