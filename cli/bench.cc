@@ -121,6 +121,12 @@ void AddBench(CLI::App& app) {
   command->add_option("--decode", o->speed.decode, "Tokens to decode; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
+  command
+      ->add_option("--context", o->speed.context,
+                   "Tokens before those decoded one by one; matters with attention only")
+      ->capture_default_str()
+      ->check(bounds);
+  AddRowOptions(*command, o->common);
   command->add_option("--batch", o->speed.batch, "Sequences in a batch; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
