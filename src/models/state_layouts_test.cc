@@ -300,8 +300,9 @@ TEST_F(StateWithRows, TunedStatesHaveNoTokens) {
   EXPECT_EQ(tuned.tokens(), 0u);
   EXPECT_TRUE(BitEqual(Values(tuned), Values(State::Load(file, model_.state_shape()))));
   ExportState(tuned, StateLayout::kTimeState, back);
-  for (const TensorView& t : TensorFile::Open(file).tensors()) {
-    EXPECT_TRUE(BitEqual(ReadAll(*TensorFile::Open(back).Find(t.name)), ReadAll(t))) << t.name;
+  const TensorFile first = TensorFile::Open(file), second = TensorFile::Open(back);
+  for (const TensorView& t : first.tensors()) {
+    EXPECT_TRUE(BitEqual(ReadAll(*second.Find(t.name)), ReadAll(t))) << t.name;
   }
 }
 
