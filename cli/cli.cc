@@ -146,6 +146,8 @@ std::string MessageOf(const std::exception& exception) {
       return with("lower --lr, or pass --skip-spikes to go on without the step");
     case Remedy::kLearnMore:
       return with("loosen --freeze or --tune");
+    case Remedy::kWholeRows:
+      return with("leave out --chunk");
     case Remedy::kMoreRows:
       return with("allow more with --row-limit");
     case Remedy::kOtherFolder:

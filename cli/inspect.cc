@@ -39,7 +39,8 @@ struct Facts {
   std::optional<std::string> generation;
   std::optional<size_t> layers, width, heads, head_size, ffn, vocab, experts;
   std::map<std::string, size_t> ranks;
-  size_t vocabulary = 0;  // bytes of the vocabulary in the file; 0: none
+  size_t vocabulary = 0;         // bytes of the vocabulary in the file; 0: none
+  std::optional<size_t> tokens;  // of which a state keeps rows
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> dtypes;  // number of parameters of each
   std::string identity;                    // if asked for
@@ -99,6 +100,7 @@ void AddState(const std::string& file, Facts& facts) {
   facts.width = state.shape().width;
   facts.heads = state.shape().heads;
   facts.head_size = state.shape().head_size;
+  if (state.past() != nullptr) facts.tokens = state.tokens();
 }
 
 Facts FactsOf(const Checkpoint& c, const std::string& file) {
@@ -150,6 +152,7 @@ void PrintJson(const Checkpoint& c, const Facts& facts) {
                          {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
   if (facts.experts) result["experts"] = *facts.experts;
   if (!c.matched().empty()) result["matched"] = MatchedJson(c);
+  if (facts.tokens) result["tokens"] = *facts.tokens;
   if (!facts.identity.empty()) result["identity"] = facts.identity;
   if (facts.vocabulary > 0) result["vocabulary_bytes"] = facts.vocabulary;
   Print(result.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
@@ -216,6 +219,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   number("vocab", facts.vocab);
   number("experts", facts.experts);
   if (!c.matched().empty()) row("matched", MatchedText(c));
+  number("tokens", facts.tokens);
   if (facts.vocabulary != 0) {
     row("vocabulary", fmt::format("in the file, {} bytes of text", facts.vocabulary));
   }

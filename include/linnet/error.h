@@ -26,6 +26,7 @@ enum class Remedy {
   kSkipStep,        // a lower learning rate, or skip such steps (skip_spikes)
   kLearnMore,       // freeze fewer parameters
   kOtherFolder,     // write the run to another folder
+  kWholeRows,       // train on whole rows (TrainerOptions::chunk)
   kMoreRows,        // allow more memory for the rows of attention (OpenOptions::row_limit)
 };
 

@@ -48,6 +48,8 @@ struct StateTensor {
   std::vector<float> values;
   bool is_ids = false;
   std::vector<int32_t> ids{};
+  // Its number in the list, which may have gaps; 0 in a list given to State: the next one.
+  size_t number = 0;
 };
 
 struct PastTokens;  // tensor/token_memory.h
@@ -106,14 +108,15 @@ class State {
   // The reference's list (ChatRWKV): per layer att_x, aa, bb, pp, ffn_x (v4), or
   // att_x, S, ffn_x with S [H, N, N] as [key][value] (v5, v6), [value][key] (v7). With attention
   // these are followed by the token ids, per layer the rows of all tokens, and per layer the last
-  // query.
+  // query; what the reference keeps of layers that the model does not have is zeros, or missing if
+  // it is rows.
   std::vector<StateTensor> ToReference() const;
   // Throws Error kBadState naming the first tensor that does not fit.
   static State FromReference(StateShape shape, const std::vector<StateTensor>& list);
 
-  // Writes safetensors: `state.000` … in the reference's order, with the shape as metadata, and the
-  // identity if there is one. With
-  // `logits` [V], those after the last token, a reader can continue without feeding another token.
+  // Writes safetensors: `state.000` … by the numbers of the reference's list, with the shape as
+  // metadata, and the identity if there is one. With `logits` [V], those after the last token, a
+  // reader can continue without feeding another token.
   // The file appears only when complete. Throws Error kIo, or kBadInput for a .pth.
   void Save(const std::filesystem::path& path, std::span<const float> logits = {}) const;
 

@@ -29,18 +29,11 @@ class GoldenTest : public testing::TestWithParam<Case> {
   }
 };
 
-// The demo of 7b keeps places for the rows of 12 layers, whatever the model has.
-size_t NumberInGolden(const StateShape& s, size_t i) {
-  const size_t rows = 3 * s.layers + 1;
-  if (s.generation != Generation::k7b || i < rows + 2 * s.layers) return i;
-  return i - 2 * s.layers + 24;
-}
-
 void ExpectStates(const State& state, const TensorFile& golden, double tolerance) {
   const auto list = state.ToReference();
   ASSERT_FALSE(list.empty());
   for (size_t i = 0; i < list.size(); ++i) {
-    const std::string name = fmt::format("state.{:03}", NumberInGolden(state.shape(), i));
+    const std::string name = fmt::format("state.{:03}", list[i].number);
     const TensorView* t = golden.Find(name);
     if (t == nullptr && state.shape().generation == Generation::kGoldFinch) return;  // it has none
     ASSERT_NE(t, nullptr) << name;

@@ -143,6 +143,8 @@ struct BlockSchema {
   // them, whose type is RowStorage'.
   std::vector<RowSlot> (*kept)(const StateShape& shape, size_t layer) = nullptr;
   std::vector<RowSlot> (*finished)(const StateShape& shape, size_t layer) = nullptr;
+  // The reference's list has places for the rows and queries of at least so many layers.
+  size_t reference_layers = 0;
   std::vector<RankSource> ranks{};
   // The first dimension of this tensor is the number of heads; null: one head.
   const char* heads_from = nullptr;

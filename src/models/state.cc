@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "io/tensor_file.h"
@@ -38,6 +41,29 @@ void TransposeHeads(const float* from, size_t heads, size_t n, float* to) {
   }
 }
 
+// The numbers of the tensors in the reference's list: fixed slots, token ids and rows follow each
+// other, then the last queries, of more layers than a small model has.
+struct ReferenceList {
+  explicit ReferenceList(const StateShape& s) {
+    for (size_t layer = 0; layer < s.layers; ++layer) {
+      for (const MemorySlot& slot : MemoryOf(s, layer)) {
+        if (!IsQuery(slot)) ++rows;
+      }
+    }
+    queries = rows + KeptRows(s).size();
+    if (queries == rows) return;
+    const size_t layers = std::max(s.layers, SchemaOf(s.generation).reference_layers);
+    absent_layers = layers - s.layers;
+    queries += absent_layers * ((queries - rows - 1) / s.layers);
+  }
+
+  static bool IsQuery(const MemorySlot& slot) { return slot.part == &LayerStrides::query_shift; }
+
+  size_t rows = 0;     // the number of the token ids, which the rows follow
+  size_t queries = 0;  // that of the first query
+  size_t absent_layers = 0;
+};
+
 // Calls body(slot, floats of the state) for all layers, in the order of the reference's list. Last
 // queries are at its end, after the rows per token.
 template <class Values, class F>
@@ -45,7 +71,7 @@ void ForSlots(const StateShape& s, Values values, bool queries, const F& body) {
   size_t at = 0;
   for (size_t layer = 0; layer < s.layers; ++layer) {
     for (const MemorySlot& slot : MemoryOf(s, layer)) {
-      if ((slot.part == &LayerStrides::query_shift) == queries) {
+      if (ReferenceList::IsQuery(slot) == queries) {
         body(slot, values.subspan(at, slot.floats()));
       }
       at += slot.floats();
@@ -117,14 +143,35 @@ void CheckVersion(const TensorFile& file) {
                           file.path().string(), version, kVersion));
 }
 
+std::string ReferenceName(size_t number) { return fmt::format("state.{:03}", number); }
+
+// state.012 → 12
+std::optional<size_t> ReferenceNumber(std::string_view name) {
+  constexpr std::string_view kPrefix = "state.";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return number;
+}
+
 bool IsSaved(const TensorFile& file) {
   const auto kind = file.metadata().find("kind");
   return kind != file.metadata().end() && kind->second == "linnet state";
 }
 
-std::vector<int32_t> ReadIds(const TensorView& t) {
-  std::vector<int32_t> ids(t.elements());
-  if (!ids.empty()) std::memcpy(ids.data(), t.data, ids.size() * sizeof(int32_t));
+std::vector<int32_t> ReadIds(const TensorFile& file, const TensorView& t) {
+  const auto values = ReadInts(t);
+  std::vector<int32_t> ids;
+  ids.reserve(values.size());
+  for (const int64_t value : values) {
+    if (value < INT32_MIN || value > INT32_MAX) {
+      throw Error(ErrorKind::kBadState, fmt::format("{}: {} holds {}, expected token ids",
+                                                    file.path().string(), t.name, value));
+    }
+    ids.push_back(static_cast<int32_t>(value));
+  }
   return ids;
 }
 
@@ -134,36 +181,35 @@ class ListReader {
   explicit ListReader(const TensorFile& file) : file_(file) {}
 
   void Read(const std::vector<size_t>& shape) {
-    const TensorView& t = Next(shape, SourceType::kF32);
-    list_.push_back({t.shape, ReadAll(t)});
+    const TensorView& t = Next(shape, false);
+    list_.push_back({t.shape, ReadAll(t), false, {}, number_++});
   }
   // Returns their number.
   size_t ReadTokens() {
-    const TensorView* found = file_.Find(Name());
-    const TensorView& t = Next({found == nullptr ? 0 : found->elements()}, SourceType::kI32);
-    list_.push_back({t.shape, {}, true, ReadIds(t)});
+    const TensorView* found = file_.Find(ReferenceName(number_));
+    const TensorView& t = Next({found == nullptr ? 0 : found->elements()}, true);
+    list_.push_back({t.shape, {}, true, ReadIds(file_, t), number_++});
     return t.elements();
   }
+  void SkipTo(size_t number) { number_ = number; }
   std::vector<StateTensor>& list() { return list_; }
 
  private:
-  std::string Name() const { return fmt::format("state.{:03}", list_.size()); }
-
-  const TensorView& Next(const std::vector<size_t>& shape, SourceType type) {
-    const TensorView* t = file_.Find(Name());
-    const bool ids = type == SourceType::kI32;
-    if (t != nullptr && t->shape == shape && (t->type == SourceType::kI32) == ids &&
-        (!ids || t->contiguous())) {
-      return *t;
-    }
+  const TensorView& Next(const std::vector<size_t>& shape, bool ids) {
+    const std::string name = ReferenceName(number_);
+    const TensorView* t = file_.Find(name);
+    if (t != nullptr && t->shape == shape && IsFloat(t->type) != ids) return *t;
     throw Error(
         ErrorKind::kBadState,
-        fmt::format("{}: {} is {}, expected {}[{}]", file_.path().string(), Name(),
-                    t == nullptr ? "missing" : fmt::format("[{}]", fmt::join(t->shape, ", ")),
+        fmt::format("{}: {} is {}, expected {}[{}]", file_.path().string(), name,
+                    t == nullptr ? "missing"
+                                 : fmt::format("{}[{}]", IsFloat(t->type) ? "" : "token ids ",
+                                               fmt::join(t->shape, ", ")),
                     ids ? "token ids " : "", fmt::join(shape, ", ")));
   }
 
   const TensorFile& file_;
+  size_t number_ = 0;
   std::vector<StateTensor> list_;
 };
 
@@ -173,7 +219,7 @@ std::vector<StateTensor> ReadList(const TensorFile& file, const StateShape& shap
   const auto read = [&](bool queries) {
     for (size_t layer = 0; layer < shape.layers; ++layer) {
       for (const MemorySlot& slot : MemoryOf(shape, layer)) {
-        if ((slot.part == &LayerStrides::query_shift) == queries) reader.Read(slot.shape);
+        if (ReferenceList::IsQuery(slot) == queries) reader.Read(slot.shape);
       }
     }
   };
@@ -182,6 +228,7 @@ std::vector<StateTensor> ReadList(const TensorFile& file, const StateShape& shap
   if (!kept.empty()) {
     const size_t tokens = reader.ReadTokens();
     for (size_t i = 1; i < kept.size(); ++i) reader.Read({tokens, kept[i].width});
+    reader.SkipTo(ReferenceList(shape).queries);
   }
   read(true);
   return std::move(reader.list());
@@ -300,9 +347,10 @@ void State::CheckRoom(size_t count) const {
   if (bytes == 0 || (tokens() + count) <= limit / bytes) return;
   throw Error(
       ErrorKind::kNoMemory,
-      fmt::format("the rows of {} tokens take {} MB ({} bytes each), more than the limit of "
-                  "{} MB for a state",
-                  tokens() + count, (tokens() + count) * bytes >> 20, bytes, limit >> 20),
+      fmt::format("the rows of {} tokens take {:.2f} MB ({} bytes each), more than the limit of "
+                  "{:.2f} MB for a state",
+                  tokens() + count, static_cast<double>((tokens() + count) * bytes) / 1e6, bytes,
+                  static_cast<double>(limit) / 1e6),
       Remedy::kMoreRows);
 }
 
@@ -318,8 +366,9 @@ void State::Reset() {
 
 std::vector<StateTensor> State::ToReference() const {
   std::vector<StateTensor> list;
+  size_t number = 0;
   const auto add = [&](const MemorySlot& slot, std::span<const float> values) {
-    StateTensor t{slot.shape, {values.begin(), values.end()}};
+    StateTensor t{slot.shape, {values.begin(), values.end()}, false, {}, number++};
     if (slot.transposed) {
       TransposeHeads(values.data(), slot.shape[0], slot.shape[1], t.values.data());
     }
@@ -328,35 +377,44 @@ std::vector<StateTensor> State::ToReference() const {
   ForSlots(shape_, values(), false, add);
   if (past_ != nullptr) {
     const TokenMemory& kept = past_->kept;
-    StateTensor& ids = list.emplace_back(StateTensor{{kept.tokens()}, {}, true});
+    StateTensor& ids = list.emplace_back(StateTensor{{kept.tokens()}, {}, true, {}, number++});
     ids.ids.resize(kept.tokens());
     for (size_t t = 0; t < kept.tokens(); ++t) ids.ids[t] = past_->id(t);
     for (size_t i = 1; i < kept.layout()->slots().size(); ++i) {
       const size_t width = kept.layout()->slots()[i].width;
-      StateTensor rows{{kept.tokens(), width}, std::vector<float>(kept.tokens() * width)};
+      StateTensor rows{{kept.tokens(), width}, {}, false, {}, number++};
+      rows.values.resize(kept.tokens() * width);
       for (size_t t = 0; t < kept.tokens(); ++t) {
         std::memcpy(rows.values.data() + t * width, kept.Row(i, t), width * sizeof(float));
       }
       list.push_back(std::move(rows));
     }
   }
+  const ReferenceList numbers(shape_);
+  number = numbers.queries;
   ForSlots(shape_, values(), true, add);
+  for (size_t layer = 0; layer < numbers.absent_layers; ++layer) {
+    const std::vector<size_t> shape = list.back().shape;
+    list.push_back({shape, std::vector<float>(ElementsOf(shape)), false, {}, number++});
+  }
   return list;
 }
 
 State State::FromReference(StateShape shape, const std::vector<StateTensor>& list) {
   State state(shape);
-  size_t next = 0;
+  size_t next = 0, number = 0;
   const auto take = [&](const std::vector<size_t>& expected, bool ids) -> const StateTensor& {
     const StateTensor* t = next < list.size() ? &list[next] : nullptr;
+    if (t != nullptr && t->number != 0 && t->number != number) t = nullptr;
     const size_t found = t == nullptr ? 0 : ids ? t->ids.size() : t->values.size();
     if (t == nullptr || t->is_ids != ids || found != ElementsOf(expected)) {
       throw Error(ErrorKind::kBadState,
-                  fmt::format("state.{:03} {}, expected {}[{}] ({})", next,
+                  fmt::format("{} {}, expected {}[{}] ({})", ReferenceName(number),
                               t == nullptr ? "is missing" : fmt::format("holds {} values", found),
                               ids ? "token ids " : "", fmt::join(expected, ", "), Describe(shape)));
     }
     ++next;
+    ++number;
     return *t;
   };
   const auto put = [&](const MemorySlot& slot, std::span<float> values) {
@@ -382,10 +440,13 @@ State State::FromReference(StateShape shape, const std::vector<StateTensor>& lis
       }
     }
   }
+  const ReferenceList numbers(shape);
+  number = numbers.queries;
   ForSlots(shape, state.values(), true, put);
-  if (next != list.size()) {
+  const size_t least = next, most = next + numbers.absent_layers;
+  if (list.size() != least && list.size() != most) {
     throw Error(ErrorKind::kBadState, fmt::format("a state of {} tensors, expected {} ({})",
-                                                  list.size(), next, Describe(shape)));
+                                                  list.size(), most, Describe(shape)));
   }
   return state;
 }
@@ -393,10 +454,7 @@ State State::FromReference(StateShape shape, const std::vector<StateTensor>& lis
 void State::Save(const std::filesystem::path& path, std::span<const float> logits) const {
   const auto list = ToReference();
   std::vector<TensorSpec> specs;
-  for (size_t i = 0; i < list.size(); ++i) {
-    specs.push_back({fmt::format("state.{:03}", i),
-                     list[i].is_ids ? SourceType::kI32 : SourceType::kF32, list[i].shape});
-  }
+  AddSpecs(list, specs);
   if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
   std::map<std::string, std::string> metadata = {{"kind", "linnet state"},
                                                  {"generation", Name(shape_.generation)},
@@ -412,15 +470,43 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
     metadata["cache"] = std::to_string(shape_.cache);
   }
   const auto writer = TensorWriter::Create(path, specs, metadata);
-  for (const StateTensor& t : list) {
-    if (!t.is_ids) {
-      writer->AppendFloats(SourceType::kF32, t.values);
-    } else {
-      writer->Append(std::as_bytes(std::span(t.ids)));
-    }
-  }
+  AppendTensors(list, *writer);
   if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
   writer->Finish();
+}
+
+void AddSpecs(std::span<const StateTensor> list, std::vector<TensorSpec>& specs) {
+  for (const StateTensor& t : list) {
+    specs.push_back(
+        {ReferenceName(t.number), t.is_ids ? SourceType::kI32 : SourceType::kF32, t.shape});
+  }
+}
+
+void AppendTensors(std::span<const StateTensor> list, TensorWriter& writer) {
+  for (const StateTensor& t : list) {
+    if (t.is_ids) {
+      writer.Append(std::as_bytes(std::span(t.ids)));
+    } else {
+      writer.AppendFloats(SourceType::kF32, t.values);
+    }
+  }
+}
+
+std::vector<StateTensor> ReadTensors(const TensorFile& file) {
+  std::map<size_t, const TensorView*> found;
+  for (const TensorView& t : file.tensors()) {
+    if (const auto number = ReferenceNumber(t.name)) found.emplace(*number, &t);
+  }
+  std::vector<StateTensor> list;
+  list.reserve(found.size());
+  for (const auto& [number, t] : found) {
+    if (IsFloat(t->type)) {
+      list.push_back({t->shape, ReadAll(*t), false, {}, number});
+    } else {
+      list.push_back({t->shape, {}, true, ReadIds(file, *t), number});
+    }
+  }
+  return list;
 }
 
 State ReadState(const TensorFile& file) {

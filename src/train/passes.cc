@@ -1,10 +1,14 @@
 #include "train/passes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "base/check.h"
+#include "linnet/error.h"
+#include "models/detect.h"
 #include "models/schema.h"
 #include "ops/sum_tree.h"
 
@@ -20,6 +24,16 @@ SampleRow RowOfZeros(size_t length) {
 }
 
 }  // namespace
+
+void CheckChunks(const Config& config, size_t chunk) {
+  if (chunk == 0 || KeptRows(StateShapeOf(config)).empty()) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("chunks of {} tokens: the attention of RWKV-{} reads all past tokens of a "
+                  "row, which chunks do not hand on",
+                  chunk, Name(config.generation)),
+      Remedy::kWholeRows);
+}
 
 Passes::Passes(const Network& network, const PassOptions& options, ThreadPool& pool)
     : network_(network),
