@@ -95,6 +95,11 @@ void RefuseRelatives(const Checkpoint& c) {
   };
   const Family* family = FamilyOf(c);
   if (family != nullptr && !family->generation) refuse(family->name);
+  // Its tensors do not tell; those of the paper's variants do in their names.
+  if (family != nullptr && family->generation == Generation::kGoldFinch &&
+      c.file().path().filename().string().find("rope") != std::string::npos) {
+    refuse("GoldFinch with rotary positions, by its file's name");
+  }
   // Time-mix parts in place of a Transformer's attention, or together with Transformer parts.
   const bool layers = AnyContains(c, "layers.") && AnyContains(c, "self_attn.");
   const bool mix = AnyContains(c, ".att.");
