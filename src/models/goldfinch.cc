@@ -62,10 +62,10 @@ Var FinchC2::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   const auto mix = [&](size_t i) { return Lerp(p, x, d, AddBiasInPlace(p, shifted[i], w.maa[i])); };
   DeferredProducts products(p);
   const Var r = Linear(p, mix(0), w.receptance), k = Linear(p, mix(1), w.key);
-  const Var v = Linear(p, mix(2), w.value), w1 = Linear(p, mix(3), w.decay_w1);
-  const Var x_v2 = mix(4);
-  const Var same = Linear(p, x_v2, w.value), v2 = Linear(p, x_v2, w.value2_w1);
+  const Var w1 = Linear(p, mix(3), w.decay_w1);
+  const Var x_v2 = mix(4), v2 = Linear(p, x_v2, w.value2_w1);
   products.Run();
+  const auto [v, same] = LinearOfBoth(p, mix(2), x_v2, w.value);
   const Var dynamic = Linear(p, TanhInPlace(p, w1), w.decay_w2);
   const Var decay = ExpNegExp(p, AddBiasInPlace(p, dynamic, w.decay));
   const Var second = Add(p, same, Linear(p, TanhInPlace(p, v2), w.value2_w2));

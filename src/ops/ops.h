@@ -22,6 +22,10 @@ namespace linnet {
 // for any number of rows (kernels/matmul.h). Backward: dx = dy W, dW = dy^T x.
 Var Linear(Pass& p, Var x, const LinearParam& w);
 
+// W a and W b. A parameter may be read by one op of a pass only: its gradient is summed within a
+// sequence first, over the rows of both inputs here, so that passes may be divided anywhere.
+std::array<Var, 2> LinearOfBoth(Pass& p, Var a, Var b, const LinearParam& w);
+
 // d[t] = x[t-1] - x[t] within each segment. For its first row x[t-1] is in the state, which becomes
 // the segment's last row.
 enum class ShiftOf { kTimeMix, kChannelMix, kQuery };
