@@ -44,20 +44,20 @@ def test_rows(tiny: pathlib.Path) -> None:
     assert trainer.steps == before
 
 
-def test_adapters_and_states(tiny: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    plain = linnet.Model.open(tiny).forward([40, 41])
-    linnet.new_adapter(tiny, tmp_path / "lora.safetensors", rank=4)
-    linnet.new_states(tiny, tmp_path / "state.safetensors")
-    for name, rate in [("lora", 1e-2), ("state", 0.1)]:
+def test_adapters_and_states(base: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    plain = linnet.Model.open(base).forward([40, 41])
+    linnet.new_adapter(base, tmp_path / "lora.safetensors", rank=4, targets="att.*value")
+    linnet.new_states(base, tmp_path / "state.safetensors")
+    for name, rate in [("lora", 2e-3), ("state", 0.1)]:
         start = tmp_path / f"{name}.safetensors"
-        trainer = linnet.Trainer.open(tiny, adapter=start, precision="f32")
+        trainer = linnet.Trainer.open(base, adapter=start, precision="f32")
         losses = [trainer.step(ROWS, rate).loss for _ in range(5)]
         assert losses[-1] < losses[0]
         out = tmp_path / f"{name}-out.safetensors"
         trainer.save_adapter(out)
         scale = [(out, 2.0)] if name == "lora" else out
-        assert np.abs(linnet.Model.open(tiny, adapters=out).forward([40, 41]) - plain).max() > 1e-4
-        linnet.Model.open(tiny, adapters=scale)
+        assert np.abs(linnet.Model.open(base, adapters=out).forward([40, 41]) - plain).max() > 1e-4
+        linnet.Model.open(base, adapters=scale)
         with pytest.raises(linnet.InputError):
             trainer.save_model(tmp_path / "x.pth")
 
