@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from linnet import _linnet
 
+TYPE_CHECKING = False  # without typing, whose import takes longer than that of linnet
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     Path = str | os.PathLike[str]
     Progress = Callable[[float], object] | None

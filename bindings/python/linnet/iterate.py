@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # without typing, whose import takes longer than that of linnet
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -32,6 +29,9 @@ def stream_chat(self: Chat, text: str) -> Generator[str, None, None]:
     The reply is written on another thread. Closing the iterator, or an exception in its loop, ends
     the reply; the partial reply is kept.
     """
+    import queue
+    import threading
+
     parts: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
     closed = threading.Event()
 

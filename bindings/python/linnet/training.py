@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import pathlib
-import tempfile
-from typing import TYPE_CHECKING, Any
 
 from linnet import _linnet
+from linnet.errors import InputError
 from linnet.files import new_adapter, new_states
 
+TYPE_CHECKING = False  # without typing, whose import takes longer than that of linnet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     Path = str | os.PathLike[str]
     Document = str | dict[str, Any] | os.PathLike[str]
@@ -56,7 +56,9 @@ def train(
     KeyboardInterrupt is raised. Raises what Trainer.open and Trainer.step raise.
     """
     if tune not in _RATES:
-        raise _input_error(f"tune: '{tune}' is not lora, state or full")
+        raise InputError(f"tune: '{tune}' is not lora, state or full")
+    import tempfile
+
     base = os.fspath(base)
     with tempfile.TemporaryDirectory() as folder:
         name = _data(documents, folder, base, vocab, template, seed)
@@ -80,12 +82,6 @@ def train(
     return losses
 
 
-def _input_error(message: str) -> Exception:
-    from linnet.errors import InputError
-
-    return InputError(message)
-
-
 def _data(
     documents: Iterable[Document] | Path,
     folder: str,
@@ -96,7 +92,7 @@ def _data(
 ) -> Path:
     if isinstance(documents, (str, os.PathLike)):
         return documents
-    name = pathlib.Path(folder) / "data"
+    name = os.path.join(folder, "data")
     tokenizer = _linnet.Model.open(base, vocab=vocab).tokenizer
     _linnet.write_data(name, documents, tokenizer, template=template, seed=seed)
     return name
@@ -104,8 +100,8 @@ def _data(
 
 def _new_adapter(
     tune: str, base: str, folder: str, rank: int, alpha: float, seed: int
-) -> pathlib.Path | None:
-    path = pathlib.Path(folder) / "start.safetensors"
+) -> str | None:
+    path = os.path.join(folder, "start.safetensors")
     if tune == "full":
         return None
     if tune == "lora":

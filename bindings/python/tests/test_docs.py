@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 import re
 
@@ -21,6 +20,4 @@ def test_blocks(page: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
     assert blocks
     space: dict[str, object] = {"__name__": page}
     for i, block in enumerate(blocks):
-        if "matplotlib" in block and not importlib.util.find_spec("matplotlib"):
-            continue
         exec(compile(block, f"{page}, block {i + 1}", "exec"), space)

@@ -112,7 +112,7 @@ class PIPELINE:
         tokens = self.encode(ctx)
         if not tokens:
             raise InputError("ctx holds no token, expected text")
-        logits = None
+        logits: Any = None
         waiting: list[int] = []  # of a character that is not complete
         text = ""
         for _ in range(token_count):
