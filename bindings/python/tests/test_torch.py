@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def test_tensors(model: linnet.Model) -> None:
     logits = model.forward([1, 2, 3])
     for dtype in (torch.int64, torch.int32):
         assert np.array_equal(model.forward(torch.tensor([1, 2, 3], dtype=dtype)), logits)
-    out = torch.zeros(model.vocab)
+    out: Any = torch.zeros(model.vocab)
     assert model.forward([1, 2, 3], out=out) is out
     assert np.array_equal(out.numpy(), logits)
     assert linnet.Sampler(temperature=0).sample(out) == int(logits.argmax())
