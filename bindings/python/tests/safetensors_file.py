@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _TYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32}
 
 
-def load(path: pathlib.Path) -> dict[str, np.ndarray]:
+def load(path: pathlib.Path) -> dict[str, NDArray[Any]]:
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     tensors = {}

@@ -12,6 +12,7 @@ import types
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linnet import _linnet
 from linnet.errors import InputError
@@ -28,7 +29,7 @@ _STAGE = re.compile(
 )
 
 
-def _tensor(array: np.ndarray) -> Any:
+def _tensor(array: NDArray[np.float32]) -> Any:
     return array if torch is None else torch.from_numpy(array)
 
 
@@ -61,7 +62,7 @@ class StateList(list):  # type: ignore[type-arg]
         return StateList, (self.settle(),)
 
 
-def _views(state: _linnet.State) -> list[np.ndarray]:
+def _views(state: _linnet.State) -> list[NDArray[np.float32]]:
     slots = [state[name] for name in state.slots]
     if state.generation.startswith("7"):  # the reference's S is [value][key]
         slots = [s.swapaxes(2, 3) if s.ndim == 4 else s for s in slots]
