@@ -64,7 +64,7 @@ bench-training: ## ROWS=small: the table of training speeds, or only those rows
 microbench: ## build and run the benchmarks of single kernels
 	@tools/install-packages build bench
 	@$(configure) -DLINNET_BENCH=ON
-	@cmake --build build --parallel $(JOBS) --target matmul_bench train_bench backward_bench
+	@cmake --build build --parallel $(JOBS) --target matmul_bench train_bench backward_bench attention_bench
 	@for program in build/bench/*_bench; do "$$program"; done
 
 format: ## format the sources with clang-format

@@ -24,6 +24,7 @@ struct BenchFlags {
 struct Result {
   SpeedReport speed;
   double resident_mb = 0, load_s = 0;
+  uint64_t token_bytes = 0;
 };
 
 nlohmann::ordered_json AsJson(const Result& r) {
@@ -44,6 +45,7 @@ nlohmann::ordered_json AsJson(const Result& r) {
        {{"sequences", batch.count},
         {"tokens_per_s", batch.tokens_per_s},
         {"gflops", batch.gflops}}},
+      {"bytes_per_token", r.token_bytes},
       {"resident_mb", r.resident_mb},
       {"load_s", r.load_s}};
 }
@@ -85,6 +87,7 @@ void RunBench(const BenchFlags& o) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = OpenModel(o.common, o.model);
   result.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.token_bytes = model.cost().matrix_bytes;
   SpeedOptions options = o.speed;
   options.threads = o.common.threads;
   options.exact = o.common.exact;
@@ -118,6 +121,12 @@ void AddBench(CLI::App& app) {
   command->add_option("--decode", o->speed.decode, "Tokens to decode; 0: skip it")
       ->capture_default_str()
       ->check(bounds);
+  command
+      ->add_option("--context", o->speed.context,
+                   "Tokens before those decoded one by one; matters with attention only")
+      ->capture_default_str()
+      ->check(bounds);
+  AddRowOptions(*command, o->common);
   command->add_option("--batch", o->speed.batch, "Sequences in a batch; 0: skip it")
       ->capture_default_str()
       ->check(bounds);

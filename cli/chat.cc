@@ -109,6 +109,7 @@ void AddChat(CLI::App& app) {
   command->add_flag("--no-history", o->no_history,
                     "Do not use the input history, ~/.local/state/linnet/history");
   AddAdapterOption(*command, o->common);
+  AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
 }
 

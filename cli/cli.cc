@@ -112,6 +112,13 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
                         "Convert matrices to this format at load, of the first N layers")
            ->type_name("TYPE[:N]"),
        kQuant);
+  show(command
+           ->add_option("--expert-memory", common.expert_mb,
+                        "Keep so many MB of a mixture's experts in memory if its file is not "
+                        "packed; default: a quarter of what is free")
+           ->type_name("MB")
+           ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 40)),
+       kQuant);
   command->callback([&common, command, run = std::move(run)] {
     common.command = command;
     CurrentIsa();  // refuses an old CPU
@@ -139,6 +146,10 @@ std::string MessageOf(const std::exception& exception) {
       return with("lower --lr, or pass --skip-spikes to go on without the step");
     case Remedy::kLearnMore:
       return with("loosen --freeze or --tune");
+    case Remedy::kWholeRows:
+      return with("leave out --chunk");
+    case Remedy::kMoreRows:
+      return with("allow more with --row-limit");
     case Remedy::kOtherFolder:
       return with("wait until it ends, or give another --out");
   }

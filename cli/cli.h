@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -43,6 +44,11 @@ struct CommonOptions {
   std::string quant;   // TYPE[:N]: the format of matrices, of the first N layers
   // FILE[:SCALE], for commands with --lora
   std::vector<std::string> adapters;
+  // For commands with --rows: how states keep the rows of attention, "" by --exact; and their
+  // limit.
+  std::string rows;
+  uint64_t row_limit = 0;
+  uint64_t expert_mb = 0;  // of packed experts to keep; 0: the default
   bool overwrite = false;  // for commands with an output: replace a file of another kind
   // For output_file.h: all files named by options are inputs, except the outputs.
   const CLI::App* command = nullptr;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/matched.h"
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
@@ -76,12 +77,14 @@ void RunConvert(const ConvertFlags& o) {
   Say(fmt::format("{}: {} tensors, {} parameters, {:.3f} GB, from {} names\n", o.out,
                   converted.tensors, converted.parameters, static_cast<double>(bytes) / 1e9,
                   Name(in.naming())));
+  if (!in.matched().empty()) Say(fmt::format("{}: {}\n", o.in, MatchedText(in)));
   if (!o.common.json) return;
-  const nlohmann::ordered_json result = {{"path", o.out},
-                                         {"tensors", converted.tensors},
-                                         {"parameters", converted.parameters},
-                                         {"bytes", bytes},
-                                         {"from", Name(in.naming())}};
+  nlohmann::ordered_json result = {{"path", o.out},
+                                   {"tensors", converted.tensors},
+                                   {"parameters", converted.parameters},
+                                   {"bytes", bytes},
+                                   {"from", Name(in.naming())}};
+  if (!in.matched().empty()) result["matched"] = MatchedJson(in);
   Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 

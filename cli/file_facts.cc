@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/matched.h"
 #include "io/tensor_file.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
@@ -36,6 +37,7 @@ void AddModel(const Checkpoint& c, Facts& facts) {
   facts.ffn = config.ffn;
   facts.vocab = config.vocab;
   facts.ranks = config.ranks;
+  if (config.experts != 0) facts.experts = config.experts;
 }
 
 // The rank of a LoRA pair is the first dimension of lora_A; for Bone and DiSHA also the first.
@@ -69,6 +71,7 @@ void AddState(const std::string& file, Facts& facts) {
   facts.width = state.shape().width;
   facts.heads = state.shape().heads;
   facts.head_size = state.shape().head_size;
+  if (state.past() != nullptr) facts.tokens = state.tokens();
 }
 
 }  // namespace
@@ -124,6 +127,9 @@ std::string ToJson(const Checkpoint& c, const Facts& facts) {
                          {"ffn", OrNull(facts.ffn)},       {"vocab", OrNull(facts.vocab)},
                          {"ranks", facts.ranks},           {"parameters", facts.parameters},
                          {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
+  if (facts.experts) result["experts"] = *facts.experts;
+  if (!c.matched().empty()) result["matched"] = MatchedJson(c);
+  if (facts.tokens) result["tokens"] = *facts.tokens;
   if (!facts.identity.empty()) result["identity"] = facts.identity;
   if (facts.vocabulary > 0) result["vocabulary_bytes"] = facts.vocabulary;
   return result.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

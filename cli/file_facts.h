@@ -17,9 +17,10 @@ namespace linnet::cli {
 struct Facts {
   FileKind kind = FileKind::kUnknown;
   std::optional<std::string> generation;
-  std::optional<size_t> layers, width, heads, head_size, ffn, vocab;
+  std::optional<size_t> layers, width, heads, head_size, ffn, vocab, experts;
   std::map<std::string, size_t> ranks;
-  size_t vocabulary = 0;  // bytes of the vocabulary in the file; 0: none
+  size_t vocabulary = 0;         // bytes of the vocabulary in the file; 0: none
+  std::optional<size_t> tokens;  // of which a state keeps rows
   uint64_t parameters = 0;
   std::map<std::string, uint64_t> dtypes;  // number of parameters of each
   std::string identity;                    // if asked for

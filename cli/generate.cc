@@ -148,6 +148,7 @@ void AddGenerate(CLI::App& app) {
             "Save the state at the end to this file")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
+  AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
 }
 

@@ -96,6 +96,7 @@ void Report(const InitFlags& o, const Config& c, const Total& total) {
                                    {"dtype", o.dtype},
                                    {"parameters", total.parameters},
                                    {"bytes", total.bytes}};
+  if (c.experts != 0) result["experts"] = c.experts;
   Print(result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
@@ -135,6 +136,8 @@ void AddInit(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--ffn", o->sizes.ffn,
                       "Channels of the channel mix; default: that of the generation");
+  command->add_option("--experts", o->sizes.experts, "Experts of a layer, only of 6moe; default: 8")
+      ->check(CLI::PositiveNumber);
   command->add_option("--dtype", o->dtype, "The type of the stored values")
       ->transform(CLI::IsMember({"f32", "bf16", "f16", "int8", "nf4"}, CLI::ignore_case))
       ->capture_default_str();

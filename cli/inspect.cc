@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/file_facts.h"
+#include "cli/matched.h"
 #include "cli/model.h"
 #include "models/builtin_model.h"
 #include "models/detect.h"
@@ -87,6 +88,9 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   number("head size", facts.head_size);
   number("ffn", facts.ffn);
   number("vocab", facts.vocab);
+  number("experts", facts.experts);
+  if (!c.matched().empty()) row("matched", MatchedText(c));
+  number("tokens", facts.tokens);
   if (facts.vocabulary != 0) {
     row("vocabulary", fmt::format("in the file, {} bytes of text", facts.vocabulary));
   }

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 
 // Whether an option belongs to the run, not to a single call.
 bool IsKept(const CLI::Option& option) {
-  constexpr std::string_view kOfTheCall[] = {"--resume", "--out",   "--help", "--threads",
-                                             "--json",   "--exact", "--force"};
+  constexpr std::string_view kOfTheCall[] = {"--resume", "--out",   "--help",  "--threads",
+                                             "--json",   "--exact", "--force", "--expert-memory"};
   return std::find(std::begin(kOfTheCall), std::end(kOfTheCall), option.get_name()) ==
          std::end(kOfTheCall);
 }

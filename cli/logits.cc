@@ -13,6 +13,7 @@
 #include "cli/output_file.h"
 #include "io/tensor_writer.h"
 #include "linnet/error.h"
+#include "models/state_file.h"
 
 namespace linnet::cli {
 namespace {
@@ -76,14 +77,12 @@ void Write(const LogitsFlags& o, size_t vocab, const std::vector<int32_t>& token
   const auto list = state.ToReference();
   std::vector<TensorSpec> specs = {{"tokens", SourceType::kI64, {tokens.size()}},
                                    {"logits", SourceType::kF32, {tokens.size(), vocab}}};
-  for (size_t i = 0; i < list.size(); ++i) {
-    specs.push_back({fmt::format("state.{:03}", i), SourceType::kF32, list[i].shape});
-  }
+  AddSpecs(list, specs);
   const auto writer = TensorWriter::Create(o.out, specs);
   const std::vector<int64_t> ids(tokens.begin(), tokens.end());
   writer->Append(std::as_bytes(std::span(ids)));
   writer->AppendFloats(SourceType::kF32, logits);
-  for (const StateTensor& t : list) writer->AppendFloats(SourceType::kF32, t.values);
+  AppendTensors(list, *writer);
   writer->Finish();
 }
 
@@ -120,6 +119,7 @@ void AddLogits(CLI::App& app) {
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
+  AddRowOptions(*command, o->common);
   command->add_flag("--fast", o->fast, "Round activations as the other commands do by default")
       ->excludes(command->get_option("--exact"));
   AddOutput(*command, o->common, "--out", o->out, "The file to write")

@@ -90,11 +90,33 @@ void AddAdapterOption(CLI::App& command, CommonOptions& common) {
       ->allow_extra_args(false);
 }
 
+void AddRowOptions(CLI::App& command, CommonOptions& common) {
+  command
+      .add_option("--rows", common.rows,
+                  "With attention: keep keys and values of past tokens in this type, or compute "
+                  "them again (compact)")
+      ->check(CLI::IsMember({"f16", "f32", "compact"}));
+  command
+      .add_option("--row-limit", common.row_limit,
+                  "With attention: the most that past tokens of a sequence may take, such as 2GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
+}
+
 namespace {
+
+RowStorage RowsOf(const CommonOptions& common) {
+  if (common.rows == "compact") return RowStorage::kCompact;
+  if (common.rows.empty()) return common.exact ? RowStorage::kF32 : RowStorage::kF16;
+  return common.rows == "f32" ? RowStorage::kF32 : RowStorage::kF16;
+}
 
 OpenOptions OptionsOf(const CommonOptions& common) {
   OpenOptions options;
   options.force = common.force;
+  options.rows = RowsOf(common);
+  options.row_limit = common.row_limit;
+  options.expert_bytes = common.expert_mb * 1000 * 1000;
   ReadQuant(common.quant, options);
   for (const std::string& name : common.adapters) {
     options.adapters.push_back(ReadAdapterName(name));

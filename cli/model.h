@@ -47,6 +47,8 @@ Packing PackingOf(const CommonOptions& common);
 
 // Adds --lora FILE[:SCALE], which OpenModel applies.
 void AddAdapterOption(CLI::App& command, CommonOptions& common);
+// --rows and --row-limit, of models with attention.
+void AddRowOptions(CLI::App& command, CommonOptions& common);
 
 Workspace NewWorkspace(const CommonOptions& common);
 

@@ -108,6 +108,7 @@ void AddPerplexity(CLI::App& app) {
   command->add_option("--state", o->state, "Start from this saved or tuned state")
       ->type_name("FILE");
   AddAdapterOption(*command, o->common);
+  AddRowOptions(*command, o->common);
   command->add_option("--chunk", o->chunk, "Reset the state every N tokens")
       ->check(CLI::Range(2, 1 << 30));
 }

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/cli.h"
@@ -21,7 +22,9 @@
 #include "models/detect.h"
 #include "models/hash.h"
 #include "models/names.h"
+#include "models/schema.h"
 #include "models/state_layouts.h"
+#include "tensor/token_memory.h"
 
 namespace linnet::cli {
 namespace {
@@ -42,8 +45,9 @@ struct Opened {
 // The shape of a model's states, without loading its weights.
 StateShape ShapeOf(const std::string& model) {
   const Checkpoint checkpoint = CheckpointNamed(model);
-  const Config c = ConfigOf(checkpoint);
-  return {c.generation, c.layers, c.width, c.heads, c.head_size, HashOf(checkpoint)};
+  StateShape shape = StateShapeOf(ConfigOf(checkpoint));
+  shape.model_hash = HashOf(checkpoint);
+  return shape;
 }
 
 // A tuned state does not name its generation: S has the same form in all generations that have it.
@@ -72,25 +76,45 @@ Opened Open(const std::string& file, const std::string& model) {
 }
 
 struct Component {
-  std::string_view name;
-  std::span<const float> values;
+  std::string name;
+  std::vector<float> values;
 };
 
-// The components of a layer, with the reference's names.
-std::vector<Component> Components(const Opened& opened, size_t layer) {
-  const StateShape& s = opened.state.shape();
-  const auto all = opened.state.values().subspan(layer * s.layer_floats(), s.layer_floats());
-  const auto wkv = all.subspan(s.width, s.wkv_floats());
-  if (opened.tuned) return {{"S", wkv}};
-  if (s.generation != Generation::k4) {
-    return {{"att_x", all.first(s.width)}, {"S", wkv}, {"ffn_x", all.last(s.width)}};
+// The rows that a layer keeps of the first `tokens` tokens.
+void AddRows(const State& state, size_t layer, size_t tokens, std::vector<Component>& to) {
+  const auto strides = StridesOf(state.shape());
+  const TokenMemory& kept = state.past()->kept;
+  const auto& slots = kept.layout()->slots();
+  const size_t end = layer + 1 < strides.size() ? strides[layer + 1].kept : slots.size();
+  for (size_t i = strides[layer].kept; i < end; ++i) {
+    Component rows{slots[i].name, std::vector<float>(tokens * slots[i].width)};
+    for (size_t t = 0; t < tokens; ++t) {
+      std::memcpy(rows.values.data() + t * slots[i].width, kept.Row(i, t),
+                  kept.layout()->row_bytes(i));
+    }
+    to.push_back(std::move(rows));
   }
-  const size_t n = wkv.size() / 3;
-  return {{"att_x", all.first(s.width)},
-          {"aa", wkv.first(n)},
-          {"bb", wkv.subspan(n, n)},
-          {"pp", wkv.last(n)},
-          {"ffn_x", all.last(s.width)}};
+}
+
+// The components of a layer, with the reference's names; rows of the first `tokens` tokens.
+std::vector<Component> Components(const Opened& opened, size_t layer, size_t tokens) {
+  const StateShape& s = opened.state.shape();
+  const std::map<std::string, std::string> reference = {
+      {"att_shift", "att_x"}, {"wkv", "S"}, {"ffn_shift", "ffn_x"}};
+  std::vector<Component> components;
+  size_t at = StridesOf(s)[layer].begin;
+  for (const MemorySlot& slot : MemoryOf(s, layer)) {
+    const auto values = opened.state.values().subspan(at, slot.floats());
+    at += slot.floats();
+    if (opened.tuned && slot.name != "wkv") continue;
+    const auto name = reference.find(slot.name);
+    components.push_back(
+        {name == reference.end() ? slot.name : name->second, {values.begin(), values.end()}});
+  }
+  if (opened.state.past() != nullptr && !opened.tuned) {
+    AddRows(opened.state, layer, tokens, components);
+  }
+  return components;
 }
 
 void PrintLine(const ordered_json& result) {
@@ -103,36 +127,92 @@ double Norm(std::span<const float> values) {
   return std::sqrt(sum);
 }
 
+// What a token costs: bytes in the file, and in memory in each RowStorage.
+void AddTokens(const State& state, ordered_json& result) {
+  const TokenMemory& kept = state.past()->kept;
+  ordered_json costs = {{"file", kept.layout()->token_bytes()}};
+  for (const auto& [name, rows] :
+       {std::pair{"f16", RowStorage::kF16}, std::pair{"f32", RowStorage::kF32},
+        std::pair{"compact", RowStorage::kCompact}}) {
+    StateShape shape = state.shape();
+    shape.rows = rows;
+    costs[name] = shape.token_bytes();
+  }
+  ordered_json memory;
+  for (const auto& [name, bytes] : costs.items()) {
+    if (name == "file") continue;
+    memory[name] = state.values().size_bytes() + state.tokens() * bytes.get<size_t>();
+  }
+  ordered_json rows = ordered_json::array();
+  const auto strides = StridesOf(state.shape());
+  for (size_t i = 1, layer = 0; i < kept.layout()->slots().size(); ++i) {
+    while (layer + 1 < strides.size() && strides[layer + 1].kept <= i) ++layer;
+    const RowSlot& slot = kept.layout()->slots()[i];
+    rows.push_back({{"layer", layer}, {"name", slot.name}, {"width", slot.width}});
+  }
+  result["tokens"] = state.tokens();
+  result["token_bytes"] = costs;
+  result["memory_bytes"] = memory;
+  result["rows"] = rows;
+}
+
+// "f16 24968, f32 49544".
+std::string Counts(const ordered_json& counts) {
+  std::string text;
+  for (const auto& [name, value] : counts.items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value.dump());
+  }
+  return text;
+}
+
+// "key_low [24, 32], value_low [24, 32] in 3 layers".
+std::string RowsText(const ordered_json& rows, size_t tokens) {
+  std::map<std::pair<std::string, size_t>, size_t> layers;
+  for (const ordered_json& row : rows) ++layers[{row["name"], row["width"]}];
+  std::string text;
+  for (const auto& [row, count] : layers) {
+    text += fmt::format("{}{} [{}, {}] in {} layer{}", text.empty() ? "" : ", ", row.first, tokens,
+                        row.second, count, count == 1 ? "" : "s");
+  }
+  return text;
+}
+
 void Info(const StateFlags& o) {
   const Opened opened = Open(o.file, "");
   const StateShape& s = opened.state.shape();
   ordered_json norms = ordered_json::array();
   for (size_t layer = 0; layer < s.layers; ++layer) {
     ordered_json row;
-    for (const Component& component : Components(opened, layer))
-      row[std::string(component.name)] = Norm(component.values);
+    for (const Component& component : Components(opened, layer, opened.state.tokens())) {
+      row[component.name] = Norm(component.values);
+    }
     norms.push_back(row);
   }
-  const size_t floats = opened.tuned ? s.layers * s.wkv_floats() : s.floats();
+  size_t floats = s.floats();
+  if (opened.tuned) floats -= 2 * s.width * s.layers;
   const auto known = [&](const std::string& text) {
     return opened.tuned || text.empty() ? ordered_json(nullptr) : ordered_json(text);
   };
-  const ordered_json result = {{"kind", opened.tuned ? "time_state" : "state"},
-                               {"generation", known(Name(s.generation))},
-                               {"layers", s.layers},
-                               {"width", s.width},
-                               {"heads", s.heads},
-                               {"head_size", s.head_size},
-                               {"floats", floats},
-                               {"bytes", std::filesystem::file_size(o.file)},
-                               {"model_hash", known(s.model_hash)},
-                               {"identity", known(s.identity)},
-                               {"norms", norms}};
+  ordered_json result = {{"kind", opened.tuned ? "time_state" : "state"},
+                         {"generation", known(Name(s.generation))},
+                         {"layers", s.layers},
+                         {"width", s.width},
+                         {"heads", s.heads},
+                         {"head_size", s.head_size},
+                         {"floats", floats},
+                         {"bytes", std::filesystem::file_size(o.file)},
+                         {"model_hash", known(s.model_hash)},
+                         {"identity", known(s.identity)},
+                         {"norms", norms}};
+  if (opened.state.past() != nullptr && !opened.tuned) AddTokens(opened.state, result);
   if (o.common.json) return PrintLine(result);
   for (const auto& [key, value] : result.items()) {
     if (key == "norms" || value.is_null()) continue;
-    Print(fmt::format("{:<12}{}\n", key,
-                      value.is_string() ? value.get<std::string>() : value.dump()));
+    const std::string text = value.is_string()   ? value.get<std::string>()
+                             : value.is_object() ? Counts(value)
+                             : value.is_array()  ? RowsText(value, opened.state.tokens())
+                                                 : value.dump();
+    Print(fmt::format("{:<12} {}\n", key, text));
   }
   Print("\nlength of each component, by layer\n");
   for (size_t layer = 0; layer < s.layers; ++layer) {
@@ -179,28 +259,54 @@ void CheckSameSizes(const StateFlags& o, const Opened& a, const Opened& b) {
               fmt::format("{}: {}, but {} is {}", o.other, describe(b), o.file, describe(a)));
 }
 
+// The number of leading tokens that are the same in both.
+size_t SameTokens(const State& a, const State& b) {
+  const size_t both = std::min(a.tokens(), b.tokens());
+  size_t same = 0;
+  while (same < both && a.past()->id(same) == b.past()->id(same)) ++same;
+  return same;
+}
+
+// How many tokens each keeps rows of, and what of them is the same.
+void AddTokens(const State& a, const State& b, ordered_json& result) {
+  if (a.past() == nullptr || b.past() == nullptr) return;
+  result["tokens"] = {a.tokens(), b.tokens()};
+  result["same_tokens"] = SameTokens(a, b);
+}
+
+std::string TokensText(const ordered_json& result) {
+  const size_t a = result["tokens"][0], b = result["tokens"][1], same = result["same_tokens"];
+  std::string text = a == b ? fmt::format("{} tokens in both", a)
+                            : fmt::format("{} and {} tokens; rows are compared of the first {}", a,
+                                          b, std::min(a, b));
+  if (same < std::min(a, b)) text += fmt::format("; token {} is another one", same);
+  return text;
+}
+
 void Diff(const StateFlags& o) {
   const Opened a = Open(o.file, ""), b = Open(o.other, "");
   CheckSameSizes(o, a, b);
+  const size_t tokens = std::min(a.state.tokens(), b.state.tokens());
   double absolute = 0, relative = 0;
   const auto keep = [](double& largest, double value) {
     if (!(value <= largest)) largest = std::isnan(largest) ? largest : value;
   };
   ordered_json layers = ordered_json::array();
   for (size_t layer = 0; layer < a.state.shape().layers; ++layer) {
-    const auto x = Components(a, layer), y = Components(b, layer);
+    const auto x = Components(a, layer, tokens), y = Components(b, layer, tokens);
     ordered_json row;
     for (size_t i = 0; i < x.size(); ++i) {
       const Difference d = Compare(x[i].values, y[i].values);
-      row[std::string(x[i].name)] = {{"absolute", d.absolute}, {"relative", d.relative}};
+      row[x[i].name] = {{"absolute", d.absolute}, {"relative", d.relative}};
       keep(absolute, d.absolute);
       keep(relative, d.relative);
     }
     layers.push_back(row);
   }
-  if (o.common.json) {
-    return PrintLine({{"absolute", absolute}, {"relative", relative}, {"layers", layers}});
-  }
+  ordered_json result = {{"absolute", absolute}, {"relative", relative}, {"layers", layers}};
+  if (!a.tuned) AddTokens(a.state, b.state, result);
+  if (o.common.json) return PrintLine(result);
+  if (result.contains("tokens")) Print(TokensText(result) + "\n");
   Print("largest difference of each component, by layer, and its share of the largest entry\n");
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     Print(fmt::format("{:>5}", layer));

@@ -174,6 +174,15 @@ void Talk::Tokens(const std::string&) {
                   length == 0 ? std::string("an unknown length that the model was trained at")
                               : fmt::format("{} that the model was trained at ({})", length,
                                             Percent(used, length))));
+  const State& state = conversation_.state();
+  const size_t bytes = state.shape().token_bytes();
+  if (bytes == 0) return;
+  const size_t most = state.shape().row_limit / bytes;
+  Say(fmt::format(
+      "memory: {:.1f} KB a token for attention, {:.1f} MB for {}, at most {} "
+      "(--row-limit)\n",
+      static_cast<double>(bytes) / 1e3, static_cast<double>(bytes * state.tokens()) / 1e6,
+      Counted(state.tokens(), "token"), Counted(most, "token")));
 }
 
 void Talk::System(const std::string& text) {

@@ -27,6 +27,7 @@
 #include "models/init.h"
 #include "text/tokenizers.h"
 #include "train/new_model.h"
+#include "train/passes.h"
 #include "train/run.h"
 #include "train/run_folder.h"
 #include "train/training_file.h"
@@ -265,6 +266,7 @@ RunEnd Train(CLI::App& command, TrainFlags& o, CommonOptions& common, World& wor
   const auto tokenizer = TokenizerOfRun(o, common, o.base.empty() ? nullptr : &*checkpoint);
   const Config config =
       checkpoint ? ConfigOf(*checkpoint) : NewConfig(SizesOf(o, tokenizer->model_vocab()));
+  CheckChunks(config, o.chunk);
   const auto vocabulary = checkpoint
                               ? VocabularyOfRun(common, tokenizer.get(), *checkpoint, config.vocab)
                               : OwnVocabulary(common, tokenizer.get(), config.vocab);

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using linnet::Generation;
   static const linnet::StateShape kModels[] = {{Generation::k4, 1, 4, 1, 4, ""},
                                                {Generation::k52, 1, 4, 2, 2, ""},
-                                               {Generation::k7, 2, 4, 1, 4, "0123456789abcdef"}};
+                                               {Generation::k7, 2, 4, 1, 4, "0123456789abcdef"},
+                                               {Generation::k7b, 1, 4, 1, 4, ""}};
   if (size == 0) return 0;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
   const auto attempt = [&](const auto& read) {

@@ -38,7 +38,8 @@ TEST_F(BenchTest, SaysWhatOthersReadUnderItsNames) {
       RunLinnet({"bench", model_, "--prompt", "16", "--decode", "4", "--batch", "3", "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const json r = json::parse(outcome.out);
-  EXPECT_EQ(KeysOf(r), (Keys{"machine", "prompt", "decode", "batch", "resident_mb", "load_s"}));
+  EXPECT_EQ(KeysOf(r), (Keys{"machine", "prompt", "decode", "batch", "bytes_per_token",
+                             "resident_mb", "load_s"}));
   EXPECT_EQ(KeysOf(r["machine"]), (Keys{"read_gb_s", "f32_gflops", "bf16_gflops", "int8_gops"}));
   EXPECT_EQ(KeysOf(r["prompt"]), (Keys{"tokens", "tokens_per_s", "gflops"}));
   EXPECT_EQ(KeysOf(r["decode"]), (Keys{"tokens", "tokens_per_s", "gb_s"}));
@@ -49,6 +50,7 @@ TEST_F(BenchTest, SaysWhatOthersReadUnderItsNames) {
   for (const char* part : {"machine", "prompt", "decode", "batch"}) {
     for (const auto& [key, value] : r[part].items()) EXPECT_GT(value, 0) << part << "." << key;
   }
+  EXPECT_GT(r["bytes_per_token"], 4 * 12 * 256 * 256 * 2);  // the layers' matrices in bf16
   EXPECT_GT(r["resident_mb"], 0);
   EXPECT_GT(r["load_s"], 0);
   const json& machine = r["machine"];

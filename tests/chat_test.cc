@@ -293,6 +293,29 @@ TEST_F(ChatTest, TokensAreCountedAgainstTheTrainedLength) {
             std::string::npos);
 }
 
+// Of models with attention alone.
+TEST_F(ChatTest, TokensTellWhatATokenCosts) {
+  const auto tokens = [](const std::string& model, const Arguments& more) {
+    Arguments all = {"chat", model, "--max-tokens", "5", "--template", "world"};
+    all.insert(all.end(), more.begin(), more.end());
+    return RunLinnet(all, "/set stop none\nHello.\n/tokens\n").err;
+  };
+  EXPECT_EQ(tokens(ModelFile(), {}).find("memory: "), std::string::npos);
+  const std::string model = test::LetterModel("7b");
+  // 3 layers of 64 kept floats and 384 finished halves, and the id: 3076 bytes. The two line ends
+  // behind the reply are read with the next message.
+  const std::string some = tokens(model, {"--row-limit", "1MB"});
+  EXPECT_NE(some.find("\nmemory: 3.1 KB a token for attention, 0.1 MB for 29 tokens, at most 325 "
+                      "tokens (--row-limit)\n"),
+            std::string::npos)
+      << some;
+  EXPECT_NE(tokens(model, {"--rows", "compact"}).find("memory: 0.8 KB a token"), std::string::npos);
+  const std::string none = tokens(model, {"--row-limit", "60KB"});
+  EXPECT_NE(none.find("more than the limit of 0.06 MB for a state; allow more with --row-limit"),
+            std::string::npos)
+      << none;
+}
+
 TEST_F(ChatTest, TroubleIsOneLineAndTheTalkGoesOn) {
   const Outcome outcome = Chat("/load /no/such/file\n/save\n/retry\nHello.\n");
   EXPECT_EQ(outcome.exit_code, 0);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -22,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
+constexpr const char* kGenerations[] = {"4", "5.0", "5.1", "5.2", "6", "6moe", "7"};
 
 std::vector<std::string> Init(const std::string& generation, const std::string& out,
                               const std::vector<std::string>& more = {}) {
@@ -92,6 +93,45 @@ TEST(Init, JsonGivesTheSizes) {
   EXPECT_EQ(result["bytes"], fs::file_size(file));
   EXPECT_EQ(result["ranks"], (json{{"w", 64}, {"a", 64}, {"v", 32}, {"g", 128}}));
   EXPECT_NE(init.err.find("191034624"), std::string::npos);
+}
+
+TEST(Init, AMixtureHasAsManyExpertsAsItSays) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "moe.safetensors";
+  const Outcome init = RunLinnet(Init("6moe", file, {"--experts", "5", "--json"}));
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  EXPECT_EQ(json::parse(init.out)["experts"], 5);
+  const Outcome inspect = RunLinnet({"inspect", file, "--json"});
+  ASSERT_EQ(inspect.exit_code, 0) << inspect.err;
+  EXPECT_EQ(json::parse(inspect.out)["generation"], "6moe");
+  EXPECT_EQ(json::parse(inspect.out)["experts"], 5);
+  EXPECT_FALSE(json::parse(inspect.out).contains("matched"));
+  const Outcome other = RunLinnet(Init("7", scratch / "v7.safetensors", {"--experts", "5"}));
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_NE(other.err.find("RWKV-7 has no experts"), std::string::npos) << other.err;
+}
+
+// Names that are not known: convert says what it took for what.
+TEST(Convert, SaysWhichExpertsItToldByTheirShapes) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "moe.safetensors", out = scratch / "out.safetensors";
+  ASSERT_EQ(RunLinnet(Init("6moe", file, {"--experts", "2"})).exit_code, 0);
+  std::string bytes = ReadFile(file);
+  const std::string known = "deepspeed_moe.experts.deepspeed_experts",
+                    other = "another_name.of_those.with_as_many_char";
+  ASSERT_EQ(known.size(), other.size());
+  for (size_t at = 0; (at = bytes.find(known, at)) != std::string::npos;) {
+    bytes.replace(at, known.size(), other);
+  }
+  std::ofstream(file, std::ios::binary) << bytes;
+  const Outcome convert = RunLinnet({"convert", file, out, "--json"});
+  ASSERT_EQ(convert.exit_code, 0) << convert.err;
+  const json matched = json::parse(convert.out)["matched"];
+  EXPECT_EQ(matched.size(), 3u * 2 * 2);
+  EXPECT_EQ(matched["blocks.1.ffn.moe." + other + ".1.ffn_value.weight"],
+            "blocks.1.ffn.moe." + known + ".1.ffn_value.weight");
+  EXPECT_NE(convert.err.find("12 tensors told by their shapes"), std::string::npos) << convert.err;
+  EXPECT_EQ(ConfigOf(Checkpoint(out)).experts, 2u);
 }
 
 TEST(Init, BadSizesAreOneLineAndNoFile) {

@@ -102,6 +102,60 @@ TEST_F(InspectTest, StatesAreTold) {
   EXPECT_EQ(saved["tensors"].size(), 9);
 }
 
+TEST_F(InspectTest, AStateWithRowsTellsItsTokens) {
+  const ScratchFolder scratch;
+  const std::string file = scratch / "state.safetensors";
+  const Model model = Model::Open(test::RandomModel("7b"));
+  State state = model.NewState();
+  Workspace workspace({.threads = 1});
+  const std::vector<int32_t> tokens = {1, 2, 3, 4};
+  model.Forward({tokens, &state, {}}, workspace);
+  state.Save(file);
+  const json saved = Inspect(file);
+  EXPECT_EQ(saved["kind"], "state");
+  EXPECT_EQ(saved["generation"], "7b");
+  EXPECT_EQ(saved["tokens"], 4);
+  EXPECT_EQ(saved["dtypes"]["i32"], 4);
+  EXPECT_NE(RunLinnet({"inspect", file}).out.find("tokens      4\n"), std::string::npos);
+}
+
+TEST_F(InspectTest, ModelsWithTablesAndAttentionAreTold) {
+  for (const std::string generation : {"7a", "7b"}) {
+    const json result = Inspect(test::RandomModel(generation));
+    EXPECT_EQ(KeysOf(result), kKeys);
+    EXPECT_EQ(result["generation"], generation);
+    EXPECT_EQ(result["vocab"], 320);
+    const Outcome text = RunLinnet({"inspect", test::RandomModel(generation).string()});
+    EXPECT_NE(text.out.find("RWKV-" + generation), std::string::npos) << text.out;
+    EXPECT_NE(text.out.find("blocks.{0-2}.ffn.s_emb.weight"), std::string::npos) << text.out;
+    EXPECT_EQ(text.out.find("blocks.{0-2}.qkv.v_emb.weight") != std::string::npos,
+              generation == "7b");
+  }
+}
+
+// The same model and options have one identity; another adapter, mode or format has another.
+TEST_F(InspectTest, IdentityIsThatOfTheOptions) {
+  const ScratchFolder scratch;
+  const std::string model = test::RandomModel("7");
+  const auto identity = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"inspect", model, "--identity", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = RunLinnet(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out)["identity"].get<std::string>();
+  };
+  const std::string usual = identity({});
+  EXPECT_EQ(usual.size(), 64u);
+  EXPECT_EQ(usual.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(identity({"--threads", "1"}), usual);
+  EXPECT_NE(identity({"--exact"}), usual);
+  EXPECT_NE(identity({"--quant", "int8"}), usual);
+  EXPECT_NE(identity({"--isa", "portable"}), usual);
+  EXPECT_NE(RunLinnet({"inspect", model, "--identity"}).out.find("identity    " + usual),
+            std::string::npos);
+  EXPECT_FALSE(Inspect(model).contains("identity"));
+}
+
 TEST_F(InspectTest, AdaptersAreTold) {
   const ScratchFolder scratch;
   const std::string file = scratch / "lora.pth";

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -111,6 +112,86 @@ TEST_F(StateCommand, TunedStatesBecomeSavedOnesAndBack) {
   EXPECT_NE(unsaid.err.find("--model"), std::string::npos);
   Run({"state", "export", tuned, "--layout", "rwkv.cpp", "--model", Model("6"),
        scratch_ / "a.bin"});
+}
+
+TEST_F(StateCommand, InfoTellsWhatATokenCosts) {
+  const std::string saved = scratch_ / "a.state";
+  Save("7b", "5,17,200", saved);
+  const json info = json::parse(Run({"state", "info", saved, "--json"}));
+  EXPECT_EQ(info["generation"], "7b");
+  EXPECT_EQ(info["tokens"], 3);
+  // Per layer 256 + 128 values finished, 32 + 32 kept; and the id.
+  const size_t kept = 3 * 64 * 4 + 4;
+  EXPECT_EQ(info["token_bytes"], (json{{"file", kept},
+                                       {"f16", kept + 3 * 384 * 2},
+                                       {"f32", kept + 3 * 384 * 4},
+                                       {"compact", kept}}));
+  EXPECT_EQ(info["memory_bytes"]["compact"], info["floats"].get<size_t>() * 4 + 3 * kept);
+  EXPECT_EQ(info["rows"].size(), 6);
+  EXPECT_EQ(info["rows"][3], (json{{"layer", 1}, {"name", "value_low"}, {"width", 32}}));
+  for (const json& layer : info["norms"]) {
+    for (const char* part : {"query_shift", "key_low", "value_low"}) EXPECT_GT(layer[part], 0);
+  }
+  const std::string text = Run({"state", "info", saved});
+  for (const char* part : {"tokens       3\n",
+                           "token_bytes  file 772, f16 3076, f32 5380, compact "
+                           "772\n",
+                           "key_low [3, 32] in 3 layers, value_low [3, 32] in 3 layers"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+}
+
+TEST_F(StateCommand, DiffComparesRowsAndTellsLengths) {
+  const std::string a = scratch_ / "a.state", b = scratch_ / "b.state", c = scratch_ / "c.state";
+  Save("7b", "5,17,200", a);
+  Save("7b", "5,17,200,9", b);
+  Save("7b", "5,18,200", c);
+  const json same = json::parse(Run({"state", "diff", a, a, "--json"}));
+  EXPECT_EQ(same["absolute"], 0);
+  EXPECT_EQ(same["tokens"], (json{3, 3}));
+  EXPECT_EQ(same["same_tokens"], 3);
+  const json longer = json::parse(Run({"state", "diff", a, b, "--json"}));
+  EXPECT_EQ(longer["tokens"], (json{3, 4}));
+  EXPECT_EQ(longer["same_tokens"], 3);
+  EXPECT_EQ(longer["layers"][2]["key_low"]["absolute"], 0);
+  EXPECT_GT(longer["layers"][2]["att_x"]["absolute"], 0);
+  EXPECT_NE(Run({"state", "diff", a, b}).find("3 and 4 tokens; rows are compared of the first 3\n"),
+            std::string::npos);
+  const json other = json::parse(Run({"state", "diff", a, c, "--json"}));
+  EXPECT_EQ(other["same_tokens"], 1);
+  EXPECT_GT(other["layers"][0]["key_low"]["absolute"], 0);
+  EXPECT_NE(Run({"state", "diff", a, c}).find("3 tokens in both; token 1 is another one\n"),
+            std::string::npos);
+}
+
+TEST_F(StateCommand, RowsGoThroughTheReferencesLayoutAndNoOther) {
+  const std::string saved = scratch_ / "a.state", list = scratch_ / "list.safetensors",
+                    back = scratch_ / "b.state", whole = scratch_ / "whole.safetensors",
+                    rest = scratch_ / "rest.safetensors";
+  Save("7b", "5,17,200", saved);
+  Run({"logits", Model("7b"), "--tokens", "5,17,200,9", "--out", whole});
+  Run({"state", "export", saved, "--layout", "reference", list});
+  Run({"state", "import", list, "--layout", "reference", "--model", Model("7b"), back});
+  Run({"logits", Model("7b"), "--tokens", "9", "--state", back, "--out", rest});
+  const TensorFile all = TensorFile::Open(whole), last = TensorFile::Open(rest);
+  const auto expected = ReadAll(*all.Find("logits")), got = ReadAll(*last.Find("logits"));
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.end() - 320));
+  EXPECT_EQ(all.Find("state.009")->type, SourceType::kI32);
+  EXPECT_EQ(ReadInts(*last.Find("state.009")), (std::vector<int64_t>{5, 17, 200, 9}));
+  for (const char* layout : {"rwkv.cpp", "web-rwkv", "time_state"}) {
+    const std::string out = scratch_ / "out.bin";
+    for (const Words& words :
+         {Words{"state", "export", saved, "--layout", layout, out},
+          Words{"state", "import", saved, "--layout", layout, "--model", Model("7b"), out}}) {
+      const Outcome outcome = RunLinnet(words);
+      EXPECT_EQ(outcome.exit_code, 1) << layout << " " << words[1];
+      EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+      const bool tuned = std::string(layout) == "time_state" && words[1] == "import";
+      EXPECT_EQ(outcome.err.find("use the layout reference") == std::string::npos, tuned)
+          << outcome.err;
+      EXPECT_FALSE(std::filesystem::exists(out));
+    }
+  }
 }
 
 TEST_F(StateCommand, WrongFilesAndUseAreRefused) {

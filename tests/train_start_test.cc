@@ -49,6 +49,21 @@ class TrainStartTest : public TrainCommandTest {
   std::set<std::string> before_;
 };
 
+TEST_F(TrainStartTest, AttentionTakesNoChunks) {
+  const std::string base = scratch_ / "base.safetensors";
+  Expect({"init", "--generation", "7b", "--layers", "2", "--width", "64", "--vocab", "280",
+          "--random", base});
+  before_ = Names();
+  for (const Words& start : {Words{"--base", base}, Words{"--generation", "7b", "--layers", "2",
+                                                          "--width", "64", "--vocab", vocab_}}) {
+    ExpectNothing(Words{"train", "--data", data_, "--out", scratch_ / "new/run", "--ctx", "32",
+                        "--batch", "2", "--steps", "2", "--chunk", "16"} +
+                      start,
+                  "chunks of 16 tokens: the attention of RWKV-7b reads all past tokens of a row, "
+                  "which chunks do not hand on; leave out --chunk");
+  }
+}
+
 TEST_F(TrainStartTest, WhatIsRefusedLeavesNothing) {
   ExpectNothing(With("--data", scratch_ / "none"), "none.bin");
   ExpectNothing(With("--data", scratch_ / "story.txt"), "story.txt");

@@ -79,6 +79,29 @@ TEST_F(TuningTest, WhatFreezeNamesKeepsItsBits) {
   EXPECT_NE(none.err.find("no parameter is left to learn"), std::string::npos) << none.err;
 }
 
+// RWKV-7b: the whole model, a LoRA and a tuned state, which later commands take.
+TEST_F(TuningTest, AModelWithAttentionLearns) {
+  const std::string base = scratch_ / "7b.safetensors";
+  Expect({"init", "--generation", "7b", "--layers", "2", "--width", "64", "--vocab", "256",
+          "--random", base});
+  const auto score = [&](const std::string& model, const Words& more) {
+    const std::string out = Expect(Words{"perplexity", model, story_, "--json"} + more);
+    return json::parse(out)["bits_per_byte"].get<double>();
+  };
+  const double before = score(base, {});
+  const auto train = [&](const std::string& out, const Words& more) {
+    Words all = Train(out, more);
+    all[2] = base;
+    Expect(all);
+    return out;
+  };
+  EXPECT_LT(score(train(scratch_ / "whole", {"--precision", "f32"}) + "/model.pth", {}), before);
+  const std::string lora = train(scratch_ / "lora", {"--tune", "lora", "--rank", "4"});
+  EXPECT_LT(score(base, {"--lora", lora + "/adapter.safetensors"}), before);
+  const std::string state = train(scratch_ / "state", {"--tune", "state"});
+  EXPECT_LT(score(base, {"--state", state + "/state.pth"}), before);
+}
+
 class PackedBaseTest : public TuningTest, public ::testing::WithParamInterface<const char*> {};
 
 // Of a base that lies packed in its file: learnt, cut off, gone on with, and loaded.

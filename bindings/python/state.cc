@@ -11,19 +11,23 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <tuple>
 #include <vector>
 
 #include "bindings/python/arrays.h"
 #include "bindings/python/bindings.h"
+#include "models/init.h"
+#include "models/schema.h"
 
 namespace linnet::python {
 namespace {
 
-// A part of every layer's memory: `offset` in the layer, and a layer's shape.
+// A part of the memory of the first `layers` layers, which are alike: `offset` in the layer, and a
+// layer's shape.
 struct Slot {
-  const char* name;
-  size_t offset;
+  std::string name;
+  size_t offset, layers;
   std::vector<size_t> shape;
 
   size_t floats() const {
@@ -33,18 +37,20 @@ struct Slot {
   }
 };
 
+size_t LayerFloats(const StateShape& s) { return StridesOf(s).front().floats(); }
+
+// Those of the first kind of layers.
 std::vector<Slot> SlotsOf(const StateShape& s) {
-  const size_t wkv = s.wkv_floats();
-  std::vector<Slot> slots = {{"att_shift", 0, {s.width}}};
-  if (s.generation == Generation::k4) {
-    const size_t n = wkv / 3;
-    slots.push_back({"aa", s.width, {n}});
-    slots.push_back({"bb", s.width + n, {n}});
-    slots.push_back({"pp", s.width + 2 * n, {n}});
-  } else {
-    slots.push_back({"wkv", s.width, {s.heads, s.head_size, s.head_size}});
+  const auto strides = StridesOf(s);
+  size_t layers = 0, offset = 0;
+  while (layers < strides.size() && strides[layers].floats() == strides[0].floats()) ++layers;
+  std::vector<Slot> slots;
+  const auto memory = MemoryOf(s, 0);
+  slots.reserve(memory.size());
+  for (const MemorySlot& slot : memory) {
+    slots.push_back({slot.name, offset, layers, slot.shape});
+    offset += slot.floats();
   }
-  slots.push_back({"ffn_shift", s.width + wkv, {s.width}});
   return slots;
 }
 
@@ -62,13 +68,13 @@ StateObject& Of(nb::handle self) { return nb::cast<StateObject&>(self); }
 nb::object View(nb::handle self, const std::string& name) {
   State& state = Of(self).state;
   const Slot slot = SlotNamed(state.shape(), name);
-  std::vector<size_t> shape = {state.shape().layers};
+  std::vector<size_t> shape = {slot.layers};
   shape.insert(shape.end(), slot.shape.begin(), slot.shape.end());
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size() - 1; i > 1; --i) {
     strides[i - 1] = strides[i] * static_cast<int64_t>(shape[i]);
   }
-  strides[0] = static_cast<int64_t>(state.shape().layer_floats());
+  strides[0] = static_cast<int64_t>(LayerFloats(state.shape()));
   return ArrayView(state.values().data() + slot.offset, shape, strides, self);
 }
 
@@ -115,13 +121,13 @@ nb::dict Diff(StateObject& self, StateObject& other) {
   nb::dict result;
   for (const Slot& slot : SlotsOf(shape)) {
     std::vector<double> layers;
-    layers.reserve(shape.layers);
-    for (size_t i = 0; i < shape.layers; ++i) {
-      const size_t at = i * shape.layer_floats() + slot.offset;
+    layers.reserve(slot.layers);
+    for (size_t i = 0; i < slot.layers; ++i) {
+      const size_t at = i * LayerFloats(shape) + slot.offset;
       layers.push_back(LargestDifference(self.state.values().subspan(at, slot.floats()),
                                          other.state.values().subspan(at, slot.floats())));
     }
-    result[slot.name] = nb::cast(layers);
+    result[slot.name.c_str()] = nb::cast(layers);
   }
   return result;
 }
@@ -130,6 +136,14 @@ nb::list ToReference(StateObject& self) {
   const Busy::Use use(self.busy, "the state");
   nb::list list;
   for (const StateTensor& tensor : self.state.ToReference()) {
+    if (tensor.is_ids) {
+      auto* ids = new std::vector<int32_t>(tensor.ids);
+      const nb::capsule owner(
+          ids, [](void* p) noexcept { delete static_cast<std::vector<int32_t>*>(p); });
+      list.append(nb::cast(nb::ndarray<nb::numpy, int32_t>(ids->data(), tensor.shape.size(),
+                                                           tensor.shape.data(), owner)));
+      continue;
+    }
     auto* values = new std::vector<float>(tensor.values);
     const nb::capsule owner(values,
                             [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
@@ -143,6 +157,13 @@ void AssignReference(StateObject& self, nb::handle list) {
   const Busy::Use use(self.busy, "the state");
   std::vector<StateTensor> tensors;
   for (const nb::handle item : nb::iter(list)) {
+    nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu> ids;
+    if (nb::try_cast(item, ids, false)) {
+      StateTensor tensor{.shape = {ids.size()}, .values = {}, .is_ids = true};
+      tensor.ids.assign(ids.data(), ids.data() + ids.size());
+      tensors.push_back(std::move(tensor));
+      continue;
+    }
     nb::ndarray<const float, nb::c_contig, nb::device::cpu> array;
     if (!nb::try_cast(item, array, true)) {
       throw Error(ErrorKind::kBadState, "a state's list holds something else than float arrays");
@@ -153,8 +174,7 @@ void AssignReference(StateObject& self, nb::handle list) {
     tensors.push_back(std::move(tensor));
   }
   // Copied into place, because arrays may be views of it.
-  const State from = State::FromReference(self.state.shape(), tensors);
-  std::copy(from.values().begin(), from.values().end(), self.state.values().begin());
+  self.state.CopyFrom(State::FromReference(self.state.shape(), tensors));
   self.logits.clear();
 }
 
@@ -162,7 +182,7 @@ void Assign(StateObject& self, StateObject& from) {
   if (&self == &from) return;
   const Busy::Use use(self.busy, "the state"), other(from.busy, "the other state");
   CheckSame(self.state.shape(), from.state.shape());
-  std::copy(from.state.values().begin(), from.state.values().end(), self.state.values().begin());
+  self.state.CopyFrom(from.state);
   self.state.set_identity(from.state.identity());
   self.logits = from.logits;
 }
@@ -195,6 +215,12 @@ nb::bytes BytesOf(std::span<const float> values) {
 Pickled GetState(StateObject& self) {
   const Busy::Use use(self.busy, "the state");
   const StateShape& s = self.state.shape();
+  if (self.state.past() != nullptr) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("a state of RWKV-{} keeps rows for each token and cannot be pickled; "
+                            "save it to a file",
+                            Name(s.generation)));
+  }
   return {Name(s.generation),
           {s.layers, s.width, s.heads, s.head_size},
           s.model_hash,
@@ -204,10 +230,8 @@ Pickled GetState(StateObject& self) {
 }
 
 Generation GenerationOfPickle(const std::string& name) {
-  for (const auto g : {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
-                       Generation::k6, Generation::k7, Generation::k7a}) {
-    if (name == Name(g)) return g;
-  }
+  const auto generation = ParseGeneration(name);
+  if (generation && !HasAttention(*generation)) return *generation;
   throw Error(ErrorKind::kBadState, fmt::format("a pickled state of RWKV-{} is unknown", name));
 }
 
@@ -226,7 +250,9 @@ void SetState(StateObject& self, const Pickled& pickled) {
   }
   s.model_hash = hash;
   s.identity = identity;
-  if (!good || s.layers == 0 || values.size() / s.layers / sizeof(float) != s.layer_floats() ||
+  // The list of layers is made of as many as the file has, so it is bounded first.
+  if (!good || s.layers == 0 || s.layers > values.size() ||
+      values.size() / s.layers / sizeof(float) != LayerFloats(s) ||
       values.size() != s.floats() * sizeof(float) || logits.size() % sizeof(float) != 0) {
     throw Error(ErrorKind::kBadState,
                 "a pickled state is damaged: its values do not fit its sizes");
@@ -282,8 +308,14 @@ void AddState(nb::module_& m) {
            [](const StateObject& self) {
              const StateShape& s = self.state.shape();
              return fmt::format("<linnet.State RWKV-{}, {} layers of {}, {} bytes>",
-                                Name(s.generation), s.layers, s.width, s.floats() * sizeof(float));
+                                Name(s.generation), s.layers, s.width, self.state.bytes());
            })
+      .def_prop_ro(
+          "tokens", [](const StateObject& self) { return self.state.tokens(); },
+          "With attention: the tokens whose rows the state keeps; else 0.")
+      .def_prop_ro(
+          "nbytes", [](const StateObject& self) { return self.state.bytes(); },
+          "Bytes of its values and rows.")
       .def_prop_ro("slots", SlotNames, "The names of the slots.")
       .def_prop_ro("values", Values,
                    "All values as one numpy view, float32: per layer att_shift, wkv, ffn_shift.")

@@ -26,6 +26,8 @@ enum class Remedy {
   kSkipStep,        // a lower learning rate, or skip such steps (skip_spikes)
   kLearnMore,       // freeze fewer parameters
   kOtherFolder,     // write the run to another folder
+  kWholeRows,       // train on whole rows (TrainerOptions::chunk)
+  kMoreRows,        // allow more memory for the rows of attention (OpenOptions::row_limit)
 };
 
 // The message is one line: the file, what was found, what was expected and, if known, what to do.

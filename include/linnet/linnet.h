@@ -44,12 +44,36 @@ int linnet_has_builtin_model(void);
  * `vocab` is a vocabulary file, or NULL for the model's own; a model whose
  * vocabulary is not found still opens, but functions on text then fail. */
 linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model);
+
+/* How states of a model with attention keep the keys and values of past tokens: in 16 or 32 bits,
+ * or computed again in every pass. */
+typedef enum linnet_rows {
+  LINNET_ROWS_F16 = 0,
+  LINNET_ROWS_F32 = 1,
+  LINNET_ROWS_COMPACT = 2
+} linnet_rows;
+
+typedef struct linnet_open_options {
+  linnet_rows rows;
+  /* The most bytes that the rows of one state may take; beyond them linnet_forward and
+   * linnet_state_load return LINNET_ERROR_NO_MEMORY, and nothing has changed. 0: half of the memory
+   * that is available when the model is opened. */
+  uint64_t row_limit;
+} linnet_open_options;
+
+linnet_open_options linnet_open_defaults(void);
+
+/* The same with options; NULL for the defaults. */
+linnet_status linnet_model_open_with(const char* path, const char* vocab,
+                                     const linnet_open_options* options, linnet_model** model);
 void linnet_model_free(linnet_model* model);
 
 size_t linnet_model_vocab(const linnet_model* model); /* the number of logits */
 size_t linnet_model_layers(const linnet_model* model);
 size_t linnet_model_width(const linnet_model* model);
-const char* linnet_model_generation(const linnet_model* model); /* "4", "5.0" ... "7" */
+const char* linnet_model_generation(const linnet_model* model); /* "4", "5.0" ... "7", "7b" */
+/* The bytes that a state takes more for each token: 0 unless the model has attention. */
+size_t linnet_model_token_bytes(const linnet_model* model);
 
 /* ---- Text ---- */
 
@@ -70,6 +94,10 @@ typedef struct linnet_state linnet_state;
 
 linnet_status linnet_state_new(const linnet_model* model, linnet_state** state);
 linnet_status linnet_state_clone(const linnet_state* state, linnet_state** copy);
+/* The tokens whose rows a state keeps for attention, else 0. */
+size_t linnet_state_tokens(const linnet_state* state);
+/* All bytes of a state's values and rows. Clones share rows, which count in each of them. */
+size_t linnet_state_bytes(const linnet_state* state);
 linnet_status linnet_state_save(const linnet_state* state, const char* path);
 /* Loads a saved state or a tuned initial state (time_state). */
 linnet_status linnet_state_load(const linnet_model* model, const char* path, linnet_state** state);

@@ -46,6 +46,13 @@ struct OpenOptions {
   // Applied on top of the model's matrices, which keep their formats. The model's hash does not
   // change.
   std::vector<AdapterFile> adapters{};
+  // Of models with attention: how its states keep rows per token, and the most bytes that those of
+  // one state may take; 0: half of the memory that is available when the model is opened.
+  RowStorage rows = RowStorage::kF16;
+  size_t row_limit = 0;
+  // Of a mixture of experts whose file is not packed: how many bytes of experts are kept after they
+  // were packed at their first use. 0: a quarter of the available memory.
+  uint64_t expert_bytes = 0;
   // Open it even if it does not fit into the available memory.
   bool force = false;
   // Called during loading with the fraction done, 0 to 1.
@@ -98,7 +105,7 @@ class Workspace {
 // What a pass reads and computes.
 struct ModelCost {
   // Bytes of all matrices as stored, including scales, low-rank factors and the head, without the
-  // embedding. Decoding one token reads this much.
+  // embedding. Decoding one token reads this much. Of the experts of a layer one is counted.
   uint64_t matrix_bytes = 0;
   // Multiply-adds per token in the layers' matrices, and in the head.
   uint64_t layer_macs = 0, head_macs = 0;
@@ -156,7 +163,8 @@ class Model {
   // depend on the other turns. Concurrent calls are allowed if they share no State and no
   // Workspace. Throws Error kBadInput, before anything changes, for an empty turn, an id outside
   // the vocabulary, a state of another shape or logits of the wrong size. Throws std::bad_alloc if
-  // memory runs out; the states of the turns are then invalid.
+  // memory runs out, kBadModel if an expert is damaged (OpenOptions::expert_bytes); the states of
+  // the turns are then invalid.
   void Forward(std::span<const Turn> turns, Workspace& workspace) const;
   void Forward(const Turn& turn, Workspace& workspace) const {
     Forward(std::span(&turn, 1), workspace);

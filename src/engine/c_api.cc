@@ -88,6 +88,27 @@ const linnet::Tokenizer& TokenizerOf(const linnet_model* model) {
   return *model->tokenizer;
 }
 
+linnet::OpenOptions OptionsOf(const linnet_open_options& options) {
+  linnet::OpenOptions to;
+  switch (options.rows) {
+    case LINNET_ROWS_F16:
+      to.rows = linnet::RowStorage::kF16;
+      break;
+    case LINNET_ROWS_F32:
+      to.rows = linnet::RowStorage::kF32;
+      break;
+    case LINNET_ROWS_COMPACT:
+      to.rows = linnet::RowStorage::kCompact;
+      break;
+    default:
+      throw linnet::Error(linnet::ErrorKind::kBadInput,
+                          "rows is " + std::to_string(static_cast<int>(options.rows)) +
+                              ", expected a value of linnet_rows");
+  }
+  to.row_limit = options.row_limit;
+  return to;
+}
+
 }  // namespace
 
 extern "C" {
@@ -98,11 +119,19 @@ const char* linnet_version(void) { return LINNET_VERSION; }
 
 int linnet_has_builtin_model(void) { return linnet::Model::HasBuiltIn() ? 1 : 0; }
 
+linnet_open_options linnet_open_defaults(void) { return {LINNET_ROWS_F16, 0}; }
+
 linnet_status linnet_model_open(const char* path, const char* vocab, linnet_model** model) {
+  return linnet_model_open_with(path, vocab, nullptr, model);
+}
+
+linnet_status linnet_model_open_with(const char* path, const char* vocab,
+                                     const linnet_open_options* options, linnet_model** model) {
   return Guard([&] {
     Need(model, "model");
+    const linnet::OpenOptions o = OptionsOf(options != nullptr ? *options : linnet_open_defaults());
     auto opened = std::make_unique<linnet_model>(linnet_model{
-        path != nullptr ? linnet::Model::Open(path) : linnet::Model::BuiltIn(), {}, {}});
+        path != nullptr ? linnet::Model::Open(path, o) : linnet::Model::BuiltIn(o), {}, {}});
     if (vocab != nullptr) {
       opened->tokenizer = linnet::LoadTokenizer(vocab, opened->model.config().vocab);
     } else {
@@ -123,6 +152,10 @@ size_t linnet_model_layers(const linnet_model* model) { return model->model.conf
 size_t linnet_model_width(const linnet_model* model) { return model->model.config().width; }
 const char* linnet_model_generation(const linnet_model* model) {
   return linnet::Name(model->model.config().generation);
+}
+
+size_t linnet_model_token_bytes(const linnet_model* model) {
+  return model->model.state_shape().token_bytes();
 }
 
 linnet_status linnet_tokenize(const linnet_model* model, const char* text, size_t bytes,
@@ -164,6 +197,9 @@ linnet_status linnet_state_clone(const linnet_state* state, linnet_state** copy)
     *copy = new linnet_state{state->state.Clone()};
   });
 }
+
+size_t linnet_state_tokens(const linnet_state* state) { return state->state.tokens(); }
+size_t linnet_state_bytes(const linnet_state* state) { return state->state.bytes(); }
 
 linnet_status linnet_state_save(const linnet_state* state, const char* path) {
   return Guard([&] {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tensor/token_memory.h"
 
 namespace linnet {
 namespace {
@@ -21,6 +22,18 @@ std::shared_ptr<const Snapshot> Keep(Snapshot snapshot) {
 bool AtStartOfText(const State& state) {
   const auto shift = state.values().first(state.shape().width);
   return std::all_of(shift.begin(), shift.end(), [](float x) { return x == 0; });
+}
+
+// What a snapshot takes for itself, beside the rows that it shares with others of its talk: at most
+// one page of them.
+size_t OwnBytes(const Snapshot& at) {
+  const State& state = at.state;
+  return (state.values().size() + at.logits.size()) * sizeof(float) +
+         state.shape().token_bytes() * std::min(state.tokens(), RowLayout::kPageTokens);
+}
+
+size_t RowBytes(const Snapshot& at) {
+  return at.state.bytes() - at.state.values().size() * sizeof(float);
 }
 
 bool HoldsThoughts(std::string_view reply) {
@@ -114,10 +127,13 @@ Written Conversation::Reply(Step& turn, const Watcher& watcher) {
 
 void Conversation::ForgetOldSteps() {
   const Shared& newest = can_retry() ? steps_.back().ready : here_.at;
-  const size_t bytes_per_step = 2 * newest->bytes();
-  while (steps_.size() > 1 && steps_.size() * bytes_per_step > options_.history_bytes) {
+  const size_t bytes_per_step = 2 * OwnBytes(*newest);
+  size_t rows = 0;  // per token, of talks before a jump: no step after it shares them
+  for (const Step& step : steps_) rows += step.ready == nullptr ? RowBytes(*step.before.at) : 0;
+  while (steps_.size() > 1 && steps_.size() * bytes_per_step + rows > options_.history_bytes) {
     Step& oldest = steps_.front();
     if (oldest.ready == nullptr) {
+      rows -= RowBytes(*oldest.before.at);
       older_.clear();
       older_bytes_ = missing_ = 0;
     } else {

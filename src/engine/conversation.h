@@ -62,6 +62,8 @@ class Conversation {
 
   // The state after the last reply.
   Snapshot Here();
+  // The same, but for text that is fed before the next turn.
+  const State& state() const { return here_.at->state; }
 
   size_t steps() const { return steps_.size(); }   // that can be undone
   size_t forgotten() const { return forgotten_; }  // steps whose states were dropped

@@ -21,7 +21,8 @@ struct Snapshot {
   size_t tokens = 0;  // since the state was created or loaded
 
   Snapshot Clone() const { return {state.Clone(), logits, tokens}; }
-  size_t bytes() const { return (state.values().size() + logits.size()) * sizeof(float); }
+  // Rows per token included, which other snapshots may share.
+  size_t bytes() const { return state.bytes() + logits.size() * sizeof(float); }
 };
 
 // Owns its state, its sampler and the queue of tokens for the next passes. Not thread-safe.

@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "kernels/peaks.h"
 #include "kernels/rows.h"
+#include "tensor/token_memory.h"
 
 namespace linnet {
 namespace {
@@ -115,17 +116,22 @@ class Runner {
       model_.Forward({ids, &state, logits}, workspace_);
     });
     const double rate = static_cast<double>(tokens) / seconds;
-    return {tokens, rate, rate * 2e-9 * static_cast<double>(model_.cost().layer_macs), 0};
+    // Each token attends to half of the others: products with as many keys and values.
+    const double attention = static_cast<double>(PastRow().width * (tokens + 1)) / 2;
+    const double macs = static_cast<double>(model_.cost().layer_macs) + attention;
+    return {tokens, rate, rate * 2e-9 * macs, 0};
   }
 
-  PhaseSpeed Decode(size_t tokens) {
-    const double rate = 1 / StepSeconds(1, tokens);
-    return {tokens, rate, 0, rate * 1e-9 * static_cast<double>(model_.cost().matrix_bytes)};
+  PhaseSpeed Decode(size_t tokens, size_t context) {
+    const double rate = 1 / StepSeconds(1, tokens, context);
+    const double bytes =
+        static_cast<double>(model_.cost().matrix_bytes + PastRow().bytes * context);
+    return {tokens, rate, 0, rate * 1e-9 * bytes};
   }
 
   PhaseSpeed Batch(size_t sequences) {
     constexpr size_t kSteps = 8;
-    const double rate = static_cast<double>(sequences) / StepSeconds(sequences, kSteps);
+    const double rate = static_cast<double>(sequences) / StepSeconds(sequences, kSteps, 0);
     const ModelCost& cost = model_.cost();
     return {sequences, rate, rate * 2e-9 * static_cast<double>(cost.layer_macs + cost.head_macs),
             0};
@@ -134,13 +140,32 @@ class Runner {
   MachineSpeed machine() const { return machine_.Result(); }
 
  private:
-  // Seconds of one step in which every sequence decodes a token.
-  double StepSeconds(size_t sequences, size_t steps) {
+  // The keys and values of one token in all layers; 0 without attention.
+  struct Row {
+    size_t width = 0, bytes = 0;
+  };
+  Row PastRow() const {
+    const State state = model_.NewState();
+    const RowLayout* rows = state.past() == nullptr ? nullptr : state.past()->finished.layout();
+    Row row;
+    if (rows == nullptr) return row;
+    for (const RowSlot& slot : rows->slots()) row.width += slot.width;
+    row.bytes = rows->token_bytes();
+    return row;
+  }
+
+  // Seconds of one step in which every sequence decodes a token, after `context` tokens.
+  double StepSeconds(size_t sequences, size_t steps, size_t context) {
     std::vector<State> states;
     std::vector<int32_t> ids;
     for (size_t i = 0; i < sequences; ++i) {
       states.push_back(model_.NewState());
       ids.push_back(static_cast<int32_t>((31 * i + 1) % vocab_));
+    }
+    if (context != 0) {
+      std::vector<int32_t> before(context);
+      for (size_t i = 0; i < context; ++i) before[i] = static_cast<int32_t>((7 * i + 1) % vocab_);
+      for (State& state : states) model_.Forward({before, &state, {}}, workspace_);
     }
     std::vector<float> logits(sequences * vocab_);
     std::vector<Turn> turns;
@@ -203,7 +228,7 @@ SpeedReport MeasureSpeed(const Model& model, const SpeedOptions& options) {
   }
   if (options.decode != 0) {
     say("decode");
-    report.decode = runner.Decode(options.decode);
+    report.decode = runner.Decode(options.decode, options.context);
   }
   if (options.batch != 0) {
     say("batch");

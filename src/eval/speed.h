@@ -17,6 +17,7 @@ struct SpeedOptions {
   size_t prompt = 512;  // tokens in one pass; 0 skips the phase, also below
   size_t decode = 128;  // tokens decoded one at a time
   size_t batch = 32;    // sequences decoded together
+  size_t context = 0;   // tokens before those decoded one at a time
   std::function<void(const char* phase)> progress{};
 };
 
@@ -34,8 +35,9 @@ double MeasurePeak(DType format, size_t threads);
 struct PhaseSpeed {
   size_t count = 0;  // tokens, or sequences in a batch
   double tokens_per_s = 0;
-  double gflops = 0;  // prompt: without the head; batch: with it
-  double gb_s = 0;    // decode: the matrices as stored, read once per token
+  double gflops = 0;  // prompt: without the head, with attention; batch: with the head
+  // Decode: the matrices as stored, and the keys and values of the past, read once per token.
+  double gb_s = 0;
 };
 
 struct SpeedReport {

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include "base/huge_pages.h"
@@ -177,6 +176,9 @@ const GgmlMatrix* BlocksOf(const TensorView& rows) {
 }  // namespace
 
 void Binder::Count(const std::string& name, const Weight& w, uint64_t bytes) {
+  const auto place = SplitBlockName(name);
+  const auto expert = place ? SplitExpertName(place->rest) : std::nullopt;
+  if (expert && expert->layer != 0) return;  // a token uses one
   store_.cost.matrix_bytes += bytes;
   (name == "head.weight" ? store_.cost.head_macs : store_.cost.layer_macs) +=
       uint64_t{w.rows} * w.cols;
@@ -221,8 +223,7 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   const bool trained = learning != nullptr && options_.trained;
   if (trained) dtype = *options_.trained;
   const bool own = dtype == OwnType(whole) && dtype != DType::kI8 && dtype != DType::kNF4;
-  p.w =
-      PackPanels(own ? "" : whole.name, out, in, dtype, read, trained ? learning->v.data : nullptr);
+  p.w = Packed(own ? "" : whole.name, out, in, dtype, read, trained ? learning->v.data : nullptr);
   Count(whole.name, p.w, PackedBytes(dtype, out, in));
   if (trained) {
     learning->dtype = dtype;
@@ -232,28 +233,10 @@ LinearParam Binder::PackRows(const TensorView& whole, bool transposed, size_t sl
   return p;
 }
 
-Weight Binder::PackPanels(const std::string& name, size_t out, size_t in, DType dtype,
-                          const RowReader& read, float* kept) {
+Weight Binder::Packed(const std::string& name, size_t out, size_t in, DType dtype,
+                      const RowReader& read, float* kept) {
   std::byte* data = store_.Allocate(PackedBytes(dtype, out, in));
-  const size_t bytes = PanelBytes(dtype, in);
-  std::atomic<bool> finite = dtype == DType::kBF16 && kept == nullptr;
-  const bool check = kept == nullptr && !name.empty();
-  std::atomic<float> unfit = 0;  // a value that does not fit the format
-  pool_.For((out + kPanelRows - 1) / kPanelRows, [&](size_t panel) {
-    const size_t begin = panel * kPanelRows, count = std::min(kPanelRows, out - begin);
-    thread_local std::vector<float> scratch;
-    if (kept == nullptr) scratch.resize(count * in);
-    float* values = kept == nullptr ? scratch.data() : kept + begin * in;
-    read(begin, count, values);
-    const float* found = check ? FindUnfit(dtype, {values, count * in}) : nullptr;
-    if (found != nullptr) unfit = *found;
-    PackPanel(dtype, values, in, count, in, data + panel * bytes);
-    if (finite && !IsFiniteBF16(data + panel * bytes, bytes)) finite = false;
-  });
-  if (unfit != 0) throw UnfitError(checkpoint_.file().path().string(), name, dtype, unfit);
-  Weight w{dtype, out, in, data};
-  w.finite = finite;
-  return w;
+  return PackPanels({out, in, dtype, checkpoint_.file().path(), name}, read, kept, pool_, data);
 }
 
 void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
@@ -275,7 +258,7 @@ void Binder::AddDelta(const MatrixChange& change, LinearParam& matrix) {
         for (size_t i = begin + j; i < in; i += rank) rows[j * in + i] = 1;
       }
     };
-    delta.down.w = PackPanels("", rank, in, dtype, picks, nullptr);
+    delta.down.w = Packed("", rank, in, dtype, picks, nullptr);
     Count("", delta.down.w, PackedBytes(dtype, rank, in));
   } else {
     delta.down = factor(change.down, false);
@@ -369,6 +352,42 @@ TableParam Binder::Rows(const std::string& name) {
   own.data = reinterpret_cast<const std::byte*>(values);
   table.rows = own;
   return bound();
+}
+
+// The matrix as it lies in a packed file, or one that the store packs later.
+ExpertParam Binder::Expert(size_t layer, size_t expert, const std::string& name) {
+  const bool adapted = std::ranges::any_of(options_.adapters, [&](const Adapter& a) {
+    return a.Find(name) != nullptr || a.Replacement(name) != nullptr;
+  });
+  if (options_.twin != nullptr || options_.gradients || adapted) return {Matrix(name)};
+  const ParameterSpec& spec = SpecOf(name);
+  const TensorView& t = FindShaped(name, spec.shape);
+  if (options_.shapes_only) return {};
+  const DType dtype = options_.packing.TypeOf(t, false);
+  const PanelEncoding* panels = PanelsOf(t);
+  const bool as_it_lies = panels != nullptr && panels->dtype() == dtype;
+  ExpertParam param;
+  param.matrix.w = as_it_lies ? panels->Slice(0) : Weight{dtype, spec.shape[0], spec.shape[1]};
+  const size_t bytes = PackedBytes(dtype, spec.shape[0], spec.shape[1]);
+  Count(name, param.matrix.w, bytes);
+  if (as_it_lies) AskForHugePages({param.matrix.w.data, bytes});
+  const size_t number =
+      store_.experts->Add(layer, expert, t, as_it_lies ? std::nullopt : std::optional(dtype));
+  if (!as_it_lies) param.stored = number;
+  return param;
+}
+
+ExpertStack Binder::Experts(size_t layer, const std::string& name) {
+  if (store_.experts == nullptr) {
+    store_.experts =
+        std::make_unique<ExpertStore>(checkpoint_.file(), config_.experts, options_.expert_bytes);
+  }
+  ExpertStack stack{{}, store_.experts.get()};
+  stack.matrices.reserve(config_.experts);
+  for (size_t e = 0; e < config_.experts; ++e) {
+    stack.matrices.push_back(Expert(layer, e, BlockName(layer, ExpertName(e, name))));
+  }
+  return stack;
 }
 
 void Binder::RefuseUnknown() const {

@@ -17,7 +17,9 @@
 #include "linnet/config.h"
 #include "linnet/model.h"
 #include "models/adapter.h"
+#include "models/experts.h"
 #include "models/names.h"
+#include "models/pack_panels.h"
 #include "models/packed.h"
 #include "models/schema.h"
 #include "models/table.h"
@@ -56,6 +58,8 @@ class ParamStore {
 
   std::deque<LowRankDelta> deltas;  // of all matrices
 
+  std::unique_ptr<ExpertStore> experts;  // null if the model has none
+
   // In the order they were bound; only parameters with gradients.
   std::vector<Parameter> parameters;
   // All their gradients, and all their values, in the same order. Each parameter is padded with
@@ -82,6 +86,9 @@ struct BindOptions {
   Packing packing{};
   bool shapes_only = false;             // shapes are checked, no matrix is read, nothing can run
   std::span<const Adapter> adapters{};  // applied in this order
+  // Bytes of experts that are kept after they were packed (experts.h); 0: a quarter of what is
+  // available.
+  uint64_t expert_bytes = 0;
   // If not null, nothing is read: the parameters are those of this store, which must outlive the
   // new one. Only gradients are separate.
   const ParamStore* twin = nullptr;
@@ -107,20 +114,21 @@ class Binder {
 
   TableParam Rows(const std::string& name);
 
+  // This matrix of all experts of a layer. Without gradients and adapters they are not read.
+  ExpertStack Experts(size_t layer, const std::string& name);
+
   // Layer `layer`'s part of the tuned initial state: one [key][value] matrix per head. Empty unless
   // the file or an adapter contains one.
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
+  const Config& config() const { return config_; }
 
   // Call after binding everything: throws for a tensor that was not used, except those known to be
   // unused.
   void RefuseUnknown() const;
 
  private:
-  // Reads `count` rows, starting at `begin`.
-  using RowReader = std::function<void(size_t begin, size_t count, float* rows)>;
-
   const ParameterSpec& SpecOf(const std::string& name) const { return specs_.at(name); }
   const TensorView& Find(const std::string& name, size_t elements, const std::string& expected);
   const TensorView& FindShaped(const std::string& name, const std::vector<size_t>& shape);
@@ -129,10 +137,10 @@ class Binder {
   // Packs f32 rows; they are trained if `whole` is.
   LinearParam PackRows(const TensorView& whole, bool transposed, size_t slice, size_t out,
                        size_t in, DType dtype, const RowReader& read);
-  // If `kept` is not null, it gets the rows as f32, which may change later. Throws for values that
-  // do not fit the format; `name` is the quantized matrix, empty to skip this check.
-  Weight PackPanels(const std::string& name, size_t out, size_t in, DType dtype,
-                    const RowReader& read, float* kept);
+  // `name` is the quantized matrix, empty to skip the check of its values.
+  Weight Packed(const std::string& name, size_t out, size_t in, DType dtype, const RowReader& read,
+                float* kept);
+  ExpertParam Expert(size_t layer, size_t expert, const std::string& name);
   void Count(const std::string& name, const Weight& w, uint64_t bytes);
   void AddDelta(const MatrixChange& change, LinearParam& matrix);
   bool Learns(const TensorView& t) const;
@@ -166,6 +174,12 @@ class BlockBinder {
   LinearParam Matrix(const std::string& rest) { return binder_.Matrix(Named(rest)); }
   LinearParam Slice(const std::string& rest, size_t i) { return binder_.Slice(Named(rest), i); }
   TableParam Rows(const std::string& rest) { return binder_.Rows(Named(rest)); }
+  // `rest` within the expert: "ffn_key.weight".
+  ExpertStack Experts(const std::string& rest) { return binder_.Experts(layer_, rest); }
+
+  const Config& config() const { return binder_.config(); }
+  // Of no layer.
+  LinearParam ModelMatrix(const std::string& name) { return binder_.Matrix(name); }
 
  private:
   std::string Named(const std::string& rest) const { return BlockName(layer_, rest); }

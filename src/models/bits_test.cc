@@ -10,6 +10,7 @@
 
 #include "kernels/isa.h"
 #include "linnet/model.h"
+#include "models/quantize.h"
 #include "models/test_ggufs.h"
 #include "models/test_models.h"
 
@@ -66,7 +67,9 @@ Outcome RunAs(const Model& model, const Way& way, bool exact) {
     turns.insert(turns.begin() + static_cast<ptrdiff_t>(way.companions / 2), observed);
     model.Forward(turns, workspace);
   }
-  out.state.assign(state.values().begin(), state.values().end());
+  for (const StateTensor& t : state.ToReference()) {
+    out.state.insert(out.state.end(), t.values.begin(), t.values.end());
+  }
   return out;
 }
 
@@ -115,14 +118,31 @@ TEST_P(BitsTest, NorDoThoseOfOddSizes) {
   ExpectTheSameBits(test::OddModel(version), options);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Generations, BitsTest,
-    testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"),
-                     testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kI8,
-                                     DType::kNF4)),
-    [](const auto& test) {
-      return LettersOf(std::string(std::get<0>(test.param)) + Name(std::get<1>(test.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Generations, BitsTest,
+                         testing::Combine(testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6",
+                                                          "v6moe", "v7", "v7a", "v7b", "goldfinch"),
+                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16,
+                                                          DType::kI8, DType::kNF4)),
+                         [](const auto& test) {
+                           return LettersOf(std::get<0>(test.param)) + "_" +
+                                  LettersOf(Name(std::get<1>(test.param)));
+                         });
+
+// Experts that are packed at their first use, of which only the last one is kept, and such as run
+// where they are mapped.
+TEST(ExpertBitsTest, DoNotDependOnChunksBatchOrThreads) {
+  OpenOptions one;
+  one.expert_bytes = 1;
+  ExpectTheSameBits(test::RandomModel("v6moe"), one);
+  const test::TemporaryFolder scratch;
+  ThreadPool pool(2);
+  for (const DType dtype : {DType::kBF16, DType::kI8, DType::kNF4}) {
+    const auto file = scratch / "packed.safetensors";
+    QuantizeCheckpoint(Checkpoint(test::RandomModel("v6moe")), file, pool,
+                       {.packing = {.type = dtype}});
+    ExpectTheSameBits(file, {});
+  }
+}
 
 // ggml's blocks run as they lie, by kernels of their own, which do not know the generation: each
 // format is tested in one of the two that GGUF has.

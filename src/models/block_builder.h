@@ -119,12 +119,23 @@ void AddGatedChannelMix(BlockBuilder& b, size_t ffn);
 // Shifts and the [heads, N, N] matrices S of v5 and v6; of v7 with `transposed`.
 std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed);
 
-// RWKV-7's, of which its relatives are extensions.
+inline RowType FinishedType(const StateShape& shape) {
+  return shape.rows == RowStorage::kF16 ? RowType::kF16 : RowType::kF32;
+}
+
+// RWKV-7's, of which its relatives are extensions, and RWKV-7a's.
 void AddRwkv7Parameters(BlockBuilder& b);
+void AddRwkv7aParameters(BlockBuilder& b);
 std::vector<RankSource> Rwkv7Ranks();
 std::vector<MemorySlot> Rwkv7Memory(size_t width, size_t heads, size_t head_size);
 
-extern const BlockSchema kRwkv4Schema, kRwkv5Schema, kRwkv6Schema, kRwkv7Schema, kRwkv7aSchema;
+// RWKV-6's, of which its relatives are extensions.
+void AddRwkv6Parameters(BlockBuilder& b);
+std::vector<RankSource> Rwkv6Ranks();
+std::vector<MemorySlot> Rwkv6Memory(size_t width, size_t heads, size_t head_size);
+
+extern const BlockSchema kRwkv4Schema, kRwkv50Schema, kRwkv51Schema, kRwkv52Schema, kRwkv6Schema,
+    kRwkv6MoeSchema, kRwkv7Schema, kRwkv7aSchema, kRwkv7bSchema, kGoldFinchSchema;
 
 }  // namespace linnet
 

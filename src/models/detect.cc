@@ -8,11 +8,15 @@
 #include <string_view>
 
 #include "linnet/error.h"
+#include "models/experts.h"
+#include "models/init.h"
 #include "models/packed.h"
 #include "models/schema.h"
 
 namespace linnet {
 namespace {
+
+constexpr const char* kCacheName = "w_kv_cache_a.weight";
 
 bool AnyContains(const Checkpoint& c, std::string_view part) {
   return std::any_of(c.tensors().begin(), c.tensors().end(),
@@ -37,24 +41,64 @@ bool HasTimeMixParts(const Checkpoint& c) {
   });
 }
 
-// Refuses related models whose equations Linnet does not implement; the first match is reported.
+// Which tensor tells a family of models; `generation` is null for those that Linnet does not run.
+struct Family {
+  const char* mark;  // its name; with a * before it, a part of any name
+  std::optional<Generation> generation;
+  const char* name = nullptr;
+};
+
+// The first row whose mark is there counts. Relatives contain most tensors of what they extend.
+const Family kFamilies[] = {
+    {kCacheName, Generation::kGoldFinch},
+    {"*.rosa.", {}, "RWKV-8 ROSA"},
+    {"*rosa_qkv", {}, "RWKV-8 ROSA"},
+    {"*moba.0.att.", {}, "RWKV-X"},
+    {"*reranker.blocks.0.", {}, "EmbeddingRWKV's reranker"},
+    {"*head.retr_head.", {}, "EmbeddingRWKV"},
+    {"*vrwkv.emb.", {}, "VisualRWKV"},
+    {"*.att.spatial_decay", {}, "Restore-RWKV or Vision-RWKV"},
+    {"blocks.0.qkv.ennk.weight", {}, "RWKV-8 hybrid (rc00)"},
+    {"blocks.0.qkv.emm.weight", {}, "RWKV-8 hybrid (rc00)"},
+    {"blocks.0.ffn.enn.weight", {}, "RWKV-8 (rc00)"},
+    {"blocks.0.att.time_maa_v2", {}, "Finch-C2 without GoldFinch's attention"},
+    {"blocks.0.att.gate_w1", {}, "RWKV-6a (experimental)"},
+    {"head_q.weight",
+     {},
+     "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"},
+    {"head_k.weight",
+     {},
+     "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"},
+    {"blocks.0.qkv.k_emb.weight", Generation::k7b},
+    {"blocks.0.ffn.s_emb.weight", Generation::k7a},
+    {"blocks.0.att.r_k", Generation::k7},
+    {"blocks.0.att.k_k", Generation::k7},
+    {"*blocks.0.ffn.moe.deepspeed_moe.experts.deepspeed_experts.0.ffn_key.", Generation::k6moe},
+    {"blocks.0.att.time_maa_x", Generation::k6},
+    {"blocks.0.att.ln_x.weight", Generation::k52},  // or 5.0 or 5.1
+    {"blocks.0.att.time_mix_k", Generation::k4}};
+
+const Family* FamilyOf(const Checkpoint& c) {
+  for (const Family& family : kFamilies) {
+    const bool part = family.mark[0] == '*';
+    if (part ? AnyContains(c, family.mark + 1) : c.Has(family.mark)) return &family;
+  }
+  return nullptr;
+}
+
+// Refuses related models whose equations Linnet does not implement.
 void RefuseRelatives(const Checkpoint& c) {
   const auto refuse = [&](const char* name) {
     Refuse(c, fmt::format("this is {}, a relative of RWKV that Linnet does not run yet; it runs "
-                          "RWKV-4, 5.0, 5.1, 5.2, 6, 7 and 7a",
-                          name));
+                          "RWKV-{}",
+                          name, fmt::join(GenerationNames(), ", ")));
   };
-  if (AnyContains(c, ".rosa.") || AnyContains(c, "rosa_qkv")) refuse("RWKV-8 ROSA");
-  if (c.Has("blocks.0.qkv.ennk.weight") || c.Has("blocks.0.qkv.emm.weight")) {
-    refuse("RWKV-8 hybrid (rc00)");
-  }
-  if (c.Has("blocks.0.ffn.enn.weight")) refuse("RWKV-8 (rc00)");
-  if (c.Has("blocks.0.qkv.k_emb.weight") || c.Has("blocks.0.qkv.qq.weight")) {
-    refuse("RWKV-7b (DeepEmbed attention)");
-  }
-  if (c.Has("blocks.0.att.gate_w1")) refuse("RWKV-6a (experimental)");
-  if (c.Has("head_q.weight") || c.Has("head_k.weight")) {
-    refuse("a model with head QK (head_q, head_k and copy_mask, which add to its logits)");
+  const Family* family = FamilyOf(c);
+  if (family != nullptr && !family->generation) refuse(family->name);
+  // Its tensors do not tell; those of the paper's variants do in their names.
+  if (family != nullptr && family->generation == Generation::kGoldFinch &&
+      c.file().path().filename().string().find("rope") != std::string::npos) {
+    refuse("GoldFinch with rotary positions, by its file's name");
   }
   // Time-mix parts in place of a Transformer's attention, or together with Transformer parts.
   const bool layers = AnyContains(c, "layers.") && AnyContains(c, "self_attn.");
@@ -161,20 +205,15 @@ const TensorView& Need(const Checkpoint& c, const std::string& name, size_t dime
 }
 
 std::optional<Generation> GenerationOf(const Checkpoint& c) {
-  const std::string att = "blocks.0.att.";
-  if (c.Has("blocks.0.ffn.s_emb.weight")) return Generation::k7a;
-  if (c.Has(att + "r_k") || c.Has(att + "k_k")) return Generation::k7;
-  if (c.Has(att + "time_maa_x")) return Generation::k6;
-  if (c.Has(att + "ln_x.weight")) {
-    if (!c.Has(att + "gate.weight")) return Generation::k50;
-    const TensorView* decay = c.Find(att + "time_decay");
-    // 5.1's decay is one value per head, stored as [H] or [H, 1].
-    const bool channels =
-        decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
-    return channels ? Generation::k52 : Generation::k51;
-  }
-  if (c.Has(att + "time_mix_k")) return Generation::k4;
-  return std::nullopt;
+  const Family* family = FamilyOf(c);
+  if (family == nullptr) return std::nullopt;
+  if (family->generation != Generation::k52) return family->generation;
+  if (!c.Has("blocks.0.att.gate.weight")) return Generation::k50;
+  const TensorView* decay = c.Find("blocks.0.att.time_decay");
+  // 5.1's decay is one value per head, stored as [H] or [H, 1].
+  const bool channels =
+      decay != nullptr && decay->shape.size() > 1 && decay->elements() > decay->shape[0];
+  return channels ? Generation::k52 : Generation::k51;
 }
 
 // Part of a sharded file, or a file with missing tensors, must not run as a smaller model.
@@ -188,6 +227,19 @@ size_t CountLayers(const Checkpoint& c) {
                           Describe(t), layers));
   }
   return layers;
+}
+
+// Those of the first layer; the others must have as many.
+void CountExperts(const Checkpoint& c, Config& config) {
+  if (config.generation != Generation::k6moe) return;
+  while (c.Has(BlockName(0, ExpertName(config.experts, "ffn_key.weight")))) ++config.experts;
+  if (config.experts > kMostExperts) {
+    Refuse(c, fmt::format("has {} experts a layer, expected at most {}", config.experts,
+                          kMostExperts));
+  }
+  if (config.layers <= kRoutedLayers) return;
+  Refuse(c, fmt::format("has {} layers; the routing of experts is known for {}", config.layers,
+                        kRoutedLayers));
 }
 
 // The number of columns of a [C, rank] matrix.
@@ -218,12 +270,13 @@ void ReadHeads(const Checkpoint& c, Config& config) {
   config.head_size = A / heads;
 }
 
-void ReadRanks(const Checkpoint& c, Config& config) {
-  for (const RankSource& source : SchemaOf(config.generation).ranks) {
+// Of the kind of layers that begins with layer `first`.
+void ReadRanks(const Checkpoint& c, const BlockSchema& schema, size_t first, Config& config) {
+  for (const RankSource& source : schema.ranks) {
     // A layer that the model does not have tells nothing: v7's first layer needs no v1, and not
     // every file contains it.
-    if (source.layer >= config.layers) continue;
-    const std::string name = BlockName(source.layer, source.tensor);
+    if (first + source.layer >= config.layers) continue;
+    const std::string name = BlockName(first + source.layer, source.tensor);
     const size_t columns = Rank(c, name, config.width);
     if (columns % source.slices != 0) {
       Refuse(c, fmt::format("{} has {} columns, expected a multiple of {}", name, columns,
@@ -233,11 +286,24 @@ void ReadRanks(const Checkpoint& c, Config& config) {
   }
 }
 
+void ReadRanks(const Checkpoint& c, Config& config) {
+  const BlockSchema& schema = SchemaOf(config.generation);
+  ReadRanks(c, schema, 0, config);
+  if (schema.attention == nullptr) return;
+  config.ranks["cache"] = Need(c, kCacheName, 2).shape[0];
+  while (!c.Has(BlockName(config.attention_from, schema.attention->ranks.front().tensor))) {
+    if (++config.attention_from < config.layers) continue;
+    Refuse(c, fmt::format("{}, but no layer of attention: the file is incomplete",
+                          Describe(*c.Find(kCacheName))));
+  }
+  ReadRanks(c, *schema.attention, config.attention_from, config);
+}
+
 // Tensors that no layer uses, which trainers write anyway, and the training data in our
 // checkpoints.
 bool IsKnownUnused(Generation generation, const std::string& name) {
   const ParameterSpec* p = FindParameter(generation, name);
-  return (p != nullptr && p->unused) || name.starts_with(kTrainingPrefix);
+  return (p != nullptr && (p->unused || p->idle)) || name.starts_with(kTrainingPrefix);
 }
 
 // Includes llama.cpp's name, which is kept for tensors that the table of names does not contain.
@@ -268,10 +334,16 @@ const char* Name(Generation generation) {
       return "5.2";
     case Generation::k6:
       return "6";
+    case Generation::k6moe:
+      return "6moe";
     case Generation::k7:
       return "7";
     case Generation::k7a:
       return "7a";
+    case Generation::k7b:
+      return "7b";
+    case Generation::kGoldFinch:
+      return "goldfinch";
   }
   return "?";
 }
@@ -333,6 +405,7 @@ Config ConfigOf(const Checkpoint& c) {
   }
   ReadHeads(c, config);
   ReadRanks(c, config);
+  CountExperts(c, config);
   ApplyHeader(c.header(), c.file().path().string(), config);
   return config;
 }

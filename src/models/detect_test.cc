@@ -14,6 +14,7 @@
 #include "io/test_bytes.h"
 #include "linnet/model.h"
 #include "models/goldens.h"
+#include "models/schema.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -73,11 +74,15 @@ TEST(DetectTest, RelativesAreRefusedByName) {
   const std::pair<const char*, const char*> relatives[] = {
       {"blocks.0.rosa.q.weight", "RWKV-8 ROSA"},
       {"rosa_qkv.emb.weight", "RWKV-8 ROSA"},
+      {"moba.0.att.key.weight", "RWKV-X"},
+      {"reranker.blocks.0.att.r_k", "EmbeddingRWKV's reranker"},
+      {"head.retr_head.fc1.weight", "EmbeddingRWKV"},
+      {"vrwkv.emb.weight", "VisualRWKV"},
+      {"encoder_level1.0.att.spatial_decay", "Restore-RWKV or Vision-RWKV"},
+      {"blocks.0.att.time_maa_v2", "Finch-C2 without GoldFinch's attention"},
       {"blocks.0.qkv.ennk.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.qkv.emm.weight", "RWKV-8 hybrid (rc00)"},
       {"blocks.0.ffn.enn.weight", "RWKV-8 (rc00)"},
-      {"blocks.0.qkv.k_emb.weight", "RWKV-7b (DeepEmbed attention)"},
-      {"blocks.0.qkv.qq.weight", "RWKV-7b (DeepEmbed attention)"},
       {"blocks.0.att.gate_w1", "RWKV-6a (experimental)"},
       {"head_q.weight",
        "a model with head QK (head_q, head_k and copy_mask, which add to its logits)"}};
@@ -85,10 +90,6 @@ TEST(DetectTest, RelativesAreRefusedByName) {
     const bool v6 = std::string_view(name).find("6a") != std::string_view::npos;
     Shapes shapes = Plain(v6 ? Generation::k6 : Generation::k7);
     shapes[mark] = {4, 4};
-    // 7b holds 7a's tables too.
-    if (std::string_view(name).find("7b") != std::string_view::npos) {
-      shapes["blocks.0.ffn.s_emb.weight"] = {8, 4};
-    }
     const std::string message = RefusalOf(FileOf(shapes));
     EXPECT_EQ(message.find(fmt::format("f.st: this is {}, a relative of RWKV", name)), 0u)
         << mark << ": " << message;
@@ -250,7 +251,7 @@ TEST_F(ChangedModelTest, AGapBetweenLayersIsRefused) {
 }
 
 TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "6moe", "7", "7a", "7b"}) {
     for (const char* name : {"blocks.1.attn.q_proj.weight", "blocks.2.att.key.lora_A"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));
@@ -263,6 +264,36 @@ TEST_F(ChangedModelTest, ATensorThatNothingTakesIsRefused) {
           << message;
     }
   }
+}
+
+// More would make lists of parameters that are larger than the file.
+TEST(DetectTest, ExpertsAndTheirLayersHaveALimit) {
+  const auto refusal = [](size_t layers, size_t experts) {
+    Shapes shapes = Plain(Generation::k6);
+    for (size_t layer = 1; layer < layers; ++layer) shapes[BlockName(layer, "ln1.weight")] = {4};
+    for (size_t e = 0; e < experts; ++e) {
+      shapes[BlockName(0, ExpertName(e, "ffn_key.weight"))] = {8, 4};
+    }
+    return RefusalOf(FileOf(shapes));
+  };
+  EXPECT_EQ(refusal(40, 1024), "");
+  EXPECT_EQ(refusal(41, 2), "f.st: has 41 layers; the routing of experts is known for 40");
+  EXPECT_EQ(refusal(1, 1025), "f.st: has 1025 experts a layer, expected at most 1024");
+}
+
+TEST_F(ChangedModelTest, EveryLayerHasTheFirstLayersExperts) {
+  const auto name = [](size_t layer, size_t expert) {
+    return BlockName(layer, ExpertName(expert, "ffn_value.weight"));
+  };
+  Read(test::RandomModel("6moe"));
+  const Tensor last = tensors_[name(1, 2)];
+  tensors_.erase(name(1, 2));
+  EXPECT_NE(Refusal().find(name(1, 2) + " is missing, expected [128, 448]"), std::string::npos)
+      << Refusal();
+  tensors_[name(1, 2)] = tensors_[name(1, 3)] = last;
+  EXPECT_NE(Refusal().find(name(1, 3) + " is f32[128, 448], which RWKV-6moe does not use"),
+            std::string::npos)
+      << Refusal();
 }
 
 // RWKV-LM's --head_qk of RWKV-4 adds to the logits what it copies from the context.
@@ -278,7 +309,7 @@ TEST_F(ChangedModelTest, HeadQkIsRefusedByName) {
 }
 
 TEST_F(ChangedModelTest, FloatsOutsideTheLayersThatNothingTakesAreRefused) {
-  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "7", "7a"}) {
+  for (const char* generation : {"4", "5.0", "5.1", "5.2", "6", "6moe", "7", "7a", "7b"}) {
     for (const char* name : {"copy_mask", "head.bias", "value_head.weight", "pos_emb"}) {
       tensors_.clear();
       Read(test::RandomModel(generation));

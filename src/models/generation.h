@@ -1,7 +1,8 @@
-// The definition of a generation: its equations. Its parameters and memory are its schema.
+// The equations of a kind of layer. Its parameters and memory are its schema.
 #ifndef LINNET_MODELS_GENERATION_H_
 #define LINNET_MODELS_GENERATION_H_
 
+#include <array>
 #include <concepts>
 #include <string>
 
@@ -12,19 +13,26 @@
 
 namespace linnet {
 
-// Bind looks up parameters by the names that the schema lists; shapes and orientations are there.
-// Carry is the data that layers pass on within a pass: Vars, visited by its EachVar.
-template <class G>
-concept GenerationOfRwkv = requires(BlockBinder& b, const Config& c, Pass& p,
-                                    const typename G::Layer& w, Var x, typename G::Carry& carry) {
-  { G::Bind(b) } -> std::same_as<typename G::Layer>;
-  { G::TimeMix(p, c, w, x, carry) } -> std::same_as<Var>;
-  { G::ChannelMix(p, w, x) } -> std::same_as<Var>;
+class RowsToFinish;
+
+// What layers hand on to later layers of the same pass; empty until a layer sets it.
+struct Carry {
+  Var v_first;  // v7: the values of layer 0, which later layers mix with their own
+  // With attention, for all layers: the tokens whose keys and values the pass computes.
+  const RowsToFinish* rows = nullptr;
+  // GoldFinch, of those tokens: the decompressed keys, and the normalized embedding.
+  Var cached_keys, cached_tokens;
+
+  std::array<Var*, 3> vars() { return {&v_first, &cached_keys, &cached_tokens}; }
 };
 
-struct NoCarry {
-  template <class F>
-  void EachVar(const F&) {}
+// Bind looks up parameters by the names that the schema lists; shapes and orientations are there.
+template <class M>
+concept Mixes = requires(BlockBinder& b, const Config& c, Pass& p, const typename M::Layer& w,
+                         Var x, Carry& carry) {
+  { M::Bind(b) } -> std::same_as<typename M::Layer>;
+  { M::TimeMix(p, c, w, x, carry) } -> std::same_as<Var>;
+  { M::ChannelMix(p, w, x) } -> std::same_as<Var>;
 };
 
 // v4 to v6 share one channel mix. The mixes of v4 and v5 are weights of the current token, v6's of

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "linnet/error.h"
 #include "linnet/state.h"
+#include "models/schema.h"
 
 namespace linnet {
 
@@ -24,7 +25,7 @@ double AddGradient(const Network& network, std::span<const int32_t> tokens, bool
     }
   }
   const auto inputs = tokens.first(tokens.size() - 1);
-  State state({c.generation, c.layers, c.width, c.heads, c.head_size, ""});
+  State state(StateShapeOf(c));
   network.Start(state.values().data());
   std::vector<float> state_grad(network.start_learns() ? state.values().size() : 0);
   const Segment segment{0, inputs.size(), state.values().data(),

@@ -111,7 +111,8 @@ TEST_P(SlopeTest, GradientsAreTheSlopesOfTheLoss) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, SlopeTest,
-                         testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"));
+                         testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v6moe", "v7", "v7a",
+                                         "v7b", "goldfinch"));
 
 }  // namespace
 }  // namespace linnet

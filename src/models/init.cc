@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "linnet/error.h"
+#include "models/experts.h"
 
 namespace linnet {
 namespace {
@@ -25,11 +26,21 @@ size_t RankOf(double factor, size_t width, double power) {
 }
 
 void SetRanks(RankRule rule, Config& c) {
-  if (c.generation == Generation::k6) {
+  if (c.generation == Generation::k6 || c.generation == Generation::k6moe) {
     c.ranks["mix"] = c.width < 4096 ? 32 : 64;
     c.ranks["decay"] = c.width < 4096 ? 64 : 128;
   }
-  if (c.generation != Generation::k7 && c.generation != Generation::k7a) return;
+  if (c.generation == Generation::kGoldFinch) {
+    c.ranks["mix"] = c.ranks["query"] = c.ranks["kv"] = 32;
+    c.ranks["decay"] = c.ranks["value2"] = 64;
+    c.ranks["key"] = c.ranks["value"] = std::max<size_t>(c.width / 16, 64);
+    c.ranks["cache"] = std::max<size_t>(c.width / 16, 1);
+    c.attention_from = c.layers * 2 / 3;
+  }
+  if (c.generation != Generation::k7 && c.generation != Generation::k7a &&
+      c.generation != Generation::k7b) {
+    return;
+  }
   const bool train = rule == RankRule::kTrain;
   c.ranks["w"] = c.ranks["a"] = RankOf(train ? 2.5 : 1.8, c.width, 0.5);
   c.ranks["v"] = RankOf(train ? 1.7 : 1.3, c.width, 0.5);
@@ -38,12 +49,23 @@ void SetRanks(RankRule rule, Config& c) {
   if (!train && c.width == 1024) c.ranks["g"] = 128;
 }
 
+void SetExperts(size_t experts, Config& c) {
+  if (c.generation != Generation::k6moe) {
+    if (experts != 0) Refuse(fmt::format("RWKV-{} has no experts", Name(c.generation)));
+    return;
+  }
+  c.experts = experts != 0 ? experts : 8;
+  Check("experts", c.experts, kMostExperts);
+  Check("layers", c.layers, kRoutedLayers);
+}
+
 size_t OwnFfn(Generation generation, size_t width) {
   switch (generation) {
     case Generation::k4:
     case Generation::k50:
     case Generation::k7:
     case Generation::k7a:
+    case Generation::k7b:
       return 4 * width;
     default:
       return std::max<size_t>(width * 7 / 2 / 32 * 32, 32);
@@ -82,9 +104,13 @@ Config NewConfig(const InitSizes& sizes) {
     Refuse(fmt::format("width {} is not a multiple of the head size {}", c.width, c.head_size));
   }
   c.heads = c.width / c.head_size;
+  if (c.generation == Generation::kGoldFinch && c.layers < 2) {
+    Refuse("GoldFinch has a third of its layers for attention, so at least 2, found 1");
+  }
   c.ffn = sizes.ffn != 0 ? sizes.ffn : OwnFfn(c.generation, c.width);
   Check("ffn", c.ffn, size_t{1} << 20);
   SetRanks(sizes.ranks, c);
+  SetExperts(sizes.experts, c);
   return c;
 }
 

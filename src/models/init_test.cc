@@ -46,6 +46,23 @@ TEST(NewConfig, CountsAreThoseOfTheReleasedModels) {
   EXPECT_EQ(v7(24, 1024), 450'767'872u);
   EXPECT_EQ(v7(24, 2048), 1'527'404'544u);
   EXPECT_EQ(v7(32, 2560), 2'947'735'040u);
+  const auto v6 = [](Generation generation) {
+    return Count({.generation = generation, .layers = 32, .width = 4096});
+  };
+  EXPECT_EQ(v6(Generation::k6), 7'635'746'816u);
+  EXPECT_EQ(v6(Generation::k6moe), 7'635'746'816u + 32ull * 8 * 2 * 4096 * 14336);
+}
+
+TEST(NewConfig, OnlyAMixtureHasExperts) {
+  const auto config = [](Generation generation, size_t layers, size_t experts) {
+    return NewConfig({.generation = generation, .layers = layers, .width = 64, .experts = experts});
+  };
+  EXPECT_EQ(config(Generation::k6moe, 40, 0).experts, 8u);
+  EXPECT_EQ(config(Generation::k6moe, 2, 3).experts, 3u);
+  EXPECT_EQ(config(Generation::k7, 2, 0).experts, 0u);
+  EXPECT_THROW(config(Generation::k6, 2, 3), Error);
+  EXPECT_THROW(config(Generation::k6moe, 2, 1025), Error);
+  EXPECT_THROW(config(Generation::k6moe, 41, 3), Error);  // the routing is not known
 }
 
 TEST(NewConfig, RanksFollowTheTableOrTheTrainer) {

@@ -17,6 +17,7 @@
 #include "models/identity.h"
 #include "models/model_of.h"
 #include "models/network.h"
+#include "models/schema.h"
 #include "ops/product_plans.h"
 
 namespace linnet {
@@ -41,11 +42,15 @@ class Model::Impl {
   explicit Impl(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
 
   void Check(std::span<const Turn> turns) const;
+  void CheckPast(const State& state) const;
   void Forward(std::span<const Turn> turns, Workspace::Impl& workspace) const;
   std::string Identity(const Workspace::Impl& workspace, const IdentityOptions& options) const;
   StateShape state_shape() const {
-    const Config& c = network_->config();
-    return {c.generation, c.layers, c.width, c.heads, c.head_size, hash_};
+    StateShape shape = StateShapeOf(network_->config());
+    shape.model_hash = hash_;
+    shape.rows = rows_;
+    shape.row_limit = row_limit_;
+    return shape;
   }
   const Network& network() const { return *network_; }
   const std::string& hash() const { return hash_; }
@@ -62,13 +67,24 @@ class Model::Impl {
 
   std::shared_ptr<const Network> network_;
   std::string hash_;
+  RowStorage rows_ = RowStorage::kF16;
+  size_t row_limit_ = SIZE_MAX;
   std::unique_ptr<const ModelIdentity> identity_;  // null for a trainer's network
 };
 
 namespace {
 
 void CheckMemory(const Checkpoint& checkpoint, bool force) {
-  const uint64_t need = checkpoint.file().file_bytes(), have = AvailableMemory();
+  // Of each layer's experts only those in use are in memory.
+  uint64_t need = checkpoint.file().file_bytes();
+  for (const TensorView& t : checkpoint.tensors()) {
+    const auto place = SplitBlockName(t.name);
+    const auto expert = place ? SplitExpertName(place->rest) : std::nullopt;
+    if (!expert || expert->layer == 0) continue;
+    need -= std::min<uint64_t>(need, t.encoding != nullptr ? t.encoding->bytes().size()
+                                                           : t.elements() * ElementBytes(t.type));
+  }
+  const uint64_t have = AvailableMemory();
   if (force || need <= have) return;
   throw Error(ErrorKind::kNoMemory,
               fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available",
@@ -85,6 +101,8 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
   CheckMemory(checkpoint, options.force);
   hash_ = HashOf(checkpoint);
+  rows_ = options.rows;
+  row_limit_ = options.row_limit != 0 ? options.row_limit : AvailableMemory() / 2;
   std::vector<Adapter> adapters;
   for (const AdapterFile& file : options.adapters) {
     adapters.emplace_back(file.path, checkpoint, file.scale);
@@ -93,6 +111,7 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   network_ = Network::Bind(std::move(checkpoint), config, pool,
                            {.packing = {options.quant, options.quant_layers},
                             .adapters = adapters,
+                            .expert_bytes = options.expert_bytes,
                             .progress = options.progress});
   identity_ = std::make_unique<ModelIdentity>(options, std::move(adapters));
 }
@@ -106,7 +125,7 @@ std::string Model::Impl::Identity(const Workspace::Impl& workspace,
 
 void Model::Impl::Check(std::span<const Turn> turns) const {
   const size_t vocab = network_->config().vocab;
-  const size_t floats = network_->config().layers * network_->strides().layer_floats();
+  const size_t floats = network_->strides().floats();
   const auto fail = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
   std::vector<const State*> states;
   for (const Turn& turn : turns) states.push_back(turn.state);
@@ -119,6 +138,8 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
     if (turn.state == nullptr || turn.state->values().size() != floats) {
       fail("a turn's state is not of this model's shape");
     }
+    turn.state->CheckRoom(turn.tokens.size());
+    CheckPast(*turn.state);
     for (const int32_t id : turn.tokens) {
       if (id < 0 || static_cast<size_t>(id) >= vocab) {
         fail(fmt::format("token {} is outside the vocabulary of {}, expected 0 to {}", id,
@@ -130,6 +151,21 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
       fail(fmt::format("logits hold {} values, expected {} or {}", n, vocab,
                        vocab * turn.tokens.size()));
     }
+  }
+}
+
+// The ids of a state that was loaded select rows of tables.
+void Model::Impl::CheckPast(const State& state) const {
+  const PastTokens* past = state.past();
+  if (past == nullptr) return;
+  const size_t vocab = network_->config().vocab;
+  for (size_t t = past->finished.tokens(); t < past->kept.tokens(); ++t) {
+    const int32_t id = past->id(t);
+    if (id >= 0 && static_cast<size_t>(id) < vocab) continue;
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("a turn's state holds token {}, outside the vocabulary of {}, expected "
+                            "0 to {}",
+                            id, network_->checkpoint().file().path().string(), vocab - 1));
   }
 }
 
@@ -176,7 +212,11 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
   std::vector<int32_t> tokens;
   for (const Share& s : shares) {
     const auto ids = s.turn->tokens.subspan(s.begin, s.len);
-    segments.push_back({tokens.size(), s.len, s.turn->state->values().data()});
+    State& state = *s.turn->state;
+    Segment& segment = segments.emplace_back(Segment{tokens.size(), s.len, state.values().data()});
+    segment.past = state.past();
+    segment.first = state.tokens();
+    if (segment.past != nullptr) segment.past->Append(ids);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
   }
   Pass p{.arena = workspace.arena,

@@ -249,6 +249,7 @@ Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPack
     encodings_ = std::move(renamed.encodings);
   } else {
     tensors_ = Rename(file_, naming_);
+    matched_ = MatchExperts(tensors_);
   }
   if (file_.container() == Container::kSafetensors) TakeVocabulary();
   header_ = ReadHeader(file_, naming_);

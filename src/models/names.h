@@ -11,6 +11,7 @@
 
 #include "io/tensor_file.h"
 #include "models/header.h"
+#include "models/match_experts.h"
 
 namespace linnet {
 
@@ -55,6 +56,8 @@ class Checkpoint {
   TensorNaming naming() const { return naming_; }
   bool packed() const { return packed_; }
   const Header& header() const { return header_; }
+  // Tensors whose names are not known and that were told by their shapes.
+  std::span<const MatchedTensor> matched() const { return matched_; }
   std::span<const TensorView> tensors() const { return tensors_; }  // without the vocabulary
   const TensorView* Find(const std::string& name) const;            // null if absent
   bool Has(const std::string& name) const { return Find(name) != nullptr; }
@@ -73,6 +76,7 @@ class Checkpoint {
   TensorNaming naming_ = TensorNaming::kBlinkDL;
   std::vector<std::unique_ptr<Encoding>> encodings_;
   std::vector<TensorView> tensors_;
+  std::vector<MatchedTensor> matched_;
   Header header_;
   std::map<std::string, size_t, std::less<>> index_;
   std::span<const std::byte> vocabulary_;

@@ -2,28 +2,22 @@
 
 #include <algorithm>
 #include <new>
-#include <type_traits>
 #include <utility>
 
 #include "kernels/matmul.h"
 #include "kernels/rows.h"
 #include "linnet/error.h"
-#include "models/rwkv4.h"
-#include "models/rwkv5.h"
-#include "models/rwkv6.h"
-#include "models/rwkv7.h"
-#include "models/rwkv7a.h"
+#include "models/rows_to_finish.h"
 #include "models/schema.h"
 #include "models/table.h"
-#include "ops/dropout.h"
 #include "ops/sum_tree.h"
 
 namespace linnet {
 namespace {
 
 // Copies the segments' states of all layers, so that layers can be run again from them.
-const float* CopyStatesOf(Pass& p, size_t blocks) {
-  const size_t floats = p.strides.layer_floats() * blocks;
+const float* CopyStatesOf(Pass& p) {
+  const size_t floats = p.strides.floats();
   float* copy = p.Scratch(p.segments.size() * floats);
   for (size_t i = 0; i < p.segments.size(); ++i) {
     std::copy_n(p.segments[i].state, floats, copy + i * floats);
@@ -31,160 +25,46 @@ const float* CopyStatesOf(Pass& p, size_t blocks) {
   return copy;
 }
 
-void RestoreStates(const Pass& p, const float* states, size_t blocks) {
-  const size_t floats = p.strides.layer_floats();
+// Of the layer p.layer.
+void RestoreStates(const Pass& p, const float* states) {
+  const LayerStrides& layer = p.strides.layers[p.layer];
   for (size_t i = 0; i < p.segments.size(); ++i) {
-    const float* from = states + (i * blocks + p.layer) * floats;
-    std::copy_n(from, floats, p.segments[i].state + p.layer * floats);
+    const float* from = states + i * p.strides.floats() + layer.begin;
+    std::copy_n(from, layer.floats(), p.segments[i].state + layer.begin);
   }
+}
+
+void CopyRows(Mat<const float> from, Mat<float> to) {
+  for (size_t t = 0; t < from.rows; ++t) std::copy_n(from.Row(t), from.cols, to.Row(t));
 }
 
 Var CopyOf(Pass& p, Var x) {
   const Var copy = p.New(x.rows(), x.cols());
-  for (size_t t = 0; t < x.rows(); ++t) std::copy_n(x.v.Row(t), x.cols(), copy.v.Row(t));
+  CopyRows(x.v, copy.v);
   return copy;
 }
 
-template <GenerationOfRwkv G>
-class NetworkOf final : public Network {
- public:
-  NetworkOf(std::shared_ptr<const Checkpoint> checkpoint, const Config& config)
-      : Network(std::move(checkpoint), config) {}
-
- private:
-  struct Block {
-    NormParam ln1, ln2;
-    typename G::Layer layer;
-  };
-
-  void BindLayers(Binder& b) override {
-    for (size_t i = 0; i < config().layers; ++i) {
-      BlockBinder block(b, i);
-      NormParam ln1 = block.Norm("ln1"), ln2 = block.Norm("ln2");
-      blocks_.push_back({ln1, ln2, G::Bind(block)});
-    }
+// The values that `after` has and `before` had not.
+std::vector<Var*> Added(Carry& before, Carry& after) {
+  std::vector<Var*> added;
+  const auto old = before.vars(), now = after.vars();
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (now[i]->v.data != old[i]->v.data) added.push_back(now[i]);
   }
-
-  Var Layers(Pass& p, Var x) const override {
-    if (p.tape != nullptr && p.recompute) return Recomputed(p, x);
-    typename G::Carry carry;
-    Arena::Mark mark = p.arena.mark();
-    for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
-      x = Layer(p, x, carry);
-      if (p.tape != nullptr) continue;
-      // The carried values of layer 0 stay in the arena.
-      if (p.layer == 0 && !std::is_empty_v<typename G::Carry>) mark = p.arena.mark();
-      p.arena.Rewind(mark);
-    }
-    return x;
-  }
-
-  Var Layer(Pass& p, Var x, typename G::Carry& carry) const {
-    const Block& w = blocks_[p.layer];
-    const auto norm = [&](const NormParam& ln) {
-      return Norm(p, x, 1, ln.gain, ln.bias, config().norm_eps);
-    };
-    x = AddResidualInPlace(p, x,
-                           Dropout(p, G::TimeMix(p, config(), w.layer, norm(w.ln1), carry), 0));
-    return AddResidualInPlace(p, x, Dropout(p, G::ChannelMix(p, w.layer, norm(w.ln2)), 1));
-  }
-
-  // With a tape: stores only the input of each layer, and runs the layer again for its backward
-  // pass.
-  Var Recomputed(Pass& p, Var x) const {
-    Tape* const tape = p.tape;
-    const float* states = CopyStatesOf(p, blocks_.size());
-    auto* carry = new (p.arena.New<typename G::Carry>(1)) typename G::Carry;
-    for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
-      const Var out = p.New(x.rows(), x.cols());
-      const Arena::Mark mark = p.arena.mark();
-      p.tape = nullptr;
-      const Var y = Layer(p, CopyOf(p, x), *carry);
-      p.tape = tape;
-      for (size_t t = 0; t < y.rows(); ++t) std::copy_n(y.v.Row(t), y.cols(), out.v.Row(t));
-      if (p.layer != 0 || std::is_empty_v<typename G::Carry>) {
-        p.arena.Rewind(mark);
-      } else {
-        carry->EachVar([&](Var& v) {
-          const Var fresh = p.New(v.rows(), v.cols());
-          v.g = fresh.g;
-          v.uninitialized = fresh.uninitialized;
-        });
-      }
-      p.OnBackward([this, &p, x, out, carry, states, layer = p.layer] {
-        LayerBackward(p, x, out, *carry, states, layer);
-      });
-      x = out;
-    }
-    return x;
-  }
-
-  void LayerBackward(Pass& p, Var x, Var out, typename G::Carry carry, const float* states,
-                     size_t layer) const {
-    const Arena::Scope scope(p.arena);
-    Tape* const outer = p.tape;
-    Tape tape;
-    p.tape = &tape;
-    p.layer = layer;
-    RestoreStates(p, states, blocks_.size());
-    std::vector<Var> carried;
-    carry.EachVar([&](Var& v) { carried.push_back(v); });
-    const Var y = Layer(p, x, carry);
-    for (const Var& var : {out, y}) var.InitGradient();
-    for (size_t t = 0; t < y.rows(); ++t) std::copy_n(out.g.Row(t), y.cols(), y.g.Row(t));
-    if (layer == 0) {  // gradients from later layers of the values carried from layer 0
-      size_t i = 0;
-      carry.EachVar([&](Var& v) {
-        carried[i].InitGradient();
-        v.InitGradient();
-        const Mat<float> g = carried[i++].g;
-        for (size_t t = 0; t < g.rows; ++t) AddScaledRow(g.Row(t), 1.0f, g.cols, v.g.Row(t));
-      });
-    }
-    tape.Backward();
-    p.tape = outer;
-  }
-
-  std::vector<Block> blocks_;
-};
-
-template <class G>
-std::unique_ptr<Network> New(std::shared_ptr<const Checkpoint> checkpoint, const Config& c) {
-  return std::make_unique<NetworkOf<G>>(std::move(checkpoint), c);
-}
-
-std::unique_ptr<Network> NewNetwork(std::shared_ptr<const Checkpoint> checkpoint, const Config& c) {
-  switch (c.generation) {
-    case Generation::k4:
-      return New<Rwkv4>(std::move(checkpoint), c);
-    case Generation::k50:
-      return New<Rwkv5<Generation::k50>>(std::move(checkpoint), c);
-    case Generation::k51:
-      return New<Rwkv5<Generation::k51>>(std::move(checkpoint), c);
-    case Generation::k52:
-      return New<Rwkv5<Generation::k52>>(std::move(checkpoint), c);
-    case Generation::k6:
-      return New<Rwkv6>(std::move(checkpoint), c);
-    case Generation::k7a:
-      return New<Rwkv7a>(std::move(checkpoint), c);
-    case Generation::k7:
-      break;
-  }
-  return New<Rwkv7>(std::move(checkpoint), c);
+  return added;
 }
 
 }  // namespace
 
 Network::Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config)
-    : checkpoint_(std::move(checkpoint)), config_(config) {
-  const StateShape shape{config.generation, config.layers,    config.width,
-                         config.heads,      config.head_size, {}};
-  strides_ = {config.width, shape.wkv_floats()};
-}
+    : checkpoint_(std::move(checkpoint)),
+      config_(config),
+      strides_(StridesOf(StateShapeOf(config))) {}
 
 std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& config,
                                        ThreadPool& pool, const BindOptions& options) {
-  auto network = NewNetwork(std::make_shared<const Checkpoint>(std::move(checkpoint)), config);
+  std::unique_ptr<Network> network(
+      new Network(std::make_shared<const Checkpoint>(std::move(checkpoint)), config));
   Network& n = *network;
   Binder b(*n.checkpoint_, n.config_, n.store_, pool, options);
   n.BindAll(b);
@@ -198,7 +78,7 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
 }
 
 std::unique_ptr<Network> Network::Twin(ThreadPool& pool) const {
-  auto twin = NewNetwork(checkpoint_, config_);
+  std::unique_ptr<Network> twin(new Network(checkpoint_, config_));
   BindOptions options;
   options.twin = &store_;
   Binder b(*checkpoint_, config_, twin->store_, pool, options);
@@ -209,8 +89,12 @@ std::unique_ptr<Network> Network::Twin(ThreadPool& pool) const {
 void Network::BindAll(Binder& b) {
   embedding_ = b.Rows("emb.weight");
   ln0_ = b.Norm("blocks.0.ln0");
-  BindLayers(b);
   for (size_t layer = 0; layer < config_.layers; ++layer) {
+    BlockBinder block(b, layer);
+    blocks_.push_back(SchemaOf(config_.generation, layer, config_.attention_from).bind(block));
+  }
+  for (size_t layer = 0; layer < config_.layers; ++layer) {
+    if (strides_[layer].wkv == 0) continue;
     auto start = b.StartState(layer, config_.heads, config_.head_size);
     if (!start.empty()) start_.push_back(std::move(start));
   }
@@ -286,11 +170,79 @@ Var Network::Embed(Pass& p, std::span<const int32_t> tokens) const {
 }
 
 Var Network::Run(Pass& p, std::span<const int32_t> tokens) const {
+  const BlockSchema& schema = SchemaOf(config_.generation);
   const Var x = Embed(p, tokens);
   p.tokens = tokens;
   // Without a tape the residual stream overwrites x.
-  if (SchemaOf(config_.generation).reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
-  return Layers(p, x);
+  if (schema.reads_embedding) p.embedding = p.tape ? x : CopyOf(p, x);
+  Carry carry;
+  if (HasAttention(config_.generation)) {
+    carry.rows = new (p.arena.New<RowsToFinish>(1))
+        RowsToFinish(p, [&](std::span<const int32_t> ids) { return Embed(p, ids); });
+  }
+  return Layers(p, x, carry);
+}
+
+Var Network::Layers(Pass& p, Var x, Carry carry) const {
+  if (p.tape != nullptr && p.recompute) return RecomputedLayers(p, x, carry);
+  Arena::Mark mark = p.arena.mark();
+  for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
+    Carry before = carry;
+    x = blocks_[p.layer]->Run(p, config_, x, carry);
+    if (p.tape != nullptr) continue;
+    if (!Added(before, carry).empty()) mark = p.arena.mark();
+    p.arena.Rewind(mark);
+  }
+  return x;
+}
+
+Var Network::RecomputedLayers(Pass& p, Var x, Carry carry) const {
+  Tape* const tape = p.tape;
+  const float* states = CopyStatesOf(p);
+  for (p.layer = 0; p.layer < blocks_.size(); ++p.layer) {
+    const Var out = p.New(x.rows(), x.cols());
+    const Arena::Mark mark = p.arena.mark();
+    Carry before = carry;
+    p.tape = nullptr;
+    const Var y = blocks_[p.layer]->Run(p, config_, CopyOf(p, x), carry);
+    p.tape = tape;
+    CopyRows(y.v, out.v);
+    const auto added = Added(before, carry);
+    if (added.empty()) p.arena.Rewind(mark);
+    for (Var* v : added) {
+      const Var fresh = p.New(v->rows(), v->cols());
+      v->g = fresh.g;
+      v->uninitialized = fresh.uninitialized;
+    }
+    p.OnBackward([this, &p, x, out, before, after = carry, states, layer = p.layer] {
+      BlockBackward(p, layer, states, {x, before}, {out, after});
+    });
+    x = out;
+  }
+  return x;
+}
+
+void Network::BlockBackward(Pass& p, size_t layer, const float* states, BlockRows in,
+                            BlockRows out) const {
+  const Arena::Scope scope(p.arena);
+  Tape* const outer = p.tape;
+  Tape tape;
+  p.tape = &tape;
+  p.layer = layer;
+  RestoreStates(p, states);
+  Carry carry = in.carry;
+  const Var y = blocks_[layer]->Run(p, config_, in.x, carry);
+  for (const Var& var : {out.x, y}) var.InitGradient();
+  CopyRows(out.x.g, y.g);
+  // The gradients from later layers of what this one handed on.
+  const auto here = Added(in.carry, carry), later = Added(in.carry, out.carry);
+  for (size_t i = 0; i < here.size(); ++i) {
+    for (const Var* v : {here[i], later[i]}) v->InitGradient();
+    const Mat<float> from = later[i]->g, to = here[i]->g;
+    for (size_t t = 0; t < from.rows; ++t) AddScaledRow(from.Row(t), 1.0f, from.cols, to.Row(t));
+  }
+  tape.Backward();
+  p.tape = outer;
 }
 
 void Network::Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "linnet/config.h"
 #include "models/binder.h"
+#include "models/block.h"
 #include "models/names.h"
 #include "ops/loss.h"
 #include "ops/pass.h"
@@ -26,8 +28,6 @@ class Network {
   // the first tensor that is missing or has the wrong shape.
   static std::unique_ptr<Network> Bind(Checkpoint checkpoint, const Config& config,
                                        ThreadPool& pool, const BindOptions& options);
-  virtual ~Network() = default;
-
   // A network with the same parameters and its own gradients, initially zero; this one must outlive
   // it. Passes with tapes may then overlap. A twin has no parameters() and no values().
   std::unique_ptr<Network> Twin(ThreadPool& pool) const;
@@ -42,7 +42,7 @@ class Network {
   // Call after values changed: repacks the matrices that products read.
   void Repack(ThreadPool& pool) const;
   const ModelCost& cost() const { return store_.cost; }
-  const StateStrides& strides() const { return strides_; }
+  StateStrides strides() const { return {strides_}; }
 
   // Writes an adapter's tuned state, if any, into the state of a new sequence.
   void Start(float* state) const;
@@ -62,20 +62,27 @@ class Network {
   void Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
             std::span<double> losses) const;
 
- protected:
-  Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config);
-  virtual void BindLayers(Binder& binder) = 0;
-  // One virtual call per pass selects the generation.
-  virtual Var Layers(Pass& p, Var x) const = 0;
-
  private:
+  // The residual stream before or after a block, and what was handed on so far.
+  struct BlockRows {
+    Var x;
+    Carry carry;
+  };
+
+  Network(std::shared_ptr<const Checkpoint> checkpoint, const Config& config);
   void BindAll(Binder& binder);
   Var Embed(Pass& p, std::span<const int32_t> tokens) const;
+  Var Layers(Pass& p, Var x, Carry carry) const;
+  // With a tape: stores only the input of each layer, and runs the layer again for its backward
+  // pass.
+  Var RecomputedLayers(Pass& p, Var x, Carry carry) const;
+  void BlockBackward(Pass& p, size_t layer, const float* states, BlockRows in, BlockRows out) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Config config_;
-  StateStrides strides_;
+  std::vector<LayerStrides> strides_;
   ParamStore store_;
+  std::vector<std::unique_ptr<Block>> blocks_;
   TableParam embedding_;
   NormParam ln0_, ln_out_;
   LinearParam head_;

@@ -82,6 +82,7 @@ Layout LayoutOf(const std::string& name, size_t dimensions) {
     case ParameterRole::kFactor:
       return Layout::kPanelsTransposed;
     case ParameterRole::kMatrix:
+    case ParameterRole::kExpert:
       return Layout::kPanels;
     case ParameterRole::kVector:
       break;

@@ -40,7 +40,7 @@ namespace {
 using goldens::Data;
 namespace fs = std::filesystem;
 
-constexpr const char* kVersions[] = {"v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"};
+constexpr const char* kVersions[] = {"v4", "v5.0", "v5.1", "v5.2", "v6", "v6moe", "v7", "v7a"};
 
 std::string BytesOf(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

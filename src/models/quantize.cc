@@ -137,6 +137,7 @@ std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
   hash.Add(fmt::format("{} {} {} {} {} {} {} {}", Name(config.generation), config.layers,
                        config.width, config.heads, config.ffn, config.vocab, seed,
                        filling == Filling::kRandom));
+  if (config.experts != 0) hash.Add(fmt::format(" {}", config.experts));
   return fmt::format("{:016x}", hash.value());
 }
 

@@ -35,6 +35,6 @@ Var Rwkv4::ChannelMix(Pass& p, const Layer& w, Var x) {
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 
-static_assert(GenerationOfRwkv<Rwkv4>);
+static_assert(Mixes<Rwkv4>);
 
 }  // namespace linnet

@@ -7,8 +7,6 @@
 namespace linnet {
 
 struct Rwkv4 {
-  using Carry = NoCarry;
-
   struct Layer {
     Var mix_k, mix_v, mix_r, decay, first;
     LinearParam key, value, receptance, output;

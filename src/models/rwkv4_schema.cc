@@ -1,5 +1,7 @@
 // The layers of RWKV-4: values from generate_init_weight in RWKV-LM's RWKV-v4neo.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv4.h"
 
 namespace linnet {
 namespace {
@@ -38,15 +40,16 @@ void Parameters4(BlockBuilder& b) {
 std::vector<MemorySlot> Memory4(size_t width, size_t heads, size_t head_size) {
   constexpr float kNoExponent = -1e30f;  // pp at the start (rwkv.cpp, ChatRWKV)
   const size_t A = heads * head_size;
-  return {{.name = "att_shift", .shape = {width}},
+  return {{"att_shift", {width}, &LayerStrides::att_shift},
           {.name = "aa", .shape = {A}},
           {.name = "bb", .shape = {A}},
           {.name = "pp", .shape = {A}, .first = kNoExponent},
-          {.name = "ffn_shift", .shape = {width}}};
+          {"ffn_shift", {width}, &LayerStrides::ffn_shift}};
 }
 
 }  // namespace
 
-const BlockSchema kRwkv4Schema = {.parameters = Parameters4, .memory = Memory4};
+const BlockSchema kRwkv4Schema = {
+    .parameters = Parameters4, .memory = Memory4, .bind = Bind<BlockOf<Rwkv4>>};
 
 }  // namespace linnet

@@ -63,6 +63,6 @@ Var Rwkv5<kGeneration>::ChannelMix(Pass& p, const Layer& w, Var x) {
 template struct Rwkv5<Generation::k50>;
 template struct Rwkv5<Generation::k51>;
 template struct Rwkv5<Generation::k52>;
-static_assert(GenerationOfRwkv<Rwkv5<Generation::k52>>);
+static_assert(Mixes<Rwkv5<Generation::k52>>);
 
 }  // namespace linnet

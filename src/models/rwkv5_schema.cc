@@ -1,5 +1,7 @@
 // The layers of RWKV-5.0, 5.1 and 5.2: values from generate_init_weight in RWKV-LM's RWKV-v5.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv5.h"
 
 namespace linnet {
 namespace {
@@ -45,9 +47,18 @@ std::vector<MemorySlot> Memory5(size_t width, size_t heads, size_t head_size) {
   return HeadsMemory(width, heads, head_size, /*transposed=*/false);
 }
 
+template <Generation G>
+BlockSchema SchemaOf5() {
+  return {.parameters = Parameters5,
+          .memory = Memory5,
+          .heads_from = "att.time_decay",
+          .bind = Bind<BlockOf<Rwkv5<G>>>};
+}
+
 }  // namespace
 
-const BlockSchema kRwkv5Schema = {
-    .parameters = Parameters5, .memory = Memory5, .heads_from = "att.time_decay"};
+const BlockSchema kRwkv50Schema = SchemaOf5<Generation::k50>();
+const BlockSchema kRwkv51Schema = SchemaOf5<Generation::k51>();
+const BlockSchema kRwkv52Schema = SchemaOf5<Generation::k52>();
 
 }  // namespace linnet

@@ -56,6 +56,6 @@ Var Rwkv6::ChannelMix(Pass& p, const Layer& w, Var x) {
   return GatedChannelMix(p, w.ffn, x_k, x_r);
 }
 
-static_assert(GenerationOfRwkv<Rwkv6>);
+static_assert(Mixes<Rwkv6>);
 
 }  // namespace linnet

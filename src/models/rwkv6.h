@@ -9,7 +9,6 @@
 namespace linnet {
 
 struct Rwkv6 {
-  using Carry = NoCarry;
   static constexpr size_t kMixes = 5;  // in the order w, k, v, r, g
 
   struct Layer {

@@ -1,10 +1,11 @@
 // The layers of RWKV-6 "Finch": values from generate_init_weight in RWKV-LM's RWKV-v5.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv6.h"
 
 namespace linnet {
-namespace {
 
-void Parameters6(BlockBuilder& b) {
+void AddRwkv6Parameters(BlockBuilder& b) {
   const size_t C = b.c.width, A = b.c.att_width;
   const size_t mix = b.c.ranks.at("mix"), decay = b.c.ranks.at("decay");
   const double q0 = b.q0(), q1 = b.q1();
@@ -42,17 +43,19 @@ void Parameters6(BlockBuilder& b) {
   AddGatedChannelMix(b, b.c.ffn);
 }
 
-std::vector<MemorySlot> Memory6(size_t width, size_t heads, size_t head_size) {
+std::vector<RankSource> Rwkv6Ranks() {
+  return {{"mix", "att.time_maa_w1", 5}, {"decay", "att.time_decay_w1"}};
+}
+
+std::vector<MemorySlot> Rwkv6Memory(size_t width, size_t heads, size_t head_size) {
   return HeadsMemory(width, heads, head_size, /*transposed=*/false);
 }
 
-}  // namespace
-
-const BlockSchema kRwkv6Schema = {
-    .parameters = Parameters6,
-    .memory = Memory6,
-    .ranks = {{"mix", "att.time_maa_w1", 5}, {"decay", "att.time_decay_w1"}},
-    .heads_from = "att.time_faaaa",
-    .heads_dimensions = 2};
+const BlockSchema kRwkv6Schema = {.parameters = AddRwkv6Parameters,
+                                  .memory = Rwkv6Memory,
+                                  .ranks = Rwkv6Ranks(),
+                                  .heads_from = "att.time_faaaa",
+                                  .heads_dimensions = 2,
+                                  .bind = Bind<BlockOf<Rwkv6>>};
 
 }  // namespace linnet

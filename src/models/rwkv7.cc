@@ -73,6 +73,6 @@ Var Rwkv7::ChannelMix(Pass& p, const Layer& l, Var x) {
   return Linear(p, LinearReluSquared(p, x_k, l.ffn_key, l.ffn_value), l.ffn_value);
 }
 
-static_assert(GenerationOfRwkv<Rwkv7>);
+static_assert(Mixes<Rwkv7>);
 
 }  // namespace linnet

@@ -7,16 +7,6 @@
 namespace linnet {
 
 struct Rwkv7 {
-  // The values of layer 0, which later layers mix with their own.
-  struct Carry {
-    Var v_first;
-
-    template <class F>
-    void EachVar(const F& visit) {
-      visit(v_first);
-    }
-  };
-
   // x0 + second(f(first(x))): the low-rank form of w, a, v and g; g has no x0.
   struct LowRank {
     Var bias;

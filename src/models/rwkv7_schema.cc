@@ -1,5 +1,7 @@
 // The layers of RWKV-7 "Goose": values from generate_init_weight in RWKV-LM's RWKV-v7/train_temp.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv7.h"
 
 namespace linnet {
 namespace {
@@ -88,6 +90,7 @@ const BlockSchema kRwkv7Schema = {.parameters = AddRwkv7Parameters,
                                   .memory = Rwkv7Memory,
                                   .ranks = Rwkv7Ranks(),
                                   .heads_from = "att.r_k",
-                                  .heads_dimensions = 2};
+                                  .heads_dimensions = 2,
+                                  .bind = Bind<BlockOf<Rwkv7>>};
 
 }  // namespace linnet

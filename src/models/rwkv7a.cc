@@ -26,6 +26,6 @@ Var Rwkv7a::ChannelMix(Pass& p, const Layer& l, Var x) {
   return Linear(p, Mul(p, ReluSquaredInPlace(p, k), scale), l.rwkv7.ffn_value);
 }
 
-static_assert(GenerationOfRwkv<Rwkv7a>);
+static_assert(Mixes<Rwkv7a>);
 
 }  // namespace linnet

@@ -8,8 +8,6 @@
 namespace linnet {
 
 struct Rwkv7a {
-  using Carry = Rwkv7::Carry;
-
   struct DeepEmbed {
     TableParam matrices;       // [V, 1024]: a 32 x 32 matrix per token
     LinearParam of_embedding;  // adds a projection of the embedding to it

@@ -1,13 +1,17 @@
 // The layers of RWKV-7a: RWKV-7 and DeepEmbed. No trainer of it is public; a new model computes
 // what the RWKV-7 of the same values does, until it learns.
+#include "models/block.h"
 #include "models/block_builder.h"
+#include "models/rwkv7a.h"
 
 namespace linnet {
 namespace {
 
 constexpr size_t kSide = 32;  // of a token's matrix, in the released models
 
-void Parameters7a(BlockBuilder& b) {
+}  // namespace
+
+void AddRwkv7aParameters(BlockBuilder& b) {
   const size_t C = b.c.width, F = b.c.ffn, V = b.c.vocab, n = kSide * kSide;
   AddRwkv7Parameters(b);
   b.Add("ffn.s_emb.weight", {V, n}, ParameterRole::kTable, StartKind::kConstant, 0, 0, 0.2);
@@ -17,13 +21,12 @@ void Parameters7a(BlockBuilder& b) {
   b.Factor("ffn.s2", {kSide, F}, StartKind::kConstant, 0);
 }
 
-}  // namespace
-
-const BlockSchema kRwkv7aSchema = {.parameters = Parameters7a,
+const BlockSchema kRwkv7aSchema = {.parameters = AddRwkv7aParameters,
                                    .memory = Rwkv7Memory,
                                    .ranks = Rwkv7Ranks(),
                                    .heads_from = "att.r_k",
                                    .heads_dimensions = 2,
-                                   .reads_embedding = true};
+                                   .reads_embedding = true,
+                                   .bind = Bind<BlockOf<Rwkv7a>>};
 
 }  // namespace linnet

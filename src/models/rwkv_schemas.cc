@@ -24,6 +24,18 @@ std::string BlockName(size_t layer, std::string_view rest) {
   return fmt::format("blocks.{}.{}", layer, rest);
 }
 
+namespace {
+constexpr std::string_view kExpertPrefix = "ffn.moe.deepspeed_moe.experts.deepspeed_experts.";
+}  // namespace
+
+std::optional<NameInBlock> SplitExpertName(std::string_view rest) {
+  return SplitBlockName(rest, kExpertPrefix);
+}
+
+std::string ExpertName(size_t expert, std::string_view rest) {
+  return fmt::format("{}{}.{}", kExpertPrefix, expert, rest);
+}
+
 size_t ParameterSpec::elements() const { return ElementsOf(shape); }
 size_t MemorySlot::floats() const { return ElementsOf(shape); }
 
@@ -69,9 +81,9 @@ void AddGatedChannelMix(BlockBuilder& b, size_t ffn) {
 }
 
 std::vector<MemorySlot> HeadsMemory(size_t width, size_t heads, size_t head_size, bool transposed) {
-  return {{.name = "att_shift", .shape = {width}},
+  return {{"att_shift", {width}, &LayerStrides::att_shift},
           {.name = "wkv", .shape = {heads, head_size, head_size}, .transposed = transposed},
-          {.name = "ffn_shift", .shape = {width}}};
+          {"ffn_shift", {width}, &LayerStrides::ffn_shift}};
 }
 
 const BlockSchema& SchemaOf(Generation generation) {
@@ -79,26 +91,106 @@ const BlockSchema& SchemaOf(Generation generation) {
     case Generation::k4:
       return kRwkv4Schema;
     case Generation::k50:
+      return kRwkv50Schema;
     case Generation::k51:
+      return kRwkv51Schema;
     case Generation::k52:
-      return kRwkv5Schema;
+      return kRwkv52Schema;
     case Generation::k6:
       return kRwkv6Schema;
+    case Generation::k6moe:
+      return kRwkv6MoeSchema;
     case Generation::k7a:
       return kRwkv7aSchema;
+    case Generation::k7b:
+      return kRwkv7bSchema;
+    case Generation::kGoldFinch:
+      return kGoldFinchSchema;
     case Generation::k7:
       break;
   }
   return kRwkv7Schema;
 }
 
-std::vector<MemorySlot> MemoryOf(Generation generation, size_t width, size_t heads,
-                                 size_t head_size) {
-  return SchemaOf(generation).memory(width, heads, head_size);
+const BlockSchema& SchemaOf(Generation generation, size_t layer, size_t attention_from) {
+  const BlockSchema& schema = SchemaOf(generation);
+  return schema.attention != nullptr && layer >= attention_from ? *schema.attention : schema;
+}
+
+bool HasAttention(Generation generation) {
+  const BlockSchema& schema = SchemaOf(generation);
+  return schema.kept != nullptr || schema.attention != nullptr;
+}
+
+// ---- States ----
+
+StateShape StateShapeOf(const Config& c) {
+  const auto cache = c.ranks.find("cache");
+  return {.generation = c.generation,
+          .layers = c.layers,
+          .width = c.width,
+          .heads = c.heads,
+          .head_size = c.head_size,
+          .model_hash = {},
+          .attention_from = c.attention_from,
+          .cache = cache == c.ranks.end() ? 0 : cache->second};
+}
+
+namespace {
+
+const BlockSchema& SchemaAt(const StateShape& s, size_t layer) {
+  return SchemaOf(s.generation, layer, s.attention_from);
+}
+
+std::vector<RowSlot> KeptBy(const StateShape& s, size_t layer) {
+  const auto kept = SchemaAt(s, layer).kept;
+  return kept == nullptr ? std::vector<RowSlot>() : kept(s, layer);
+}
+
+std::vector<RowSlot> FinishedBy(const StateShape& s, size_t layer) {
+  const auto finished = SchemaAt(s, layer).finished;
+  return finished == nullptr ? std::vector<RowSlot>() : finished(s, layer);
+}
+
+}  // namespace
+
+std::vector<MemorySlot> MemoryOf(const StateShape& s, size_t layer) {
+  return SchemaAt(s, layer).memory(s.width, s.heads, s.head_size);
+}
+
+std::vector<LayerStrides> StridesOf(const StateShape& shape) {
+  std::vector<LayerStrides> strides(shape.layers);
+  size_t begin = 0, kept = 1, finished = 0;  // slot 0 of the kept ones has the token ids
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    LayerStrides& s = strides[layer];
+    s = {.begin = begin, .kept = kept, .finished = finished};
+    for (const MemorySlot& slot : MemoryOf(shape, layer)) s.*slot.part += slot.floats();
+    begin += s.floats();
+    kept += KeptBy(shape, layer).size();
+    finished += FinishedBy(shape, layer).size();
+  }
+  return strides;
+}
+
+std::vector<RowSlot> KeptRows(const StateShape& shape) {
+  if (!HasAttention(shape.generation)) return {};
+  std::vector<RowSlot> all = {{"tokens", 1, RowType::kI32}};
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    for (RowSlot& slot : KeptBy(shape, layer)) all.push_back(std::move(slot));
+  }
+  return all;
+}
+
+std::vector<RowSlot> FinishedRows(const StateShape& shape) {
+  std::vector<RowSlot> all;
+  if (shape.rows == RowStorage::kCompact) return all;
+  for (size_t layer = 0; layer < shape.layers; ++layer) {
+    for (RowSlot& slot : FinishedBy(shape, layer)) all.push_back(std::move(slot));
+  }
+  return all;
 }
 
 std::vector<ParameterSpec> ParametersOf(const Config& config) {
-  const BlockSchema& schema = SchemaOf(config.generation);
   BlockBuilder b(config);
   const size_t C = config.width, V = config.vocab;
   // v4's trainer uses its initial learning rate here, 6e-4 by default.
@@ -108,11 +200,12 @@ std::vector<ParameterSpec> ParametersOf(const Config& config) {
   for (b.layer = 0; b.layer < config.layers; ++b.layer) {
     b.prefix = BlockName(b.layer, "");
     AddBlockNorms(b);
-    schema.parameters(b);
+    SchemaOf(config.generation, b.layer, config.attention_from).parameters(b);
   }
   b.prefix.clear();
   b.Norm("ln_out", C, 1, {.gguf = "output_norm"});
   b.Matrix("head.weight", V, C, 0.5 * Widening(V, C)).others = {.gguf = "output.weight"};
+  if (const auto add = SchemaOf(config.generation).model) add(b);
   return std::move(b.all);
 }
 
@@ -122,7 +215,9 @@ namespace {
 
 SpecsByName IndexOf(Generation generation) {
   SpecsByName index;
-  for (ParameterSpec& p : ParametersOf(NewConfig({generation, 2, 64, 8, 64}))) {
+  // Two layers of the first kind, and one of the other if there is one.
+  const size_t layers = SchemaOf(generation).attention == nullptr ? 2 : 3;
+  for (ParameterSpec& p : ParametersOf(NewConfig({generation, layers, 64, 8, 64}))) {
     index.emplace(p.name, std::move(p));
   }
   return index;
@@ -141,10 +236,17 @@ const SpecsByName& ParametersIn(Generation generation) {
 
 const ParameterSpec* FindParameter(Generation generation, const std::string& name) {
   const SpecsByName& index = ParametersIn(generation);
+  const auto find = [&](const std::string& key) {
+    const auto it = index.find(key);
+    return it == index.end() ? nullptr : &it->second;
+  };
   const auto place = SplitBlockName(name);
-  const auto it = place ? index.find(BlockName(std::min<size_t>(place->layer, 1), place->rest))
-                        : index.find(name);
-  return it == index.end() ? nullptr : &it->second;
+  if (!place) return find(name);
+  // All layers are like the second or the third, all experts like the first.
+  const auto expert = SplitExpertName(place->rest);
+  const std::string rest = expert ? ExpertName(0, expert->rest) : std::string(place->rest);
+  const ParameterSpec* p = find(BlockName(std::min<size_t>(place->layer, 1), rest));
+  return p != nullptr ? p : find(BlockName(2, rest));
 }
 
 const ParameterSpec* FindParameter(const std::string& name) {

@@ -17,6 +17,7 @@
 #include "models/detect.h"
 #include "models/names.h"
 #include "models/schema.h"
+#include "models/state_file.h"
 
 namespace linnet {
 namespace {
@@ -42,8 +43,36 @@ struct Layer {
 
 template <class T>
 Layer<T> LayerOf(std::span<T> values, const StateShape& s, size_t layer) {
-  const auto all = values.subspan(layer * s.layer_floats(), s.layer_floats());
-  return {all.first(s.width), all.subspan(s.width, s.wkv_floats()), all.last(s.width)};
+  const LayerStrides at = StridesOf(s)[layer];
+  const auto all = values.subspan(at.begin, at.floats());
+  return {all.first(at.att_shift), all.subspan(at.att_shift, at.wkv),
+          all.subspan(at.att_shift + at.wkv, at.ffn_shift)};
+}
+
+// rwkv.cpp and web-rwkv know two shifts and one S (or aa, bb, pp) in each layer, and nothing else.
+void CheckPlain(const StateShape& s, const fs::path& path, const char* program) {
+  const auto refuse = [&](const char* why) {
+    throw Bad(path, fmt::format("{} has no layout for RWKV-{}, {}; use the layout reference",
+                                program, Name(s.generation), why));
+  };
+  if (!KeptRows(s).empty()) refuse("whose states keep rows for each token");
+  for (const LayerStrides& layer : StridesOf(s)) {
+    const bool plain = layer.att_shift == s.width && layer.ffn_shift == s.width &&
+                       layer.wkv == StridesOf(s)[0].wkv &&
+                       layer.floats() == 2 * s.width + layer.wkv;
+    if (!plain) refuse("whose layers differ in what they keep");
+  }
+}
+
+// Tuned states are one S in each layer. What came after them, they cannot store.
+void CheckTimeState(const StateShape& s, const fs::path& path) {
+  const size_t floats = s.heads * s.head_size * s.head_size;
+  for (const LayerStrides& layer : StridesOf(s)) {
+    if (layer.wkv == floats) continue;
+    throw Bad(path, fmt::format("time_state has no layout for RWKV-{}, whose layers differ in what "
+                                "they keep; use the layout reference",
+                                Name(s.generation)));
+  }
 }
 
 // [heads, N, N] with the last two dimensions swapped.
@@ -59,13 +88,13 @@ std::vector<float> Transposed(std::span<const float> wkv, size_t heads, size_t n
 
 // The reference's S, the same in rwkv.cpp: [value][key] only in v7. It is its own inverse.
 std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape& s) {
-  if (MemoryOf(s.generation, s.width, s.heads, s.head_size)[1].transposed)
-    return Transposed(wkv, s.heads, s.head_size);
+  if (MemoryOf(s, 0)[1].transposed) return Transposed(wkv, s.heads, s.head_size);
   return {wkv.begin(), wkv.end()};
 }
 
 void ExportRwkvCpp(const State& state, const fs::path& path) {
   const StateShape& s = state.shape();
+  CheckPlain(s, path, "rwkv.cpp");
   AtomicFile file(path);
   for (size_t layer = 0; layer < s.layers; ++layer) {
     const auto part = LayerOf(state.values(), s, layer);
@@ -77,6 +106,7 @@ void ExportRwkvCpp(const State& state, const fs::path& path) {
 }
 
 State ImportRwkvCpp(const fs::path& path, const StateShape& s) {
+  CheckPlain(s, path, "rwkv.cpp");
   const MappedFile file(path);
   if (file.bytes().size() != s.floats() * sizeof(float)) {
     throw Bad(path, fmt::format("{} bytes, expected {} ({})", file.bytes().size(),
@@ -86,11 +116,11 @@ State ImportRwkvCpp(const fs::path& path, const StateShape& s) {
   std::vector<float> values(s.floats());
   std::memcpy(values.data(), file.bytes().data(), file.bytes().size());
   for (size_t layer = 0; layer < s.layers; ++layer) {
-    const auto from = std::span<const float>(values).subspan(layer * s.layer_floats());
     const auto to = LayerOf(state.values(), s, layer);
+    const auto from = std::span<const float>(values).subspan(layer * (2 * s.width + to.wkv.size()));
     std::copy_n(from.begin(), s.width, to.ffn_x.begin());
     std::copy_n(from.begin() + static_cast<ptrdiff_t>(s.width), s.width, to.att_x.begin());
-    const auto wkv = InReferenceOrder(from.subspan(2 * s.width, s.wkv_floats()), s);
+    const auto wkv = InReferenceOrder(from.subspan(2 * s.width, to.wkv.size()), s);
     std::copy(wkv.begin(), wkv.end(), to.wkv.begin());
   }
   return state;
@@ -113,6 +143,7 @@ std::vector<size_t> WebRwkvShape(const StateShape& s) {
 }
 
 void CheckWebRwkv(const StateShape& s, const fs::path& path) {
+  CheckPlain(s, path, "web-rwkv");
   if (s.heads * s.head_size == s.width) return;
   throw Bad(path, fmt::format("web-rwkv has no layout for {} heads of {} in width {}", s.heads,
                               s.head_size, s.width));
@@ -138,6 +169,7 @@ void ExportWebRwkv(const State& state, const fs::path& path) {
 // Tuned states; `keys_first` is the transposed layout of web-rwkv's converter.
 State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) {
   if (IsV4(s)) throw Bad(file.path(), "tuned states exist for RWKV-5 and later, expected RWKV-4");
+  CheckTimeState(s, file.path());
   State state(s);
   const std::vector<size_t> expected = {s.heads, s.head_size, s.head_size};
   for (size_t layer = 0; layer < s.layers; ++layer) {
@@ -193,6 +225,12 @@ State ImportWebRwkv(const fs::path& path, const StateShape& s) {
 void ExportTimeState(const State& state, const fs::path& path) {
   const StateShape& s = state.shape();
   if (IsV4(s)) throw Bad(path, "time_state exists for RWKV-5 and later, this state is RWKV-4's");
+  CheckTimeState(s, path);
+  if (state.tokens() > 0) {
+    throw Bad(path, fmt::format("time_state stores S only, and this state keeps rows of {} tokens; "
+                                "use the layout reference",
+                                state.tokens()));
+  }
   std::vector<TensorSpec> specs;
   for (size_t layer = 0; layer < s.layers; ++layer) {
     specs.push_back({TimeStateName(layer), SourceType::kF32, {s.heads, s.head_size, s.head_size}});
@@ -206,17 +244,11 @@ void ExportTimeState(const State& state, const fs::path& path) {
 }
 
 State ImportReference(const fs::path& path, const StateShape& s) {
-  const TensorFile file = OpenTensors(path);
-  std::vector<StateTensor> list;
-  for (size_t i = 0;; ++i) {
-    const TensorView* t = file.Find(fmt::format("state.{:03}", i));
-    if (t == nullptr) break;
-    list.push_back({t->shape, ReadAll(*t)});
-  }
+  const auto list = ReadTensors(OpenTensors(path));
   try {
     return State::FromReference(s, list);
   } catch (const Error& error) {
-    throw Bad(path, error.what());
+    throw Error(error.kind(), path.string() + ": " + error.what(), error.remedy());
   }
 }
 

@@ -13,7 +13,8 @@ namespace linnet {
 // Per layer, and S is one [N, N] matrix a head:
 enum class StateLayout : uint8_t {
   // ChatRWKV's list: safetensors `state.000` …: att_x, aa, bb, pp, ffn_x (v4) or
-  // att_x, S, ffn_x, with S as [key][value] in v5 and v6, [value][key] in v7.
+  // att_x, S, ffn_x, with S as [key][value] in v5 and v6, [value][key] in v7. The only one that
+  // stores rows per token; token ids may be I32 or I64.
   kReference,
   // rwkv.cpp's buffer, raw f32: ffn_x, att_x, aa, bb, pp or ffn_x, att_x, S, with S as in the
   // reference.
@@ -23,7 +24,8 @@ enum class StateLayout : uint8_t {
   // h N + value), ffn_x.
   kWebRwkv,
   // BlinkDL's tuned initial state: `blocks.N.att.time_state`, S only, as [value][key] in every
-  // generation (v4 has none). Shifts start at zero.
+  // generation (v4 has none). Shifts start at zero, and no rows per token are kept yet: a state
+  // that has some is refused.
   kTimeState,
 };
 

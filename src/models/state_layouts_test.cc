@@ -7,7 +7,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <random>
 
@@ -28,8 +30,8 @@ namespace fs = std::filesystem;
 
 constexpr StateLayout kLayouts[] = {StateLayout::kReference, StateLayout::kRwkvCpp,
                                     StateLayout::kWebRwkv, StateLayout::kTimeState};
-constexpr Generation kAll[] = {Generation::k4,  Generation::k50, Generation::k51,
-                               Generation::k52, Generation::k6,  Generation::k7};
+constexpr Generation kAll[] = {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
+                               Generation::k6, Generation::k7,  Generation::k7a};
 
 StateShape Shape(Generation generation) {
   StateShape s{generation, 3, 12, 3, 4, "0123456789abcdef"};
@@ -65,8 +67,9 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
       State expected = state.Clone();
       if (layout == StateLayout::kTimeState) {  // shifts start from zero
         const StateShape& s = state.shape();
+        const size_t n = s.floats() / s.layers;
         for (size_t layer = 0; layer < s.layers; ++layer) {
-          const auto all = expected.values().subspan(layer * s.layer_floats(), s.layer_floats());
+          const auto all = expected.values().subspan(layer * n, n);
           std::fill(all.begin(), all.begin() + static_cast<ptrdiff_t>(s.width), 0.0f);
           std::fill(all.end() - static_cast<ptrdiff_t>(s.width), all.end(), 0.0f);
         }
@@ -196,6 +199,112 @@ TEST_P(StateOrientation, TimeStateHasValuesFirst) {
 
 INSTANTIATE_TEST_SUITE_P(Generations, StateOrientation,
                          testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+
+std::string ErrorOf(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A state of RWKV-7b after some tokens.
+class StateWithRows : public testing::Test {
+ protected:
+  void SetUp() override {
+    Workspace workspace({.threads = 1, .exact = true});
+    model_.Forward({tokens_, &state_, {}}, workspace);
+  }
+
+  const Model model_ = Model::Open(test::RandomModel("7b"));
+  const std::vector<int32_t> tokens_ = {5, 17, 319, 0, 42};
+  State state_ = model_.NewState();
+  const test::TemporaryFolder folder_;
+};
+
+TEST_F(StateWithRows, TheReferencesListHasPlacesForTwelveLayers) {
+  const auto list = state_.ToReference();
+  std::vector<size_t> numbers;
+  for (const StateTensor& t : list) numbers.push_back(t.number);
+  std::vector<size_t> expected(16);
+  std::iota(expected.begin(), expected.end(), 0);
+  for (size_t i = 34; i < 46; ++i) expected.push_back(i);
+  EXPECT_EQ(numbers, expected);
+  EXPECT_TRUE(list[9].is_ids);
+  EXPECT_EQ(list[9].ids, tokens_);
+  EXPECT_EQ(list.back().values, std::vector<float>(256));
+}
+
+TEST_F(StateWithRows, TheReferencesListComesBackAsItWent) {
+  const fs::path file = folder_ / "list.safetensors", wide = folder_ / "wide.safetensors";
+  ExportState(state_, StateLayout::kReference, file);
+  const auto list = state_.ToReference();
+  // Other programs may write ids as I64, and without what the model does not have.
+  const TensorFile written = TensorFile::Open(file);
+  EXPECT_EQ(written.Find("state.009")->type, SourceType::kI32);
+  std::vector<TensorSpec> specs;
+  for (const TensorView& t : written.tensors()) {
+    if (t.name > "state.036") continue;
+    specs.push_back({t.name, IsFloat(t.type) ? t.type : SourceType::kI64, t.shape});
+  }
+  const auto writer = TensorWriter::Create(wide, specs);
+  for (const TensorSpec& spec : specs) {
+    const TensorView& t = *written.Find(spec.name);
+    if (IsFloat(t.type)) {
+      writer->AppendFloats(SourceType::kF32, ReadAll(t));
+    } else {
+      const auto ids = ReadInts(t);
+      writer->Append(std::as_bytes(std::span(ids)));
+    }
+  }
+  writer->Finish();
+  for (const fs::path& from : {file, wide}) {
+    const State back = ImportState(from, StateLayout::kReference, model_.state_shape());
+    EXPECT_EQ(back.tokens(), tokens_.size());
+    const auto again = back.ToReference();
+    ASSERT_EQ(again.size(), list.size());
+    for (size_t i = 0; i < list.size(); ++i) {
+      EXPECT_TRUE(BitEqual(again[i].values, list[i].values)) << i;
+      EXPECT_EQ(again[i].ids, list[i].ids) << i;
+    }
+  }
+}
+
+TEST_F(StateWithRows, OtherLayoutsAreRefusedWithTheReasonAndTheOneThatWorks) {
+  const fs::path file = folder_ / "out.bin";
+  for (const auto& [layout, reason] :
+       {std::pair{StateLayout::kRwkvCpp,
+                  "rwkv.cpp has no layout for RWKV-7b, whose states keep "
+                  "rows for each token; use the layout reference"},
+        std::pair{StateLayout::kWebRwkv, "web-rwkv has no layout for RWKV-7b"},
+        std::pair{StateLayout::kTimeState,
+                  "this state keeps rows of 5 tokens; use the layout "
+                  "reference"}}) {
+    const std::string message = ErrorOf([&, to = layout] { ExportState(state_, to, file); });
+    EXPECT_NE(message.find(reason), std::string::npos) << message;
+    EXPECT_FALSE(fs::exists(file));
+  }
+  std::ofstream(file) << std::string(model_.state_shape().floats() * sizeof(float), '\0');
+  for (const StateLayout layout : {StateLayout::kRwkvCpp, StateLayout::kWebRwkv}) {
+    const std::string message = ErrorOf([&] { ImportState(file, layout, model_.state_shape()); });
+    EXPECT_NE(message.find("out.bin: "), std::string::npos) << message;
+    EXPECT_NE(message.find("use the layout reference"), std::string::npos) << message;
+  }
+}
+
+TEST_F(StateWithRows, TunedStatesHaveNoTokens) {
+  const fs::path file = folder_ / "tuned.pth", back = folder_ / "back.pth";
+  ExportState(RandomState(model_.state_shape()), StateLayout::kTimeState, file);
+  const State tuned = ImportState(file, StateLayout::kTimeState, model_.state_shape());
+  EXPECT_EQ(tuned.tokens(), 0u);
+  EXPECT_TRUE(BitEqual(Values(tuned), Values(State::Load(file, model_.state_shape()))));
+  ExportState(tuned, StateLayout::kTimeState, back);
+  const TensorFile first = TensorFile::Open(file), second = TensorFile::Open(back);
+  for (const TensorView& t : first.tensors()) {
+    EXPECT_TRUE(BitEqual(ReadAll(*second.Find(t.name)), ReadAll(t))) << t.name;
+  }
+}
 
 // Ai00 takes tuned states through web-rwkv's converter, which transposes them.
 TEST(StateLayouts, ConvertedTunedStatesAreTheSameStates) {

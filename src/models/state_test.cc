@@ -99,7 +99,7 @@ TEST_P(StateTest, LogitsBesideItComeBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, StateTest,
-                         testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"));
+                         testing::Values("v4", "v5.0", "v5.1", "v5.2", "v6", "v6moe", "v7", "v7a"));
 
 // Of a file named like a state's in which something does not hold.
 class BrokenStateTest : public testing::Test {

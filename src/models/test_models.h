@@ -60,12 +60,19 @@ inline std::filesystem::path Once(const std::string& name,
   return path;
 }
 
+// Few, so that short texts use all of them, and no power of two.
+inline size_t ExpertsOf(Generation generation) { return generation == Generation::k6moe ? 3 : 0; }
+
 // Three layers of width 128 and 320 tokens; v7 in bf16, the others in f32, as .pth: like the
 // golden of that generation, but for the values.
 inline std::filesystem::path RandomModel(const std::string& version) {
   const Generation generation = GenerationOf(version);
   return Once(std::string("random-v") + Name(generation) + ".pth", [&](const auto& path) {
-    WriteRandomModel({.generation = generation, .layers = 3, .width = 128, .vocab = 320},
+    WriteRandomModel({.generation = generation,
+                      .layers = 3,
+                      .width = 128,
+                      .vocab = 320,
+                      .experts = ExpertsOf(generation)},
                      generation == Generation::k7 ? SourceType::kBF16 : SourceType::kF32, path);
   });
 }
@@ -79,7 +86,8 @@ inline std::filesystem::path OddModel(const std::string& version) {
                       .width = 54,
                       .vocab = 101,
                       .head_size = 18,
-                      .ffn = 75},
+                      .ffn = 75,
+                      .experts = ExpertsOf(generation)},
                      SourceType::kF32, path);
   });
 }

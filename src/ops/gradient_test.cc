@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <random>
 
 #include "base/buffer.h"
@@ -20,11 +21,12 @@ class Bench {
  public:
   explicit Bench(bool record, size_t wkv, float first = 0.0f)
       : state_(2 * (2 * kCols + wkv), 0.1f),
+        strides_{.att_shift = kCols, .wkv = wkv, .ffn_shift = kCols},
         segments_{{0, 3, state_.data()}, {3, 2, state_.data() + 2 * kCols + wkv}},
         pass_{.arena = arena_,
               .pool = pool_,
               .segments = segments_,
-              .strides = {kCols, wkv},
+              .strides = {{&strides_, 1}},
               .exact = true,
               .tape = record ? &tape_ : nullptr} {
     for (float& x : state_) x += first;
@@ -37,6 +39,7 @@ class Bench {
   ThreadPool pool_{2};
   Tape tape_;
   std::vector<float> state_;
+  LayerStrides strides_;
   Segment segments_[2];
   Pass pass_;
 };
@@ -236,9 +239,31 @@ TEST(OpGradient, Heads) {
   }).Check();
 }
 
+TEST(OpGradient, NormalizeRms) {
+  Checker({kRowsIn}, [](Pass& p, const auto& x) { return NormalizeRms(p, x[0]); }).Check();
+}
+
+TEST(OpGradient, Concatenate) {
+  Checker({{kRows, 3}, {kRows, 5}}, [](Pass& p, const auto& x) {
+    const Var y = Concatenate(p, x[0], x[1]);
+    return Mul(p, y, Silu(p, y));
+  }).Check();
+}
+
 TEST(OpGradient, TimesOwnMatrix) {
   Checker({{3, 4}, {3, 16}}, [](Pass& p, const auto& x) {
     return TimesOwnMatrix(p, x[0], x[1]);
+  }).Check();
+}
+
+TEST(OpGradient, RowsByGroups) {
+  // Two groups of rows, each with something of its own.
+  const std::vector<size_t> first = {0, 3}, second = {1, 2, 4};
+  Checker({kRowsIn, kRowsIn, kRow}, [&](Pass& p, const auto& x) {
+    const Var some = Mul(p, TakeRows(p, x[0], first), Broadcast(x[2], first.size()));
+    const Var rest = TakeRows(p, x[0], second);
+    const Var sum = AddToRowsInPlace(p, Copy(p, x[1]), some, first);
+    return AddToRowsInPlace(p, sum, Mul(p, rest, rest), second);
   }).Check();
 }
 
@@ -294,6 +319,39 @@ TEST(OpGradient, Wkv7) {
       [](Pass& p, const auto& x) { return Wkv7(p, x[0], x[1], x[2], x[3], x[4], x[5], kHeads); },
       kCols * kCols / kHeads)
       .Check();
+}
+
+TEST(OpGradient, Attention) {
+  for (const float cap : {0.0f, 2.0f}) {
+    Checker({kRowsIn, kRowsIn, {kRows, 6}}, [cap](Pass& p, const auto& x) {
+      return Attention(p, x[0], x[1], x[2], {kHeads, 0.7f, cap});
+    }).Check();
+  }
+}
+
+TEST(OpGradient, AttentionOverEarlierTokens) {
+  const auto layout = std::make_shared<RowLayout>(
+      std::vector<RowSlot>{{"k", kCols, RowType::kF32}, {"v", kCols, RowType::kF32}});
+  const size_t past[] = {70, 62};
+  std::vector<TokenMemory> memories(2, TokenMemory(layout));
+  for (size_t i = 0; i < 2; ++i) {
+    memories[i].Append(past[i]);
+    for (size_t t = 0; t < past[i] * kCols; ++t) {
+      for (const size_t slot : {size_t{0}, size_t{1}}) {
+        auto* row = reinterpret_cast<float*>(memories[i].MutableRow(slot, t / kCols));
+        row[t % kCols] = std::sin(static_cast<float>(7 * t + slot));
+      }
+    }
+  }
+  Checker({kRowsIn, kRowsIn, kRowsIn}, [&](Pass& p, const auto& x) {
+    std::vector<PastRows> rows;
+    for (size_t i = 0; i < 2; ++i) {
+      memories[i].Truncate(past[i]);
+      memories[i].Append(p.segments[i].len);
+      rows.push_back({&memories[i], past[i], 0, 1});
+    }
+    return Attention(p, x[0], x[1], x[2], {kHeads, 0.7f, 0}, rows);
+  }).Check();
 }
 
 // The matrix of a Linear, packed; its gradient is compared through the rows.

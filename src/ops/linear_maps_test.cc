@@ -62,10 +62,11 @@ Values Run(const Op& op, DType dtype, size_t rows, bool learn, size_t threads) {
   ThreadPool pool(threads);
   Tape tape;
   const Segment segments[] = {{0, rows, state.data()}};
+  const LayerStrides strides{.att_shift = kInputs, .ffn_shift = kInputs};
   Pass p{.arena = arena,
          .pool = pool,
          .segments = segments,
-         .strides = {kInputs, 0},
+         .strides = {{&strides, 1}},
          .tape = learn ? &tape : nullptr};
   const Var input{{x.data(), rows, kInputs, kInputs}, {dx.data(), rows, kInputs, kInputs}};
   const Var shared{{bias.data(), 1, kOutputs, kOutputs}, {dbias.data(), 1, kOutputs, kOutputs}};

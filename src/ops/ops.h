@@ -1,16 +1,20 @@
 // The operations: forward, and with a tape a recorded vector-Jacobian product.
 //
-// All process rows independently, except Shift and Wkv*, which read the pass's segments. Every
-// result is allocated in the pass's arena. Formulas and letters are those of the RWKV papers
+// All process rows independently, except Shift, Wkv* and Attention, which read the pass's segments.
+// Every result is allocated in the pass's arena. Formulas and letters are those of the RWKV papers
 // (arXiv:2305.13048, 2404.05892, 2503.14456). They throw only std::bad_alloc.
 #ifndef LINNET_OPS_OPS_H_
 #define LINNET_OPS_OPS_H_
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <vector>
 
+#include "kernels/attention.h"
 #include "ops/pass.h"
+#include "tensor/token_memory.h"
 
 namespace linnet {
 
@@ -18,9 +22,14 @@ namespace linnet {
 // for any number of rows (kernels/matmul.h). Backward: dx = dy W, dW = dy^T x.
 Var Linear(Pass& p, Var x, const LinearParam& w);
 
+// W a and W b. A parameter may be read by one op of a pass only: its gradient is summed within a
+// sequence first, over the rows of both inputs here, so that passes may be divided anywhere.
+std::array<Var, 2> LinearOfBoth(Pass& p, Var a, Var b, const LinearParam& w);
+
 // d[t] = x[t-1] - x[t] within each segment. For its first row x[t-1] is in the state, which becomes
 // the segment's last row.
-enum class ShiftOf { kTimeMix, kChannelMix };
+enum class ShiftOf { kTimeMix, kChannelMix, kQuery };
+std::span<float> ShiftRow(const LayerState& s, ShiftOf which);
 Var Shift(Pass& p, Var x, ShiftOf which);
 
 // One row repeated `rows` times without a copy; its gradient is the sum over them.
@@ -29,6 +38,9 @@ Var Broadcast(Var row, size_t rows);
 // Each value of a row [n] repeated `times` times: [n * times]. A Broadcast row gives a Broadcast
 // row.
 Var Repeat(Pass& p, Var x, size_t times);
+
+// Each row of a, then that of b: [T, a.cols + b.cols].
+Var Concatenate(Pass& p, Var a, Var b);
 
 // A view of columns [begin, begin + count).
 Var Columns(Var x, size_t begin, size_t count);
@@ -81,12 +93,35 @@ Var LinearWkv7Decay(Pass& p, Var x, const LinearParam& w, Var bias);
 // relu(W x)²; only products with `reader` may read it.
 Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& reader);
 
+// For rows that go through parameters of their own. `rows` are ascending rows of the pass.
+//
+// The rows [i] = x[rows[i]] as a matrix.
+Var TakeRows(Pass& p, Var x, std::span<const size_t> rows);
+// x[rows[i]] += y[i], overwriting x.
+Var AddToRowsInPlace(Pass& p, Var x, Var y, std::span<const size_t> rows);
+// While it lives, every op must be given these rows only: gradients of parameters are summed over
+// the pass's sequences, as with all rows.
+class RowsScope {
+ public:
+  RowsScope(Pass& p, std::span<const size_t> rows);
+  ~RowsScope();
+  RowsScope(const RowsScope&) = delete;
+  RowsScope& operator=(const RowsScope&) = delete;
+
+ private:
+  Pass& p_;
+  std::shared_ptr<const std::vector<TrainingSequence>> some_;  // shared with the tape
+};
+
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,
 // then scales and shifts it. groups = 1 is LayerNorm.
 Var Norm(Pass& p, Var x, size_t groups, Var gain, Var bias, float eps);
 
 // Each head of a row divided by max(its Euclidean norm, 1e-12).
 Var NormalizeHeads(Pass& p, Var x, size_t heads);
+
+// Each row divided by its root mean square + 1e-8.
+Var NormalizeRms(Pass& p, Var x);
 
 // y[t] = x[t] M[t], where row t of m [T, n * n] is the matrix M[t] in row-major order, and x is
 // [T, n].
@@ -123,6 +158,22 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads, bool log_u = 
 
 // v7: S' = S diag(w) + S a b^T + v k^T; y = S' r.
 Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads);
+
+// What a segment remembers of its tokens: its own rows and those before are rows of `memory`, in
+// slots of type f32 or f16 that are as wide as k and v. Token `first` is the segment's first; the
+// caller has appended its tokens. No other thread uses the memory meanwhile.
+struct PastRows {
+  TokenMemory* memory = nullptr;
+  size_t first = 0, key_slot = 0, value_slot = 0;
+};
+
+// Causal attention within each segment: y[t] = sum over j <= t of softmax_j(score(q[t], k[j]))
+// v[j], per head; q and k [T, heads * N], v and y [T, heads * M], the score as in AttentionShape.
+// With `past`, one per segment, k and v are first stored in the memory, and all rows are read from
+// there; those of earlier tokens are constants. The memory's pages must last until the backward is
+// done.
+Var Attention(Pass& p, Var q, Var k, Var v, const AttentionShape& shape,
+              std::span<const PastRows> past = {});
 
 }  // namespace linnet
 

@@ -36,6 +36,7 @@ OuterProduct::OuterProduct(const Pass& p, const Activations& x, size_t inputs)
   }
   p.pool.For(leaves_.size() * panels(), [&](size_t task) {
     const Leaf& leaf = leaves_[task / panels()];
+    if (leaf.rows == 0) return;
     const size_t panel = task % panels(), column = panel * kPanelRows;
     PackColumns(RowsOf(x, leaf.begin, leaf.rows), column, std::min(kPanelRows, inputs_ - column),
                 to[task / panels()] + panel * leaf.panel_bytes);
@@ -94,7 +95,9 @@ void OuterProduct::Block(Leaves leaves, const Activations& dy, size_t begin, siz
   std::byte* to = scratch + (SumTreeDepth(leaves.size()) + 2) * n * sizeof(float);
   std::vector<Activations> turned;
   for (const Leaf& leaf : leaves) {
-    TransposeColumns(RowsOf(dy, leaf.begin, leaf.rows), begin, g.rows, to, leaf.column_bytes);
+    if (leaf.rows != 0) {
+      TransposeColumns(RowsOf(dy, leaf.begin, leaf.rows), begin, g.rows, to, leaf.column_bytes);
+    }
     turned.push_back({dy.form, to, g.rows, leaf.column_bytes});
     to += g.rows * leaf.column_bytes;
   }
@@ -103,6 +106,11 @@ void OuterProduct::Block(Leaves leaves, const Activations& dy, size_t begin, siz
     const auto out = g.Columns(column, std::min(kPanelRows, g.cols - column));
     const auto product = [&](size_t i, Mat<float> y, bool add_to_y) {
       const Leaf& leaf = leaves[i];
+      if (leaf.rows == 0) {  // a sequence without rows of these parameters
+        for (size_t row = 0; row < y.rows && !add_to_y; ++row)
+          std::fill_n(y.Row(row), y.cols, 0.0f);
+        return;
+      }
       const std::byte* from = leaf.panels + panel * leaf.panel_bytes;
       PanelProduct(turned[i], from, leaf.rows, {y, add_to_y, waiting, from + leaf.panel_bytes});
     };

@@ -14,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "kernels/matmul.h"
 #include "tensor/mat.h"
+#include "tensor/token_memory.h"
 #include "tensor/weight.h"
 
 namespace linnet {
@@ -63,16 +64,36 @@ struct LowRankDelta {
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
   std::span<float> att_shift, wkv, ffn_shift;  // [C], see above, [C]
+  std::span<float> query_shift;                // of attention
 };
 
-// Sizes and offsets of a layer's vectors in the flat memory of a state, the same for every layer.
-struct StateStrides {
-  size_t width = 0, wkv = 0;
+// Where a layer's vectors are in the flat memory of a state: one after another from `begin` on.
+struct LayerStrides {
+  size_t begin = 0, att_shift = 0, wkv = 0, ffn_shift = 0, query_shift = 0;  // floats
+  // The layer's first slots in PastTokens::kept and ::finished.
+  size_t kept = 0, finished = 0;
 
-  size_t layer_floats() const { return 2 * width + wkv; }
+  size_t floats() const { return att_shift + wkv + ffn_shift + query_shift; }
+};
+
+// Those of all layers, which may differ. The array must outlive it.
+struct StateStrides {
+  std::span<const LayerStrides> layers{};
+
+  size_t floats() const {
+    return layers.empty() ? 0 : layers.back().begin + layers.back().floats();
+  }
+  size_t wkv(size_t layer) const { return layers[layer].wkv; }
   LayerState Layer(float* state, size_t layer) const {
-    float* p = state + layer * layer_floats();
-    return {{p, width}, {p + width, wkv}, {p + width + wkv, width}};
+    const LayerStrides& s = layers[layer];
+    float* p = state + s.begin;
+    const auto next = [&p](size_t n) {
+      const std::span<float> part(p, n);
+      p += n;
+      return part;
+    };
+    const auto att_shift = next(s.att_shift), wkv = next(s.wkv), ffn_shift = next(s.ffn_shift);
+    return {att_shift, wkv, ffn_shift, next(s.query_shift)};
   }
 };
 
@@ -83,6 +104,10 @@ struct Segment {
   // In training, may be null: the gradient of the state after the rows, which the tape turns into
   // that of the state before. Of v4's aa, bb, pp the last has no gradient (kernels/wkv_back.h).
   float* state_grad = nullptr;
+  // With attention, except in training: the rows of the tokens before and of these, whose slots
+  // `kept` has already; `first` were there before the pass.
+  PastTokens* past = nullptr;
+  size_t first = 0;
 };
 
 // Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it

@@ -172,10 +172,11 @@ class SequenceSum : public testing::TestWithParam<size_t> {
     Arena arena;
     ThreadPool pool(threads);
     Tape tape;
+    const LayerStrides strides{.att_shift = kCols, .wkv = kState, .ffn_shift = kCols};
     Pass p{.arena = arena,
            .pool = pool,
            .segments = segments,
-           .strides = {kCols, kState},
+           .strides = {{&strides, 1}},
            .exact = true,
            .tape = &tape,
            .sequences = sequences};

@@ -7,10 +7,6 @@
 namespace linnet {
 namespace {
 
-std::span<float> Carried(const LayerState& s, ShiftOf which) {
-  return which == ShiftOf::kTimeMix ? s.att_shift : s.ffn_shift;
-}
-
 void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
   const size_t n = x.cols();
   d.InitGradient();
@@ -29,7 +25,7 @@ void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
       }
     });
     if (s.state_grad == nullptr) continue;
-    const auto carried = Carried(p.strides.Layer(s.state_grad, layer), which);
+    const auto carried = ShiftRow(p.strides.Layer(s.state_grad, layer), which);
     AddRow(x.g.Row(last), carried.data(), n, x.g.Row(last));
     std::copy_n(d.g.Row(s.begin), n, carried.data());
   }
@@ -37,18 +33,23 @@ void ShiftBackward(const Pass& p, Var x, Var d, ShiftOf which, size_t layer) {
 
 }  // namespace
 
+std::span<float> ShiftRow(const LayerState& s, ShiftOf which) {
+  if (which == ShiftOf::kQuery) return s.query_shift;
+  return which == ShiftOf::kTimeMix ? s.att_shift : s.ffn_shift;
+}
+
 Var Shift(Pass& p, Var x, ShiftOf which) {
   const Var d = p.New(x.rows(), x.cols());
   p.ForRows(x.rows(), 2 * x.rows() * x.cols(), [&](size_t begin, size_t end) {
     for (const Segment& s : p.segments) {
-      const float* state = Carried(p.StateOf(s), which).data();
+      const float* state = ShiftRow(p.StateOf(s), which).data();
       for (size_t t = std::max(begin, s.begin); t < std::min(end, s.begin + s.len); ++t) {
         SubRow(t == s.begin ? state : x.v.Row(t - 1), x.v.Row(t), x.cols(), d.v.Row(t));
       }
     }
   });
   for (const Segment& s : p.segments) {
-    std::copy_n(x.v.Row(s.begin + s.len - 1), x.cols(), Carried(p.StateOf(s), which).data());
+    std::copy_n(x.v.Row(s.begin + s.len - 1), x.cols(), ShiftRow(p.StateOf(s), which).data());
   }
   p.OnBackward([&p, x, d, which, layer = p.layer] { ShiftBackward(p, x, d, which, layer); });
   return d;

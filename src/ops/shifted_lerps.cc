@@ -11,10 +11,6 @@
 namespace linnet {
 namespace {
 
-std::span<float> CarriedRow(const LayerState& s, ShiftOf which) {
-  return which == ShiftOf::kTimeMix ? s.att_shift : s.ffn_shift;
-}
-
 struct Mixes {
   size_t count = 0;
   std::array<Var, kMaxMixes> mu, y;
@@ -37,7 +33,7 @@ void MixBlock(const Pass& p, Var x, ShiftOf which, const Mixes& m, size_t begin,
     if (ready(i)) near.resize(m.count * C);
   }
   for (const Segment& s : p.segments) {
-    const float* state = CarriedRow(p.StateOf(s), which).data();
+    const float* state = ShiftRow(p.StateOf(s), which).data();
     for (size_t t = std::max(begin, s.begin); t < std::min(end, s.begin + s.len); ++t) {
       for (size_t i = 0; i < m.count; ++i) {
         y[i] = ready(i) ? near.data() + i * C : m.y[i].v.Row(t);
@@ -100,7 +96,7 @@ void MixesBackward(const Pass& p, Var x, ShiftOf which, size_t layer, const Mixe
   for (size_t i = 0; i < segments; ++i) {
     const Segment& s = p.segments[i];
     if (s.state_grad == nullptr) continue;
-    const auto state = CarriedRow(p.strides.Layer(s.state_grad, layer), which);
+    const auto state = ShiftRow(p.strides.Layer(s.state_grad, layer), which);
     float* last = x.g.Row(s.begin + s.len - 1);
     AddRow(last, state.data(), C, last);
     std::copy_n(carried + i * C, C, state.data());
@@ -128,7 +124,7 @@ void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const MixFor> mu,
   float* before = p.tape == nullptr ? nullptr : p.Scratch(p.segments.size() * C);
   for (size_t i = 0; i < p.segments.size(); ++i) {
     const Segment& s = p.segments[i];
-    const auto state = CarriedRow(p.StateOf(s), which);
+    const auto state = ShiftRow(p.StateOf(s), which);
     if (before != nullptr) std::copy_n(state.data(), C, before + i * C);
     std::copy_n(x.v.Row(s.begin + s.len - 1), C, state.data());
   }

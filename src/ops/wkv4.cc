@@ -31,7 +31,7 @@ void Backward(const Pass& p, const Inputs& in, const float* initial, const float
       const auto rows = [&](const Mat<float>& x) {
         return x.Rows(s.begin, s.len).Columns(begin, end - begin);
       };
-      const float* state = initial + i * p.strides.wkv + begin;
+      const float* state = initial + i * p.strides.wkv(in.layer) + begin;
       const size_t at = i * channels + begin;
       float* carried = s.state_grad == nullptr
                            ? nullptr

@@ -94,7 +94,7 @@ inline void AddBySequence(const Pass& p, const float* sums, size_t cols, Mat<flo
 // A copy of the segments' wkv states for the backward; null without a tape.
 inline const float* CopyStates(Pass& p) {
   if (p.tape == nullptr) return nullptr;
-  const size_t size = p.strides.wkv;
+  const size_t size = p.strides.wkv(p.layer);
   float* copy = p.Scratch(p.segments.size() * size);
   for (size_t i = 0; i < p.segments.size(); ++i) {
     std::copy_n(p.StateOf(p.segments[i]).wkv.data(), size, copy + i * size);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <utility>
 
 #include "base/scratch_folder.h"
 #include "linnet/error.h"
@@ -166,6 +167,47 @@ TEST(TokenizerTest, ChoosesByVocabularySize) {
   std::filesystem::rename(scratch / "20B_tokenizer.json",
                           home / ".local/share/linnet/20B_tokenizer.json");
   EXPECT_STREQ(Tokenizer::ForVocabulary(50304, scratch / "model.pth", home)->name(), "20b");
+}
+
+// A digest names what a tokenizer does, wherever it came from.
+TEST(TokenizerTest, DigestsAreOfIdsAndBytes) {
+  const test::TemporaryFolder scratch;
+  const auto digest = [&](const char* content) {
+    const std::filesystem::path path = scratch / "v.txt";
+    std::ofstream(path) << content;
+    return Tokenizer::Load(path)->Digest();
+  };
+  const std::string some = digest("1 'a' 1\n2 b'\\x80' 1\n3 'ab' 2\n");
+  EXPECT_EQ(some.size(), 64u);
+  EXPECT_EQ(some.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(digest("3 'ab' 2\n2 b'\\x80' 1\n1 'a' 1\n"), some) << "another order of lines";
+  EXPECT_EQ(digest(R"({"1": "a", "2": [128], "3": "ab"})"), some) << "web-rwkv's form";
+  EXPECT_NE(digest("1 'a' 1\n2 b'\\x81' 1\n3 'ab' 2\n"), some) << "another byte";
+  EXPECT_NE(digest("2 'a' 1\n1 b'\\x80' 1\n3 'ab' 2\n"), some) << "other ids";
+  EXPECT_NE(digest("1 'a' 1\n2 b'\\x80' 1\n3 'ab' 2\n4 'abc' 3\n"), some) << "one more";
+  // The same bytes in all, cut otherwise.
+  EXPECT_NE(digest("1 'ab' 2\n2 'c' 1\n"), digest("1 'a' 1\n2 'bc' 2\n"));
+  EXPECT_NE(Tokenizer::ForVocabulary(256)->Digest(), some);
+  EXPECT_EQ(Tokenizer::ForVocabulary(256)->Digest(), Tokenizer::ForVocabulary(256)->Digest());
+}
+
+// The same merges in another order give other ids for the same bytes.
+TEST(NeoxTokenizerTest, DigestsAreOfTheMergesToo) {
+  const test::TemporaryFolder scratch;
+  const auto digest = [&](const nlohmann::json& content) {
+    const std::filesystem::path path = scratch / "tokenizer.json";
+    std::ofstream(path) << content;
+    return Tokenizer::Load(path)->Digest();
+  };
+  std::ifstream in(kSmallJson);
+  auto json = nlohmann::json::parse(in);
+  const std::string some = digest(json);
+  EXPECT_EQ(digest(json), some);
+  EXPECT_EQ(Tokenizer::Load(kSmallJson)->Digest().size(), 64u);
+  auto& merges = json["model"]["merges"];
+  ASSERT_GE(merges.size(), 2u);
+  std::swap(merges[0], merges[1]);
+  EXPECT_NE(digest(json), some);
 }
 
 TEST(TokenizerTest, WrongFilesAreNamed) {

@@ -51,6 +51,7 @@ PassOptions PassOptionsOf(const LearnerOptions& options) {
 Learner::Learner(Checkpoint checkpoint, const Config& config, const LearnerOptions& options,
                  ThreadPool& pool, World& world, std::span<const Adapter> adapters)
     : options_(options), pool_(pool), world_(world) {
+  CheckChunks(config, options.chunk);
   BindOptions bind;
   bind.gradients = true;
   bind.learns = options.learns;

@@ -15,6 +15,7 @@
 #include "models/detect.h"
 #include "models/goldens.h"
 #include "models/init.h"
+#include "models/schema.h"
 #include "models/test_models.h"
 #include "train/schedule.h"
 #include "train/training_file.h"
@@ -131,7 +132,7 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
     options.rows_per_pass = 1;
     options.recompute = true;
     EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "recomputed, row by row";
-    options.chunk = 40;
+    if (!HasAttention(test::GenerationOf(GetParam()))) options.chunk = 40;
     EXPECT_TRUE(BitEqual(expected, After(options, 2, model))) << "chunks as long as a row";
     options.seed = 2;
     EXPECT_FALSE(BitEqual(expected, After(options, 2, model))) << "another dropout";
@@ -139,6 +140,7 @@ TEST_P(StepBitsTest, ThreadsPassesAndRecomputingChangeNoBit) {
 }
 
 TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
+  if (HasAttention(test::GenerationOf(GetParam()))) GTEST_SKIP() << "attention takes no chunks";
   const auto model = test::RandomModel(GetParam());
   for (const size_t bptt : {0, 1}) {
     LearnerOptions options;
@@ -157,7 +159,23 @@ TEST_P(StepBitsTest, SoItIsThroughChunksOfOneLength) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, StepBitsTest,
-                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "6moe", "7", "7a", "7b",
+                                         "goldfinch"));
+
+TEST(LearnerTest, AttentionTakesNoChunks) {
+  ThreadPool pool(1);
+  LearnerOptions options;
+  options.chunk = 64;
+  try {
+    NewLearner(test::RandomModel("7b"), options, pool);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()),
+              "chunks of 64 tokens: the attention of RWKV-7b reads all past tokens of a row, which "
+              "chunks do not hand on");
+    EXPECT_EQ(e.remedy(), Remedy::kWholeRows);
+  }
+}
 
 TEST(LearnerTest, WhatDoesNotLearnKeepsItsBits) {
   ThreadPool pool(1);

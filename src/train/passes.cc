@@ -1,18 +1,19 @@
 #include "train/passes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "base/check.h"
+#include "linnet/error.h"
+#include "models/detect.h"
+#include "models/schema.h"
 #include "ops/sum_tree.h"
 
 namespace linnet {
 namespace {
-
-StateShape ShapeOf(const Config& c) {
-  return {c.generation, c.layers, c.width, c.heads, c.head_size, ""};
-}
 
 SampleRow RowOfZeros(size_t length) {
   SampleRow row;
@@ -24,11 +25,21 @@ SampleRow RowOfZeros(size_t length) {
 
 }  // namespace
 
+void CheckChunks(const Config& config, size_t chunk) {
+  if (chunk == 0 || KeptRows(StateShapeOf(config)).empty()) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("chunks of {} tokens: the attention of RWKV-{} reads all past tokens of a "
+                  "row, which chunks do not hand on",
+                  chunk, Name(config.generation)),
+      Remedy::kWholeRows);
+}
+
 Passes::Passes(const Network& network, const PassOptions& options, ThreadPool& pool)
     : network_(network),
       options_(options),
       pool_(pool),
-      state_floats_(ShapeOf(network.config()).floats()) {}
+      state_floats_(network.strides().floats()) {}
 
 size_t Passes::ChunksTogether(size_t length) const {
   const size_t chunks = (length + options_.chunk - 1) / options_.chunk;
@@ -67,7 +78,7 @@ Passes::Layout Passes::LayoutOf(std::span<const Chunk> chunks, const float* befo
                        row.targets.begin() + chunk.end);
   }
   for (size_t i = 0; i < out.segments.size(); ++i) {
-    if (i == states_.size()) states_.emplace_back(ShapeOf(network_.config()));
+    if (i == states_.size()) states_.emplace_back(StateShapeOf(network_.config()));
     out.segments[i].state = states_[i].values().data();
     if (i == 0 && out.continues) {
       std::copy_n(before, state_floats_, out.segments[i].state);

@@ -22,11 +22,16 @@ struct PassOptions {
   float dropout = 0;
   // Tokens of a row per pass; states are carried from one such chunk to the next. 0: whole rows.
   // Only the activations of one chunk are in memory, whatever the length of a row.
+  // Not with attention.
   size_t chunk = 0;
   // Chunks that a gradient is propagated through: it is truncated before every bptt-th chunk. 0:
   // not truncated, so the gradient is that of the whole row.
   size_t bptt = 0;
 };
+
+// Throws Error kBadInput if rows of this model cannot be processed in chunks: attention reads all
+// past tokens of a row, and what is carried from chunk to chunk has none of them.
+void CheckChunks(const Config& config, size_t chunk);
 
 // One thread at a time. The bits of losses and gradients depend on the rows, exact, chunk and bptt,
 // not on threads or recompute.

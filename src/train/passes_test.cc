@@ -9,6 +9,7 @@
 #include <string>
 
 #include "models/detect.h"
+#include "models/schema.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -106,9 +107,7 @@ TEST_P(PassesTest, FullGradientThroughChunksIsThatOfTheWholeRow) {
 Learnt Detached(const Network& network, std::span<float> gradients, const SampleRow& row,
                 size_t chunk, ThreadPool& pool) {
   Learnt out;
-  const Config& c = network.config();
-  const StateShape shape{c.generation, c.layers, c.width, c.heads, c.head_size, ""};
-  State state(shape);
+  State state(StateShapeOf(network.config()));
   for (size_t begin = 0; begin < row.inputs.size(); begin += chunk) {
     const size_t len = std::min(chunk, row.inputs.size() - begin);
     const Segment segment{0, len, state.values().data()};
@@ -172,7 +171,45 @@ TEST_P(PassesTest, AChunkTakesTheMemoryOfAChunk) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, PassesTest,
-                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7", "7a"));
+
+// With attention, rows are not processed in chunks.
+class WholeRowsTest : public PassesTest {};
+
+TEST_P(WholeRowsTest, NeitherThreadsNorRecomputingChangeABit) {
+  for (const auto& starts : kStarts) {
+    const SampleRow row = RowOf(kLength, starts);
+    for (const bool exact : {true, false}) {
+      PassOptions options{.exact = exact, .dropout = 0.1f};
+      const Learnt expected = Learn(row, options, 1);
+      EXPECT_EQ(Learn(row, options, 3), expected) << "threads";
+      options.recompute = true;
+      EXPECT_EQ(Learn(row, options, 2), expected) << "recomputed";
+    }
+  }
+}
+
+// Attention ends where a document does.
+TEST_P(WholeRowsTest, DocumentsOfARowDoNotSeeEachOther) {
+  const SampleRow row = RowOf(kLength, {0, 23});
+  const Learnt together = Learn(row, {.exact = true});
+  SampleRow parts[2];
+  for (size_t i = 0; i < 2; ++i) {
+    const ptrdiff_t begin = i == 0 ? 0 : 23, end = i == 0 ? 23 : kLength;
+    parts[i].inputs.assign(row.inputs.begin() + begin, row.inputs.begin() + end);
+    parts[i].targets.assign(row.targets.begin() + begin, row.targets.begin() + end);
+    parts[i].starts = {0};
+  }
+  const Learnt first = Learn(parts[0], {.exact = true});
+  Learnt alone = Learn(parts[1], {.exact = true});
+  alone.loss += first.loss;
+  for (size_t i = 0; i < first.gradients.size(); ++i) alone.gradients[i] += first.gradients[i];
+  EXPECT_NEAR(together.loss, alone.loss, 1e-9 * alone.loss);
+  // Adding one vector to all keys changes a softmax little, so gradients of the keys' bias cancel.
+  EXPECT_LT(Difference(alone, together), 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Generations, WholeRowsTest, testing::Values("7b"));
 
 }  // namespace
 }  // namespace linnet

@@ -101,7 +101,7 @@ TEST_P(ReplicasTest, BytesGrowWithTheLength) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, ReplicasTest,
-                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7"));
+                         testing::Values("4", "5.0", "5.1", "5.2", "6", "7", "7a", "7b"));
 
 }  // namespace
 }  // namespace linnet

@@ -11,13 +11,18 @@
 #include "models/detect.h"
 #include "models/init.h"
 #include "models/network.h"
+#include "models/schema.h"
 #include "train/passes.h"
 #include "train/replicas.h"
 
 namespace linnet {
 namespace {
 
-constexpr char kEmbedding[] = "emb.weight";
+// Tables are read row by row: they have no packed copy, and stay in the file if they are frozen.
+bool IsReadByRow(const std::string& name) {
+  const ParameterSpec* p = FindParameter(name);
+  return p != nullptr && p->role == ParameterRole::kTable;
+}
 
 bool Learns(const LearnerOptions& options, const std::string& name) {
   return !options.learns || options.learns(name);
@@ -28,7 +33,7 @@ void AddLearning(const std::string& name, const std::vector<size_t>& shape, uint
                  DType precision, ParameterSizes& sizes) {
   sizes.learning += elements;
   const auto large = std::count_if(shape.begin(), shape.end(), [](size_t n) { return n > 1; });
-  if (large > 1 && name != kEmbedding) sizes.fixed += elements * (precision == DType::kF32 ? 4 : 2);
+  if (large > 1 && !IsReadByRow(name)) sizes.fixed += elements * (precision == DType::kF32 ? 4 : 2);
 }
 
 // The bytes of a safetensors file with all parameters of a new model.
@@ -79,7 +84,7 @@ ParameterSizes SizesOfNew(const Config& config, const LearnerOptions& options) {
   for (const ParameterSpec& p : NewParameters(config)) {
     if (Learns(options, p.name)) {
       AddLearning(p.name, p.shape, p.elements(), options.precision, sizes);
-    } else if (p.name != kEmbedding) {
+    } else if (!IsReadByRow(p.name)) {
       sizes.fixed += p.elements() * sizeof(float);
     }
   }
@@ -94,7 +99,7 @@ ParameterSizes SizesOfBase(const Checkpoint& base, const LearnerOptions& options
     all += t.elements();
     if (!adapters && Learns(options, t.name)) {
       AddLearning(t.name, t.shape, t.elements(), options.precision, sizes);
-    } else if (t.name != kEmbedding) {
+    } else if (!IsReadByRow(t.name)) {
       fixed += t.elements();
     }
   }

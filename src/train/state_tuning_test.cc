@@ -103,6 +103,7 @@ TEST_P(StateTuningTest, ThreadsPassesRecomputingAndResumingChangeNoBit) {
 // The gradient of a tuned state comes from the chunk in which a document begins and, through the
 // states that are carried on, from all that follow.
 TEST_P(StateTuningTest, GradientThroughChunksIsThatOfWholeRows) {
+  if (std::string(GetParam()) == "7b") GTEST_SKIP() << "attention takes no chunks";
   Stir(start_);
   LearnerOptions options;
   options.precision = DType::kF32;
@@ -167,10 +168,12 @@ TEST_P(StateTuningTest, WhatIsSavedGivesTheLossThatTrainingSaw) {
   const double loss = learner->Step(rows, rows.size(), 0.05).loss;
   EXPECT_LT(loss, 0.9 * first);
 
-  const Model model = Model::Open(Base(GetParam()));
+  // Training does not round the rows of attention.
+  const Model model = Model::Open(Base(GetParam()), {.rows = RowStorage::kF32});
   EXPECT_NEAR(LossFrom(model, State::Load(saved, model.state_shape())), loss, 1e-5);
   OpenOptions with_state;
   with_state.adapters = {{saved, {}}};
+  with_state.rows = RowStorage::kF32;
   const Model tuned = Model::Open(Base(GetParam()), with_state);
   EXPECT_NEAR(LossFrom(tuned, tuned.NewState()), loss, 1e-5);
   EXPECT_EQ(TensorFile::Open(saved).tensors().size(), model.config().layers);
@@ -229,6 +232,7 @@ TEST_P(StateTuningTest, AStateInTheBaseStaysAsItIsBesideAnAdapter) {
 // ChatRWKV's orientation, by the reference's own file and logits.
 TEST_P(StateTuningTest, ReadsTheReferencesStates) {
   if (goldens::Missing()) GTEST_SKIP() << "../shared/data is not there";
+  if (std::string(GetParam()) == "7b") GTEST_SKIP() << "the reference has no tuned states of it";
   const std::string model_name = std::string("golden/random-v") + GetParam();
   const std::string name = model_name + ".state";
   const auto golden = TensorFile::Open(goldens::Data(name + ".golden.safetensors"));
@@ -284,7 +288,7 @@ TEST(StateTuning, HalfAStateInTheBaseIsRefused) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6", "7"));
+INSTANTIATE_TEST_SUITE_P(Generations, StateTuningTest, testing::Values("5.2", "6", "7", "7b"));
 
 TEST(StateTuning, Rwkv4HasNone) {
   const test::TemporaryFolder folder;

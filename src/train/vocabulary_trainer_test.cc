@@ -24,15 +24,15 @@ std::vector<std::string> Pieces(std::string_view text) {
 }
 
 TEST(FirstPieceTest, WordsTakeTheBlankBeforeThemAndTurnsAreCutCleanly) {
-  using V = std::vector<std::string>;
+  using Strings = std::vector<std::string>;
   EXPECT_EQ(Pieces("User: Don't go,\n\nhe said."),
-            (V{"User", ":", " Don't", " go", ",", "\n\n", "he", " said", "."}));
-  EXPECT_EQ(Pieces("a):\nb\n\n\nc"), (V{"a", ")", ":", "\n", "b", "\n\n", "\n", "c"}));
-  EXPECT_EQ(Pieces("x =  12\t\ty"), (V{"x", " =", "  ", "1", "2", "\t\t", "y"}));
-  EXPECT_EQ(Pieces(" “Élan’s’ "), (V{" “", "Élan’s", "’", " "}));
+            (Strings{"User", ":", " Don't", " go", ",", "\n\n", "he", " said", "."}));
+  EXPECT_EQ(Pieces("a):\nb\n\n\nc"), (Strings{"a", ")", ":", "\n", "b", "\n\n", "\n", "c"}));
+  EXPECT_EQ(Pieces("x =  12\t\ty"), (Strings{"x", " =", "  ", "1", "2", "\t\t", "y"}));
+  EXPECT_EQ(Pieces(" “Élan’s’ "), (Strings{" “", "Élan’s", "’", " "}));
   EXPECT_EQ(Pieces("a\xFF\xE2\x80"
                    "b_c"),
-            (V{"a", "\xFF", "\xE2\x80", "b", "_", "c"}));
+            (Strings{"a", "\xFF", "\xE2\x80", "b", "_", "c"}));
   EXPECT_EQ(FirstPiece(""), 0u);
 }
 
