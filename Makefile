@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 RUNS ?= 2000000
 ROWS ?=
+PYTHON ?= /usr/bin/python3
 DATA ?= ../shared/data/text
 RUN ?= build/model
 JOBS ?= $(shell nproc)
@@ -17,7 +18,7 @@ JOBS ?= $(shell nproc)
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat model base-model test build bench bench-training microbench format lint install soak
+.PHONY: help chat model base-model test build bench bench-training microbench format lint install wheel soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -84,6 +85,10 @@ install: ## PREFIX=/usr/local DESTDIR=: install the program, the library, its he
 	@$(configure)
 	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
+
+wheel: ## PYTHON=/usr/bin/python3: build dist/linnet-*.whl for Python
+	@tools/install-packages build python
+	@tools/make-wheel "$(PYTHON)"
 
 soak: ## RUNS=2000000: long tests: fuzz each parser so often, coverage, repeated tests, a million tokens, digit reversal
 	@tools/install-packages build test check

@@ -46,19 +46,9 @@ InputHistory History(const ChatFlags& o) {
 constexpr const char* kBuiltInBanner =
     "A small storyteller. Try: a story about a fox | go on | what did he do? | /help\n";
 
-// A model this small drifts with a wide choice, and drops the subject with strong penalties.
-void FitBuiltIn(Sampling& sampling) {
-  const auto unless_given = [&](const char* name, float& value, float fit) {
-    if (!sampling.given.contains(name)) value = fit;
-  };
-  unless_given("top-p", sampling.options.top_p, 0.5f);
-  unless_given("presence-penalty", sampling.options.presence_penalty, 0.2f);
-  unless_given("frequency-penalty", sampling.options.frequency_penalty, 0.2f);
-}
-
 void RunChat(ChatFlags o) {
   const bool built_in = MeansBuiltIn(o.model);
-  if (built_in) FitBuiltIn(o.sampling);
+  if (built_in) FitBuiltIn(o.sampling, ChatSampling(true));
   ResolveSampling(o.sampling);
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);

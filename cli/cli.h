@@ -71,7 +71,11 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 // names the option that may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
 
-// Each is defined in the file of its name; main.cc calls them in the order of --help.
+// Runs `linnet` with these arguments, the first of which is the program's name, and returns its
+// exit code. Changes the process's signal handlers.
+int RunCommand(int argc, char** argv);
+
+// Each is defined in the file of its name; command.cc calls them in the order of --help.
 void AddChat(CLI::App& app);
 void AddGenerate(CLI::App& app);
 void AddTokenize(CLI::App& app);
@@ -108,7 +112,7 @@ class InterruptScope {
   static bool Interrupted();
   static bool Ended();
   static void Clear();  // forgets a past Ctrl-C
-  static void Check();  // throws Interruption, which main turns into exit code 130
+  static void Check();  // throws Interruption, which RunCommand turns into exit code 130
 };
 
 struct Interruption {};
@@ -116,7 +120,7 @@ struct Interruption {};
 // The message of `error`, with the option that helps, if there is one.
 std::string MessageOf(const std::exception& error);
 
-// Installs these signal handlers; main calls it once.
+// Installs these signal handlers; RunCommand calls it once.
 void HandleInterrupts();
 
 // A file descriptor for poll: readable after one of those signals or a call of Wake, until

@@ -34,14 +34,6 @@ struct GenerateFlags {
   Sampling sampling;
 };
 
-// Plain text works with wider sampling than a chat (ChatRWKV's PIPELINE_ARGS).
-SamplerOptions PlainDefaults() {
-  SamplerOptions options;
-  options.top_p = 0.85f;
-  options.presence_penalty = options.frequency_penalty = 0.2f;
-  return options;
-}
-
 std::string PromptIn(const std::string& path) {
   return std::string(WithoutByteOrderMark(ByteSource(path).Rest()));
 }
@@ -101,9 +93,7 @@ void Run(GenerateFlags o) {
                                       o.save_state));
     }
   }
-  // The built-in model is too small for wider sampling.
-  if (MeansBuiltIn(o.model) && o.sampling.given.count("top-p") == 0)
-    o.sampling.options.top_p = 0.6f;
+  if (MeansBuiltIn(o.model)) FitBuiltIn(o.sampling, TextSampling(true));
   ResolveSampling(o.sampling);
   // Read a prompt file before the slow loading of the model, but stdin after it.
   const bool from_stdin = !o.prompt && (o.prompt_file.empty() || o.prompt_file == "-");
@@ -140,7 +130,7 @@ constexpr const char* kGenerateExample =
 
 void AddGenerate(CLI::App& app) {
   const auto o = std::make_shared<GenerateFlags>();
-  o->sampling.options = PlainDefaults();
+  o->sampling = TextSampling(false);
   CLI::App* command = AddCommand(app, "generate", "Continue a prompt", kGenerateExample, o->common,
                                  [o] { Run(*o); });
   command->add_option("MODEL", o->model, kOptionalModelHelp);

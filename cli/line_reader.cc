@@ -65,11 +65,13 @@ class PlainReader : public LineReader {
 
 }  // namespace
 
-std::unique_ptr<LineReader> LineReader::New(InputHistory history) {
-  if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
-    return std::make_unique<PlainReader>();
+std::unique_ptr<LineReader> LineReader::New([[maybe_unused]] InputHistory history) {
+#ifdef LINNET_WITH_LIBEDIT
+  if (isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0) {
+    return NewLineEditor(std::move(history));
   }
-  return NewLineEditor(std::move(history));
+#endif
+  return std::make_unique<PlainReader>();
 }
 
 }  // namespace linnet::cli

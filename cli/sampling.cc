@@ -146,6 +146,30 @@ void Check(const SamplerOptions& options) {
 
 }  // namespace
 
+Sampling TextSampling(bool built_in) {
+  Sampling sampling;
+  sampling.options.top_p = built_in ? 0.6f : 0.85f;
+  sampling.options.presence_penalty = sampling.options.frequency_penalty = 0.2f;
+  return sampling;
+}
+
+Sampling ChatSampling(bool built_in) {
+  Sampling sampling;
+  if (!built_in) return sampling;
+  sampling.options.top_p = 0.5f;
+  sampling.options.presence_penalty = sampling.options.frequency_penalty = 0.2f;
+  return sampling;
+}
+
+void FitBuiltIn(Sampling& sampling, const Sampling& built_in) {
+  const auto unless_given = [&](const char* name, float SamplerOptions::*member) {
+    if (!sampling.given.contains(name)) sampling.options.*member = built_in.options.*member;
+  };
+  unless_given("top-p", &SamplerOptions::top_p);
+  unless_given("presence-penalty", &SamplerOptions::presence_penalty);
+  unless_given("frequency-penalty", &SamplerOptions::frequency_penalty);
+}
+
 void AddSamplingOptions(CLI::App& command, Sampling& sampling) {
   for (const Setting& setting : kSettings) {
     const std::string name = fmt::format("--{}", setting.name);

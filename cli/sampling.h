@@ -19,6 +19,17 @@ struct Sampling {
   std::set<std::string> given;  // settings that the user gave
 };
 
+// The defaults of generate: plain text works with wider sampling than a chat (ChatRWKV's
+// PIPELINE_ARGS). The built-in model is too small for that.
+Sampling TextSampling(bool built_in);
+// The defaults of chat. The built-in model drifts with a wide choice, and drops the subject with
+// strong penalties.
+Sampling ChatSampling(bool built_in);
+
+// For a model that is known only after parsing: the built-in one's defaults, unless given by the
+// user.
+void FitBuiltIn(Sampling& sampling, const Sampling& built_in);
+
 // Adds --temperature and the other flags; their help shows the current values of `sampling` as
 // defaults. It must outlive the command's run. Throws CLI::ValidationError for an invalid value.
 void AddSamplingOptions(CLI::App& command, Sampling& sampling);

@@ -102,6 +102,8 @@ class State {
   // Throws Error kNoMemory if `count` more tokens would take the rows past StateShape::row_limit.
   void CheckRoom(size_t count) const;
 
+  // Takes over the values and rows of a state of the same shape; values() stay where they are.
+  void CopyFrom(const State& other);
   // Resets to the start of a sequence.
   void Reset();
 

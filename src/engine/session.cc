@@ -56,56 +56,74 @@ bool Session::Read(const Watcher& watcher) {
 }
 
 Written Session::Write(const ContinuationOptions& options, const Watcher& watcher) {
-  if (sequence_.waiting() == 0 && !sequence_.ready()) Feed(std::span(&kStartToken, 1));
-  Written out;
-  out.prompt_tokens = sequence_.waiting();
-  const Stopwatch prompt;
-  if (!Read(watcher)) {
-    out.finish = Finish::kInterrupted;
-    return out;
+  Writing writing(*this, options);
+  while (writing.Step(watcher)) {
   }
-  out.prompt_s = prompt.Seconds();
-  const Stopwatch decode;
-  WriteOn(options, watcher, out);
-  out.decode_s = decode.Seconds();
-  return out;
+  return writing.written();
 }
 
-void Session::WriteOn(const ContinuationOptions& options, const Watcher& watcher, Written& out) {
-  Continuation text(tokenizer_, options);
-  const auto show = [&](const std::string& part) {
-    out.text += part;
-    if (watcher.text && !part.empty()) watcher.text(part);
-  };
-  // The last position at which all text was returned. If the text after it turns out to be a stop
-  // string, the session returns there. Cloned only when a stop string may have begun.
-  std::optional<Snapshot> before;
-  size_t before_size = 0;
-  while (text.finish() == Finish::kNone) {
-    Read();
-    if (Interrupted(watcher)) {
-      show(text.Interrupt());
-      break;
-    }
-    const int32_t token = sequence_.Sample();
-    const bool was_clear = text.clear();
-    const size_t was_tokens = text.tokens();
-    const std::string part = text.Push(token);
-    if (text.clear() && !text.stopped_by_text()) {
-      before.reset();
-    } else if (was_clear && !options.stops.empty()) {
-      before = sequence_.at().Clone();
-      before_size = out.text.size();
-    }
-    show(part);
-    if (text.tokens() > was_tokens) Feed(std::span(&token, 1));
+Writing::Writing(Session& session, ContinuationOptions options)
+    : session_(session), options_(std::move(options)), text_(session.tokenizer_, options_) {}
+
+bool Writing::Begin(const Watcher& watcher) {
+  if (session_.sequence_.waiting() == 0 && !session_.sequence_.ready()) {
+    session_.Feed(std::span(&kStartToken, 1));
   }
-  out.tokens = text.tokens();
-  out.finish = text.finish();
-  if (text.stopped_by_text()) {
-    Restore(*before);
-    Feed(tokenizer_.Encode(std::string_view(out.text).substr(before_size)));
+  written_.prompt_tokens = session_.sequence_.waiting();
+  const Stopwatch prompt;
+  if (!session_.Read(watcher)) {
+    written_.finish = Finish::kInterrupted;
+    return false;
   }
+  written_.prompt_s = prompt.Seconds();
+  written_.finish = text_.finish();  // a limit of 0 tokens
+  begun_ = true;
+  return written_.finish == Finish::kNone;
+}
+
+bool Writing::Step(const Watcher& watcher) {
+  if (written_.finish != Finish::kNone || (!begun_ && !Begin(watcher))) return false;
+  const Stopwatch decode;
+  session_.Read();
+  if (Interrupted(watcher)) {
+    Interrupt(watcher);
+  } else {
+    Sequence& sequence = session_.sequence_;
+    const int32_t token = sequence.Sample();
+    if (watcher.sampled) watcher.sampled(token, sequence.at().logits);
+    const bool was_clear = text_.clear();
+    const size_t was_tokens = text_.tokens();
+    const std::string part = text_.Push(token);
+    if (text_.clear() && !text_.stopped_by_text()) {
+      before_.reset();
+    } else if (was_clear && !options_.stops.empty()) {
+      before_ = sequence.at().Clone();
+      before_size_ = written_.text.size();
+    }
+    Show(part, watcher);
+    if (text_.tokens() > was_tokens) session_.Feed(std::span(&token, 1));
+    written_.tokens = text_.tokens();
+    written_.finish = text_.finish();
+    if (text_.stopped_by_text()) ReturnToText();
+  }
+  written_.decode_s += decode.Seconds();
+  return true;
+}
+
+void Writing::Interrupt(const Watcher& watcher) {
+  if (written_.finish != Finish::kNone) return;
+  Show(text_.Interrupt(), watcher);
+  written_.finish = Finish::kInterrupted;
+}
+
+void Writing::Show(const std::string& part, const Watcher& watcher) {
+  written_.text += part;
+  if (watcher.text && !part.empty()) watcher.text(part);
+}
+
+void Writing::ReturnToText() {
+  session_.Restore(*before_);
+  session_.Feed(session_.tokenizer_.Encode(std::string_view(written_.text).substr(before_size_)));
 }
 
 }  // namespace linnet

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ struct Watcher {
   std::function<void(std::string_view)> text{};       // whole UTF-8 characters, as generated
   std::function<void(size_t done, size_t of)> fed{};  // tokens of the prompt
   std::function<bool()> interrupted{};                // called between passes
+  // Each token, with the logits that it was sampled from, also an id that ends the text.
+  std::function<void(int32_t token, std::span<const float> logits)> sampled{};
 };
 
 struct Written {
@@ -48,7 +51,7 @@ class Session {
 
   // Reads, then samples. Afterwards the session is exactly at the end of the returned text, also if
   // a stop string cut it inside a token. If Read was interrupted, the session is where Read left
-  // it.
+  // it. Class Writing does the same step by step.
   Written Write(const ContinuationOptions& options, const Watcher& watcher = {});
 
   // The position after all text that was fed or generated; runs queued tokens first.
@@ -62,7 +65,7 @@ class Session {
   size_t tokens_run() const { return tokens_run_; }  // run through the model in total
 
  private:
-  void WriteOn(const ContinuationOptions& options, const Watcher& watcher, Written& out);
+  friend class Writing;
   void Pass();
 
   const Model& model_;
@@ -70,6 +73,38 @@ class Session {
   Workspace& workspace_;
   Sequence sequence_;
   size_t tokens_run_ = 0;
+};
+
+// A text that is being generated, for callers that take it token by token. Keeps a reference to the
+// session, which nobody else may use until the text has ended. Not thread-safe.
+class Writing {
+ public:
+  Writing(Session& session, ContinuationOptions options);
+
+  // Reads what is queued, or a first token 0, and samples one token. Returns false, and does
+  // nothing, once the text has ended. An interruption ends the text.
+  bool Step(const Watcher& watcher = {});
+  // Ends the text early.
+  void Interrupt(const Watcher& watcher = {});
+
+  const Written& written() const { return written_; }  // so far
+  // Generation began: the prompt was read.
+  bool begun() const { return begun_; }
+
+ private:
+  bool Begin(const Watcher& watcher);
+  void Show(const std::string& part, const Watcher& watcher);
+  void ReturnToText();
+
+  Session& session_;
+  ContinuationOptions options_;
+  Continuation text_;
+  Written written_;
+  bool begun_ = false;
+  // The last position at which all text was returned. If the text after it turns out to be a stop
+  // string, the session returns there. Cloned only when a stop string may have begun.
+  std::optional<Snapshot> before_;
+  size_t before_size_ = 0;
 };
 
 }  // namespace linnet

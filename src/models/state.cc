@@ -335,6 +335,13 @@ State::State(State&&) noexcept = default;
 State& State::operator=(State&&) noexcept = default;
 State::~State() = default;
 
+void State::CopyFrom(const State& other) {
+  std::unique_ptr<PastTokens> past;
+  if (other.past_ != nullptr) past = std::make_unique<PastTokens>(*other.past_);
+  std::copy(other.values_.begin(), other.values_.end(), values_.begin());
+  past_ = std::move(past);
+}
+
 size_t State::tokens() const { return past_ == nullptr ? 0 : past_->kept.tokens(); }
 
 size_t State::bytes() const {

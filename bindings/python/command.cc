@@ -1,0 +1,30 @@
+// The console command `linnet`: the program itself, in the process of Python.
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+#include <signal.h>
+
+#include <string>
+#include <vector>
+
+#include "bindings/python/bindings.h"
+#include "cli/cli.h"
+
+namespace linnet::python {
+
+void AddCommand(nb::module_& m) {
+  m.attr("__version__") = LINNET_VERSION;
+  m.def(
+      "_run_command",
+      [](std::vector<std::string> arguments) {
+        std::vector<char*> argv;
+        argv.reserve(arguments.size() + 1);
+        for (std::string& argument : arguments) argv.push_back(argument.data());
+        argv.push_back(nullptr);
+        // Python ignores SIGPIPE; a closed pipe ends the program.
+        signal(SIGPIPE, SIG_DFL);
+        return cli::RunCommand(static_cast<int>(arguments.size()), argv.data());
+      },
+      nb::arg("arguments"));
+}
+
+}  // namespace linnet::python

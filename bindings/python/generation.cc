@@ -1,0 +1,346 @@
+// Model.generate: a text that Python takes piece by piece.
+#include <fmt/format.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/python/arrays.h"
+#include "bindings/python/bindings.h"
+#include "cli/talk_settings.h"
+#include "engine/session.h"
+#include "kernels/sampling.h"
+#include "text/candidates.h"
+#include "text/chat_template.h"
+
+namespace linnet::python {
+namespace {
+
+// What one token added to a text.
+struct Piece {
+  std::string text;  // whole characters; may be empty
+  int32_t token = -1;
+  // The log of the probability that the model gave the token, without penalties and temperature;
+  // and of the likeliest tokens. Only if asked for.
+  std::optional<double> logprob;
+  std::vector<std::pair<int32_t, double>> top;
+};
+
+void Weigh(std::span<const float> logits, size_t top, std::vector<float>& scratch, Piece& piece) {
+  const float largest = Largest(logits);
+  scratch.resize(logits.size());
+  const double log_sum =
+      std::log(WeighRow(logits.data(), logits.size(), largest, 1, scratch.data()));
+  const auto logprob = [&](int32_t id) {
+    return double{logits[static_cast<size_t>(id)]} - largest - log_sum;
+  };
+  piece.logprob = logprob(piece.token);
+  if (top == 0) return;
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto end = ids.begin() + static_cast<ptrdiff_t>(std::min(top, ids.size()));
+  std::partial_sort(ids.begin(), end, ids.end(), [&](int32_t a, int32_t b) {
+    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  });
+  for (auto it = ids.begin(); it != end; ++it) piece.top.emplace_back(*it, logprob(*it));
+}
+
+struct GenerationObject {
+  GenerationObject(std::shared_ptr<OpenedModel> model, Workspace& workspace, Snapshot start,
+                   Sampler sampler, ContinuationOptions options)
+      : opened(std::move(model)),
+        tokenizer(opened->NeedTokenizer()),
+        session(opened->model, *tokenizer, workspace, std::move(start), std::move(sampler)),
+        writing(session, std::move(options)),
+        forks(Forks()) {}
+
+  std::shared_ptr<OpenedModel> opened;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  Session session;
+  Writing writing;
+  uint64_t forks;
+  std::optional<size_t> logprobs;
+  std::vector<float> scratch;
+  std::string opening;   // shown before the text
+  bool closing = false;  // a first '>' is not shown
+  Busy busy;
+};
+
+// The session keeps the workspace of this process.
+void CheckNotForked(const GenerationObject& self) {
+  if (self.forks == Forks()) return;
+  throw Error(ErrorKind::kBadInput,
+              "the text was begun before fork(); call generate again in this process");
+}
+
+// What to write after the ids that are fed.
+struct Plan {
+  std::vector<int32_t> ids;
+  ContinuationOptions options;
+  StateObject* state = nullptr;  // where to start, unless null
+  std::optional<size_t> logprobs;
+};
+
+GenerationObject* Begin(const ModelObject& model, Plan plan, Sampler sampler) {
+  OpenedModel& opened = *model.opened;
+  Snapshot start{opened.model.NewState(), {}};
+  if (plan.state != nullptr) {
+    const Busy::Use use(plan.state->busy, "the state");
+    start = {plan.state->state.Clone(), plan.state->logits};
+  }
+  Workspace* workspace = nullptr;
+  opened.workers.Run([&](Workspace& w) { workspace = &w; });
+  auto generation = std::make_unique<GenerationObject>(model.opened, *workspace, std::move(start),
+                                                       std::move(sampler), std::move(plan.options));
+  generation->logprobs = plan.logprobs;
+  generation->session.Feed(plan.ids);
+  return generation.release();
+}
+
+std::vector<int32_t> IdsOf(nb::handle tokens) {
+  const Tokens given(tokens);
+  return {given.ids().begin(), given.ids().end()};
+}
+
+GenerationObject* Generate(const ModelObject& model, nb::handle prompt, size_t max_tokens,
+                           const std::vector<std::string>& stop, const nb::object& stop_ids,
+                           StateObject* state, SamplerObject* sampler,
+                           std::optional<size_t> logprobs, const nb::kwargs& settings) {
+  const auto tokenizer = model.opened->NeedTokenizer();
+  if (sampler != nullptr && settings.size() > 0) {
+    throw Error(ErrorKind::kBadInput, "give a sampler or settings of sampling, not both");
+  }
+  Plan plan{.ids = PyUnicode_Check(prompt.ptr())
+                       ? EncodePrompt(*tokenizer, nb::cast<std::string>(prompt))
+                       : IdsOf(prompt),
+            .options = {.max_tokens = max_tokens, .stops = stop},
+            .state = state,
+            .logprobs = logprobs};
+  if (!stop_ids.is_none()) plan.options.stop_ids = IdsOf(stop_ids);
+  return Begin(model, std::move(plan),
+               sampler != nullptr ? sampler->sampler
+                                  : NewSampler(settings, model.opened.get(), SamplingFor::kText));
+}
+
+std::string Entry(const nb::dict& message, const char* key) {
+  if (message.contains(key) && nb::isinstance<nb::str>(message[key])) {
+    return nb::cast<std::string>(message[key]);
+  }
+  throw Error(ErrorKind::kBadInput, fmt::format("a message has no text in '{}'", key));
+}
+
+// The prompt for a reply to messages of the roles system, user and assistant.
+std::string PromptOf(const ChatTemplate& form, Think think, nb::handle messages) {
+  std::string system, user, prompt;
+  bool waiting = false;
+  for (const nb::handle item : nb::iter(messages)) {
+    const auto message = nb::cast<nb::dict>(item);
+    const std::string role = Entry(message, "role"), content = Entry(message, "content");
+    if (role == "system" && !waiting && prompt.empty()) {
+      system += (system.empty() ? "" : "\n") + content;
+    } else if (role == "user") {
+      user += (waiting ? "\n" : "") + content;
+      waiting = true;
+    } else if (role == "assistant" && waiting) {
+      prompt += form.Past(user, content);
+      user.clear();
+      waiting = false;
+    } else {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("a message of the role '{}' is out of place, expected system first, "
+                              "then user and assistant in turn",
+                              role));
+    }
+  }
+  if (!waiting) throw Error(ErrorKind::kBadInput, "the last message is not the user's");
+  return form.Opening(system) + prompt + form.Prompt(user, think);
+}
+
+GenerationObject* Reply(const ModelObject& model, nb::handle messages,
+                        const std::string& chat_template, const std::string& think_name,
+                        size_t max_tokens, std::vector<std::string> stop,
+                        std::optional<size_t> logprobs, const nb::kwargs& settings) {
+  const OpenedModel& opened = *model.opened;
+  const auto tokenizer = opened.NeedTokenizer();
+  const ChatTemplate& form = cli::TemplateFor(chat_template, opened.model, *tokenizer);
+  const Think think = cli::ThinkFor(think_name, form);
+  stop.insert(stop.end(), form.stops().begin(), form.stops().end());
+  Plan plan{.ids = EncodePrompt(*tokenizer, PromptOf(form, think, messages)),
+            .options = {.max_tokens = max_tokens,
+                        .stops = std::move(stop),
+                        .stop_ids = EndOfTextIds(*tokenizer)},
+            .logprobs = logprobs};
+  GenerationObject* const reply =
+      Begin(model, std::move(plan), NewSampler(settings, &opened, SamplingFor::kChat));
+  // An empty thought is not shown; the first character of the reply closes it.
+  reply->closing = think == Think::kFast;
+  if (!reply->closing) reply->opening = form.ReplyStart(think);
+  return reply;
+}
+
+// The text of `written` as it is shown.
+std::string Shown(const GenerationObject& self, const std::string& written) {
+  if (self.closing && written.starts_with('>')) return written.substr(1);
+  return self.opening + written;
+}
+
+// The next piece; empty at the end.
+std::optional<Piece> Next(GenerationObject& self) {
+  CheckNotForked(self);
+  const Busy::Use use(self.busy, "the text");
+  Piece piece;
+  bool more = false;
+  const size_t before = self.writing.written().tokens;
+  const bool first = self.writing.written().text.empty();
+  self.opened->workers.Run([&](Workspace&) {
+    Watcher watcher;
+    watcher.text = [&](std::string_view text) { piece.text += text; };
+    watcher.sampled = [&](int32_t token, std::span<const float> logits) {
+      piece.token = token;
+      if (self.logprobs) Weigh(logits, *self.logprobs, self.scratch, piece);
+    };
+    // While decoding, Python looks for Ctrl-C between the pieces.
+    if (!self.writing.begun()) watcher.interrupted = [] { return Interrupted(); };
+    more = self.writing.Step(watcher);
+  });
+  RaisePending();
+  // An id that ends the text is not part of it, but it may release text that was held back.
+  const bool counted = self.writing.written().tokens > before;
+  if (!more || (!counted && piece.text.empty())) return std::nullopt;
+  if (first && !piece.text.empty()) piece.text = Shown(self, piece.text);
+  return piece;
+}
+
+Piece NextOrStop(GenerationObject& self) {
+  std::optional<Piece> piece = Next(self);
+  if (!piece) throw nb::stop_iteration();
+  return std::move(*piece);
+}
+
+// The rest, without a stop between the pieces.
+std::string Finish(GenerationObject& self) {
+  CheckNotForked(self);
+  const Busy::Use use(self.busy, "the text");
+  self.opened->workers.Run([&](Workspace&) {
+    Watcher watcher;
+    watcher.interrupted = [] { return Interrupted(); };
+    while (self.writing.Step(watcher)) {
+    }
+  });
+  RaisePending();
+  return Shown(self, self.writing.written().text);
+}
+
+StateObject* StateAfter(GenerationObject& self) {
+  CheckNotForked(self);
+  const Busy::Use use(self.busy, "the text");
+  Snapshot here = self.opened->workers.Run([&](Workspace&) { return self.session.Here().Clone(); });
+  return new StateObject(std::move(here.state), std::move(here.logits));
+}
+
+nb::dict Timings(const GenerationObject& self) {
+  const Written& written = self.writing.written();
+  nb::dict result;
+  result["prompt_s"] = written.prompt_s;
+  result["decode_s"] = written.decode_s;
+  result["tokens_per_s"] = written.tokens_per_s();
+  return result;
+}
+
+void AddPiece(nb::module_& m) {
+  nb::class_<Piece>(m, "Piece", "What one token added to a text; str(piece) is its text.")
+      .def_ro("text", &Piece::text,
+              "Whole characters that can be shown now. Empty while a character is incomplete, or\n"
+              "while the text may become a stop string.")
+      .def_ro("token", &Piece::token, "The id.")
+      .def_ro("logprob", &Piece::logprob,
+              "The log of the probability that the model gave it, without penalties and\n"
+              "temperature. None unless logprobs was given to generate.")
+      .def_ro("top_logprobs", &Piece::top,
+              "The likeliest tokens: [(id, logprob)], likeliest first.")
+      .def("__str__", [](const Piece& self) { return self.text; })
+      .def("__repr__", [](const Piece& self) {
+        return fmt::format("<linnet.Piece token={} text={}>", self.token,
+                           nb::repr(nb::cast(self.text)).c_str());
+      });
+}
+
+}  // namespace
+
+void AddGeneration(nb::module_& m) {
+  AddPiece(m);
+  nb::class_<GenerationObject>(
+      m, "Generation",
+      "A text being generated: an iterator of Pieces. One call at a time may use it. Ctrl-C "
+      "raises\n"
+      "KeyboardInterrupt between two tokens; afterwards the iterator can go on.")
+      .def("__iter__", [](nb::object self) { return self; })
+      .def("__next__", NextOrStop)
+      .def("next", Next, "The next piece, or None at the end.")
+      .def("finish", Finish, "Generates the rest and returns the whole text.")
+      .def(
+          "stop",
+          [](GenerationObject& self) {
+            const Busy::Use use(self.busy, "the text");
+            self.writing.Interrupt();
+          },
+          "Ends the text here.")
+      .def_prop_ro(
+          "text",
+          [](const GenerationObject& self) { return Shown(self, self.writing.written().text); },
+          "The text so far, without the prompt.")
+      .def_prop_ro(
+          "tokens", [](const GenerationObject& self) { return self.writing.written().tokens; },
+          "The number of tokens so far.")
+      .def_prop_ro(
+          "prompt_tokens",
+          [](const GenerationObject& self) { return self.writing.written().prompt_tokens; },
+          "The number of tokens of the prompt, once it was read.")
+      .def_prop_ro(
+          "finish_reason",
+          [](const GenerationObject& self) -> std::optional<std::string> {
+            const linnet::Finish finish = self.writing.written().finish;
+            if (finish == linnet::Finish::kNone) return std::nullopt;
+            return Name(finish);
+          },
+          "\"stop\", \"length\" or \"interrupted\"; None while it goes on.")
+      .def_prop_ro("timings", Timings,
+                   "{\"prompt_s\", \"decode_s\", \"tokens_per_s\"}, in seconds.")
+      .def_prop_ro("state", StateAfter,
+                   "A new State at the end of the text so far, with its logits.");
+}
+
+void AddGenerate(nb::class_<ModelObject>& model) {
+  model.def(
+      "generate", Generate, nb::arg("prompt"), nb::kw_only(), nb::arg("max_tokens") = 256,
+      nb::arg("stop") = std::vector<std::string>(), nb::arg("stop_ids") = nb::none(),
+      nb::arg("state") = nb::none(), nb::arg("sampler") = nb::none(),
+      nb::arg("logprobs") = nb::none(), nb::arg("settings"),
+      "Continues a text. Nothing runs until the iterator that this returns is used.\n\n"
+      "prompt: str, or ids. An empty prompt goes on from a state that a text left, or starts\n"
+      "from token 0. stop: end before any of these strings. stop_ids: ids that end the text;\n"
+      "by default 0. state: where to start; it is not changed. sampler: a Sampler, of which\n"
+      "a copy is used; or settings of sampling by their names (see Sampler), with the\n"
+      "defaults of `linnet generate`. logprobs: also the probabilities of the tokens, and of\n"
+      "so many of the likeliest.\n\n"
+      "Raises InputError.");
+  model.def("reply", Reply, nb::arg("messages"), nb::kw_only(), nb::arg("template") = "auto",
+            nb::arg("think") = "auto", nb::arg("max_tokens") = 1024,
+            nb::arg("stop") = std::vector<std::string>(), nb::arg("logprobs") = nb::none(),
+            nb::arg("settings"),
+            "Begins the reply to messages [{\"role\", \"content\"}] of the roles system, user and\n"
+            "assistant, the last of the user. template, think and settings as in chat.\n\n"
+            "Raises InputError.");
+}
+
+}  // namespace linnet::python

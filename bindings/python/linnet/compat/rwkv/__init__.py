@@ -1,0 +1,1 @@
+"""The interface of PyPI's `rwkv`, the reference package: `model.RWKV` and `utils.PIPELINE`."""

@@ -1,0 +1,14 @@
+# The rooms as another build folder has built them, instead of src/: for the wheel, where the program
+# was built from the same sources. From the top, each links those below.
+set(rooms train eval engine text models io ops kernels tensor base)
+set(below hwy::hwy fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB OpenSSL::Crypto
+  PkgConfig::utf8proc Threads::Threads)
+list(REVERSE rooms)
+foreach(room IN LISTS rooms)
+  add_library(linnet_${room} STATIC IMPORTED GLOBAL)
+  set_target_properties(linnet_${room} PROPERTIES IMPORTED_NO_SYSTEM ON
+    IMPORTED_LOCATION ${LINNET_ROOMS_FROM}/src/liblinnet_${room}.a
+    INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include;${PROJECT_SOURCE_DIR}/src"
+    INTERFACE_LINK_LIBRARIES "${below}")
+  set(below linnet_${room})
+endforeach()
