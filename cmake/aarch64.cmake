@@ -15,10 +15,11 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${LINNET_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR}
   ${LINNET_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${LINNET_SYSROOT}/usr/share/pkgconfig)
-# Debian keeps OpenSSL's configuration in a folder of the architecture.
+# Debian keeps OpenSSL's configuration in a folder of the architecture. Not in the initial flags,
+# which the preset's own flags replace.
 foreach(language C CXX)
-  string(APPEND CMAKE_${language}_FLAGS_INIT
-    " -idirafter ${LINNET_SYSROOT}/usr/include/aarch64-linux-gnu")
+  set(CMAKE_${language}_STANDARD_INCLUDE_DIRECTORIES
+    ${LINNET_SYSROOT}/usr/include/aarch64-linux-gnu)
 endforeach()
 # Dependencies of the libraries above.
 foreach(folder lib usr/lib)
