@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "kernels/peaks.h"
 #include "kernels/rows.h"
+#include "models/schema.h"
 #include "tensor/token_memory.h"
 
 namespace linnet {
@@ -145,12 +146,9 @@ class Runner {
     size_t width = 0, bytes = 0;
   };
   Row PastRow() const {
-    const State state = model_.NewState();
-    const RowLayout* rows = state.past() == nullptr ? nullptr : state.past()->finished.layout();
-    Row row;
-    if (rows == nullptr) return row;
-    for (const RowSlot& slot : rows->slots()) row.width += slot.width;
-    row.bytes = rows->token_bytes();
+    const RowLayout rows(FinishedRows(model_.state_shape()));
+    Row row{0, rows.token_bytes()};
+    for (const RowSlot& slot : rows.slots()) row.width += slot.width;
     return row;
   }
 

@@ -13,11 +13,6 @@ Var NormRows(Pass& p, const Config& c, Var x, const NormParam& ln) {
   return Norm(p, x, 1, ln.gain, ln.bias, c.norm_eps);
 }
 
-Var MixChannels(Pass& p, const ChannelMix456& w, Var x) {
-  const auto [x_k, x_r] = ShiftedLerps(p, x, ShiftOf::kChannelMix, KeyMix(w), ReceptanceMix(w));
-  return GatedChannelMix(p, w, x_k, x_r);
-}
-
 // second(tanh(first(x)))
 Var LowRank(Pass& p, Var x, const LinearParam& first, const LinearParam& second) {
   return Linear(p, TanhInPlace(p, Linear(p, x, first)), second);
@@ -27,13 +22,7 @@ Var LowRank(Pass& p, Var x, const LinearParam& first, const LinearParam& second)
 
 FinchC2::Layer FinchC2::Bind(BlockBinder& b) {
   Layer w;
-  const std::array<const char*, kMixes> names = {"r", "k", "v", "w", "v2"};
-  w.maa_x = b.Vector("att.time_maa_x");
-  for (size_t i = 0; i < kMixes; ++i) {
-    w.maa[i] = b.Vector(std::string("att.time_maa_") + names[i]);
-  }
-  w.maa_w1 = b.Matrix("att.time_maa_w1");
-  for (size_t i = 0; i < kMixes; ++i) w.maa_w2[i] = b.Slice("att.time_maa_w2", i);
+  w.mixes = DynamicMixes::Bind(b, {"r", "k", "v", "w", "v2"});
   w.decay = b.Vector("att.time_decay");
   w.decay_w1 = b.Matrix("att.time_decay_w1");
   w.decay_w2 = b.Matrix("att.time_decay_w2");
@@ -49,23 +38,12 @@ FinchC2::Layer FinchC2::Bind(BlockBinder& b) {
 }
 
 Var FinchC2::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
-  const size_t T = x.rows(), rank = c.ranks.at("mix");
-  const Var d = Shift(p, x, ShiftOf::kTimeMix);
-  const Var z = Lerp(p, x, d, Broadcast(w.maa_x, T));
-  const Var m = TanhInPlace(p, Linear(p, z, w.maa_w1));
-  DeferredProducts shifts(p);
-  std::array<Var, kMixes> shifted;
-  for (size_t i = 0; i < kMixes; ++i) {
-    shifted[i] = Linear(p, Columns(m, i * rank, rank), w.maa_w2[i]);
-  }
-  shifts.Run();
-  const auto mix = [&](size_t i) { return Lerp(p, x, d, AddBiasInPlace(p, shifted[i], w.maa[i])); };
+  const auto [x_r, x_k, x_v, x_w, x_v2] = w.mixes.Of(p, x);
   DeferredProducts products(p);
-  const Var r = Linear(p, mix(0), w.receptance), k = Linear(p, mix(1), w.key);
-  const Var w1 = Linear(p, mix(3), w.decay_w1);
-  const Var x_v2 = mix(4), v2 = Linear(p, x_v2, w.value2_w1);
+  const Var r = Linear(p, x_r, w.receptance), k = Linear(p, x_k, w.key);
+  const Var w1 = Linear(p, x_w, w.decay_w1), v2 = Linear(p, x_v2, w.value2_w1);
   products.Run();
-  const auto [v, same] = LinearOfBoth(p, mix(2), x_v2, w.value);
+  const auto [v, same] = LinearOfBoth(p, x_v, x_v2, w.value);
   const Var dynamic = Linear(p, TanhInPlace(p, w1), w.decay_w2);
   const Var decay = ExpNegExp(p, AddBiasInPlace(p, dynamic, w.decay));
   const Var second = Add(p, same, Linear(p, TanhInPlace(p, v2), w.value2_w2));
@@ -75,7 +53,7 @@ Var FinchC2::TimeMix(Pass& p, const Config& c, const Layer& w, Var x, Carry&) {
   return Linear(p, NormRows(p, c, Add(p, y, second), w.ln_x), w.output);
 }
 
-Var FinchC2::ChannelMix(Pass& p, const Layer& w, Var x) { return MixChannels(p, w.ffn, x); }
+Var FinchC2::ChannelMix(Pass& p, const Layer& w, Var x) { return ChannelMix6(p, w.ffn, x); }
 
 static_assert(Mixes<FinchC2>);
 
@@ -113,7 +91,7 @@ Var GoldBlock::Run(Pass& p, const Config& c, Var x, Carry& carry) const {
   if (is_first_) Cache(p, x, carry);
   const Var attended = Attend(p, c, NormRows(p, c, x, ln1_), carry);
   x = AddResidualInPlace(p, x, Dropout(p, attended, 0));
-  return AddResidualInPlace(p, x, Dropout(p, MixChannels(p, ffn_, NormRows(p, c, x, ln2_)), 1));
+  return AddResidualInPlace(p, x, Dropout(p, ChannelMix6(p, ffn_, NormRows(p, c, x, ln2_)), 1));
 }
 
 void GoldBlock::Cache(Pass& p, Var x, Carry& carry) const {

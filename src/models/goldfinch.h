@@ -6,17 +6,13 @@
 #include <array>
 
 #include "models/block.h"
+#include "models/rwkv6.h"
 
 namespace linnet {
 
 struct FinchC2 {
-  static constexpr size_t kMixes = 5;
-
   struct Layer {
-    Var maa_x;
-    std::array<Var, kMixes> maa;  // of r, k, v, w and the second value
-    LinearParam maa_w1;
-    std::array<LinearParam, kMixes> maa_w2;
+    DynamicMixes mixes;  // of r, k, v, w and the second value
     Var decay;
     LinearParam decay_w1, decay_w2, value2_w1, value2_w2;
     LinearParam receptance, key, value, output;

@@ -6,7 +6,6 @@
 #include <new>
 #include <vector>
 
-#include "kernels/convert.h"
 #include "tensor/token_memory.h"
 
 namespace linnet {
@@ -17,16 +16,6 @@ std::span<T> InArena(Pass& p, size_t count) {
   T* data = p.arena.New<T>(count);
   for (size_t i = 0; i < count; ++i) new (data + i) T{};
   return {data, count};
-}
-
-void StoreRow(TokenMemory& memory, size_t slot, size_t token, const float* row) {
-  const RowSlot& s = memory.layout()->slots()[slot];
-  std::byte* to = memory.MutableRow(slot, token);
-  if (s.type == RowType::kF16) {
-    F32ToF16Row(row, s.width, reinterpret_cast<uint16_t*>(to));
-  } else {
-    std::memcpy(to, row, s.width * sizeof(float));
-  }
 }
 
 // The rows of a segment's own tokens, without those before.
@@ -83,7 +72,7 @@ Var RowsToFinish::Keep(Pass& p, Var rows, size_t slot) const {
   for (size_t i = 0; i < segments_.size(); ++i) {
     const Segment& s = p.segments[i];
     for (size_t t = 0; t < s.len; ++t) {
-      StoreRow(s.past->kept, slot, s.first + t, rows.v.Row(s.begin + t));
+      StoreRow(rows.v.Row(s.begin + t), s.past->kept, slot, s.first + t);
     }
     for (size_t t = 0; t < segments_[i].len; ++t) {
       std::memcpy(all.v.Row(segments_[i].begin + t), s.past->kept.Row(slot, ranges_[i].from + t),
@@ -132,8 +121,8 @@ Var RowsToFinish::Attend(Pass& p, Var q, Var k, Var v, const AttentionShape& sha
     const size_t key_slot = kept ? slot : 0;
     for (size_t t = ranges_[i].lead; t < segments_[i].len - s.len; ++t) {
       const size_t row = segments_[i].begin + t, token = ranges_[i].from + t;
-      StoreRow(*memory, key_slot, token, k.v.Row(row));
-      StoreRow(*memory, key_slot + 1, token, v.v.Row(row));
+      StoreRow(k.v.Row(row), *memory, key_slot, token);
+      StoreRow(v.v.Row(row), *memory, key_slot + 1, token);
     }
     past.push_back({memory, s.first, key_slot, key_slot + 1});
   }

@@ -12,6 +12,7 @@ template <Generation kGeneration>
 struct Rwkv5 {
   static constexpr bool kGate = kGeneration != Generation::k50;
   static constexpr bool kPerChannel = kGeneration == Generation::k52;
+
   struct Layer {
     Var mix_k, mix_v, mix_r, mix_g, decay, first;
     bool log_first = false;  // time_first is a logarithm, time_faaaa is not

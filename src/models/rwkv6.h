@@ -8,14 +8,27 @@
 
 namespace linnet {
 
-struct Rwkv6 {
-  static constexpr size_t kMixes = 5;  // in the order w, k, v, r, g
+// Data-dependent token shifts: x + d ∘ (maa_i + m_i), where the m_i are the parts of
+// tanh((x + d ∘ maa_x) W1), each times its W2.
+struct DynamicMixes {
+  static constexpr size_t kCount = 5;
 
+  Var maa_x;
+  std::array<Var, kCount> maa;
+  LinearParam w1;
+  std::array<LinearParam, kCount> w2;
+
+  // `names` are the endings of time_maa_*, in the order of the parts.
+  static DynamicMixes Bind(BlockBinder& b, const std::array<const char*, kCount>& names);
+  std::array<Var, kCount> Of(Pass& p, Var x) const;
+};
+
+// The gated channel mix of RWKV-6 and its relatives.
+Var ChannelMix6(Pass& p, const ChannelMix456& w, Var x);
+
+struct Rwkv6 {
   struct Layer {
-    Var maa_x;
-    std::array<Var, kMixes> maa;
-    LinearParam maa_w1;
-    std::array<LinearParam, kMixes> maa_w2;
+    DynamicMixes mixes;
     Var decay, first;
     LinearParam decay_w1, decay_w2;
     LinearParam receptance, key, value, gate, output;

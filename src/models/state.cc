@@ -321,10 +321,14 @@ TensorFile OpenState(const std::filesystem::path& path) {
 size_t StateShape::floats() const { return StateStrides{StridesOf(*this)}.floats(); }
 
 size_t StateShape::token_bytes() const {
+  if (!HasAttention(generation)) return 0;  // asked in every pass
   return RowLayout(KeptRows(*this)).token_bytes() + RowLayout(FinishedRows(*this)).token_bytes();
 }
 
-State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) { Reset(); }
+State::State(StateShape shape) : shape_(std::move(shape)), values_(shape_.floats()) {
+  if (HasAttention(shape_.generation)) past_ = std::make_unique<PastTokens>(NewPast(shape_));
+  Reset();
+}
 
 State::State(const State& other)
     : shape_(other.shape_),
@@ -368,7 +372,9 @@ void State::Reset() {
       at = std::fill_n(at, slot.floats(), slot.first);
     }
   }
-  past_ = KeptRows(shape_).empty() ? nullptr : std::make_unique<PastTokens>(NewPast(shape_));
+  if (past_ == nullptr) return;
+  past_->kept.Truncate(0);
+  past_->finished.Truncate(0);
 }
 
 std::vector<StateTensor> State::ToReference() const {

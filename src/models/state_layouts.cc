@@ -55,7 +55,7 @@ void CheckPlain(const StateShape& s, const fs::path& path, const char* program) 
     throw Bad(path, fmt::format("{} has no layout for RWKV-{}, {}; use the layout reference",
                                 program, Name(s.generation), why));
   };
-  if (!KeptRows(s).empty()) refuse("whose states keep rows for each token");
+  if (HasAttention(s.generation)) refuse("whose states keep rows for each token");
   for (const LayerStrides& layer : StridesOf(s)) {
     const bool plain = layer.att_shift == s.width && layer.ffn_shift == s.width &&
                        layer.wkv == StridesOf(s)[0].wkv &&

@@ -47,17 +47,9 @@ struct AttentionOp {
 };
 
 void StoreRows(const Pass& p, const Mat<float>& x, TokenMemory& memory, size_t slot, size_t first) {
-  const RowType type = memory.layout()->slots()[slot].type;
-  LINNET_CHECK(type != RowType::kI32 && memory.layout()->slots()[slot].width == x.cols);
+  LINNET_CHECK(memory.layout()->slots()[slot].width == x.cols);
   p.ForRows(x.rows, 2 * x.rows * x.cols, [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      std::byte* to = memory.MutableRow(slot, first + t);
-      if (type == RowType::kF16) {
-        F32ToF16Row(x.Row(t), x.cols, reinterpret_cast<uint16_t*>(to));
-      } else {
-        std::memcpy(to, x.Row(t), x.cols * sizeof(float));
-      }
-    }
+    for (size_t t = begin; t < end; ++t) StoreRow(x.Row(t), memory, slot, first + t);
   });
 }
 
@@ -327,6 +319,17 @@ void AttentionBackward(const Pass& p, const AttentionOp& op) {
 }
 
 }  // namespace
+
+void StoreRow(const float* row, TokenMemory& memory, size_t slot, size_t token) {
+  const RowSlot& s = memory.layout()->slots()[slot];
+  LINNET_CHECK(s.type != RowType::kI32);
+  std::byte* to = memory.MutableRow(slot, token);
+  if (s.type == RowType::kF16) {
+    F32ToF16Row(row, s.width, reinterpret_cast<uint16_t*>(to));
+  } else {
+    std::memcpy(to, row, s.width * sizeof(float));
+  }
+}
 
 Var Attention(Pass& p, Var q, Var k, Var v, const AttentionShape& shape,
               std::span<const PastRows> past) {

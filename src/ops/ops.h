@@ -167,6 +167,9 @@ struct PastRows {
   size_t first = 0, key_slot = 0, value_slot = 0;
 };
 
+// Writes a row of floats, as wide as the slot, in the slot's type, f32 or f16.
+void StoreRow(const float* row, TokenMemory& memory, size_t slot, size_t token);
+
 // Causal attention within each segment: y[t] = sum over j <= t of softmax_j(score(q[t], k[j]))
 // v[j], per head; q and k [T, heads * N], v and y [T, heads * M], the score as in AttentionShape.
 // With `past`, one per segment, k and v are first stored in the memory, and all rows are read from

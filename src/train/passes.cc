@@ -26,7 +26,7 @@ SampleRow RowOfZeros(size_t length) {
 }  // namespace
 
 void CheckChunks(const Config& config, size_t chunk) {
-  if (chunk == 0 || KeptRows(StateShapeOf(config)).empty()) return;
+  if (chunk == 0 || !HasAttention(config.generation)) return;
   throw Error(
       ErrorKind::kBadInput,
       fmt::format("chunks of {} tokens: the attention of RWKV-{} reads all past tokens of a "
