@@ -1,0 +1,91 @@
+// ChatRequest: a conversation to be continued, in no API's words. Each dialect parses its own
+// requests into it.
+#ifndef LINNET_SERVER_CHAT_REQUEST_H_
+#define LINNET_SERVER_CHAT_REQUEST_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "linnet/sampler.h"
+#include "server/json_fields.h"
+#include "text/chat_messages.h"
+
+namespace linnet {
+
+struct ToolChoice {
+  enum class Kind : uint8_t { kNone, kAuto, kRequired, kNamed };
+  Kind kind = Kind::kAuto;
+  std::string name{};  // kNamed
+};
+
+// What the answer must look like.
+struct OutputFormat {
+  enum class Kind : uint8_t { kText, kJson, kJsonSchema, kGbnf, kRegex };
+  Kind kind = Kind::kText;
+  std::string text{};   // the schema as JSON, the grammar, the regular expression
+  std::string param{};  // the field of the request it came from, for errors
+};
+
+// How a text is to be continued, for chat and for raw prompts. What is not set is the model's
+// default.
+struct GenerationFields {
+  std::optional<float> temperature, top_p, min_p, typical, presence_penalty, frequency_penalty,
+      penalty_decay;
+  std::optional<int> top_k;
+  std::optional<Mirostat> mirostat;
+  std::optional<PenaltyKind> penalty;
+  std::optional<SamplingOrder> order;
+  std::map<int32_t, float> logit_bias{};
+  std::optional<uint64_t> seed;
+  std::optional<size_t> max_tokens;
+  std::vector<std::string> stops{};
+  bool ignore_end = false;  // writes on past the end of a text
+  size_t choices = 1;
+  bool logprobs = false;
+  size_t top_logprobs = 0;
+  bool use_cache = true;
+  std::optional<std::chrono::milliseconds> timeout;
+  OutputFormat format{};
+};
+
+// How much the model should think first. Templates that cannot think ignore it.
+enum class Thinking : uint8_t { kDefault, kOff, kOn, kBit, kMedium, kLot };
+
+struct ChatRequest {
+  std::string model{};
+  std::vector<ChatMessage> messages{};
+  std::vector<ChatTool> tools{};
+  ToolChoice tool_choice{};
+  bool parallel_calls = true;
+  Thinking thinking = Thinking::kDefault;
+  GenerationFields generation{};
+  bool stream = false;
+  bool stream_usage = false;  // a last chunk with usage
+  std::string owner{};        // HttpRequest::owner
+};
+
+// The fields that chat, completions and responses have in common: OpenAI's, and those of
+// `linnet generate` and llama-server (top_k, min_p, typical_p, typical, mirostat, mirostat_tau,
+// mirostat_eta, repeat_penalty, penalty_decay, penalty, order, n_predict, grammar, json_schema,
+// regex, no_cache, cache_prompt, ignore_eos, timeout …). Does not read stream, n, logprobs or
+// response_format. Throws RequestError naming the field. Unknown fields are ignored.
+GenerationFields ParseGeneration(const Fields& body);
+
+// {"type":"text"|"json_object"|"json_schema",…}, as in response_format of chat and text.format of
+// responses, whose schema is at the same level. `name` is for errors.
+OutputFormat ParseFormat(const Fields& format);
+
+// "none", "minimal", "low" … "max", as in reasoning_effort; throws RequestError 400.
+Thinking ParseEffort(const std::string& word, const std::string& param);
+
+// A request of /v1/chat/completions. Throws RequestError.
+ChatRequest ParseChat(const Json& body);
+
+}  // namespace linnet
+
+#endif  // LINNET_SERVER_CHAT_REQUEST_H_

@@ -1,0 +1,57 @@
+// Router: finds the handler of a request by method and path, and answers errors.
+#ifndef LINNET_SERVER_ROUTER_H_
+#define LINNET_SERVER_ROUTER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/http.h"
+
+namespace linnet {
+
+// A request for one route, with the values of its `{name}` parts.
+struct RouteCall {
+  HttpRequest request;
+  std::shared_ptr<HttpReply> reply;
+  std::map<std::string, std::string, std::less<>> path;
+
+  // The value of a part of the pattern, decoded from %XX; empty if there is no such part.
+  const std::string& operator[](std::string_view name) const;
+};
+using RouteHandler = std::function<void(const RouteCall&)>;
+
+// Add all routes first; Handle is then thread-safe.
+class Router {
+ public:
+  // `pattern` is a path such as `/v1/responses/{id}/cancel`; a part in braces stands for one
+  // non-empty part of the path. GET also answers HEAD.
+  void Add(std::string_view method, std::string_view pattern, RouteHandler handler);
+
+  // Calls the handler, once. Answers 404 for an unknown path, 405 with Allow for an unknown method,
+  // and what AnswerOf says if the handler throws; an answer that has begun is then ended.
+  void Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) const;
+
+  struct Route {
+    std::string method, pattern;
+  };
+  std::vector<Route> routes() const;  // in the order of Add
+
+ private:
+  struct Entry {
+    Route route;
+    std::vector<std::string> parts;
+    RouteHandler handler;
+  };
+  std::vector<Entry> entries_;
+};
+
+// Sends AnswerOf(error), with Retry-After if it has one.
+void SendError(HttpReply& reply, const std::exception& error);
+
+}  // namespace linnet
+
+#endif  // LINNET_SERVER_ROUTER_H_
