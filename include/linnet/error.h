@@ -28,6 +28,7 @@ enum class Remedy {
   kOtherFolder,     // write the run to another folder
   kWholeRows,       // train on whole rows (TrainerOptions::chunk)
   kMoreRows,        // allow more memory for the rows of attention (OpenOptions::row_limit)
+  kGiveKeys,        // give API keys, or say that the server may be open (HttpOptions)
 };
 
 // The message is one line: the file, what was found, what was expected and, if known, what to do.
