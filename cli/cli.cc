@@ -150,6 +150,8 @@ std::string MessageOf(const std::exception& exception) {
       return with("leave out --chunk");
     case Remedy::kMoreRows:
       return with("allow more with --row-limit");
+    case Remedy::kGiveKeys:
+      return with("give --api-key-file, or pass --allow-open to serve everybody");
     case Remedy::kOtherFolder:
       return with("wait until it ends, or give another --out");
   }

@@ -13,6 +13,7 @@ enum class ErrorKind {
   kBadState,  // a state file is damaged or belongs to another model
   kBadInput,  // a token, text or option is out of range
   kNoMemory,  // not enough memory on this machine
+  kBusy,      // too much is waiting already: try again later
 };
 
 // The setting that the caller can change to avoid the error, if there is one. Each program has its
@@ -28,6 +29,7 @@ enum class Remedy {
   kOtherFolder,     // write the run to another folder
   kWholeRows,       // train on whole rows (TrainerOptions::chunk)
   kMoreRows,        // allow more memory for the rows of attention (OpenOptions::row_limit)
+  kGiveKeys,        // give API keys, or say that the server may be open (HttpOptions)
 };
 
 // The message is one line: the file, what was found, what was expected and, if known, what to do.

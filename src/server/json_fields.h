@@ -61,7 +61,7 @@ class Fields {
   const Json& json() const { return object_; }
 
  private:
-  [[noreturn]] void Refuse(const char* name, const char* wanted) const;
+  [[noreturn]] void Refuse(const char* name, const std::string& wanted) const;
 
   const Json& object_;
   std::string where_;
