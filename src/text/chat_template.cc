@@ -5,14 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/mapped_file.h"
 #include "linnet/error.h"
 
 namespace linnet {
 namespace {
-
-constexpr std::pair<std::string_view, Think> kThinkNames[] = {
-    {"none", Think::kNone}, {"fast", Think::kFast},     {"free", Think::kFree},
-    {"bit", Think::kBit},   {"medium", Think::kMedium}, {"lot", Think::kLot}};
 
 std::string_view Strip(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\n\v\f\r";
@@ -42,75 +39,37 @@ const char* LengthWish(Think think) {
 
 }  // namespace
 
-Think ParseThink(std::string_view name) {
-  for (const auto& [known, think] : kThinkNames) {
-    if (known == name) return think;
+ChatTemplate::ChatTemplate(ChatForm form) : form_(std::move(form)) {
+  const auto refuse = [&](const char* what) {
+    throw Error(ErrorKind::kBadInput, fmt::format("chat template {}: {}", form_.name, what));
+  };
+  if (form_.user_start.empty() && form_.reply_head.empty()) {
+    refuse("user_start and reply_head are both empty, so that no turn can be told from another");
   }
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("unknown think `{}`, expected none, fast, free, bit, medium, lot", name));
+  if (form_.stops.empty()) refuse("stops is empty, so that no reply would end");
+  for (const std::string& stop : form_.stops) {
+    if (stop.empty()) refuse("stops has an empty string");
+  }
+  if (form_.default_think != Think::kNone && !form_.thinks) {
+    refuse("default_think asks for thoughts, but thinks is false");
+  }
 }
 
-const std::vector<ChatTemplate>& ChatTemplate::All() {
+const ChatTemplate& ChatTemplate::Named(std::string_view name) {
   static const std::vector<ChatTemplate> kAll = [] {
-    const auto speakers = [](const char* name, const char* user, const char* reply,
-                             const char* stop) {
-      ChatTemplate t;
-      t.name_ = name;
-      t.user_start_ = fmt::format("{}: ", user);
-      t.user_end_ = fmt::format("\n\n{}:", reply);
-      t.reply_space_ = " ";
-      t.reply_end_ = "\n\n";
-      t.stops_ = {stop};
-      return t;
-    };
-    ChatTemplate world = speakers("world", "User", "Assistant", "\n\nUser:");
-    world.system_start_ = "System: ";
-    world.thinks_ = true;
-    ChatTemplate g1 = world;
-    g1.name_ = "g1";
-    g1.default_think_ = Think::kFree;
-    // Replies are one paragraph, because the training data was cleaned that way.
-    ChatTemplate classic = speakers("world-classic", "User", "Assistant", "\n\n");
-    classic.system_start_ = "System: ";
-    ChatTemplate instruct;
-    instruct.name_ = "instruct";
-    instruct.default_system_ =
-        "Below is an instruction that describes a task. Write a response that appropriately "
-        "completes the request.";
-    instruct.user_start_ = "# Instruction:\n";
-    instruct.user_end_ = "\n\n# Response:\n";
-    instruct.reply_end_ = "\n\n";
-    instruct.stops_ = {"\n\n# Instruction:", "\n\nBelow is an instruction"};
-    ChatTemplate json;  // Stanford Alpaca's alpaca_data.json, read as text
-    json.name_ = "alpaca-json";
-    json.user_start_ = "    {\n        \"instruction\": \"";
-    json.user_end_ = "\",\n        \"input\": \"\",\n        \"output\": \"";
-    json.reply_end_ = "\"\n    },\n";
-    json.stops_ = {"\"\n", "\",\n"};
-    json.json_ = true;
-    return std::vector<ChatTemplate>{world,
-                                     classic,
-                                     g1,
-                                     speakers("raven", "Bob", "Alice", "\n\n"),
-                                     speakers("qa", "Q", "A", "\n\n"),
-                                     instruct,
-                                     json};
+    std::vector<ChatTemplate> all;
+    all.reserve(BuiltInChatForms().size());
+    for (const ChatForm& form : BuiltInChatForms()) all.emplace_back(form);
+    return all;
   }();
-  return kAll;
+  return kAll[static_cast<size_t>(&ChatFormNamed(name) - BuiltInChatForms().data())];
 }
 
 std::vector<std::string> ChatTemplate::Names() {
   std::vector<std::string> names;
-  for (const ChatTemplate& t : All()) names.push_back(t.name_);
+  names.reserve(BuiltInChatForms().size());
+  for (const ChatForm& form : BuiltInChatForms()) names.push_back(form.name);
   return names;
-}
-
-const ChatTemplate& ChatTemplate::Named(std::string_view name) {
-  for (const ChatTemplate& t : All()) {
-    if (t.name_ == name) return t;
-  }
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("no chat template `{}`; known: {}", name, fmt::join(Names(), ", ")));
 }
 
 const ChatTemplate& ChatTemplate::For(Generation generation, const Tokenizer& tokenizer) {
@@ -121,34 +80,65 @@ const ChatTemplate& ChatTemplate::For(Generation generation, const Tokenizer& to
   return Named(late ? "world" : "world-classic");
 }
 
+ChatTemplate ChatTemplate::Load(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  ChatForm form = ParseChatForm(text, path.string());
+  if (form.name == path.string()) form.name = path.stem().string();
+  return ChatTemplate(std::move(form));
+}
+
+std::string ChatTemplate::Clean(std::string_view text) const {
+  std::string clean = CleanTurn(text);
+  // Without an empty line between turns, a line of the text may look like the start of one.
+  if (form_.json || form_.user_end.starts_with("\n\n")) return clean;
+  std::string out;
+  for (size_t begin = 0; begin < clean.size();) {
+    const std::string_view rest = std::string_view(clean).substr(begin);
+    const std::string_view line = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
+    for (const std::string* start :
+         {&form_.system_start, &form_.user_start, &form_.reply_head, &form_.tool_start}) {
+      const std::string_view word = std::string_view(*start).substr(0, start->find('\n'));
+      if (!word.empty() && line.starts_with(word)) {
+        out += ' ';
+        break;
+      }
+    }
+    out += line;
+    begin += line.size();
+  }
+  return out;
+}
+
 std::string ChatTemplate::Opening(std::string_view system) const {
-  const std::string text = CleanTurn(system);
-  if (!text.empty()) return system_start_ + text + "\n\n";
-  return default_system_.empty() ? "" : default_system_ + "\n\n";
+  const std::string text = Clean(system);
+  if (!text.empty()) return form_.system_start + text + form_.system_end;
+  return form_.default_system.empty() ? "" : form_.default_system + form_.system_end;
 }
 
 std::string ChatTemplate::UserTurn(std::string_view user, Think think) const {
-  const std::string text = CleanTurn(user) + LengthWish(think);
-  return user_start_ + (json_ ? InsideJsonString(text) : text) + user_end_;
+  const std::string text = Clean(user) + LengthWish(think);
+  return form_.user_start + (form_.json ? InsideJsonString(text) : text) + form_.user_end;
 }
 
 std::string ChatTemplate::Prompt(std::string_view user, Think think) const {
-  return UserTurn(user, think) + ReplyStart(think);
+  return UserTurn(user, think) + form_.reply_head + ReplyStart(think);
 }
 
 std::string ChatTemplate::ReplyStart(Think think) const {
   if (think == Think::kNone) return "";
-  if (!thinks_) {
+  if (!form_.thinks) {
     throw Error(
         ErrorKind::kBadInput,
-        fmt::format("the chat template {} does not support thoughts; use world or g1", name_));
+        fmt::format("the chat template {} does not support thoughts; use world or g1", form_.name));
   }
-  // Without the last `>`, which the tokenizer would join with the text after it.
-  return think == Think::kFast ? " <think>\n</think" : " <think";
+  return form_.reply_space + (think == Think::kFast ? form_.think_skip : form_.think_start);
 }
 
 std::string ChatTemplate::Past(std::string_view user, std::string_view reply) const {
-  return UserTurn(user, Think::kNone) + reply_space_ + DropThoughts(reply) + reply_end_;
+  return UserTurn(user, Think::kNone) + form_.reply_head + form_.reply_space + DropThoughts(reply) +
+         form_.reply_end;
 }
 
 std::string CleanTurn(std::string_view text) {
@@ -189,6 +179,20 @@ std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view t
     for (int i = 0; i < 2; ++i) ids.insert(ids.end(), line_end.begin(), line_end.end());
   }
   return ids;
+}
+
+std::vector<size_t> TokensUpTo(const Tokenizer& tokenizer, std::span<const int32_t> tokens,
+                               std::span<const size_t> places) {
+  std::vector<size_t> counts;
+  counts.reserve(places.size());
+  size_t token = 0, end = 0;  // the bytes of the tokens before `token`
+  for (const size_t place : places) {
+    while (token < tokens.size() && end + tokenizer.Bytes(tokens[token]).size() <= place) {
+      end += tokenizer.Bytes(tokens[token++]).size();
+    }
+    counts.push_back(token);
+  }
+  return counts;
 }
 
 std::vector<int32_t> EndOfTextIds(const Tokenizer& tokenizer) {
