@@ -70,18 +70,27 @@ struct ChatRequest {
 };
 
 // The fields that chat, completions and responses have in common: OpenAI's, and those of
-// `linnet generate` and llama-server (top_k, min_p, typical_p, typical, mirostat, mirostat_tau,
-// mirostat_eta, repeat_penalty, penalty_decay, penalty, order, n_predict, grammar, json_schema,
-// regex, no_cache, cache_prompt, ignore_eos, timeout …). Does not read stream, n, logprobs or
-// response_format. Throws RequestError naming the field. Unknown fields are ignored.
+// `linnet generate` and llama-server (top_k, min_p, typical_p, mirostat, mirostat_tau,
+// mirostat_eta, penalty_decay, penalty, order, n_predict, grammar, json_schema, regex, no_cache,
+// cache_prompt, ignore_eos, t_max_predict_ms …). Does not read n, logprobs or response_format.
+// Throws RequestError naming the field. Unknown fields are ignored.
 GenerationFields ParseGeneration(const Fields& body);
 
-// {"type":"text"|"json_object"|"json_schema",…}, as in response_format of chat and text.format of
-// responses, whose schema is at the same level. `name` is for errors.
+// {"type":"text"|"json_object"|"json_schema",…}: response_format of chat, whose schema is in an
+// object `json_schema`, and text.format of responses, whose schema is at the same level.
 OutputFormat ParseFormat(const Fields& format);
 
-// "none", "minimal", "low" … "max", as in reasoning_effort; throws RequestError 400.
-Thinking ParseEffort(const std::string& word, const std::string& param);
+// "none", "minimal", "low", "medium", "high", "xhigh" or "max", the field `name`.
+Thinking ParseEffort(const Fields& fields, const char* name);
+
+// `tools`, as chat nests them ({"type":"function","function":{…}}) or flat as responses do, and the
+// old `functions`. Tools of other types are left out.
+std::vector<ChatTool> ParseTools(const Fields& body);
+// `tool_choice`, nested or flat, and the old `function_call`.
+ToolChoice ParseToolChoice(const Fields& body, const std::vector<ChatTool>& tools);
+
+// A string, or a list of parts of the types text, input_text, output_text and refusal, joined.
+std::string ParseContent(const Json& content, const std::string& where);
 
 // A request of /v1/chat/completions. Throws RequestError.
 ChatRequest ParseChat(const Json& body);

@@ -59,6 +59,12 @@ std::string ReasonOf(const nlohmann::json::exception& error) {
   return ValidUtf8(what);
 }
 
+// What a client wrote, short enough for a message.
+std::string Quoted(const std::string& text) {
+  constexpr size_t kLongest = 40;
+  return ValidUtf8(text.size() > kLongest ? text.substr(0, kLongest) + "…" : text);
+}
+
 template <class T>
 std::string DumpAny(const T& value) {
   return value.dump(-1, ' ', false, T::error_handler_t::replace);
@@ -213,7 +219,7 @@ std::optional<std::string> Fields::Word(const char* name,
   std::optional<std::string> word = String(name);
   if (word && std::find(words.begin(), words.end(), *word) == words.end()) {
     throw RequestError(
-        400, fmt::format("{} is '{}', expected {}", NameOf(name), *word, fmt::join(words, ", ")),
+        400, fmt::format("{} is '{}', expected {}", NameOf(name), Quoted(*word), fmt::join(words, ", ")),
         NameOf(name), "invalid_value");
   }
   return word;

@@ -26,7 +26,7 @@ ChatForm Speakers(std::string name, const char* user, const char* reply, const c
   form.name = std::move(name);
   form.user_start = fmt::format("{}: ", user);
   form.reply_head = fmt::format("{}:", reply);
-  form.reply_space = " ";
+  form.reply_space = std::string(1, ' ');
   form.stops = {stop};
   return form;
 }
