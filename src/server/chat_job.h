@@ -2,13 +2,10 @@
 #ifndef LINNET_SERVER_CHAT_JOB_H_
 #define LINNET_SERVER_CHAT_JOB_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <vector>
+#include <utility>
 
-#include "engine/job.h"
 #include "http/http.h"
 #include "server/chat_events.h"
 #include "server/chat_request.h"
@@ -40,11 +37,6 @@ void CancelWhenGone(HttpReply& reply, std::shared_ptr<ChatRun> run);
 
 // The tokens of the prompt that RunChat would read.
 size_t PromptTokens(const ServedModel& served, const ChatRequest& request);
-
-// The sampler of a request: what it does not set is `base`. A seed is drawn if none is given.
-// Throws RequestError 400 for a logit bias outside the vocabulary.
-SamplerOptions SamplerFor(const GenerationFields& fields, const SamplerOptions& base,
-                          const ServedModel& served);
 
 }  // namespace linnet
 

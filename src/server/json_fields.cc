@@ -219,7 +219,8 @@ std::optional<std::string> Fields::Word(const char* name,
   std::optional<std::string> word = String(name);
   if (word && std::find(words.begin(), words.end(), *word) == words.end()) {
     throw RequestError(
-        400, fmt::format("{} is '{}', expected {}", NameOf(name), Quoted(*word), fmt::join(words, ", ")),
+        400,
+        fmt::format("{} is '{}', expected {}", NameOf(name), Quoted(*word), fmt::join(words, ", ")),
         NameOf(name), "invalid_value");
   }
   return word;

@@ -13,6 +13,7 @@
 #include "linnet/model.h"
 #include "linnet/sampler.h"
 #include "linnet/tokenizer.h"
+#include "server/grammar_store.h"
 #include "text/chat_template.h"
 
 namespace linnet {
@@ -20,7 +21,7 @@ namespace linnet {
 class Scheduler;
 class StateCache;
 
-// Immutable while the server runs; any thread may read it. `model`, `cache` and the scheduler
+// Immutable while the server runs; any thread may use it. `model`, `cache` and the scheduler
 // behind `submit` belong to the caller and outlive it.
 struct ServedModel {
   std::string name;                        // as in the routes
@@ -35,6 +36,7 @@ struct ServedModel {
   size_t max_tokens = 4096;      // of a reply, unless a request says otherwise
   size_t context_length = 4096;  // of training; longer texts are read all the same
   StateCache* cache = nullptr;   // null: nothing is kept between requests
+  std::shared_ptr<GrammarStore> grammars = std::make_shared<GrammarStore>();
 
   // Scheduler::Submit and Scheduler::Cancel, or what a test puts in their place.
   std::function<uint64_t(Job, std::shared_ptr<Listener>)> submit;

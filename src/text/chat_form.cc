@@ -39,7 +39,6 @@ ChatForm World() {
   form.tools = ToolForm::kSignatures;
   form.tools_start = "Tools:\n";
   form.tools_end = "\nReturn only a JSON function call if a function is needed.";
-  form.tools_wanted = "\nReturn only a JSON function call.";
   form.tool_start = "User: Function output:\n";
   return form;
 }
@@ -155,7 +154,6 @@ class FormReader {
         {"reply_end", &ChatForm::reply_end},
         {"tools_start", &ChatForm::tools_start},
         {"tools_end", &ChatForm::tools_end},
-        {"tools_wanted", &ChatForm::tools_wanted},
         {"call_mark", &ChatForm::call_mark},
         {"tool_start", &ChatForm::tool_start},
         {"tool_end", &ChatForm::tool_end},

@@ -42,7 +42,6 @@ struct ChatForm {
 
   ToolForm tools = ToolForm::kNone;
   std::string tools_start{}, tools_end{};       // around the list of functions, in the system text
-  std::string tools_wanted{};                   // instead of tools_end if the reply must be a call
   std::string call_mark{};                      // before the fence of a call
   std::string tool_start{}, tool_end = "\n\n";  // around what a function returned
   std::vector<std::string> tool_stops{};        // also end a reply if there are functions

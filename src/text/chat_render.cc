@@ -95,7 +95,7 @@ constexpr const char* kFence = "```json\n";
 
 }  // namespace
 
-std::string ChatTemplate::ToolText(std::span<const ChatTool> tools, bool must_call) const {
+std::string ChatTemplate::ToolText(std::span<const ChatTool> tools) const {
   if (tools.empty()) return "";
   std::string list;
   switch (form_.tools) {
@@ -119,8 +119,7 @@ std::string ChatTemplate::ToolText(std::span<const ChatTool> tools, bool must_ca
       for (const ChatTool& tool : tools) list += (list.empty() ? "" : "\n\n") + Heading(tool);
       break;
   }
-  const bool wanted = must_call && !form_.tools_wanted.empty();
-  return form_.tools_start + list + (wanted ? form_.tools_wanted : form_.tools_end);
+  return form_.tools_start + list + form_.tools_end;
 }
 
 std::string ChatTemplate::ReplyText(const ChatMessage& message) const {
@@ -143,7 +142,7 @@ ChatPrompt ChatTemplate::RenderPast(std::span<const ChatMessage> messages,
     system += (system.empty() ? "" : "\n") + messages[at].text;
   }
   system = Clean(system);
-  const std::string functions = ToolText(tools, options.must_call);
+  const std::string functions = ToolText(tools);
   if (!functions.empty()) {
     if (system.empty()) system = form_.default_system;
     text =
@@ -184,7 +183,7 @@ ChatPrompt ChatTemplate::RenderPast(std::span<const ChatMessage> messages,
 ChatPrompt ChatTemplate::Render(std::span<const ChatMessage> messages,
                                 std::span<const ChatTool> tools,
                                 const PromptOptions& options) const {
-  const bool goes_on = !messages.empty() && messages.back().role == ChatRole::kAssistant &&
+  const bool goes_on = options.lead == ReplyLead::kText && !messages.empty() && messages.back().role == ChatRole::kAssistant &&
                        messages.back().calls.empty();
   ChatPrompt prompt =
       RenderPast(goes_on ? messages.first(messages.size() - 1) : messages, tools, options);

@@ -27,7 +27,6 @@ enum class ReplyLead : uint8_t {
 struct PromptOptions {
   Think think = Think::kNone;  // with kText only
   ReplyLead lead = ReplyLead::kText;
-  bool must_call = false;  // the system text asks for a call
 };
 
 // A conversation is Opening, then for each turn Prompt, the model's reply and ReplyEnd; for a
@@ -79,8 +78,8 @@ class ChatTemplate {
   std::string Past(std::string_view user, std::string_view reply) const;
 
   // The whole conversation, up to where the reply begins. System messages at the start are one
-  // text, with the functions; later ones are turns. If the last message is the assistant's and has
-  // no calls, the reply continues it. Throws Error kBadInput for thoughts as Prompt does, and for
+  // text, with the functions; later ones are turns. If the last message is the assistant's, has no
+  // calls and `lead` is kText, the reply continues it. Throws Error kBadInput for thoughts as Prompt does, and for
   // tools or calls if the template has none.
   ChatPrompt Render(std::span<const ChatMessage> messages, std::span<const ChatTool> tools,
                     const PromptOptions& options) const;
@@ -92,7 +91,7 @@ class ChatTemplate {
   std::string UserTurn(std::string_view user, Think think) const;
   // Text of others than the model, so that it cannot insert another turn.
   std::string Clean(std::string_view text) const;
-  std::string ToolText(std::span<const ChatTool> tools, bool must_call) const;
+  std::string ToolText(std::span<const ChatTool> tools) const;
   std::string ReplyText(const ChatMessage& message) const;
 
   ChatForm form_;

@@ -1,0 +1,146 @@
+#include "server/chat_job.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "server/chat_plan.h"
+#include "server/reply_reader.h"
+
+namespace linnet {
+namespace {
+
+ChatFinish FinishOf(Finish finish, const ReplyReader& reader) {
+  switch (finish) {
+    case Finish::kLength:
+      return ChatFinish::kLength;
+    case Finish::kInterrupted:
+      return ChatFinish::kCancelled;
+    default:
+      return reader.calls() > 0 && reader.calls_complete() ? ChatFinish::kCalls : ChatFinish::kStop;
+  }
+}
+
+// Reads each choice, and warms the cache with the first one's reply.
+class ChatListener : public Listener {
+ public:
+  ChatListener(std::shared_ptr<const ServedModel> served, const ChatRequest& request, ChatPlan plan,
+               std::shared_ptr<ChatEvents> events)
+      : served_(std::move(served)),
+        request_(request),
+        form_(std::move(plan.form)),
+        stops_(std::move(plan.stops)),
+        events_(std::move(events)),
+        first_(*events_),
+        warms_(served_->cache != nullptr && request.generation.use_cache &&
+               request.generation.choices == 1) {}
+
+  void OnStart() override {
+    events_->OnStart();
+    readers_.reserve(request_.generation.choices);
+    for (size_t i = 0; i < request_.generation.choices; ++i) {
+      ChatEvents& events = warms_ ? static_cast<ChatEvents&>(first_) : *events_;
+      readers_.push_back(std::make_unique<ReplyReader>(form_, i, events));
+    }
+  }
+
+  void OnPrompt(const PromptRead& read) override {
+    usage_.prompt_tokens = read.tokens;
+    usage_.cached_tokens = read.cached;
+    events_->OnPrompt(read);
+  }
+
+  void OnPiece(size_t choice, const Piece& piece) override {
+    readers_[choice]->Push(piece.text, piece.tokens);
+  }
+
+  void OnEnd(size_t choice, const Ending& end) override {
+    if (choice >= readers_.size()) return;  // it never started
+    ReplyReader& reader = *readers_[choice];
+    reader.Finish();
+    ChatEnding ending{.finish = FinishOf(end.finish, reader),
+                      .tokens = end.tokens,
+                      .thought_tokens = std::min(reader.thought_tokens(), end.tokens)};
+    if (std::find(stops_.begin(), stops_.end(), end.stop) != stops_.end()) ending.stop = end.stop;
+    usage_.completion_tokens += ending.tokens;
+    usage_.reasoning_tokens += ending.thought_tokens;
+    if (ending.finish == ChatFinish::kCancelled) warms_ = false;
+    events_->OnEnd(choice, ending);
+  }
+
+  void OnDone() override {
+    events_->OnDone(usage_);
+    if (warms_) Warm();
+  }
+
+  void OnError(const Error& error) override { events_->OnError(error); }
+
+ private:
+  // Hands events on and keeps the reply.
+  class First : public ChatCollector {
+   public:
+    explicit First(ChatEvents& events) : events_(events) {}
+    void OnThought(size_t choice, std::string_view text) override {
+      events_.OnThought(choice, text);
+    }
+    void OnText(size_t choice, std::string_view text, std::span<const TokenInfo> tokens) override {
+      ChatCollector::OnText(choice, text, {});
+      events_.OnText(choice, text, tokens);
+    }
+    void OnCall(size_t choice, size_t call, const std::string& id,
+                const std::string& name) override {
+      ChatCollector::OnCall(choice, call, id, name);
+      events_.OnCall(choice, call, id, name);
+    }
+    void OnArguments(size_t choice, size_t call, std::string_view json) override {
+      ChatCollector::OnArguments(choice, call, json);
+      events_.OnArguments(choice, call, json);
+    }
+
+   private:
+    ChatEvents& events_;
+  };
+
+  // The answer does not depend on it, so nothing that fails here matters.
+  void Warm() {
+    if (first_.replies().empty()) return;
+    try {
+      auto job = PlanWarming(request_, first_.replies().front().message, *served_);
+      if (job) served_->submit(*std::move(job), std::make_shared<Listener>());
+    } catch (const std::exception&) {
+      return;
+    }
+  }
+
+  std::shared_ptr<const ServedModel> served_;
+  ChatRequest request_;
+  ReplyForm form_;
+  std::vector<std::string> stops_;
+  std::shared_ptr<ChatEvents> events_;
+  First first_;
+  bool warms_;
+  std::vector<std::unique_ptr<ReplyReader>> readers_;
+  ChatUsage usage_;
+};
+
+}  // namespace
+
+std::shared_ptr<ChatRun> RunChat(std::shared_ptr<const ServedModel> served,
+                                 const ChatRequest& request, std::shared_ptr<ChatEvents> events) {
+  ChatPlan plan = PlanChat(request, *served);
+  Job job = std::move(plan.job);
+  auto listener =
+      std::make_shared<ChatListener>(served, request, std::move(plan), std::move(events));
+  const uint64_t id = served->submit(std::move(job), std::move(listener));
+  return std::make_shared<ChatRun>(std::move(served), id);
+}
+
+void CancelWhenGone(HttpReply& reply, std::shared_ptr<ChatRun> run) {
+  reply.OnGone([run = std::move(run)] { run->Cancel(); });
+}
+
+size_t PromptTokens(const ServedModel& served, const ChatRequest& request) {
+  return PromptOf(request, served).size();
+}
+
+}  // namespace linnet
