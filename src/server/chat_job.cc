@@ -55,7 +55,10 @@ class ChatListener : public Listener {
   }
 
   void OnEnd(size_t choice, const Ending& end) override {
-    if (choice >= readers_.size()) return;  // it never started
+    if (choice >= readers_.size()) {  // cancelled in the queue
+      events_->OnEnd(choice, {.finish = ChatFinish::kCancelled});
+      return;
+    }
     ReplyReader& reader = *readers_[choice];
     reader.Finish();
     ChatEnding ending{.finish = FinishOf(end.finish, reader),

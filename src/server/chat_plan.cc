@@ -54,7 +54,8 @@ struct Shape {
 };
 
 Shape ShapeOf(const ChatRequest& request, const ServedModel& served) {
-  Shape shape{.tools = ToolsFor(request)};
+  Shape shape;
+  shape.tools = ToolsFor(request);
   const auto choice = request.tool_choice.kind;
   if (!shape.tools.empty()) {
     const bool must = choice == ToolChoice::Kind::kRequired || choice == ToolChoice::Kind::kNamed;
@@ -79,6 +80,13 @@ Shape ShapeOf(const ChatRequest& request, const ServedModel& served) {
     shape.thinks = think != Think::kNone && think != Think::kFast;
   }
   return shape;
+}
+
+// The reply is the rest of the last message.
+bool GoesOn(const ChatRequest& request, const Shape& shape) {
+  const ChatMessage& last = request.messages.back();
+  return shape.options.lead == ReplyLead::kText && last.role == ChatRole::kAssistant &&
+         last.calls.empty();
 }
 
 ChatPrompt RenderFor(const ChatRequest& request, const Shape& shape, const ServedModel& served) {
@@ -194,10 +202,9 @@ ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served) {
   if (shape.calls == Calls::kMust) {
     form.start = ReplyForm::Start::kCall;
   } else if (prompt.reply_start.empty() || shape.options.lead == ReplyLead::kJson) {
-    const bool goes_on = request.messages.back().role == ChatRole::kAssistant &&
-                         shape.options.lead == ReplyLead::kText;
     const bool limited = request.generation.format.kind != OutputFormat::Kind::kText;
-    form.start = goes_on || limited ? ReplyForm::Start::kRest : ReplyForm::Start::kReply;
+    form.start =
+        GoesOn(request, shape) || limited ? ReplyForm::Start::kRest : ReplyForm::Start::kReply;
   } else {
     form.begun = prompt.reply_start;
   }
@@ -217,10 +224,7 @@ std::optional<Job> PlanWarming(const ChatRequest& request, const ChatMessage& re
   const Shape shape = ShapeOf(request, served);
   const ChatTemplate& chat = *served.chat_template;
   std::vector<ChatMessage> messages = request.messages;
-  const bool goes_on = shape.options.lead == ReplyLead::kText &&
-                       messages.back().role == ChatRole::kAssistant &&
-                       messages.back().calls.empty();
-  if (goes_on) {  // the client may join both, or send two messages
+  if (GoesOn(request, shape)) {  // the client may join both, or send two messages
     messages.back().text += reply.text;
     messages.back().calls = reply.calls;
   } else {
