@@ -74,6 +74,9 @@ class Sampler {
   // id; NaN is never chosen. Throws Error kBadInput if no token can be chosen: all are banned, NaN
   // or -infinity.
   int32_t Sample(std::span<const float> logits);
+  // The same with only the tokens whose bit in `allowed` is set: bit id % 64 of word id / 64. Ids
+  // past its end are not allowed. The distribution is that of logits of -infinity for all others.
+  int32_t Sample(std::span<const float> logits, std::span<const uint64_t> allowed);
 
   // Counts a token for the penalties that was not sampled here.
   void Accept(int32_t token);
@@ -82,6 +85,7 @@ class Sampler {
   const SamplerOptions& options() const { return options_; }
 
  private:
+  int32_t SampleFrom(std::span<const float> logits);
   int32_t Draw(std::span<const float> logits, Candidates& left);
   void ApplyPenalties(std::span<float> logits) const;
   float& CountOf(int32_t token);
@@ -112,6 +116,7 @@ class StopMatcher {
   std::string Push(std::string_view text);
   std::string Finish();  // what was held back
   bool stopped() const { return stopped_; }
+  const std::string& stop() const { return stop_; }  // the complete stop string
   // Bytes held back now; 0 means that all text pushed so far was returned.
   size_t held() const { return held_.size(); }
 
@@ -122,7 +127,7 @@ class StopMatcher {
     size_t matched = 0;
   };
   std::vector<Stop> stops_;
-  std::string held_;
+  std::string held_, stop_;
   bool stopped_ = false;
 };
 

@@ -64,9 +64,9 @@ class Listener {
   virtual void OnPromptTokens(std::span<const TokenInfo>) {}
   virtual void OnPrompt(const PromptRead&) {}          // the whole prompt was read
   virtual void OnEmbedding(std::span<const float>) {}  // [C], not normalized
-  virtual void OnPiece(size_t choice, const Piece&) {}
+  virtual void OnPiece(size_t /*choice*/, const Piece&) {}
   // Of each choice, in any order.
-  virtual void OnEnd(size_t choice, const Ending&) {}
+  virtual void OnEnd(size_t /*choice*/, const Ending&) {}
   virtual void OnDone() {}
   virtual void OnError(const Error&) {}
 };

@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "engine/continuation.h"
+#include "engine/generated_text.h"
 #include "engine/sequence.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
@@ -23,7 +23,7 @@ struct Watcher {
   std::function<void(size_t done, size_t of)> fed{};  // tokens of the prompt
   std::function<bool()> interrupted{};                // called between passes
   // Each token, with the logits that it was sampled from, also an id that ends the text.
-  std::function<void(int32_t token, std::span<const float> logits)> sampled{};
+  Sampled sampled{};
 };
 
 struct Written {
@@ -93,18 +93,12 @@ class Writing {
 
  private:
   bool Begin(const Watcher& watcher);
-  void Show(const std::string& part, const Watcher& watcher);
-  void ReturnToText();
+  void Show(const Watcher& watcher);
 
   Session& session_;
-  ContinuationOptions options_;
-  Continuation text_;
+  GeneratedText text_;
   Written written_;
   bool begun_ = false;
-  // The last position at which all text was returned. If the text after it turns out to be a stop
-  // string, the session returns there. Cloned only when a stop string may have begun.
-  std::optional<Snapshot> before_;
-  size_t before_size_ = 0;
 };
 
 }  // namespace linnet
