@@ -132,6 +132,18 @@ std::string ParseContent(const Json& content, const std::string& where) {
   return text;
 }
 
+void ParseResponseFormat(const Fields& body, OutputFormat& format) {
+  const auto field = body.Object("response_format");
+  if (!field) return;
+  OutputFormat parsed = ParseFormat(*field);
+  if (parsed.kind == OutputFormat::Kind::kText) return;
+  if (format.kind != OutputFormat::Kind::kText) {
+    throw RequestError(400, fmt::format("response_format and {} are both given", format.param),
+                       body.NameOf("response_format"), "invalid_value");
+  }
+  format = std::move(parsed);
+}
+
 ChatRequest ParseChat(const Json& body_json) {
   const Fields body(body_json);
   ChatRequest request;
@@ -151,17 +163,7 @@ ChatRequest ParseChat(const Json& body_json) {
   request.thinking = ParseThinking(body);
   GenerationFields& generation = request.generation;
   generation = ParseGeneration(body);
-  if (const auto format = body.Object("response_format")) {
-    OutputFormat parsed = ParseFormat(*format);
-    if (parsed.kind != OutputFormat::Kind::kText) {
-      if (generation.format.kind != OutputFormat::Kind::kText) {
-        throw RequestError(
-            400, fmt::format("response_format and {} are both given", generation.format.param),
-            "response_format", "invalid_value");
-      }
-      generation.format = std::move(parsed);
-    }
-  }
+  ParseResponseFormat(body, generation.format);
   generation.choices = static_cast<size_t>(body.Integer("n", 1, kMostChoices).value_or(1));
   generation.logprobs = body.Bool("logprobs", false);
   const auto top = body.Integer("top_logprobs", 0, kMostTopLogprobs);

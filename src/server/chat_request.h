@@ -80,6 +80,9 @@ GenerationFields ParseGeneration(const Fields& body);
 // object `json_schema`, and text.format of responses, whose schema is at the same level.
 OutputFormat ParseFormat(const Fields& format);
 
+// The field `response_format`. Throws if there is another constraint already.
+void ParseResponseFormat(const Fields& body, OutputFormat& format);
+
 // "none", "minimal", "low", "medium", "high", "xhigh" or "max", the field `name`.
 Thinking ParseEffort(const Fields& fields, const char* name);
 
