@@ -74,6 +74,9 @@ class Sampler {
   // id; NaN is never chosen. Throws Error kBadInput if no token can be chosen: all are banned, NaN
   // or -infinity.
   int32_t Sample(std::span<const float> logits);
+  // The same with only the tokens whose bit in `allowed` is set: bit id % 64 of word id / 64. Ids
+  // past its end are not allowed. The distribution is that of logits of -infinity for all others.
+  int32_t Sample(std::span<const float> logits, std::span<const uint64_t> allowed);
 
   // Counts a token for the penalties that was not sampled here.
   void Accept(int32_t token);
@@ -82,6 +85,7 @@ class Sampler {
   const SamplerOptions& options() const { return options_; }
 
  private:
+  int32_t SampleFrom(std::span<const float> logits);
   int32_t Draw(std::span<const float> logits, Candidates& left);
   void ApplyPenalties(std::span<float> logits) const;
   float& CountOf(int32_t token);

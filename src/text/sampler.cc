@@ -127,7 +127,27 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
   }
 }
 
-int32_t Sampler::Sample(std::span<const float> logits) {
+int32_t Sampler::Sample(std::span<const float> logits) { return SampleFrom(logits); }
+
+int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint64_t> allowed) {
+  thread_local std::vector<float> masked;
+  if (masked.size() < logits.size()) masked.resize(logits.size());
+  constexpr float kBanned = -std::numeric_limits<float>::infinity();
+  for (size_t begin = 0; begin < logits.size(); begin += 64) {
+    const uint64_t bits = begin / 64 < allowed.size() ? allowed[begin / 64] : 0;
+    const size_t end = std::min(begin + 64, logits.size());
+    if (bits == 0) {
+      std::fill(masked.begin() + begin, masked.begin() + end, kBanned);
+    } else {
+      for (size_t i = begin; i < end; ++i) {
+        masked[i] = (bits >> (i - begin) & 1) != 0 ? logits[i] : kBanned;
+      }
+    }
+  }
+  return SampleFrom(std::span(masked).first(logits.size()));
+}
+
+int32_t Sampler::SampleFrom(std::span<const float> logits) {
   // Per thread, not per sampler: their size depends only on the vocabulary.
   thread_local Candidates left;
   thread_local std::vector<float> kept;

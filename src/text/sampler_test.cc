@@ -166,6 +166,49 @@ TEST(SamplerTest, BiasMovesAndBansTokens) {
 }
 
 // The weights may take the place of the biased logits, or not.
+// All options, because each filter runs on what the mask left.
+TEST(SamplerTest, MaskActsAsABiasOfMinusInfinity) {
+  std::vector<SamplerOptions> all(7, Plain());
+  all[1].temperature = 0;
+  all[2].top_p = 0.7f;
+  all[3].top_k = 3;
+  all[3].temperature = 2;
+  all[4].typical = 0.5f;
+  all[4].min_p = 0.01f;
+  all[5].mirostat = Mirostat();
+  all[6] = SamplerOptions();
+  std::mt19937 random(3);
+  for (const size_t vocab : {5, 64, 1000}) {
+    const std::vector<float> logits = RandomLogits(vocab, 3);
+    for (const SamplerOptions& options : all) {
+      std::vector<uint64_t> allowed((vocab + 63) / 64);
+      SamplerOptions banned = options;
+      for (size_t id = 0; id < vocab; ++id) {
+        if (random() % 4 == 0 || id == vocab - 1) {
+          allowed[id / 64] |= uint64_t{1} << id % 64;
+        } else {
+          banned.logit_bias[static_cast<int32_t>(id)] = -kInfinity;
+        }
+      }
+      Sampler masked(options), biased(banned);
+      for (int i = 0; i < 50; ++i) {
+        const int32_t token = masked.Sample(logits, allowed);
+        ASSERT_EQ(token, biased.Sample(logits));
+        ASSERT_TRUE(allowed[static_cast<size_t>(token) / 64] >> token % 64 & 1);
+      }
+    }
+  }
+}
+
+TEST(SamplerTest, MaskThatIsEmptyOrShortAllowsNothingElse) {
+  Sampler sampler(Plain());
+  const std::vector<float> logits(100, 1);
+  EXPECT_THROW(sampler.Sample(logits, {}), Error);
+  EXPECT_THROW(sampler.Sample(logits, std::vector<uint64_t>(2)), Error);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(sampler.Sample(logits, std::vector<uint64_t>{2}), 1);
+  EXPECT_THROW(sampler.Sample(std::vector<float>(3, NAN), std::vector<uint64_t>{7}), Error);
+}
+
 TEST(SamplerTest, BiasActsAsIfItStoodInTheLogits) {
   for (const size_t size : {50u, 30000u}) {
     for (int kind = 0; kind < 6; ++kind) {
