@@ -43,6 +43,8 @@ class Constraint {
   const TokenTrie& trie() const { return *trie_; }
 
  private:
+  void LeaveLargeTable();
+
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const TokenTrie> trie_;
   std::shared_ptr<PositionTable> table_;

@@ -247,7 +247,7 @@ void Model::Impl::AddHidden(Pass& p, std::span<const Share> shares, Var x) const
     const std::span<double> sums = s.turn->hidden_sum;
     if (!sums.empty()) {
       const Arena::Scope scope(p.arena);
-      const Var rows = network_->HeadInput(p, {.v = x.v.Rows(begin, s.len)});
+      const Var rows = network_->HeadInput(p, {.v = x.v.Rows(begin, s.len), .g = {}});
       p.ForColumns(sums.size(), s.len * sums.size(), [&](size_t from, size_t to) {
         for (size_t t = 0; t < s.len; ++t) {
           const float* row = rows.v.Row(t);
