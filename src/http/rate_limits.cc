@@ -7,8 +7,11 @@
 namespace linnet {
 namespace {
 
+// Sums of parts of a whole may miss it by a rounding.
+constexpr double kRounding = 1e-9;
+
 std::chrono::seconds SecondsUntil(double missing, size_t per_minute) {
-  const double seconds = std::ceil(missing * 60 / static_cast<double>(per_minute));
+  const double seconds = std::ceil(missing * 60 / static_cast<double>(per_minute) - 1e-6);
   return std::chrono::seconds(static_cast<int64_t>(std::clamp(seconds, 1.0, 86400.0)));
 }
 
@@ -43,11 +46,11 @@ std::optional<RateLimits::Refused> RateLimits::Begin(const ApiKey& key) {
     return Refused{limit(*key.concurrent, "requests at the same time, and as many are running"),
                    "requests", std::chrono::seconds(1)};
   }
-  if (key.requests_per_minute && use.requests < 1) {
+  if (key.requests_per_minute && use.requests < 1 - kRounding) {
     return Refused{limit(*key.requests_per_minute, "requests a minute"), "requests",
                    SecondsUntil(1 - use.requests, *key.requests_per_minute)};
   }
-  if (key.tokens_per_minute && use.tokens <= 0) {
+  if (key.tokens_per_minute && use.tokens <= kRounding) {
     return Refused{limit(*key.tokens_per_minute, "tokens a minute"), "tokens",
                    SecondsUntil(1 - use.tokens, *key.tokens_per_minute)};
   }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -19,12 +20,14 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/lower.h"
 #include "http/http.h"
@@ -199,6 +202,59 @@ class RawClient {
 
   int socket_ = -1;
   std::string input_;
+};
+
+inline constexpr const char* kGet = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+// A POST with this body and these header lines.
+inline std::string PostOf(const std::string& body, const std::string& headers = "") {
+  return "POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
+}
+
+// A handler: answers with the method, path, query and the body, or its size if that is large.
+inline void EchoRequest(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+  reply->Send(200,
+              request.method + " " + request.path + "?" + request.query + " " +
+                  (request.body.size() < 1000 ? request.body : std::to_string(request.body.size())),
+              "text/plain");
+}
+
+// A handler that keeps the replies, for the test to write.
+class KeptReplies {
+ public:
+  HttpHandler Handler() {
+    return [this](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(std::move(request));
+      replies_.push_back(std::move(reply));
+      changed_.notify_all();
+    };
+  }
+  // The replies to the first `count` requests; throws if so many do not come.
+  std::vector<std::shared_ptr<HttpReply>> Wait(size_t count) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::milliseconds(kPatienceMilliseconds),
+                           [&] { return replies_.size() >= count; })) {
+      throw std::runtime_error("requests are missing");
+    }
+    return {replies_.begin(), replies_.begin() + static_cast<ptrdiff_t>(count)};
+  }
+  std::shared_ptr<HttpReply> WaitForOne() { return Wait(1)[0]; }
+  HttpRequest FirstRequest() {
+    const std::lock_guard lock(mutex_);
+    return requests_.at(0);
+  }
+  void Drop() {
+    const std::lock_guard lock(mutex_);
+    replies_.clear();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<HttpRequest> requests_;
+  std::vector<std::shared_ptr<HttpReply>> replies_;
 };
 
 // A server on a free port of the loopback address, with a thread that runs it until the end.

@@ -51,7 +51,7 @@ size_t RequestHead::Count(std::string_view name) const {
 // Collects one request. Beast checks the syntax, the lengths and the limits.
 class RequestReader::HeadAndBody : public beast_http::basic_parser<true> {
  public:
-  explicit HeadAndBody(const HttpLimits& limits) {
+  explicit HeadAndBody(const HttpLimits& limits) : header_bytes_(limits.header_bytes) {
     header_limit(static_cast<uint32_t>(std::min<size_t>(limits.header_bytes, UINT32_MAX)));
     body_limit(limits.body_bytes);
   }
@@ -76,7 +76,11 @@ class RequestReader::HeadAndBody : public beast_http::basic_parser<true> {
   void on_field_impl(beast_http::field field, BeastView name, BeastView value,
                      BeastError& error) override {
     error = {};
-    if (head_complete) return;  // a trailer
+    if (head_complete) {  // a trailer, which is not kept
+      trailer_bytes_ += name.size() + value.size() + 4;
+      if (trailer_bytes_ > header_bytes_) error = make_error_code(beast_http::error::header_limit);
+      return;
+    }
     // Beast takes any list that ends in "chunked", and ignores others.
     if (field == beast_http::field::transfer_encoding && Lower(std::string(value)) != "chunked") {
       Refuse(501, "a transfer encoding other than chunked is not supported", error);
@@ -107,9 +111,11 @@ class RequestReader::HeadAndBody : public beast_http::basic_parser<true> {
     body.append(bytes.data(), bytes.size());
     return bytes.size();
   }
-  void on_chunk_header_impl(uint64_t /*size*/, BeastView /*extensions*/,
-                            BeastError& error) override {
+  void on_chunk_header_impl(uint64_t /*size*/, BeastView extensions, BeastError& error) override {
     error = {};
+    if (extensions.size() > header_bytes_) {
+      error = make_error_code(beast_http::error::header_limit);
+    }
   }
   std::size_t on_chunk_body_impl(uint64_t /*rest*/, BeastView bytes, BeastError& error) override {
     return on_body_impl(bytes, error);
@@ -120,6 +126,9 @@ class RequestReader::HeadAndBody : public beast_http::basic_parser<true> {
     refusal = Refusal{status, message, ""};
     error = make_error_code(beast_http::error::bad_value);
   }
+
+  const size_t header_bytes_;
+  size_t trailer_bytes_ = 0;
 };
 
 struct RequestReader::Impl {

@@ -1,0 +1,21 @@
+// Key files: a bad one is an Error, and a good one finds no key that it does not hold.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "http/api_keys.h"
+#include "linnet/error.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    linnet::ApiKeys keys;
+    keys.Parse(text, "keys", false);
+    if (keys.empty()) std::abort();
+    keys.Find(text);
+  } catch (const linnet::Error&) {
+    // Refused, as it should be.
+  }
+  return 0;
+}
