@@ -70,6 +70,10 @@ std::shared_ptr<const Grammar> Grammar::FromRegex(std::string_view regex) {
   });
 }
 
+std::shared_ptr<const Grammar> Grammar::FromRules(const Rules& rules, uint32_t root) {
+  return std::shared_ptr<const Grammar>(new Grammar(Automaton(rules, root)));
+}
+
 std::shared_ptr<const Grammar> Grammar::FromAi00Bnf(std::string_view text, std::string_view start) {
   return Named(kBnfName, [&] {
     Rules rules;

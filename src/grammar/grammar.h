@@ -2,6 +2,7 @@
 #ifndef LINNET_GRAMMAR_GRAMMAR_H_
 #define LINNET_GRAMMAR_GRAMMAR_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@ namespace linnet {
 
 class GrammarMemory;
 class Automaton;
+class Rules;
 
 // A compiled grammar. The syntaxes, what is refused and what is guaranteed: docs/grammars.md.
 // Immutable but for a memory of what constraints computed, which has a lock: shared by threads.
@@ -31,6 +33,9 @@ class Grammar {
   // Ai00's BNF (kbnf); the text is what the rule `start` matches.
   static std::shared_ptr<const Grammar> FromAi00Bnf(std::string_view text,
                                                     std::string_view start = "start");
+
+  // What the rule `root` matches: for grammars that are put together from several syntaxes.
+  static std::shared_ptr<const Grammar> FromRules(const Rules& rules, uint32_t root);
 
   ~Grammar();
   Grammar(const Grammar&) = delete;
