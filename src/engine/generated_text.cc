@@ -8,10 +8,17 @@
 namespace linnet {
 
 GeneratedText::GeneratedText(const Tokenizer& tokenizer, TextOptions options)
-    : tokenizer_(tokenizer), options_(std::move(options)), text_(tokenizer, options_.text) {}
+    : tokenizer_(tokenizer), options_(std::move(options)), text_(tokenizer, options_.text) {
+  if (options_.constraint && options_.constraint->must_end()) text_.Complete();
+}
+
+int32_t GeneratedText::Sample(Sequence& sequence) {
+  if (!options_.constraint) return sequence.Sample();
+  return sequence.Sample(options_.constraint->Mask(options_.text.stop_ids));
+}
 
 void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
-  const int32_t token = sequence.Sample();
+  const int32_t token = Sample(sequence);
   if (sampled) sampled(token, sequence.at().logits);
   const bool was_clear = text_.clear();
   const size_t was_tokens = text_.tokens(), begin = text_.decoded();
@@ -19,6 +26,10 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   const bool taken = text_.tokens() > was_tokens;
   if (taken) Record(token, begin, sequence.at().logits);
   if (!taken) stop_id_ = token;
+  if (taken && options_.constraint) {
+    options_.constraint->Accept(token);
+    if (options_.constraint->must_end()) part += text_.Complete();
+  }
   if (text_.clear() && !text_.stopped_by_text()) {
     holds_ = false;
   } else if (was_clear && !options_.text.stops.empty()) {

@@ -14,6 +14,7 @@
 #include "engine/continuation.h"
 #include "engine/job.h"
 #include "engine/sequence.h"
+#include "grammar/constraint.h"
 #include "linnet/tokenizer.h"
 
 namespace linnet {
@@ -26,6 +27,9 @@ struct TextOptions {
   bool want_tokens = false;    // piece().tokens
   bool want_logprobs = false;  // in them
   size_t logprobs = 0;         // the likeliest tokens, in them
+  // What the text must match. It ends, as kStop, when nothing can follow; stop ids are only sampled
+  // where it may end.
+  std::optional<Constraint> constraint{};
   // Keep the logits too when the text may have to go back behind a stop string. Only needed by who
   // continues the sequence afterwards.
   bool keep_logits = true;
@@ -40,7 +44,8 @@ class GeneratedText {
   // Samples a token from sequence.at().logits and feeds it, unless it is a stop id. If it completes
   // a stop string, the sequence goes back to where the text had been returned as a whole, and the
   // rest of the text before the stop string is fed again. Call while finish() is kNone, with a
-  // sequence that is ready(). Throws Error kBadInput if no token can be chosen.
+  // sequence that is ready(). Throws Error kBadInput if no token can be chosen, or if the
+  // constraint takes too much work.
   void Step(Sequence& sequence, const Sampled& sampled = {});
   // Ends the text early.
   void Interrupt();
@@ -55,6 +60,7 @@ class GeneratedText {
   size_t tokens() const { return text_.tokens(); }  // without a stop id
 
  private:
+  int32_t Sample(Sequence& sequence);
   void Show(std::string part);
   void Record(int32_t token, size_t begin, std::span<const float> logits);
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/job.h"
+#include "grammar/constraint.h"
 
 namespace linnet {
 
@@ -21,7 +22,8 @@ struct WaitingJob {
   uint64_t id = 0;
   Job job{};
   std::shared_ptr<Listener> listener{};
-  bool ready = true;  // false: a state for it is being fetched
+  bool ready = true;                       // false: a state for it is being fetched
+  std::optional<Constraint> constraint{};  // after Job::grammar_prefix
 };
 
 // Not thread-safe.

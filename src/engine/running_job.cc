@@ -148,6 +148,7 @@ GeneratedText RunningJob::NewText() const {
                                              .want_tokens = true,
                                              .want_logprobs = job().want_logprobs,
                                              .logprobs = job().logprobs,
+                                             .constraint = waiting_.constraint,
                                              .keep_logits = false});
 }
 
@@ -162,7 +163,7 @@ void RunningJob::Begin() {
     Tell([&](Listener& to) { to.OnEmbedding(mean); });
   }
   open_ = job().choices;
-  if (!wants_head()) {
+  if (!wants_head() || NewText().finish() != Finish::kNone) {
     for (size_t i = 0; i < job().choices; ++i) {
       Tell([&](Listener& to) { to.OnEnd(i, NewText().ending()); });
     }

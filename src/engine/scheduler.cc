@@ -17,6 +17,8 @@
 #include "engine/job_queue.h"
 #include "engine/running_jobs.h"
 #include "engine/state_cache.h"
+#include "grammar/constraint.h"
+#include "grammar/token_trie.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -119,8 +121,12 @@ class Scheduler::Impl {
   void Admit();
   void Publish();
 
+  std::optional<Constraint> ConstraintOf(const Job& job);
+
   const SchedulerOptions options_;
   const JobContext context_;
+  std::once_flag trie_once_;
+  std::shared_ptr<const TokenTrie> trie_;  // of the first job with a grammar on
   const std::shared_ptr<SchedulerDoor> door_;
 
   // Used by the thread only.
@@ -130,8 +136,22 @@ class Scheduler::Impl {
   std::thread thread_;  // last: it uses the others
 };
 
+std::optional<Constraint> Scheduler::Impl::ConstraintOf(const Job& job) {
+  if (job.grammar == nullptr) return {};
+  std::call_once(trie_once_, [&] {
+    trie_ = std::make_shared<const TokenTrie>(*context_.tokenizer, context_.model.config().vocab);
+  });
+  Constraint constraint(job.grammar, trie_);
+  if (!constraint.AcceptBytes(job.grammar_prefix)) {
+    throw Error(ErrorKind::kBadInput,
+                "the grammar does not allow the text that the answer starts with");
+  }
+  return constraint;
+}
+
 uint64_t Scheduler::Impl::Submit(Job job, std::shared_ptr<Listener> listener) {
   CheckJob(context_.model, options_.max_choices, job);
+  auto constraint = ConstraintOf(job);
   SchedulerDoor& door = *door_;
   // For the others whole prompts are read.
   StateCache* cache = LooksUp(job) ? context_.cache : nullptr;
@@ -142,7 +162,8 @@ uint64_t Scheduler::Impl::Submit(Job job, std::shared_ptr<Listener> listener) {
     const std::lock_guard lock(door.mutex);
     try {
       if (door.stopping) throw Stopping();
-      door.queue.Push({door.last_id + 1, std::move(job), std::move(listener), cache == nullptr});
+      door.queue.Push({door.last_id + 1, std::move(job), std::move(listener), cache == nullptr,
+                       std::move(constraint)});
     } catch (const Error&) {
       ++door.refused;
       throw;

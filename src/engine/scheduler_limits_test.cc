@@ -11,6 +11,7 @@
 #include "engine/scheduler.h"
 #include "engine/state_cache.h"
 #include "engine/test_jobs.h"
+#include "grammar/grammar.h"
 
 namespace linnet {
 namespace {
@@ -187,12 +188,13 @@ TEST_F(SchedulerLimitsThreadTest, PromptsTakeTurns) {
     Job job = LetterJob("short", 1);
     scheduler->Submit(job, short_one);
   };
-  bool short_first = false;
+  short_one->on_call = [&](const std::string& call) {
+    if (call == "done") {
+      EXPECT_EQ(long_one->calls, std::vector<std::string>{"start"});
+    }
+  };
   scheduler->Submit(LetterJob(std::string(20000, 'x'), 1), long_one);
-  short_one->Wait();
-  short_first = scheduler->statistics().reading > 0;
-  EXPECT_TRUE(short_first);
-  EXPECT_EQ(long_one->TextSoFar(), "");
+  ExpectAlone(LetterJob("short", 1), short_one->Wait());
 }
 
 TEST_F(SchedulerLimitsThreadTest, QueuesAreBounded) {
@@ -240,6 +242,10 @@ TEST_F(SchedulerLimitsThreadTest, JobsOutOfRangeAreRefused) {
   job = LetterJob("", 5);
   job.embed = true;
   EXPECT_EQ(Refusal(*scheduler, job), ErrorKind::kBadInput);
+  job = LetterJob("abc", 5);
+  job.grammar = Grammar::FromRegex("[a-c]+");
+  job.grammar_prefix = "d";
+  EXPECT_EQ(Refusal(*scheduler, job), ErrorKind::kBadInput);
   const Model other = Model::Open(test::LetterModel("4"));
   job = LetterJob("abc", 5);
   job.start = std::make_shared<const Snapshot>(Snapshot{other.NewState(), {}});
@@ -272,15 +278,19 @@ TEST_F(SchedulerLimitsThreadTest, ACancelledJobEndsAsInterrupted) {
 TEST_F(SchedulerLimitsThreadTest, ADeadlineFailsWhatWaitsAndEndsWhatRuns) {
   const auto scheduler = Start({.max_running = 1});
   Job endless = LetterJob("abc", kForever);
-  endless.deadline = Clock::now() + std::chrono::milliseconds(50);
+  endless.deadline = Clock::now() + std::chrono::milliseconds(300);
   const auto running = std::make_shared<Recorder>(), waiting = std::make_shared<Recorder>(),
              reading = std::make_shared<Recorder>();
   scheduler->Submit(endless, running);
   scheduler->Submit(endless, waiting);
   EXPECT_EQ(KindOf(waiting->Wait()), ErrorKind::kBusy);
   running->Wait();
-  EXPECT_FALSE(running->error);
-  EXPECT_EQ(running->texts[0].ending->finish, Finish::kInterrupted);
+  if (running->error) {  // on a machine that was too busy to begin in time
+    EXPECT_EQ(running->texts.count(0), 0u);
+  } else {
+    EXPECT_EQ(running->texts[0].ending->finish, Finish::kInterrupted);
+    EXPECT_GT(running->texts[0].pieces, 0u);
+  }
   Job prompt = LetterJob(std::string(100000, 'a'), 5);
   prompt.deadline = Clock::now() + std::chrono::milliseconds(20);
   scheduler->Submit(prompt, reading);
@@ -323,17 +333,16 @@ TEST_F(SchedulerLimitsThreadTest, AnIdleSchedulerDoesNothing) {
   const auto recorder = std::make_shared<Recorder>();
   scheduler->Submit(LetterJob("abc", 20), recorder);
   recorder->Wait();
-  const auto settled = [&] {
-    uint64_t before = 0, now = scheduler->statistics().wakeups;
-    while (before != now || scheduler->statistics().done == 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      before = std::exchange(now, scheduler->statistics().wakeups);
-    }
-    return now;
-  };
-  const uint64_t wakeups = settled();
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_EQ(scheduler->statistics().wakeups, wakeups);
+  // It settles: between many looks in a row it does not wake up.
+  uint64_t wakeups = 0;
+  int looks = 0, quiet = 0;
+  for (; quiet < 20 && looks < 2000; ++looks) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const uint64_t now = scheduler->statistics().wakeups;
+    quiet = now == wakeups ? quiet + 1 : 0;
+    wakeups = now;
+  }
+  EXPECT_EQ(quiet, 20);
   // While it works, it looks for work about once a pass.
   EXPECT_LE(wakeups, scheduler->statistics().passes + 10);
 }

@@ -5,12 +5,16 @@
 
 #include <cmath>
 #include <random>
+#include <regex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/state_cache.h"
 #include "engine/test_jobs.h"
+#include "grammar/constraint.h"
+#include "grammar/grammar.h"
+#include "grammar/token_trie.h"
 
 namespace linnet {
 namespace {
@@ -235,6 +239,66 @@ TEST_P(SchedulerThreadTest, AnEmptyPromptStartsFromTokenZero) {
   scheduler.Submit(LetterJob("", 10), got);
   ExpectAlone(LetterJob("", 10), got->Wait());
   EXPECT_EQ(got->prompt.tokens, 1u);
+}
+
+// Constrained texts match, also among others, and are those of a session.
+TEST_P(SchedulerThreadTest, AConstrainedTextMatchesWhenItEndsByItself) {
+  Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
+  const auto grammar = Grammar::FromGbnf("root ::= [a-d] [e-h]{2,5} \" is \" [0-9]", "test");
+  const auto trie = std::make_shared<const TokenTrie>(*tokenizer_, model_.config().vocab);
+  const std::regex whole("[a-d][e-h]{2,5} is [0-9]");
+  size_t complete = 0;
+  std::vector<Job> jobs;
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (uint64_t i = 0; i < 30; ++i) {
+    Job job = LetterJob(Letters(3), 1 + i, i);
+    job.choices = 1 + i % 3;
+    if (i % 5 != 0) job.grammar = grammar;
+    if (i % 5 == 1) job.grammar_prefix = "ae";
+    jobs.push_back(job);
+    recorders.push_back(std::make_shared<Recorder>());
+    scheduler.Submit(jobs.back(), recorders.back());
+  }
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    recorders[i]->Wait();
+    for (size_t choice = 0; choice < jobs[i].choices; ++choice) {
+      const test::RecordedText& text = recorders[i]->texts.at(choice);
+      std::optional<Constraint> constraint;
+      if (jobs[i].grammar != nullptr) {
+        constraint.emplace(grammar, trie);
+        EXPECT_TRUE(constraint->AcceptBytes(jobs[i].grammar_prefix));
+      }
+      Job one = jobs[i];
+      one.sampler.seed += choice;
+      EXPECT_EQ(text.text, Alone(model_, tokenizer_, one, constraint).text);
+      if (jobs[i].grammar == nullptr || text.ending->finish != Finish::kStop) continue;
+      ++complete;
+      EXPECT_TRUE(std::regex_match(jobs[i].grammar_prefix + text.text, whole)) << text.text;
+    }
+  }
+  EXPECT_GT(complete, 15u);
+}
+
+// A stop id that is a letter ends the text only where the grammar lets it end.
+TEST_P(SchedulerThreadTest, AStopIdWaitsForTheGrammar) {
+  Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (uint64_t i = 0; i < 20; ++i) {
+    Job job = LetterJob("abc", 50, i);
+    job.grammar = Grammar::FromGbnf("root ::= [abz]{3,6}", "test");
+    job.text.stop_ids = {'z'};
+    job.sampler.logit_bias['z'] = 2;
+    recorders.push_back(std::make_shared<Recorder>());
+    scheduler.Submit(job, recorders.back());
+  }
+  size_t early = 0;
+  for (auto& recorder : recorders) {
+    const test::RecordedText& text = recorder->Wait().texts.at(0);
+    EXPECT_TRUE(std::regex_match(text.text, std::regex("[ab]{3,6}"))) << text.text;
+    EXPECT_EQ(text.ending->finish, Finish::kStop);
+    if (text.ending->stop_id == 'z') ++early;
+  }
+  EXPECT_GT(early, 0u);
 }
 
 // With attention, whose states grow, too.

@@ -54,15 +54,19 @@ bool Session::Read(const Watcher& watcher) {
   return true;
 }
 
-Written Session::Write(const ContinuationOptions& options, const Watcher& watcher) {
-  Writing writing(*this, options);
+Written Session::Write(const ContinuationOptions& options, const Watcher& watcher,
+                       const std::optional<Constraint>& constraint) {
+  Writing writing(*this, options, constraint);
   while (writing.Step(watcher)) {
   }
   return writing.written();
 }
 
-Writing::Writing(Session& session, ContinuationOptions options)
-    : session_(session), text_(session.tokenizer_, {.text = std::move(options)}) {}
+Writing::Writing(Session& session, ContinuationOptions options,
+                 std::optional<Constraint> constraint)
+    : session_(session),
+      text_(session.tokenizer_, {.text = std::move(options), .constraint = std::move(constraint)}) {
+}
 
 bool Writing::Begin(const Watcher& watcher) {
   if (session_.sequence_.waiting() == 0 && !session_.sequence_.ready()) {

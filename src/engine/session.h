@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "engine/continuation.h"
 #include "engine/generated_text.h"
 #include "engine/sequence.h"
+#include "grammar/constraint.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
 
@@ -51,8 +53,10 @@ class Session {
 
   // Reads, then samples. Afterwards the session is exactly at the end of the returned text, also if
   // a stop string cut it inside a token. If Read was interrupted, the session is where Read left
-  // it. Class Writing does the same step by step.
-  Written Write(const ContinuationOptions& options, const Watcher& watcher = {});
+  // it. Class Writing does the same step by step. With a constraint the text matches it, if it ends
+  // by itself.
+  Written Write(const ContinuationOptions& options, const Watcher& watcher = {},
+                const std::optional<Constraint>& constraint = {});
 
   // The position after all text that was fed or generated; runs queued tokens first.
   const Snapshot& Here();
@@ -79,7 +83,7 @@ class Session {
 // session, which nobody else may use until the text has ended. Not thread-safe.
 class Writing {
  public:
-  Writing(Session& session, ContinuationOptions options);
+  Writing(Session& session, ContinuationOptions options, std::optional<Constraint> constraint = {});
 
   // Reads what is queued, or a first token 0, and samples one token. Returns false, and does
   // nothing, once the text has ended. An interruption ends the text.

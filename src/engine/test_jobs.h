@@ -170,7 +170,7 @@ struct Expected {
 
 // What a session alone generates, one token after the other.
 inline Expected Alone(const Model& model, const std::shared_ptr<const Tokenizer>& tokenizer,
-                      const Job& job) {
+                      const Job& job, const std::optional<Constraint>& constraint = {}) {
   Workspace workspace({.threads = 1});
   Session session(model, *tokenizer, workspace,
                   job.start != nullptr ? job.start->Clone() : Snapshot{model.NewState(), {}},
@@ -178,9 +178,12 @@ inline Expected Alone(const Model& model, const std::shared_ptr<const Tokenizer>
   session.Feed(job.prompt);
   Expected expected;
   const Written written =
-      session.Write(job.text, {.sampled = [&](int32_t token, std::span<const float> logits) {
-                      expected.tokens.push_back(InfoOf(token, logits, job.logprobs));
-                    }});
+      session.Write(job.text,
+                    {.sampled =
+                         [&](int32_t token, std::span<const float> logits) {
+                           expected.tokens.push_back(InfoOf(token, logits, job.logprobs));
+                         }},
+                    constraint);
   expected.text = written.text;
   expected.finish = written.finish;
   return expected;
