@@ -3,6 +3,8 @@
 include(CMakePackageConfigHelpers)
 
 get_property(rooms GLOBAL PROPERTY LINNET_ROOMS)
+# No public header leads to the server's rooms: programs that link the library need no TLS.
+list(FILTER rooms EXCLUDE REGEX "^linnet_(http|server)$")
 list(TRANSFORM rooms REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
 add_library(linnet STATIC ${objects})
 add_library(linnet::linnet ALIAS linnet)

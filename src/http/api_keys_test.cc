@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "base/scratch_folder.h"
@@ -69,6 +71,18 @@ TEST(ApiKeysTest, BadFilesAreRefusedWithTheLine) {
   EXPECT_TRUE(FailureOf(good + "\n" + ApiKeyLine("anna", "b")).starts_with("keys:2: "));
   EXPECT_TRUE(FailureOf(good + "\n" + ApiKeyLine("bob", "a")).starts_with("keys:2: "));
   EXPECT_NE(FailureOf("# nobody\n").find("no key"), std::string::npos);
+}
+
+// docs/serving.md shows a key file.
+TEST(ApiKeysTest, ExampleOfTheDocumentationIsAKeyFile) {
+  std::ifstream page("docs/serving.md");
+  const std::string text{std::istreambuf_iterator<char>(page), {}};
+  const size_t begin = text.find("linnet-keys 1");
+  ASSERT_NE(begin, std::string::npos);
+  ApiKeys keys;
+  keys.Parse(text.substr(begin, text.find("```", begin) - begin), "docs/serving.md", false);
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys.Find("a")->name, "anna");
 }
 
 TEST(ApiKeysTest, FilesThatEverybodyMayWriteAreRefused) {

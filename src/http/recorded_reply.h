@@ -75,15 +75,15 @@ class RecordedReply : public HttpReply {
     }
     if (call) call();
   }
-  // Returns when the reply has ended or the client left; false if neither came within a minute.
+  // Returns when the reply has ended or the client left; false if neither comes.
   bool WaitForEnd() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::minutes(1), [&] { return ended || gone_; });
+    return changed_.wait_for(lock, std::chrono::minutes(9), [&] { return ended || gone_; });
   }
   // The same for the number of chunks written so far.
   bool WaitForChunks(size_t count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::minutes(1),
+    return changed_.wait_for(lock, std::chrono::minutes(9),
                              [&] { return chunks.size() >= count || ended || gone_; });
   }
 

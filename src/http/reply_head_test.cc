@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -62,6 +64,28 @@ TEST(ReplyHeadTest, LogLinesAreOneLineWhateverTheRequest) {
   EXPECT_EQ(line["path"], "/a\"\xEF\xBF\xBD\x01 b");
   EXPECT_EQ(line["end"], "cut_off");
   EXPECT_EQ(line["ms"], 2.5);
+}
+
+// docs/serving.md shows a request's line in both formats.
+TEST(ReplyHeadTest, LinesOfTheDocumentationAreTrue) {
+  LoggedRequest request;
+  request.id = "0af7651916cd43dd8448eb211c80319c";
+  request.peer = "127.0.0.1:50123";
+  request.owner = "anna";
+  request.method = "POST";
+  request.path = "/v1/chat/completions";
+  request.status = 200;
+  request.bytes_in = 523;
+  request.bytes_out = 18234;
+  request.first_byte = std::chrono::microseconds(81'250);
+  request.total = std::chrono::microseconds(2'310'004);
+  const std::chrono::system_clock::time_point time(std::chrono::milliseconds(1'795'958'407'123));
+  std::ifstream page("docs/serving.md");
+  const std::string text{std::istreambuf_iterator<char>(page), {}};
+  for (const auto format : {HttpLogFormat::kText, HttpLogFormat::kJson}) {
+    const std::string line = LogLine(format, request, time);
+    EXPECT_NE(text.find("\n" + line + "\n"), std::string::npos) << line;
+  }
 }
 
 }  // namespace

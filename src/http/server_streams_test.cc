@@ -32,7 +32,7 @@ bool Becomes(const std::atomic<int>& value, int wanted) {
   return value.load() == wanted;
 }
 
-TEST(ServerStreamsTest, ChunksArriveWhenTheyAreWritten) {
+TEST(ThreadedStreamsTest, ChunksArriveWhenTheyAreWritten) {
   KeptReplies kept;
   RunningServer server(kept.Handler());
   RawClient client(server.port());
@@ -59,7 +59,7 @@ TEST(ServerStreamsTest, ChunksArriveWhenTheyAreWritten) {
   EXPECT_EQ(client.Read().body, "next");
 }
 
-TEST(ServerStreamsTest, QuietEventStreamsArePinged) {
+TEST(ThreadedStreamsTest, QuietEventStreamsArePinged) {
   HttpOptions options;
   options.limits.ping_time = milliseconds(20);
   KeptReplies kept;
@@ -76,7 +76,7 @@ TEST(ServerStreamsTest, QuietEventStreamsArePinged) {
   EXPECT_EQ(chunk, "data: a\n\n");
 }
 
-TEST(ServerStreamsTest, OtherStreamsAreNotPinged) {
+TEST(ThreadedStreamsTest, OtherStreamsAreNotPinged) {
   HttpOptions options;
   options.limits.ping_time = milliseconds(1);
   KeptReplies kept;
@@ -92,7 +92,7 @@ TEST(ServerStreamsTest, OtherStreamsAreNotPinged) {
 }
 
 // Before the head, while it waits; and in the middle of a stream; orderly or not.
-TEST(ServerStreamsTest, OnGoneIsCalledOnceWhenTheClientLeaves) {
+TEST(ThreadedStreamsTest, OnGoneIsCalledOnceWhenTheClientLeaves) {
   for (const bool begun : {false, true}) {
     for (const bool abort : {false, true}) {
       KeptReplies kept;
@@ -127,7 +127,7 @@ TEST(ServerStreamsTest, OnGoneIsCalledOnceWhenTheClientLeaves) {
   }
 }
 
-TEST(ServerStreamsTest, OnGoneIsNotCalledAfterTheEnd) {
+TEST(ThreadedStreamsTest, OnGoneIsNotCalledAfterTheEnd) {
   KeptReplies kept;
   RunningServer server(kept.Handler());
   auto held = std::make_shared<int>(1);
@@ -145,7 +145,7 @@ TEST(ServerStreamsTest, OnGoneIsNotCalledAfterTheEnd) {
   EXPECT_EQ(server.server().statistics().gone, 0u);
 }
 
-TEST(ServerStreamsTest, ReaderThatFallsBehindIsCutOff) {
+TEST(ThreadedStreamsTest, ReaderThatFallsBehindIsCutOff) {
   HttpOptions options;
   options.limits.unsent_bytes = 100'000;
   KeptReplies kept;
@@ -163,7 +163,7 @@ TEST(ServerStreamsTest, ReaderThatFallsBehindIsCutOff) {
   EXPECT_EQ(server.server().statistics().cut_off, 1u);
 }
 
-TEST(ServerStreamsTest, OneLargeChunkIsNoLag) {
+TEST(ThreadedStreamsTest, OneLargeChunkIsNoLag) {
   HttpOptions options;
   options.limits.unsent_bytes = 1000;
   KeptReplies kept;
@@ -180,7 +180,7 @@ TEST(ServerStreamsTest, OneLargeChunkIsNoLag) {
 }
 
 // What the engine does: writers of their own, while clients leave whenever they like.
-TEST(ServerStreamsTest, ThreadsWriteWhileClientsLeave) {
+TEST(ThreadedStreamsTest, ThreadsWriteWhileClientsLeave) {
   std::vector<std::thread> writers;
   KeptReplies kept;
   RunningServer server(kept.Handler());
@@ -224,7 +224,7 @@ TEST(ServerStreamsTest, ThreadsWriteWhileClientsLeave) {
   }));
 }
 
-TEST(ServerStreamsTest, ThousandStreamsAreOpenAtOnce) {
+TEST(ThreadedStreamsTest, ThousandStreamsAreOpenAtOnce) {
   KeptReplies kept;
   HttpOptions options;
   options.log = [](std::string_view) {};
@@ -262,7 +262,7 @@ TEST(ServerStreamsTest, ThousandStreamsAreOpenAtOnce) {
 }
 
 // Neither the server nor its open connections wake up while nothing happens.
-TEST(ServerStreamsTest, IdleServerSleeps) {
+TEST(ThreadedStreamsTest, IdleServerSleeps) {
   KeptReplies kept;
   RunningServer server(kept.Handler());
   std::vector<std::unique_ptr<RawClient>> clients;
@@ -282,7 +282,7 @@ TEST(ServerStreamsTest, IdleServerSleeps) {
   EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 10);  // this thread, and a sanitizer's
 }
 
-TEST(ServerStreamsTest, StopLetsRunningRequestsEnd) {
+TEST(ThreadedStreamsTest, StopLetsRunningRequestsEnd) {
   KeptReplies kept;
   RunningServer server(kept.Handler());
   RawClient running(server.port()), idle(server.port());
@@ -304,7 +304,7 @@ TEST(ServerStreamsTest, StopLetsRunningRequestsEnd) {
   stop.join();
 }
 
-TEST(ServerStreamsTest, StopCutsOffWhatDoesNotEnd) {
+TEST(ThreadedStreamsTest, StopCutsOffWhatDoesNotEnd) {
   KeptReplies kept;
   RunningServer server(kept.Handler());
   std::atomic<int> calls{0};
@@ -320,7 +320,7 @@ TEST(ServerStreamsTest, StopCutsOffWhatDoesNotEnd) {
   EXPECT_EQ(client.ReadChunk(), std::nullopt);
 }
 
-TEST(ServerStreamsTest, ReplyOutlivesTheServer) {
+TEST(ThreadedStreamsTest, ReplyOutlivesTheServer) {
   KeptReplies kept;
   std::shared_ptr<HttpReply> reply;
   {
@@ -336,7 +336,7 @@ TEST(ServerStreamsTest, ReplyOutlivesTheServer) {
   reply.reset();
 }
 
-TEST(ServerStreamsTest, ServerMayNeverRun) {
+TEST(ThreadedStreamsTest, ServerMayNeverRun) {
   HttpOptions options;
   options.port = 0;
   const HttpServer server(options, EchoRequest);
