@@ -15,7 +15,7 @@
 #include "http/channel.h"
 #include "http/event_loop.h"
 #include "http/http.h"
-#include "http/listener.h"
+#include "http/http_listener.h"
 #include "http/reply_buffer.h"
 #include "http/request_reader.h"
 #include "http/server_context.h"

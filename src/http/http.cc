@@ -14,7 +14,7 @@
 
 #include "http/connection.h"
 #include "http/event_loop.h"
-#include "http/listener.h"
+#include "http/http_listener.h"
 #include "http/reply_head.h"
 #include "http/request_rules.h"
 #include "http/server_context.h"
@@ -212,7 +212,7 @@ struct HttpServer::Impl {
   }
 
   std::shared_ptr<ServerContext> context;
-  Listener listener;
+  HttpListener listener;
   std::vector<ConnectionHome> homes;
   std::vector<std::unique_ptr<Watch>> sockets;  // on the first home's thread
   size_t next_home = 0;

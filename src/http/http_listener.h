@@ -1,6 +1,6 @@
-// Listener: sockets that accept connections, on TCP and in the file system.
-#ifndef LINNET_HTTP_LISTENER_H_
-#define LINNET_HTTP_LISTENER_H_
+// HttpListener: sockets that accept connections, on TCP and in the file system.
+#ifndef LINNET_HTTP_HTTP_LISTENER_H_
+#define LINNET_HTTP_HTTP_LISTENER_H_
 
 #include <sys/socket.h>
 
@@ -13,12 +13,12 @@
 namespace linnet {
 
 // Owns its sockets, which do not block. Not thread-safe.
-class Listener {
+class HttpListener {
  public:
-  Listener() = default;
-  ~Listener();
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
+  HttpListener() = default;
+  ~HttpListener();
+  HttpListener(const HttpListener&) = delete;
+  HttpListener& operator=(const HttpListener&) = delete;
 
   // Listens on all addresses of `host`, on one port; 0: any that is free. Throws Error kIo.
   void ListenTcp(const std::string& host, uint16_t port);
@@ -57,4 +57,4 @@ size_t RaiseFileLimit(size_t files);
 
 }  // namespace linnet
 
-#endif  // LINNET_HTTP_LISTENER_H_
+#endif  // LINNET_HTTP_HTTP_LISTENER_H_

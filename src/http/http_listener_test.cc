@@ -1,4 +1,4 @@
-#include "http/listener.h"
+#include "http/http_listener.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
