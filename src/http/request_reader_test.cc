@@ -87,7 +87,7 @@ TEST(RequestReaderTest, MalformedRequestsAreRefusedWithTheirStatus) {
       {400, "GET / HTTP/1.1\r\nNo colon\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\n: x\r\n\r\n"},
       {400, "GET / HTTP/1.1\r\nA : x\r\n\r\n"},
-      {400, std::string("GET / HTTP/1.1\r\nA: \0\r\n\r\n", 25)},
+      {400, std::string("GET / HTTP/1.1\r\nA: \0\r\n\r\n", 24)},
       {400, std::string("GET /\0 HTTP/1.1\r\n\r\n", 19)},
       {505, "GET / HTTP/2.0\r\n\r\n"},
       {505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},

@@ -47,6 +47,7 @@ TEST(ServerTest, AnyNumberOfThreadsServes) {
     options.threads = threads;
     RunningServer server(EchoRequest, options);
     std::vector<std::unique_ptr<RawClient>> clients;
+    clients.reserve(20);
     for (int i = 0; i < 20; ++i) clients.push_back(std::make_unique<RawClient>(server.port()));
     for (const auto& client : clients) ASSERT_TRUE(client->Write(kGet));
     for (const auto& client : clients) ASSERT_EQ(client->Read().status, 200);

@@ -131,7 +131,7 @@ def test_a_conversation_survives_a_restart(start, tmp_path, how):
     before = client.chat.completions.create(**ask)
     while how == signal.SIGKILL:  # what is on disk survives; writing is behind the answers
         metrics = call(first, "GET", "/metrics")[1].decode()
-        if any(line.startswith("linnet_cache_disk_bytes") and float(line.split()[-1]) > 0 for line in metrics.splitlines()):
+        if any(line.startswith("linnet_cache_bytes") and 'tier="disk"' in line and float(line.split()[-1]) > 0 for line in metrics.splitlines()):
             break
     first.stop(how)
     second = start("--state-dir", state)
