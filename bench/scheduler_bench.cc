@@ -1,8 +1,10 @@
-// The scheduler beside plain batches of the same model: scheduler_bench MODEL [THREADS [TURNS]].
+// The scheduler beside plain batches of the same model, by turns:
 //
-// First 64 jobs at once, prompts of 64 and answers of 128 tokens, against passes of 64 rows with
-// nothing but arg-max, by turns. Then the time between tokens of 8 running texts, before and while
-// a prompt of 4000 tokens is read.
+//     scheduler_bench MODEL [THREADS [TURNS [jobs | PROMPT]]]
+//
+// jobs: 64 at once, prompts of 64 and answers of 128 tokens, against passes of 64 rows with nothing
+// but arg-max. PROMPT: the time between tokens of 8 running texts, before and while a prompt of so
+// many tokens is read. By default both, with 4000.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,8 +13,8 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "engine/scheduler.h"
@@ -89,8 +91,8 @@ class SchedulerBench {
     return job;
   }
 
-  // Tokens a second, from the first submission to the last end; and while all texts are written.
-  std::pair<double, double> Jobs(size_t count, size_t prompt, size_t answer, bool greedy) {
+  // Tokens of prompts and answers a second, from the first submission to the last end.
+  double Jobs(size_t count, size_t prompt, size_t answer, bool greedy) {
     Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
     std::vector<std::shared_ptr<Counter>> all;
     const auto start = Clock::now();
@@ -98,22 +100,12 @@ class SchedulerBench {
       all.push_back(std::make_shared<Counter>());
       scheduler.Submit(NewJob(prompt, answer, greedy, i), all.back());
     }
-    size_t tokens = 0;
+    size_t tokens = count * prompt;
     for (auto& counter : all) {
       counter->Wait();
       tokens += counter->tokens;
     }
     const double seconds = Since(start);
-    Clock::time_point from{}, to = Clock::time_point::max();
-    for (auto& counter : all) {
-      from = std::max(from, counter->prompt);
-      to = std::min(to, counter->times.back());
-    }
-    size_t inside = 0;
-    for (auto& counter : all) {
-      inside += static_cast<size_t>(std::count_if(counter->times.begin(), counter->times.end(),
-                                                  [&](auto t) { return t > from && t <= to; }));
-    }
     const SchedulerStatistics s = scheduler.statistics();
     fmt::print(
         "    passes {} of {:.1f} rows, {:.2f} s: model {:.2f}, other {:.3f}, of it sampling "
@@ -122,8 +114,7 @@ class SchedulerBench {
         s.passes,
         static_cast<double>(s.prompt_rows + s.decode_rows) / static_cast<double>(s.passes), seconds,
         s.pass_s, s.other_s, s.sample_s, s.cache_s);
-    const double while_all = std::chrono::duration<double>(to - from).count();
-    return {static_cast<double>(tokens) / seconds, static_cast<double>(inside) / while_all};
+    return static_cast<double>(tokens) / seconds;
   }
 
   // As linnet bench --batch does.
@@ -199,21 +190,23 @@ class SchedulerBench {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: {} MODEL [THREADS [TURNS]]\n", argv[0]);
+    fmt::print(stderr, "usage: {} MODEL [THREADS [TURNS [jobs | PROMPT]]]\n", argv[0]);
     return 2;
   }
   const size_t threads = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 2;
   const int turns = argc > 3 ? std::atoi(argv[3]) : 3;
+  const bool jobs = argc <= 4 || std::string_view(argv[4]) == "jobs";
+  const size_t prompt = jobs ? 4000 : std::strtoul(argv[4], nullptr, 10);
   linnet::SchedulerBench bench(argv[1], threads);
-  for (int turn = 0; turn < turns; ++turn) {
-    const double batch = bench.Batch(64, 24);
+  for (int turn = 0; jobs && turn < turns; ++turn) {
     for (const bool greedy : {true, false}) {
-      const auto [whole, all] = bench.Jobs(64, 64, 128, greedy);
-      fmt::print(
-          "{}: {:.0f} tokens/s, {:.0f} while all write, batches {:.0f}: {:.1f} %, {:.1f} %\n",
-          greedy ? "greedy" : "sampled", whole, all, batch, 100 * whole / batch, 100 * all / batch);
+      const double batch = bench.Batch(64, 24);
+      const double rate = bench.Jobs(64, 64, 128, greedy);
+      fmt::print("{}: {:.0f} tokens/s, batches {:.0f}: {:.1f} %\n", greedy ? "greedy" : "sampled",
+                 rate, batch, 100 * rate / batch);
     }
   }
-  for (int turn = 0; turn < turns; ++turn) bench.Beside(8, 4000);
+  const bool beside = argc <= 4 || !jobs;
+  for (int turn = 0; beside && turn < turns; ++turn) bench.Beside(8, prompt);
   return 0;
 }

@@ -12,7 +12,7 @@ class PromptBudget {
  public:
   struct Limits {
     size_t rows = 512;     // at most
-    double stretch = 1.7;  // time of a pass with prompts, as a multiple of one without
+    double stretch = 1.6;  // time of a pass with prompts, as a multiple of one without
     double pass_s = 0.25;  // time of a pass of prompts alone
   };
 

@@ -33,7 +33,7 @@ struct SchedulerOptions {
   double prompt_pass_s = 0.25;
   // How long a pass with prompts may take, as a multiple of one without: what the time between
   // tokens of running texts grows by while prompts are read.
-  double stretch = 1.7;
+  double stretch = 1.6;
   // A state is kept in the cache after every `grid` tokens of a prompt. 0: only at marks and ends.
   size_t grid = 512;
 };

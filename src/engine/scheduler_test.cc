@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "engine/state_cache.h"
 #include "engine/test_jobs.h"
 #include "grammar/constraint.h"
@@ -143,6 +144,23 @@ TEST_P(SchedulerThreadTest, ATextHasTheSameBitsWithACache) {
     }
   }
   EXPECT_GT(cached, 0u);
+}
+
+// States that are only on disk are fetched before the job runs.
+TEST_P(SchedulerThreadTest, ATextGoesOnAfterARestart) {
+  const test::TemporaryFolder scratch;
+  const Job first = LetterJob(Letters(200), 20, 3);
+  Job second = first;
+  for (const bool again : {false, true}) {
+    StateCache cache(model_.state_shape(), "test", {.folder = scratch / "states"});
+    Scheduler scheduler(model_, tokenizer_, workspace_, &cache);
+    const auto got = std::make_shared<Recorder>();
+    const Job& job = again ? second : first;
+    scheduler.Submit(job, got);
+    ExpectAlone(job, got->Wait());
+    EXPECT_EQ(got->prompt.cached, again ? 219u : 0u);
+    for (const char c : got->texts[0].text + "and on") second.prompt.push_back(c);
+  }
 }
 
 TEST_P(SchedulerThreadTest, ChoicesAreRequestsWithTheirSeeds) {
