@@ -183,7 +183,8 @@ ChatPrompt ChatTemplate::RenderPast(std::span<const ChatMessage> messages,
 ChatPrompt ChatTemplate::Render(std::span<const ChatMessage> messages,
                                 std::span<const ChatTool> tools,
                                 const PromptOptions& options) const {
-  const bool goes_on = options.lead == ReplyLead::kText && !messages.empty() && messages.back().role == ChatRole::kAssistant &&
+  const bool goes_on = options.lead == ReplyLead::kText && !messages.empty() &&
+                       messages.back().role == ChatRole::kAssistant &&
                        messages.back().calls.empty();
   ChatPrompt prompt =
       RenderPast(goes_on ? messages.first(messages.size() - 1) : messages, tools, options);

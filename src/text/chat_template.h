@@ -79,8 +79,8 @@ class ChatTemplate {
 
   // The whole conversation, up to where the reply begins. System messages at the start are one
   // text, with the functions; later ones are turns. If the last message is the assistant's, has no
-  // calls and `lead` is kText, the reply continues it. Throws Error kBadInput for thoughts as Prompt does, and for
-  // tools or calls if the template has none.
+  // calls and `lead` is kText, the reply continues it. Throws Error kBadInput for thoughts as
+  // Prompt does, and for tools or calls if the template has none.
   ChatPrompt Render(std::span<const ChatMessage> messages, std::span<const ChatTool> tools,
                     const PromptOptions& options) const;
   // The same, but all messages are past: ends with the last one's end.

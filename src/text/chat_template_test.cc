@@ -128,12 +128,13 @@ TEST(ChatTemplateTest, FunctionsAreDescribedAsG1Knows) {
       {.role = ChatRole::kAssistant,
        .calls = {{.id = "a", .name = "weather", .arguments = R"({"city":"Oslo"})"}}},
       {.role = ChatRole::kTool, .text = "{\"rain\":\n\n2}", .call_id = "a"}};
-  const ChatPrompt listed = ChatTemplate::Named("g1").Render(
-      talk, Tools(), {.lead = ReplyLead::kCall});
+  const ChatPrompt listed =
+      ChatTemplate::Named("g1").Render(talk, Tools(), {.lead = ReplyLead::kCall});
   EXPECT_EQ(listed.text,
             "System: Be kind.\nTools:\n"
             "- weather(city: string (its name), unit?: \"C\"|\"F\", days?: integer[]): Tells the "
-            "weather.\n- now()\nReturn only a JSON function call if a function is needed.\n\nUser: Rain?\n\n"
+            "weather.\n- now()\nReturn only a JSON function call if a function is needed.\n\nUser: "
+            "Rain?\n\n"
             "Assistant: ```json\n{\"name\":\"weather\",\"arguments\":{\"city\":\"Oslo\"}}\n```\n\n"
             "User: Function output:\n{\"rain\":\n2}\n\nAssistant: ```json\n");
   EXPECT_EQ(listed.reply_start, " ```json\n");
