@@ -78,6 +78,7 @@ int RunCommand(int argc, char** argv);
 // Each is defined in the file of its name; command.cc calls them in the order of --help.
 void AddChat(CLI::App& app);
 void AddGenerate(CLI::App& app);
+void AddServe(CLI::App& app);
 void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);

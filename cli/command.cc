@@ -68,6 +68,7 @@ int RunCommand(int argc, char** argv) {
   app.footer("`linnet COMMAND --help` shows its options and an example.");
   AddChat(app);
   AddGenerate(app);
+  AddServe(app);
   AddTokenize(app);
   AddLogits(app);
   AddGrad(app);

@@ -64,7 +64,7 @@ class StateCacheBitsTest : public testing::TestWithParam<const char*> {
 TEST_P(StateCacheBitsTest, OfConversationsWithMemoryDiskAndRestarts) {
   CacheOptions options;
   options.folder = folder_ / "cache";
-  options.memory_bytes = 6 * (2000 + shape_.floats() * sizeof(float) + 64 * shape_.token_bytes());
+  options.memory_bytes = 6 * (4000 + shape_.floats() * sizeof(float) + 64 * shape_.token_bytes());
   auto cache = std::make_unique<StateCache>(shape_, identity_, options);
   test::RandomTexts texts(11);
   std::map<TextTokens, std::string> expected;

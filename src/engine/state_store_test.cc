@@ -114,7 +114,7 @@ class StateStoreTest : public testing::TestWithParam<Generation> {
 };
 
 TEST_P(StateStoreTest, ARestartFindsAllThatWasKept) {
-  for (uint64_t seed = 0; seed < 3; ++seed) {
+  for (uint64_t seed = 0; seed < 2; ++seed) {
     SlowCache slow;
     RandomTexts texts(seed);
     CacheOptions options = Options();

@@ -111,7 +111,8 @@ Rules::Id AddChars(const CharSet& set, Spelling spelling, Rules& rules) {
   special.Add('"', '"');
   special.Add('\\', '\\');
   std::vector<Rules::Id> parts = {rules.Chars(set.Minus(special))};
-  for (const auto& [first, last] : set.And(special).ranges()) {
+  const CharSet escaped = set.And(special);
+  for (const auto& [first, last] : escaped.ranges()) {
     for (char32_t c = first; c <= last; ++c) {
       constexpr std::string_view kControls = "\b\f\n\r\t", kLetters = "bfnrt";
       const size_t at = kControls.find(static_cast<char>(c));

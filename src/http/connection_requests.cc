@@ -2,6 +2,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/is_utf8.h"
 #include "base/lower.h"
 #include "http/connection.h"
 #include "http/reply_head.h"

@@ -212,7 +212,7 @@ struct HttpServer::Impl {
   }
 
   std::shared_ptr<ServerContext> context;
-  Listener listener;
+  ListeningSocket listener;
   std::vector<ConnectionHome> homes;
   std::vector<std::unique_ptr<Watch>> sockets;  // on the first home's thread
   size_t next_home = 0;

@@ -163,6 +163,8 @@ class HttpServer {
 // {"error":{"message":…,"type":…,"param":null,"code":…}}: the form of OpenAI's errors; `code` may
 // be empty (null).
 std::string HttpErrorBody(std::string_view message, std::string_view type, std::string_view code);
+// OpenAI's word for a status: invalid_request_error, not_found_error, rate_limit_error …
+std::string_view ErrorTypeOf(int status);
 
 }  // namespace linnet
 

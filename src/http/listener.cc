@@ -71,7 +71,7 @@ bool Answers(const sockaddr_un& address) {
 
 }  // namespace
 
-Listener::~Listener() {
+ListeningSocket::~ListeningSocket() {
   for (const int socket : sockets_) close(socket);
   RemoveUnixSocket();
 }
@@ -84,7 +84,7 @@ bool IsLoopbackHost(const std::string& host) {
   return true;
 }
 
-void Listener::ListenTcp(const std::string& host, uint16_t port) {
+void ListeningSocket::ListenTcp(const std::string& host, uint16_t port) {
   const Addresses addresses = AddressesOf(host);
   const auto fail = [&](int error) {
     return Error(ErrorKind::kIo, "cannot listen on " + host + " port " + std::to_string(port) +
@@ -128,7 +128,7 @@ void Listener::ListenTcp(const std::string& host, uint16_t port) {
   if (bound.empty()) throw fail(missing);
 }
 
-void Listener::ListenUnix(const std::filesystem::path& path) {
+void ListeningSocket::ListenUnix(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string name = path.string();
@@ -158,9 +158,9 @@ void Listener::ListenUnix(const std::filesystem::path& path) {
   if (chmod(name.c_str(), 0600) != 0 || listen(socket, kBacklog) != 0) throw fail(Reason());
 }
 
-std::vector<int> Listener::Release() { return std::exchange(sockets_, {}); }
+std::vector<int> ListeningSocket::Release() { return std::exchange(sockets_, {}); }
 
-void Listener::RemoveUnixSocket() {
+void ListeningSocket::RemoveUnixSocket() {
   if (unix_path_.empty()) return;
   struct stat status;
   if (lstat(unix_path_.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&

@@ -1,4 +1,4 @@
-// Listener: sockets that accept connections, on TCP and in the file system.
+// ListeningSocket: sockets that accept connections, on TCP and in the file system.
 #ifndef LINNET_HTTP_LISTENER_H_
 #define LINNET_HTTP_LISTENER_H_
 
@@ -13,12 +13,12 @@
 namespace linnet {
 
 // Owns its sockets, which do not block. Not thread-safe.
-class Listener {
+class ListeningSocket {
  public:
-  Listener() = default;
-  ~Listener();
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
+  ListeningSocket() = default;
+  ~ListeningSocket();
+  ListeningSocket(const ListeningSocket&) = delete;
+  ListeningSocket& operator=(const ListeningSocket&) = delete;
 
   // Listens on all addresses of `host`, on one port; 0: any that is free. Throws Error kIo.
   void ListenTcp(const std::string& host, uint16_t port);

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <iterator>
 
+#include "base/is_utf8.h"
 #include "http/request_rules.h"
 
 namespace linnet {
@@ -166,8 +167,20 @@ std::string JsonString(std::string_view text) {
 }
 
 std::string_view ErrorTypeOf(int status) {
-  if (status == 429) return "requests";
-  return status < 500 ? "invalid_request_error" : "server_error";
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "service_unavailable_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "server_error";
+  }
 }
 
 std::string HttpErrorBody(std::string_view message, std::string_view type, std::string_view code) {

@@ -37,9 +37,6 @@ bool HasBody(int status);
 // Between quotes. Bytes that are no UTF-8 become U+FFFD.
 std::string JsonString(std::string_view text);
 
-// OpenAI's word for the kind of an error with this status.
-std::string_view ErrorTypeOf(int status);
-
 }  // namespace linnet
 
 #endif  // LINNET_HTTP_REPLY_HEAD_H_

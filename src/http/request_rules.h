@@ -15,8 +15,6 @@ namespace linnet {
 // "%41" becomes "A", and with `plus` "+" a space; nullopt for a bad escape, a NUL or bad UTF-8.
 std::optional<std::string> PercentDecoded(std::string_view text, bool plus);
 
-bool IsUtf8(std::string_view text);
-
 // A body of this content type is text, which must be UTF-8.
 bool IsTextType(std::string_view content_type);
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/is_utf8.h"
 #include "linnet/error.h"
 
 namespace linnet {

@@ -11,8 +11,6 @@ namespace linnet {
 // neither break the line nor control a terminal.
 std::string Quoted(std::string_view name);
 
-bool IsUtf8(std::string_view text);
-
 }  // namespace linnet
 
 #endif  // LINNET_IO_QUOTED_H_

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string>
 
+#include "base/is_utf8.h"
 #include "io/quoted.h"
 #include "linnet/error.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/is_utf8.h"
 #include "io/container.h"
 #include "io/quoted.h"
 #include "io/stream_writer.h"

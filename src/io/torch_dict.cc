@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/is_utf8.h"
 #include "io/quoted.h"
 #include "linnet/error.h"
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "http/http.h"
 #include "server/json_fields.h"
 
 namespace linnet {
@@ -32,23 +33,6 @@ RequestError::RequestError(int status, const std::string& message, std::string p
       status_(status),
       param_(std::move(param)),
       code_(std::move(code)) {}
-
-const char* ErrorTypeOf(int status) {
-  switch (status) {
-    case 401:
-      return "authentication_error";
-    case 403:
-      return "permission_error";
-    case 404:
-      return "not_found_error";
-    case 429:
-      return "rate_limit_error";
-    case 503:
-      return "service_unavailable_error";
-    default:
-      return status < 500 ? "invalid_request_error" : "server_error";
-  }
-}
 
 std::string ErrorBody(int status, const std::string& message, const std::string& param,
                       const std::string& code) {

@@ -37,9 +37,6 @@ struct ErrorAnswer {
 // from the client, since it may name files.
 ErrorAnswer AnswerOf(const std::exception& error);
 
-// OpenAI's word for a status: invalid_request_error, not_found_error, rate_limit_error …
-const char* ErrorTypeOf(int status);
-
 // {"error":{…}} as text.
 std::string ErrorBody(int status, const std::string& message, const std::string& param = "",
                       const std::string& code = "");

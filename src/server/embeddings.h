@@ -1,0 +1,40 @@
+// POST /v1/embeddings: texts as vectors.
+#ifndef LINNET_SERVER_EMBEDDINGS_H_
+#define LINNET_SERVER_EMBEDDINGS_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "server/json_fields.h"
+#include "server/router.h"
+#include "server/served_model.h"
+
+namespace linnet {
+
+struct EmbeddingRequest {
+  std::string model{};
+  std::vector<std::vector<int32_t>> inputs{};  // tokens
+  bool base64 = false;
+  std::optional<size_t> dimensions{};
+};
+
+// `input` is a text, tokens, or a list of either. Throws RequestError naming the field: an empty
+// input, an id outside the vocabulary, too many inputs.
+EmbeddingRequest ParseEmbedding(const Json& body, const ServedModels& models);
+
+// The vector divided by its length, as a JSON list with the digits that a float needs, or as a JSON
+// string of the base64 of its bytes, little-endian. A vector of length 0 stays 0.
+std::string EmbeddingText(std::span<const float> vector, bool base64);
+
+// Each input is a job of its own; some run at a time, so that a long list does not fill the queue.
+// `dimensions` must be the model's width: the first values of a longer vector mean nothing by
+// themselves.
+void AddEmbeddingRoutes(Router& router, std::shared_ptr<const ServedModels> models);
+
+}  // namespace linnet
+
+#endif  // LINNET_SERVER_EMBEDDINGS_H_
