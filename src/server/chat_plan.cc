@@ -191,6 +191,9 @@ ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served) {
   const ChatForm& strings = served.chat_template->form();
   if (!request.generation.ignore_end) {
     stops.insert(stops.end(), strings.stops.begin(), strings.stops.end());
+    if (!shape.tools.empty()) {
+      stops.insert(stops.end(), strings.tool_stops.begin(), strings.tool_stops.end());
+    }
   }
 
   std::vector<ChatTool> callable = shape.tools;

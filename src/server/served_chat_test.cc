@@ -1,0 +1,226 @@
+// Chat and completions on a scheduler with a small model: what clients get does not depend on what
+// the cache holds, and what must match a schema does.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "engine/scheduler.h"
+#include "engine/state_cache.h"
+#include "models/test_models.h"
+#include "server/openai_chat.h"
+#include "server/openai_completions.h"
+#include "server/test_server.h"
+
+namespace linnet {
+namespace {
+
+using test::Ask;
+
+// A model that writes letters and blanks, served with or without a cache.
+class Service {
+ public:
+  explicit Service(bool cached, const std::string& chat_template = "world")
+      : model_(Model::Open(test::LetterModel("v5.2"))) {
+    if (cached) {
+      cache_ = std::make_unique<StateCache>(model_.state_shape(), "id", CacheOptions{});
+    }
+    scheduler_ = std::make_unique<Scheduler>(model_, Tokenizer::ForVocabulary(256), workspace_,
+                                             cache_.get());
+    auto served = std::make_shared<ServedModel>();
+    served->name = "letters";
+    served->model = &model_;
+    served->tokenizer = Tokenizer::ForVocabulary(256);
+    served->vocab = 256;
+    served->chat_template =
+        std::make_shared<const ChatTemplate>(ChatTemplate::Named(chat_template));
+    served->cache = cache_.get();
+    UseScheduler(*served, *scheduler_);
+    const auto models = std::make_shared<const ServedModels>(
+        std::vector<std::shared_ptr<const ServedModel>>{std::move(served)});
+    AddChat(router_, models);
+    AddCompletions(router_, models);
+  }
+
+  Json Chat(const Json& body) { return Post("/v1/chat/completions", body); }
+  Json Complete(const Json& body) { return Post("/v1/completions", body); }
+  std::shared_ptr<test::RecordedReply> Begin(const char* path, const Json& body) {
+    return Ask(router_, "POST", path, body.dump());
+  }
+
+  // Until no job is left, those that warm the cache included.
+  void Settle() const {
+    for (;;) {
+      const SchedulerStatistics now = scheduler_->statistics();
+      if (now.submitted == now.done + now.cancelled + now.failed) return;
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  Json Post(const char* path, const Json& body) {
+    const auto reply = Ask(router_, "POST", path, body.dump());
+    EXPECT_TRUE(reply->WaitForEnd());
+    EXPECT_EQ(reply->status, 200) << reply->body;
+    return Json::parse(reply->body);
+  }
+
+  const Model model_;
+  Workspace workspace_{{.threads = 1}};
+  std::unique_ptr<StateCache> cache_;
+  std::unique_ptr<Scheduler> scheduler_;
+  Router router_;
+};
+
+Json Message(const char* role, const std::string& text) {
+  return {{"role", role}, {"content", text}};
+}
+
+TEST(ServedChatThreadTest, TheNextTurnFindsTheWholeHistory) {
+  for (const char* form : {"world", "g1-headings", "raven"}) {
+    Service service(true, form);
+    const ChatTemplate& chat = ChatTemplate::Named(form);
+    Json messages = {Message("system", "Be kind."), Message("user", "Say something.")};
+    for (int turn = 0; turn < 3; ++turn) {
+      const Json answer =
+          service.Chat({{"messages", messages}, {"max_tokens", 20}, {"seed", turn}});
+      const Json& said = answer["choices"][0]["message"]["content"];
+      service.Settle();
+      messages.push_back(Message("assistant", said));
+      std::vector<ChatMessage> past;
+      for (const Json& message : messages) {
+        const std::string role = message["role"];
+        past.push_back({.role = role == "system" ? ChatRole::kSystem
+                                : role == "user" ? ChatRole::kUser
+                                                 : ChatRole::kAssistant,
+                        .text = message["content"]});
+      }
+      messages.push_back(Message("user", "More."));
+      const Json next = service.Chat({{"messages", messages}, {"max_tokens", 1}});
+      // Bytes are tokens.
+      EXPECT_EQ(next["usage"]["prompt_tokens_details"]["cached_tokens"],
+                chat.RenderPast(past, {}, {}).text.size())
+          << form;
+      service.Settle();
+    }
+  }
+}
+
+TEST(ServedChatThreadTest, AnswersAreTheSameWithAndWithoutACache) {
+  Service cached(true, "g1"), plain(false, "g1");
+  std::mt19937 random(3);
+  std::vector<Json> talks(4, Json::array());
+  for (int turn = 0; turn < 24; ++turn) {
+    Json& messages = talks[random() % talks.size()];
+    if (messages.size() > 2 && random() % 4 == 0) {  // goes back and asks something else
+      messages.erase(messages.end() - 1);
+      messages.erase(messages.end() - 1);
+    }
+    messages.push_back(Message("user", "Question " + std::to_string(random() % 5)));
+    const Json body = {{"messages", messages},
+                       {"max_tokens", 1 + random() % 30},
+                       {"seed", random() % 100},
+                       {"temperature", random() % 2},
+                       {"n", 1 + random() % 2},
+                       {"no_cache", random() % 5 == 0},
+                       {"reasoning_effort", random() % 2 == 0 ? "none" : "medium"},
+                       {"logprobs", true}};
+    const Json with = cached.Chat(body), without = plain.Chat(body);
+    EXPECT_EQ(with["choices"], without["choices"]);
+    EXPECT_EQ(without["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+    messages.push_back(Message("assistant", with["choices"][0]["message"]["content"]));
+  }
+}
+
+TEST(ServedChatThreadTest, JsonThatEndsByItselfIsWhatTheSchemaSays) {
+  Service service(false);
+  const Json schema = Json::parse(R"({"type":"object","properties":{"kind":{"enum":["a","b"]},
+    "count":{"type":"integer","minimum":1,"maximum":9}},"required":["kind","count"],
+    "additionalProperties":false})");
+  size_t whole = 0;
+  for (int seed = 0; seed < 20; ++seed) {
+    const Json answer = service.Chat(
+        {{"messages", {Message("user", "Count.")}},
+         {"seed", seed},
+         {"temperature", 1},
+         {"top_p", 1},
+         {"max_tokens", 300},
+         {"response_format",
+          {{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", schema}}}}}});
+    const Json& choice = answer["choices"][0];
+    if (choice["finish_reason"] == "length") continue;
+    ++whole;
+    const Json said = Json::parse(choice["message"]["content"].get<std::string>());
+    EXPECT_TRUE(said["kind"] == "a" || said["kind"] == "b");
+    EXPECT_TRUE(said["count"] >= 1 && said["count"] <= 9);
+    EXPECT_EQ(said.size(), 2u);
+  }
+  EXPECT_GT(whole, 10u);
+}
+
+TEST(ServedChatThreadTest, ARequiredCallIsOneOfTheTools) {
+  Service service(true, "g1");
+  const Json tools = Json::parse(R"([{"type":"function","function":{"name":"add","parameters":
+    {"type":"object","properties":{"x":{"type":"integer"}},"required":["x"],
+     "additionalProperties":false},"strict":true}},
+    {"type":"function","function":{"name":"stop","parameters":{"type":"object","properties":{},
+     "additionalProperties":false},"strict":true}}])");
+  size_t calls = 0;
+  for (int seed = 0; seed < 10; ++seed) {
+    const Json answer = service.Chat({{"messages", {Message("user", "Go.")}},
+                                      {"tools", tools},
+                                      {"tool_choice", "required"},
+                                      {"parallel_tool_calls", seed % 2 == 0},
+                                      {"temperature", 1},
+                                      {"top_p", 1},
+                                      {"seed", seed},
+                                      {"max_tokens", 400}});
+    const Json& choice = answer["choices"][0];
+    if (choice["finish_reason"] == "length") continue;
+    EXPECT_EQ(choice["finish_reason"], "tool_calls");
+    const Json& said = choice["message"]["tool_calls"];
+    EXPECT_TRUE(seed % 2 == 0 || said.size() == 1);
+    for (const Json& call : said) {
+      const Json arguments = Json::parse(call["function"]["arguments"].get<std::string>());
+      if (call["function"]["name"] == "add") {
+        EXPECT_TRUE(arguments["x"].is_number_integer());
+      } else {
+        EXPECT_EQ(call["function"]["name"], "stop");
+        EXPECT_TRUE(arguments.empty());
+      }
+      ++calls;
+    }
+  }
+  EXPECT_GT(calls, 0u);
+}
+
+TEST(ServedChatThreadTest, CompletionsScoreTheirPrompt) {
+  Service service(true);
+  const Json body = {{"prompt", "the quick fox"}, {"echo", true},     {"logprobs", 2},
+                     {"max_tokens", 5},           {"temperature", 0}, {"presence_penalty", 0},
+                     {"frequency_penalty", 0}};
+  const Json answer = service.Complete(body)["choices"][0];
+  const Json& logprobs = answer["logprobs"];
+  ASSERT_EQ(logprobs["tokens"].size(), 18u);
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  EXPECT_EQ(logprobs["top_logprobs"][17].size(), 2u);
+  // What was written greedily has, as a prompt, the same probabilities.
+  Json again = body;
+  again["prompt"] = answer["text"];
+  again["max_tokens"] = 0;
+  const Json scored = service.Complete(again)["choices"][0]["logprobs"];
+  EXPECT_EQ(scored["token_logprobs"], logprobs["token_logprobs"]);
+}
+
+TEST(ServedChatThreadTest, AClientThatLeavesFreesItsPlace) {
+  // The scheduler cancels: without it, this text would take hours.
+  Service service(false);
+  const Json body = {{"prompt", "a"}, {"max_tokens", 1 << 30}, {"stream", true}};
+  const auto reply = service.Begin("/v1/completions", body);
+  EXPECT_TRUE(reply->WaitForChunks(3));
+  reply->Leave();
+  service.Settle();
+}
+
+}  // namespace
+}  // namespace linnet
