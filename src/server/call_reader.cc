@@ -3,7 +3,7 @@
 namespace linnet {
 namespace {
 
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool IsJsonBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 }  // namespace
 
@@ -46,7 +46,7 @@ CallReader::Inside CallReader::Scan(char c) {
     ++depth_;
   } else if (depth_ > 0) {
     if ((c == '}' || c == ']') && --depth_ == 0) return Inside::kLast;
-  } else if (c == ',' || c == '}' || c == ']' || (scalar_ && IsBlank(c))) {
+  } else if (c == ',' || c == '}' || c == ']' || (scalar_ && IsJsonBlank(c))) {
     return Inside::kAfter;
   } else {
     scalar_ = true;
@@ -71,7 +71,7 @@ void CallReader::Step(char c, size_t at) {
   switch (state_) {
     case State::kBegin:
     case State::kElement:
-      if (IsBlank(c) || (c == ',' && state_ == State::kElement)) return;
+      if (IsJsonBlank(c) || (c == ',' && state_ == State::kElement)) return;
       if (c == '{') {
         state_ = State::kKey;
       } else if (c == '[' && state_ == State::kBegin) {
@@ -82,7 +82,7 @@ void CallReader::Step(char c, size_t at) {
       }
       return;
     case State::kKey:
-      if (IsBlank(c) || c == ',') return;
+      if (IsJsonBlank(c) || c == ',') return;
       if (c == '"') {
         key_.clear();
         state_ = State::kInKey;
@@ -100,11 +100,11 @@ void CallReader::Step(char c, size_t at) {
       }
       return;
     case State::kColon:
-      if (IsBlank(c)) return;
+      if (IsJsonBlank(c)) return;
       state_ = c == ':' ? State::kValue : State::kDone;
       return;
     case State::kValue:
-      if (IsBlank(c)) return;
+      if (IsJsonBlank(c)) return;
       quoted_ = escaped_ = scalar_ = false;
       depth_ = 0;
       if (key_ == "name" && c == '"') {

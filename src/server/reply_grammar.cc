@@ -20,8 +20,8 @@ namespace {
 
 using Id = Rules::Id;
 
-constexpr uint32_t kMostCalls = 32;   // in a list
-constexpr uint32_t kMostBlanks = 16;  // between parts of a reply
+constexpr uint32_t kMostListedCalls = 32;  // in a list
+constexpr uint32_t kMostBlanks = 16;       // between parts of a reply
 
 class ReplyRules {
  public:
@@ -115,8 +115,8 @@ class ReplyRules {
     if (!after_call_) {
       after_call_ = rules_.NewRule();
       const Id more = rules_.Sequence({json_.Comma(), Call()});
-      rules_.SetRule(*after_call_,
-                     rules_.Sequence({rules_.Repeat(more, 0, kMostCalls - 1), json_.Close(']')}));
+      rules_.SetRule(*after_call_, rules_.Sequence({rules_.Repeat(more, 0, kMostListedCalls - 1),
+                                                    json_.Close(']')}));
     }
     return rules_.Rule(*after_call_);
   }
