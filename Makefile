@@ -18,7 +18,7 @@ JOBS ?= $(shell nproc)
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat model base-model test build bench bench-training microbench format lint install wheel soak
+.PHONY: help chat serve model base-model test build bench bench-training microbench format lint install wheel soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,10 @@ else
 	@$(MAKE) --no-print-directory build
 	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
+
+serve: ## serve the built-in model, or MODEL=path, to OpenAI's clients (ARGS=… goes to linnet serve)
+	@$(MAKE) --no-print-directory build
+	@build/linnet serve $(if $(MODEL),"$(MODEL)") $(ARGS)
 
 model: ## DATA=FOLDER RUN=FOLDER: fine-tune the built-in model again from its base
 	@$(MAKE) --no-print-directory build
