@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/is_utf8.h"
 #include "http/access_log.h"
 #include "http/http.h"
 #include "http/reply_head.h"

@@ -168,8 +168,6 @@ std::string JsonString(std::string_view text) {
 
 std::string_view ErrorTypeOf(int status) {
   switch (status) {
-    case 401:
-      return "authentication_error";
     case 403:
       return "permission_error";
     case 404:

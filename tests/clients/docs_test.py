@@ -33,5 +33,6 @@ def test_every_route_is_described(server):
     with urllib.request.urlopen(server.url + "/openapi.json") as answer:
         routes = json.load(answer)["paths"]
     with open("docs/http-api.md", encoding="utf-8") as file:
-        text = file.read()
-    assert [path for path in routes if path not in text] == []
+        text = re.sub(r"{\w+}", "{}", file.read())
+    plain = [re.sub(r"{\w+}", "{}", path).replace("{}/{}", "{}") for path in routes]
+    assert [path for path in plain if path not in text] == []
