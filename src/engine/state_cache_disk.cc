@@ -48,6 +48,7 @@ void StateCache::Impl::Run() {
       continue;
     } else if (flush) {
       flushes_done_ = flushes;
+      tried_for_all_ = false;  // the next Flush has an attempt of its own
       flushed_.notify_all();
     } else if (stop_) {
       return;
