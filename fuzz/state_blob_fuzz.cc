@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <iterator>
 #include <span>
 #include <vector>
@@ -30,8 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                                {Generation::k7, 2, 4, 1, 4, "0123456789abcdef"},
                                                {Generation::k7b, 1, 4, 1, 4, ""}};
   if (size == 0) return 0;
-  std::vector<std::byte> bytes(size - 1);
-  std::memcpy(bytes.data(), data + 1, size - 1);
+  const auto input = std::as_bytes(std::span(data, size)).subspan(1);
+  std::vector<std::byte> bytes(input.begin(), input.end());
   linnet::BlobKey key;
   try {
     const size_t head = linnet::BlobHeadBytes(bytes, bytes.size());

@@ -89,6 +89,7 @@ class StateCache {
 
   // Keeps a clone, which is found by texts that begin with these tokens. If there is an entry for
   // them, it only counts as used. Never throws for want of memory or disk: then nothing is kept.
+  // Nor is a state kept that takes more than half of memory_bytes.
   void Keep(std::string_view owner, std::span<const int32_t> tokens, const State& after);
 
   CacheStatistics statistics() const;

@@ -27,6 +27,9 @@ class StateCacheBitsTest : public testing::TestWithParam<const char*> {
     shape_.identity = identity_;
   }
 
+  // The end of the last message, where a snapshot is kept as at the end.
+  static size_t MarkOf(const TextTokens& text) { return (text.size() - 1) / 5 * 5; }
+
   // The bits of logits and state after the text; what the cache has of it is not run again.
   std::string After(const TextTokens& text, StateCache* cache) {
     State state = model_.NewState();
@@ -39,8 +42,7 @@ class StateCacheBitsTest : public testing::TestWithParam<const char*> {
       }
     }
     std::vector<float> logits(model_.config().vocab);
-    // To the end of the last message, where a snapshot is kept, and to the end.
-    const size_t mark = (text.size() - 1) / 5 * 5;
+    const size_t mark = MarkOf(text);
     if (cache != nullptr && mark > done) {
       model_.Forward({std::span(text).subspan(done, mark - done), &state, {}}, workspace_);
       cache->Keep("a", std::span(text).first(mark), state);
@@ -64,24 +66,35 @@ class StateCacheBitsTest : public testing::TestWithParam<const char*> {
 TEST_P(StateCacheBitsTest, OfConversationsWithMemoryDiskAndRestarts) {
   CacheOptions options;
   options.folder = folder_ / "cache";
-  options.memory_bytes = 6 * (2000 + shape_.floats() * sizeof(float) + 64 * shape_.token_bytes());
+  // The tree, and a few states.
+  options.memory_bytes =
+      400'000 + 6 * (shape_.floats() * sizeof(float) + 64 * shape_.token_bytes());
   auto cache = std::make_unique<StateCache>(shape_, identity_, options);
   test::RandomTexts texts(11);
   std::map<TextTokens, std::string> expected;
-  uint64_t hits = 0, reads = 0;
+  test::SlowCache slow;
+  uint64_t hits = 0, expected_hits = 0, reads = 0;
   for (int i = 0; i < 120; ++i) {
     TextTokens text = texts.Next();
     text.push_back(7);  // a token to run, whatever is kept
     auto& bits = expected[text];
     if (bits.empty()) bits = After(text, nullptr);
+    const size_t known = slow.Find("a", text);
+    expected_hits += known > 0;
     ASSERT_EQ(After(text, cache.get()), bits) << i;
+    const size_t mark = MarkOf(text);
+    if (mark > known) slow.Keep("a", {text.begin(), text.begin() + static_cast<ptrdiff_t>(mark)});
+    slow.Keep("a", text);
+    cache->Flush();  // so that it does not depend on time what is dropped before it was written
     if (i % 30 != 29) continue;
     hits += cache->statistics().hits;
     reads += cache->statistics().reads;
     EXPECT_EQ(cache->statistics().damaged, 0u);
+    EXPECT_EQ(cache->statistics().evictions, 0u);
     cache.reset();
     cache = std::make_unique<StateCache>(shape_, identity_, options);
   }
+  EXPECT_EQ(hits, expected_hits);
   EXPECT_GT(hits, 30u);
   EXPECT_GT(reads, 0u);
 }

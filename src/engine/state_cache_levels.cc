@@ -213,7 +213,7 @@ void CacheLevels::Remove(CacheEntry* entry) {
 
 void CacheLevels::KeepBudget() {
   // Or the texts of what is only on disk would leave no memory for states.
-  while (tree_.bytes() > budgets_.memory_bytes / 4 && disk_order_.Lowest() != nullptr) {
+  while (tree_.bytes() > budgets_.memory_bytes / 2 && disk_order_.Lowest() != nullptr) {
     CacheEntry* const lowest = disk_order_.Lowest();
     disk_order_.Age(*lowest);
     ++evictions_;

@@ -45,6 +45,7 @@ class CacheLevels {
   uint64_t disk_bytes() const { return disk_bytes_; }
   size_t in_memory() const { return in_memory_; }
   size_t on_disk() const { return on_disk_; }
+  uint64_t last_serial() const { return serial_; }
   uint64_t evictions() const { return evictions_; }
   uint64_t expired() const { return expired_; }
 

@@ -7,7 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "engine/state_cache_tree.h"
 #include "engine/test_states.h"
 
 namespace linnet {
@@ -146,24 +145,6 @@ TEST_P(StateCacheTest, ForgetsWhatHasNotBeenUsedForLong) {
   EXPECT_EQ(cache.statistics().entries, 0u);
   EXPECT_EQ(cache.statistics().expired, 2u);
   EXPECT_EQ(cache.statistics().memory_bytes, 0u);
-}
-
-// A text of so many entries is a deep tree; nothing may walk it by recursion.
-TEST_P(StateCacheTest, BearsOneTextOfVeryManyEntries) {
-  StateTree tree([](CacheEntry&) {});
-  const Digest owner = Sha256Of("");
-  TextTokens text;
-  std::vector<CacheEntry*> entries;
-  for (int32_t i = 0; i < 20'000; ++i) {
-    text.push_back(i);
-    if (i < 1000 || i % 100 == 0) tree.Add(owner, text, static_cast<uint64_t>(i));
-  }
-  EXPECT_EQ(tree.Path(owner, text).size(), 1190u);
-  for (CacheEntry* entry : tree.Path(owner, text)) {
-    if (entry->tokens % 2 == 0) tree.Remove(entry);
-  }
-  for (CacheEntry* entry : tree.Path(owner, text)) tree.Remove(entry);
-  EXPECT_EQ(tree.bytes(), 0u);
 }
 
 TEST_P(StateCacheTest, ThreadsUseOneCache) {

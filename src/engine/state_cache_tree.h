@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -113,12 +114,7 @@ class EvictionOrder {
   double age() const { return age_; }
 
  private:
-  struct Key {
-    bool last;
-    double priority;
-    uint64_t serial;
-    auto operator<=>(const Key&) const = default;
-  };
+  using Key = std::tuple<bool, double, uint64_t>;  // last, priority, serial
   Key KeyOf(const CacheEntry& entry) const;
   template <class F>
   void Change(CacheEntry& entry, const F& change);

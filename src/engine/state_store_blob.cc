@@ -148,6 +148,7 @@ std::vector<std::byte> EncodeBlob(const BlobKey& key, const State& state) {
 
 size_t BlobHeadBytes(std::span<const std::byte> bytes, uint64_t file_bytes) {
   const Fixed fixed = ReadFixed(bytes);
+  if (fixed.tokens == 0) Bad("is that of no text");
   constexpr uint64_t kOther = sizeof fixed + 2 * sizeof(Digest);
   if (file_bytes < kOther || fixed.tokens > (file_bytes - kOther) / sizeof(int32_t) ||
       fixed.payload_bytes != file_bytes - kOther - fixed.tokens * sizeof(int32_t)) {
@@ -165,9 +166,9 @@ BlobKey ReadBlobHead(std::span<const std::byte> head) {
   const auto digest = head.last(sizeof(Digest));
   const Digest expected = DigestOf(head.first(head.size() - sizeof(Digest)));
   if (!std::equal(digest.begin(), digest.end(), expected.begin())) Bad("is damaged");
-  BlobKey key{fixed.identity, fixed.owner, {}};
-  key.tokens.resize(fixed.tokens);
-  std::memcpy(key.tokens.data(), head.data() + sizeof fixed, fixed.tokens * sizeof(int32_t));
+  BlobKey key{fixed.identity, fixed.owner, std::vector<int32_t>(fixed.tokens)};
+  const auto text = head.subspan(sizeof fixed, fixed.tokens * sizeof(int32_t));
+  std::copy(text.begin(), text.end(), std::as_writable_bytes(std::span(key.tokens)).begin());
   return key;
 }
 
