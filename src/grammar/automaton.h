@@ -29,8 +29,9 @@ class Automaton {
   };
   static constexpr uint32_t kNoRule = ~uint32_t{0};
 
-  // Throws Error kBadInput if that takes too many states, or if no text matches.
-  Automaton(const Rules& rules, uint32_t start);
+  // Throws Error kBadInput if that takes too many states, or if no text matches and that is not
+  // allowed.
+  Automaton(const Rules& rules, uint32_t start, bool may_match_nothing = false);
 
   std::span<const ByteEdge> bytes(uint32_t state) const { return Part(bytes_, byte_begin_, state); }
   std::span<const uint32_t> empties(uint32_t state) const {

@@ -80,8 +80,10 @@ class Utf8Rests {
 
 }  // namespace
 
-Automaton::Automaton(const Rules& rules, uint32_t start) {
-  AutomatonBuilder(rules, start).Build(*this);
+Automaton::Automaton(const Rules& rules, uint32_t start, bool may_match_nothing) {
+  if (!AutomatonBuilder(rules, start).Build(*this) && !may_match_nothing) {
+    throw Error(ErrorKind::kBadInput, "no text matches");
+  }
 }
 
 AutomatonBuilder::AutomatonBuilder(const Rules& rules, uint32_t start)
@@ -299,7 +301,7 @@ const AutomatonBuilder::Fragment& AutomatonBuilder::FragmentOf(const Rules::Expr
   return fragment;
 }
 
-void AutomatonBuilder::Build(Automaton& automaton) {
+bool AutomatonBuilder::Build(Automaton& automaton) {
   const uint32_t begin = NewState(), end = NewState();
   Call(begin, start_, end);
   while (!waiting_.empty()) {
@@ -310,10 +312,10 @@ void AutomatonBuilder::Build(Automaton& automaton) {
   }
   FindNullable();
   FindLive();
-  if (live_[begin] == 0) throw Error(ErrorKind::kBadInput, "no text matches");
   SkipEmptyStates();
   FindClasses(automaton);
   Sort(automaton);
+  return live_[begin] != 0;
 }
 
 }  // namespace linnet

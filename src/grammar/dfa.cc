@@ -26,7 +26,7 @@ void CheckStates(size_t states) {
 }  // namespace
 
 Dfa::Dfa(const Rules& rules, uint32_t rule) {
-  const Automaton automaton(rules, rule);
+  const Automaton automaton(rules, rule, true);
   // A language that is not regular has no end of positions.
   PositionTable table(automaton, nullptr);
   classes_ = automaton.classes();

@@ -119,7 +119,7 @@ SchemaDocument::SchemaDocument(std::string_view text, const std::string& name)
 void SchemaDocument::FindIds() {
   std::vector<SchemaRef> open = {root()};
   while (!open.empty()) {
-    const auto [schema, base, any, one] = open.back();
+    const auto [schema, base, any, one, expanded] = open.back();
     open.pop_back();
     if (schema->is_object()) {
       if (const std::string* const id = IdOf(*schema)) {
