@@ -2,7 +2,7 @@
 # was built from the same sources. From the top, each links those below.
 set(rooms train eval engine text models io ops kernels tensor base)
 set(below hwy::hwy fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB OpenSSL::Crypto
-  PkgConfig::utf8proc Threads::Threads)
+  PkgConfig::utf8proc PkgConfig::sqlite3 PkgConfig::zstd Threads::Threads)
 list(REVERSE rooms)
 foreach(room IN LISTS rooms)
   add_library(linnet_${room} STATIC IMPORTED GLOBAL)

@@ -11,7 +11,8 @@ target_include_directories(linnet PUBLIC
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(linnet PUBLIC cxx_std_20)
 target_link_libraries(linnet
-  PRIVATE hwy::hwy fmt::fmt OpenSSL::Crypto ZLIB::ZLIB PkgConfig::utf8proc Threads::Threads)
+  PRIVATE hwy::hwy fmt::fmt OpenSSL::Crypto ZLIB::ZLIB PkgConfig::utf8proc PkgConfig::sqlite3
+  PkgConfig::zstd Threads::Threads)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/linnet)
 install(TARGETS linnet EXPORT linnet ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -22,6 +22,8 @@ const char* ClassOf(ErrorKind kind) {
       return "InputError";
     case ErrorKind::kNoMemory:
       return "OutOfMemoryError";
+    case ErrorKind::kBusy:  // only of a Scheduler
+      break;
   }
   return "Error";
 }

@@ -13,6 +13,7 @@ enum class ErrorKind {
   kBadState,  // a state file is damaged or belongs to another model
   kBadInput,  // a token, text or option is out of range
   kNoMemory,  // not enough memory on this machine
+  kBusy,      // too much is waiting already: try again later
 };
 
 // The setting that the caller can change to avoid the error, if there is one. Each program has its

@@ -65,6 +65,9 @@ struct Turn {
   std::span<const int32_t> tokens;  // at least one
   State* state = nullptr;           // advanced past `tokens`; no two turns share one
   std::span<float> logits;          // V values for the last token, or tokens × V; may be empty
+  // Empty, or C sums to which the hidden states of `tokens` are added in order, as the head reads
+  // them: the last layer's, normalized. Sums over any chunks of a text are the same bits.
+  std::span<double> hidden_sum{};
 };
 
 struct WorkspaceOptions {
@@ -95,6 +98,10 @@ class Workspace {
   Workspace& operator=(Workspace&&) noexcept;
 
   size_t threads() const;
+
+  // Calls body(0) to body(tasks - 1), in any order, on these threads; one task on the caller's.
+  // Call it where Forward could be called. Throws what a task throws, after all have ended.
+  void ForEach(size_t tasks, const std::function<void(size_t)>& body);
 
  private:
   friend class Model;
@@ -162,9 +169,9 @@ class Model {
   // Runs all turns, in one pass over the weights if they are short enough. A turn's logits do not
   // depend on the other turns. Concurrent calls are allowed if they share no State and no
   // Workspace. Throws Error kBadInput, before anything changes, for an empty turn, an id outside
-  // the vocabulary, a state of another shape or logits of the wrong size. Throws std::bad_alloc if
-  // memory runs out, kBadModel if an expert is damaged (OpenOptions::expert_bytes); the states of
-  // the turns are then invalid.
+  // the vocabulary, a state of another shape, logits or sums of the wrong size. Throws
+  // std::bad_alloc if memory runs out, kBadModel if an expert is damaged
+  // (OpenOptions::expert_bytes); the states of the turns are then invalid.
   void Forward(std::span<const Turn> turns, Workspace& workspace) const;
   void Forward(const Turn& turn, Workspace& workspace) const {
     Forward(std::span(&turn, 1), workspace);

@@ -116,6 +116,7 @@ class StopMatcher {
   std::string Push(std::string_view text);
   std::string Finish();  // what was held back
   bool stopped() const { return stopped_; }
+  const std::string& stop() const { return stop_; }  // the complete stop string
   // Bytes held back now; 0 means that all text pushed so far was returned.
   size_t held() const { return held_.size(); }
 
@@ -126,7 +127,7 @@ class StopMatcher {
     size_t matched = 0;
   };
   std::vector<Stop> stops_;
-  std::string held_;
+  std::string held_, stop_;
   bool stopped_ = false;
 };
 

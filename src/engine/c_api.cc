@@ -45,6 +45,8 @@ linnet_status StatusOf(linnet::ErrorKind kind) {
       return LINNET_ERROR_BAD_INPUT;
     case linnet::ErrorKind::kNoMemory:
       return LINNET_ERROR_NO_MEMORY;
+    case linnet::ErrorKind::kBusy:  // only of a Scheduler
+      break;
   }
   return LINNET_ERROR_INTERNAL;
 }

@@ -31,7 +31,9 @@ std::string Continuation::Push(int32_t token) {
     return Flush();
   }
   ++tokens_;
-  std::string text = matcher_.Push(bytes_.Push(tokenizer_.Bytes(token)));
+  const std::string whole = bytes_.Push(tokenizer_.Bytes(token));
+  decoded_ += whole.size();
+  std::string text = matcher_.Push(whole);
   if (matcher_.stopped()) {
     finish_ = Finish::kStop;
   } else if (tokens_ >= options_.max_tokens) {
@@ -44,6 +46,12 @@ std::string Continuation::Push(int32_t token) {
 std::string Continuation::Interrupt() {
   if (finish_ != Finish::kNone) return {};
   finish_ = Finish::kInterrupted;
+  return Flush();
+}
+
+std::string Continuation::Complete() {
+  if (finish_ != Finish::kNone && finish_ != Finish::kLength) return {};
+  finish_ = Finish::kStop;
   return Flush();
 }
 

@@ -38,11 +38,16 @@ class Continuation {
   std::string Push(int32_t token);
   // Ends the text early; returns what was held back.
   std::string Interrupt();
+  // The same for a text that is complete: as kStop, also if it has just reached its limit.
+  std::string Complete();
 
   Finish finish() const { return finish_; }
   size_t tokens() const { return tokens_; }  // without the stop id
-  // Whether the text ended at a stop string, not at a stop id.
+  // Whether the text ended at a stop string, not at a stop id; and which one.
   bool stopped_by_text() const { return matcher_.stopped(); }
+  const std::string& stop() const { return matcher_.stop(); }
+  // Bytes of whole characters so far, also those that are held back.
+  size_t decoded() const { return decoded_; }
   // Whether the text of all tokens so far was returned.
   bool clear() const { return bytes_.held() == 0 && matcher_.held() == 0; }
 
@@ -53,7 +58,7 @@ class Continuation {
   ContinuationOptions options_;
   Utf8Stream bytes_;
   StopMatcher matcher_;
-  size_t tokens_ = 0;
+  size_t tokens_ = 0, decoded_ = 0;
   Finish finish_ = Finish::kNone;
 };
 

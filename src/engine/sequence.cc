@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "kernels/range_check.h"
-#include "linnet/error.h"
 
 namespace linnet {
 
@@ -16,9 +15,31 @@ void Sequence::Feed(std::span<const int32_t> tokens) {
   line_.insert(line_.end(), tokens.begin(), tokens.end());
 }
 
+int32_t Sequence::Sample(std::span<const uint64_t> allowed) {
+  thread_local std::vector<float> logits;
+  logits.assign(at_.logits.begin(), at_.logits.end());
+  for (size_t id = 0; id < logits.size(); ++id) {
+    if ((allowed[id / 64] >> id % 64 & 1) == 0) {
+      logits[id] = -std::numeric_limits<float>::infinity();
+    }
+  }
+  return sampler_.Sample(logits);
+}
+
 void Sequence::Restore(const Snapshot& snapshot) {
   at_ = snapshot.Clone();
   DropWaiting();
+}
+
+void Sequence::CopyTo(std::optional<Snapshot>& to, bool with_logits) const {
+  if (to) {
+    to->state.CopyFrom(at_.state);
+    to->state.set_identity(at_.state.identity());
+  } else {
+    to.emplace(Snapshot{at_.state.Clone(), {}});
+  }
+  to->tokens = at_.tokens;
+  if (with_logits) to->logits = at_.logits;
 }
 
 void Sequence::DropWaiting() {
@@ -26,60 +47,132 @@ void Sequence::DropWaiting() {
   begin_ = 0;
 }
 
-size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t max_tokens,
-               Workspace& workspace) {
+namespace {
+
+// Forward throws these before it has changed anything.
+bool ChangedNothing(const Error& error) {
+  return error.kind() == ErrorKind::kBadInput || error.kind() == ErrorKind::kNoMemory;
+}
+
+Error NotFinite(const Model& model) {
+  return {ErrorKind::kBadModel,
+          model.path().string() +
+              ": its logits are not finite: the weights hold infinities or NaN, or activations "
+              "overflow"};
+}
+
+}  // namespace
+
+// Runs all shares, or throws what Forward throws. A share whose logits are not finite gets an
+// error. The sequences that failed are invalid, unless ChangedNothing.
+size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspace) {
+  const size_t vocab = model.config().vocab;
   std::vector<Turn> turns;
-  std::vector<Sequence*> running;
+  std::vector<Share*> running;
   std::vector<Sequence*> first_logits;  // had no logits before
-  size_t tokens = 0;
-  for (Sequence* s : sequences) {
-    const size_t count = std::min(s->waiting(), max_tokens);
+  turns.reserve(shares.size());
+  running.reserve(shares.size());
+  for (Share& share : shares) {
+    Sequence& s = *share.sequence;
+    const size_t count = std::min(s.waiting(), share.max_tokens);
+    share.tokens = 0;
     if (count == 0) continue;
+    const auto ids = std::span(s.line_).subspan(s.begin_, count);
     // The head runs only for the last token fed; no one reads the other logits.
-    const bool last = count == s->waiting();
-    if (last && s->at_.logits.empty()) {
-      first_logits.push_back(s);
-      s->at_.logits.resize(model.config().vocab);
+    std::span<float> logits = share.all_logits;
+    if (!logits.empty()) {
+      logits = logits.first(count * vocab);
+    } else if (share.logits && count == s.waiting()) {
+      if (s.at_.logits.empty()) {
+        first_logits.push_back(&s);
+        s.at_.logits.swap(s.lent_);
+        s.at_.logits.resize(vocab);
+      }
+      logits = s.at_.logits;
     }
-    turns.push_back({std::span(s->line_).subspan(s->begin_, count), &s->at_.state,
-                     last ? std::span<float>(s->at_.logits) : std::span<float>()});
-    running.push_back(s);
-    tokens += count;
+    turns.push_back({ids, &s.at_.state, logits, share.hidden_sum});
+    running.push_back(&share);
   }
   if (turns.empty()) return 0;
-  const auto drop_all = [&] {
-    for (Sequence* s : running) {
-      s->DropWaiting();
-      s->at_.logits.clear();
-    }
+  const auto drop = [](Sequence& s) {
+    s.DropWaiting();
+    s.at_.logits.clear();
   };
   try {
     model.Forward(turns, workspace);
-  } catch (const Error&) {  // thrown before anything was written
+  } catch (const Error& error) {
     for (Sequence* s : first_logits) s->at_.logits.clear();
+    if (!ChangedNothing(error)) {
+      for (Share* share : running) drop(*share->sequence);
+    }
     throw;
   } catch (...) {  // some passes may have run
-    drop_all();
+    for (Share* share : running) drop(*share->sequence);
     throw;
   }
-  for (const Turn& turn : turns) {
-    if (!AllMagnitudesWithin(turn.logits.data(), turn.logits.size(),
-                             std::numeric_limits<float>::max())) {
-      drop_all();
-      throw Error(ErrorKind::kBadModel,
-                  model.path().string() +
-                      ": its logits are not finite: the weights hold infinities or NaN, or "
-                      "activations overflow");
+  std::vector<char> finite(turns.size());
+  workspace.ForEach(turns.size(), [&](size_t i) {
+    const auto logits = turns[i].logits;
+    finite[i] = AllMagnitudesWithin(logits.data(), logits.size(), std::numeric_limits<float>::max())
+                    ? 1
+                    : 0;
+  });
+  size_t tokens = 0;
+  for (size_t i = 0; i < running.size(); ++i) {
+    Sequence& s = *running[i]->sequence;
+    if (finite[i] == 0) {
+      drop(s);
+      running[i]->error = NotFinite(model);
+      continue;
+    }
+    const size_t count = turns[i].tokens.size();
+    running[i]->tokens = count;
+    tokens += count;
+    s.begin_ += count;
+    s.at_.tokens += count;
+    const bool last = s.waiting() == 0;
+    if (last) s.DropWaiting();
+    if (!last || !running[i]->logits) {
+      s.at_.logits.clear();  // they belong to an earlier token
+    } else if (!running[i]->all_logits.empty()) {
+      const auto row = turns[i].logits.last(vocab);
+      if (s.at_.logits.empty()) s.at_.logits.swap(s.lent_);
+      s.at_.logits.assign(row.begin(), row.end());
     }
   }
-  for (size_t i = 0; i < running.size(); ++i) {
-    Sequence* s = running[i];
-    s->begin_ += turns[i].tokens.size();
-    s->at_.tokens += turns[i].tokens.size();
-    if (s->waiting() == 0) {
-      s->DropWaiting();
-    } else {
-      s->at_.logits.clear();  // they belong to an earlier token
+  return tokens;
+}
+
+size_t Advance(const Model& model, std::span<Sequence* const> sequences, size_t max_tokens,
+               Workspace& workspace) {
+  std::vector<Share> shares;
+  shares.reserve(sequences.size());
+  for (Sequence* s : sequences) shares.push_back({.sequence = s, .max_tokens = max_tokens});
+  const size_t tokens = RunShares(model, shares, workspace);
+  for (const Share& share : shares) {
+    if (share.error) throw *share.error;
+  }
+  return tokens;
+}
+
+size_t Advance(const Model& model, std::span<Share> shares, Workspace& workspace) {
+  try {
+    return RunShares(model, shares, workspace);
+  } catch (const Error& error) {
+    if (!ChangedNothing(error)) {
+      for (Share& share : shares) share.error = error;
+      return 0;
+    }
+  }
+  // Since bits do not depend on company, each can run alone.
+  size_t tokens = 0;
+  for (Share& share : shares) {
+    try {
+      tokens += RunShares(model, std::span(&share, 1), workspace);
+    } catch (const Error& error) {
+      share.sequence->DropWaiting();
+      share.sequence->TakeLogits();
+      share.error = error;
     }
   }
   return tokens;

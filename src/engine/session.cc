@@ -1,7 +1,6 @@
 #include "engine/session.h"
 
 #include <chrono>
-#include <optional>
 #include <utility>
 
 namespace linnet {
@@ -55,15 +54,19 @@ bool Session::Read(const Watcher& watcher) {
   return true;
 }
 
-Written Session::Write(const ContinuationOptions& options, const Watcher& watcher) {
-  Writing writing(*this, options);
+Written Session::Write(const ContinuationOptions& options, const Watcher& watcher,
+                       const std::optional<Constraint>& constraint) {
+  Writing writing(*this, options, constraint);
   while (writing.Step(watcher)) {
   }
   return writing.written();
 }
 
-Writing::Writing(Session& session, ContinuationOptions options)
-    : session_(session), options_(std::move(options)), text_(session.tokenizer_, options_) {}
+Writing::Writing(Session& session, ContinuationOptions options,
+                 std::optional<Constraint> constraint)
+    : session_(session),
+      text_(session.tokenizer_, {.text = std::move(options), .constraint = std::move(constraint)}) {
+}
 
 bool Writing::Begin(const Watcher& watcher) {
   if (session_.sequence_.waiting() == 0 && !session_.sequence_.ready()) {
@@ -88,23 +91,10 @@ bool Writing::Step(const Watcher& watcher) {
   if (Interrupted(watcher)) {
     Interrupt(watcher);
   } else {
-    Sequence& sequence = session_.sequence_;
-    const int32_t token = sequence.Sample();
-    if (watcher.sampled) watcher.sampled(token, sequence.at().logits);
-    const bool was_clear = text_.clear();
-    const size_t was_tokens = text_.tokens();
-    const std::string part = text_.Push(token);
-    if (text_.clear() && !text_.stopped_by_text()) {
-      before_.reset();
-    } else if (was_clear && !options_.stops.empty()) {
-      before_ = sequence.at().Clone();
-      before_size_ = written_.text.size();
-    }
-    Show(part, watcher);
-    if (text_.tokens() > was_tokens) session_.Feed(std::span(&token, 1));
+    text_.Step(session_.sequence_, watcher.sampled);
+    Show(watcher);
     written_.tokens = text_.tokens();
     written_.finish = text_.finish();
-    if (text_.stopped_by_text()) ReturnToText();
   }
   written_.decode_s += decode.Seconds();
   return true;
@@ -112,18 +102,16 @@ bool Writing::Step(const Watcher& watcher) {
 
 void Writing::Interrupt(const Watcher& watcher) {
   if (written_.finish != Finish::kNone) return;
-  Show(text_.Interrupt(), watcher);
+  text_.Interrupt();
+  Show(watcher);
   written_.finish = Finish::kInterrupted;
 }
 
-void Writing::Show(const std::string& part, const Watcher& watcher) {
+void Writing::Show(const Watcher& watcher) {
+  const std::string_view part = text_.piece().text;
   written_.text += part;
   if (watcher.text && !part.empty()) watcher.text(part);
-}
-
-void Writing::ReturnToText() {
-  session_.Restore(*before_);
-  session_.Feed(session_.tokenizer_.Encode(std::string_view(written_.text).substr(before_size_)));
+  text_.ClearPiece();
 }
 
 }  // namespace linnet

@@ -11,7 +11,9 @@
 #include <string_view>
 
 #include "engine/continuation.h"
+#include "engine/generated_text.h"
 #include "engine/sequence.h"
+#include "grammar/constraint.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
 
@@ -23,7 +25,7 @@ struct Watcher {
   std::function<void(size_t done, size_t of)> fed{};  // tokens of the prompt
   std::function<bool()> interrupted{};                // called between passes
   // Each token, with the logits that it was sampled from, also an id that ends the text.
-  std::function<void(int32_t token, std::span<const float> logits)> sampled{};
+  Sampled sampled{};
 };
 
 struct Written {
@@ -51,8 +53,10 @@ class Session {
 
   // Reads, then samples. Afterwards the session is exactly at the end of the returned text, also if
   // a stop string cut it inside a token. If Read was interrupted, the session is where Read left
-  // it. Class Writing does the same step by step.
-  Written Write(const ContinuationOptions& options, const Watcher& watcher = {});
+  // it. Class Writing does the same step by step. With a constraint the text matches it, if it ends
+  // by itself.
+  Written Write(const ContinuationOptions& options, const Watcher& watcher = {},
+                const std::optional<Constraint>& constraint = {});
 
   // The position after all text that was fed or generated; runs queued tokens first.
   const Snapshot& Here();
@@ -79,7 +83,7 @@ class Session {
 // session, which nobody else may use until the text has ended. Not thread-safe.
 class Writing {
  public:
-  Writing(Session& session, ContinuationOptions options);
+  Writing(Session& session, ContinuationOptions options, std::optional<Constraint> constraint = {});
 
   // Reads what is queued, or a first token 0, and samples one token. Returns false, and does
   // nothing, once the text has ended. An interruption ends the text.
@@ -93,18 +97,12 @@ class Writing {
 
  private:
   bool Begin(const Watcher& watcher);
-  void Show(const std::string& part, const Watcher& watcher);
-  void ReturnToText();
+  void Show(const Watcher& watcher);
 
   Session& session_;
-  ContinuationOptions options_;
-  Continuation text_;
+  GeneratedText text_;
   Written written_;
   bool begun_ = false;
-  // The last position at which all text was returned. If the text after it turns out to be a stop
-  // string, the session returns there. Cloned only when a stop string may have begun.
-  std::optional<Snapshot> before_;
-  size_t before_size_ = 0;
 };
 
 }  // namespace linnet

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -20,26 +22,7 @@ class SafetensorsWriter final : public StreamWriter {
   SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorSpec> tensors,
                     const std::map<std::string, std::string>& metadata)
       : StreamWriter(path, std::move(tensors)), file_(path) {
-    std::string text = "{";
-    if (!metadata.empty()) text += "\"__metadata__\":" + Json(metadata);
-    uint64_t at = 0;
-    for (size_t i = 0; i < specs().size(); ++i) {
-      const auto& spec = specs()[i];
-      if (spec.name == "__metadata__") {
-        throw Error(ErrorKind::kBadInput,
-                    fmt::format("{}: a tensor cannot be named __metadata__", path.string()));
-      }
-      text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                          text.size() == 1 ? "" : ",", Json(spec.name), Name(spec.type),
-                          fmt::join(spec.shape, ","), at, at + bytes(i));
-      at += bytes(i);
-    }
-    text += '}';
-    // Aligns mapped data to cache lines.
-    text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
-    const uint64_t size = text.size();
-    file_.Write(std::as_bytes(std::span(&size, 1)));
-    file_.Write(text);
+    file_.Write(SafetensorsHeader(path.string(), specs(), metadata));
   }
 
  private:
@@ -52,6 +35,30 @@ class SafetensorsWriter final : public StreamWriter {
 };
 
 }  // namespace
+
+std::string SafetensorsHeader(const std::string& file, std::span<const TensorSpec> specs,
+                              const std::map<std::string, std::string>& metadata) {
+  std::string text(sizeof(uint64_t), ' ');
+  text += '{';
+  if (!metadata.empty()) text += "\"__metadata__\":" + Json(metadata);
+  uint64_t at = 0;
+  for (const TensorSpec& spec : specs) {
+    if (spec.name == "__metadata__") {
+      throw Error(ErrorKind::kBadInput, file + ": a tensor cannot be named __metadata__");
+    }
+    const uint64_t end = at + ElementsOf(spec.shape) * ElementBytes(spec.type);
+    text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                        text.back() == '{' ? "" : ",", Json(spec.name), Name(spec.type),
+                        fmt::join(spec.shape, ","), at, end);
+    at = end;
+  }
+  text += '}';
+  // Aligns mapped data to cache lines.
+  text.resize((text.size() + 63) / 64 * 64, ' ');
+  const uint64_t size = text.size() - sizeof size;
+  std::memcpy(text.data(), &size, sizeof size);
+  return text;
+}
 
 std::unique_ptr<TensorWriter> NewSafetensorsWriter(
     const std::filesystem::path& path, std::vector<TensorSpec> specs,

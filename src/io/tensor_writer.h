@@ -48,6 +48,11 @@ class TensorWriter {
   void AppendFloats(SourceType type, std::span<const float> values);
 };
 
+// What precedes the tensors' bytes in a safetensors file; a multiple of 64 bytes. `file` is for the
+// message. Throws Error kBadInput for a tensor named __metadata__.
+std::string SafetensorsHeader(const std::string& file, std::span<const TensorSpec> specs,
+                              const std::map<std::string, std::string>& metadata);
+
 }  // namespace linnet
 
 #endif  // LINNET_IO_TENSOR_WRITER_H_

@@ -35,6 +35,9 @@ Workspace::~Workspace() = default;
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace& Workspace::operator=(Workspace&&) noexcept = default;
 size_t Workspace::threads() const { return impl_->pool.threads(); }
+void Workspace::ForEach(size_t tasks, const std::function<void(size_t)>& body) {
+  impl_->pool.For(tasks, body);
+}
 
 class Model::Impl {
  public:
@@ -63,6 +66,7 @@ class Model::Impl {
   };
   void RunPass(std::span<const Share> shares, Workspace::Impl& workspace) const;
   void WriteLogits(Pass& p, std::span<const Share> shares, Var x) const;
+  void AddHidden(Pass& p, std::span<const Share> shares, Var x) const;
   size_t RowsPerPass(const Workspace::Impl& workspace) const;
 
   std::shared_ptr<const Network> network_;
@@ -151,6 +155,10 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
       fail(fmt::format("logits hold {} values, expected {} or {}", n, vocab,
                        vocab * turn.tokens.size()));
     }
+    const size_t sums = turn.hidden_sum.size(), width = network_->config().width;
+    if (sums != 0 && sums != width) {
+      fail(fmt::format("hidden sums hold {} values, expected {}", sums, width));
+    }
   }
 }
 
@@ -227,7 +235,28 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
          .plans = &workspace.plans};
   workspace.plans.StartPass();
   workspace.arena.Rewind({});  // the previous pass may have been aborted
-  WriteLogits(p, shares, network_->Run(p, tokens));
+  const Var x = network_->Run(p, tokens);
+  AddHidden(p, shares, x);
+  WriteLogits(p, shares, x);
+}
+
+// Row by row, so that the sums do not depend on how a text is divided.
+void Model::Impl::AddHidden(Pass& p, std::span<const Share> shares, Var x) const {
+  size_t begin = 0;
+  for (const Share& s : shares) {
+    const std::span<double> sums = s.turn->hidden_sum;
+    if (!sums.empty()) {
+      const Arena::Scope scope(p.arena);
+      const Var rows = network_->HeadInput(p, {.v = x.v.Rows(begin, s.len), .g = {}});
+      p.ForColumns(sums.size(), s.len * sums.size(), [&](size_t from, size_t to) {
+        for (size_t t = 0; t < s.len; ++t) {
+          const float* row = rows.v.Row(t);
+          for (size_t c = from; c < to; ++c) sums[c] += static_cast<double>(row[c]);
+        }
+      });
+    }
+    begin += s.len;
+  }
 }
 
 void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) const {

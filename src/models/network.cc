@@ -247,12 +247,13 @@ void Network::BlockBackward(Pass& p, size_t layer, const float* states, BlockRow
 
 void Network::Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
                    std::span<double> losses) const {
-  HeadLoss(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps), head_, targets, options,
-           losses);
+  HeadLoss(p, HeadInput(p, x), head_, targets, options, losses);
 }
 
-Var Network::Head(Pass& p, Var x) const {
-  return Linear(p, Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps), head_);
+Var Network::HeadInput(Pass& p, Var x) const {
+  return Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps);
 }
+
+Var Network::Head(Pass& p, Var x) const { return Linear(p, HeadInput(p, x), head_); }
 
 }  // namespace linnet

@@ -55,6 +55,8 @@ class Network {
   // tokens. In inference the arena holds little more than one layer's rows.
   Var Run(Pass& p, std::span<const int32_t> tokens) const;
 
+  // What the head reads: LN(x; ln_out).
+  Var HeadInput(Pass& p, Var x) const;
   // logits = head · LN(x; ln_out), [rows, V].
   Var Head(Pass& p, Var x) const;
 

@@ -156,6 +156,24 @@ std::optional<size_t> ReferenceNumber(std::string_view name) {
   return number;
 }
 
+std::map<std::string, std::string> MetadataOf(const State& state) {
+  const StateShape& shape = state.shape();
+  std::map<std::string, std::string> metadata = {{"kind", "linnet state"},
+                                                 {"generation", Name(shape.generation)},
+                                                 {"layers", std::to_string(shape.layers)},
+                                                 {"width", std::to_string(shape.width)},
+                                                 {"heads", std::to_string(shape.heads)},
+                                                 {"head_size", std::to_string(shape.head_size)},
+                                                 {"model_hash", shape.model_hash}};
+  if (!shape.identity.empty()) metadata["identity"] = shape.identity;
+  if (state.past() != nullptr) metadata["version"] = std::to_string(kVersion);
+  if (shape.attention_from != 0) {
+    metadata["attention_from"] = std::to_string(shape.attention_from);
+    metadata["cache"] = std::to_string(shape.cache);
+  }
+  return metadata;
+}
+
 bool IsSaved(const TensorFile& file) {
   const auto kind = file.metadata().find("kind");
   return kind != file.metadata().end() && kind->second == "linnet state";
@@ -469,23 +487,30 @@ void State::Save(const std::filesystem::path& path, std::span<const float> logit
   std::vector<TensorSpec> specs;
   AddSpecs(list, specs);
   if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
-  std::map<std::string, std::string> metadata = {{"kind", "linnet state"},
-                                                 {"generation", Name(shape_.generation)},
-                                                 {"layers", std::to_string(shape_.layers)},
-                                                 {"width", std::to_string(shape_.width)},
-                                                 {"heads", std::to_string(shape_.heads)},
-                                                 {"head_size", std::to_string(shape_.head_size)},
-                                                 {"model_hash", shape_.model_hash}};
-  if (!shape_.identity.empty()) metadata["identity"] = shape_.identity;
-  if (past_ != nullptr) metadata["version"] = std::to_string(kVersion);
-  if (shape_.attention_from != 0) {
-    metadata["attention_from"] = std::to_string(shape_.attention_from);
-    metadata["cache"] = std::to_string(shape_.cache);
-  }
-  const auto writer = TensorWriter::Create(path, specs, metadata);
+  const auto writer = TensorWriter::Create(path, specs, MetadataOf(*this));
   AppendTensors(list, *writer);
   if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
   writer->Finish();
+}
+
+std::vector<std::byte> SavedBytes(const State& state) {
+  const auto list = state.ToReference();
+  std::vector<TensorSpec> specs;
+  AddSpecs(list, specs);
+  const std::string header = SafetensorsHeader("state", specs, MetadataOf(state));
+  size_t size = header.size();
+  for (const StateTensor& t : list) size += 4 * (t.values.size() + t.ids.size());
+  std::vector<std::byte> bytes;
+  bytes.reserve(size);
+  const auto add = [&](std::span<const std::byte> part) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  };
+  add(std::as_bytes(std::span(header)));
+  for (const StateTensor& t : list) {
+    add(std::as_bytes(std::span(t.values)));
+    add(std::as_bytes(std::span(t.ids)));
+  }
+  return bytes;
 }
 
 void AddSpecs(std::span<const StateTensor> list, std::vector<TensorSpec>& specs) {

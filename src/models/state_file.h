@@ -2,6 +2,7 @@
 #ifndef LINNET_MODELS_STATE_FILE_H_
 #define LINNET_MODELS_STATE_FILE_H_
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,9 @@ State ReadState(const TensorFile& file);
 
 // A saved or tuned state for a model of this shape. Throws Error kBadState.
 State ReadState(const TensorFile& file, const StateShape& model);
+
+// The bytes of the file that State::Save writes without logits. Throws std::bad_alloc.
+std::vector<std::byte> SavedBytes(const State& state);
 
 // `state.000` … by the numbers of State::ToReference, and their values: F32, token ids I32.
 void AddSpecs(std::span<const StateTensor> list, std::vector<TensorSpec>& specs);

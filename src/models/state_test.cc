@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -14,6 +17,7 @@
 #include "io/test_bytes.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
+#include "models/state_file.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -48,6 +52,10 @@ TEST_P(StateTest, ComesBackFromItsFileBitForBit) {
   const State state = Lived(model, workspace);
   state.Save(path_);
   EXPECT_EQ(Values(State::Load(path_, model.state_shape())), Values(state));
+  std::ifstream in(path_, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const auto saved = SavedBytes(state);
+  EXPECT_TRUE(std::ranges::equal(saved, std::as_bytes(std::span(bytes))));
   const State alone = State::Load(path_);
   EXPECT_EQ(Values(alone), Values(state));
   EXPECT_EQ(alone.shape().model_hash, model.hash());

@@ -68,6 +68,8 @@ class TokenMemory {
   const RowLayout* layout() const { return layout_.get(); }  // null without slots
   size_t tokens() const { return tokens_; }
   size_t pages() const { return pages_.size(); }
+  // Tells pages apart: the same for a page that two memories share.
+  const void* page(size_t i) const { return pages_[i].get(); }
   // Of all pages, also those that copies share.
   size_t bytes() const { return layout_ == nullptr ? 0 : pages_.size() * layout_->page_bytes(); }
 

@@ -25,17 +25,22 @@ std::string StopMatcher::Push(std::string_view text) {
   for (const char c : text) {
     held_ += c;
     size_t hold = 0, complete = 0;
+    const Stop* longest = nullptr;
     for (Stop& stop : stops_) {
       while (stop.matched > 0 && stop.text[stop.matched] != c) {
         stop.matched = stop.fallback[stop.matched];
       }
       if (stop.text[stop.matched] == c) ++stop.matched;
       hold = std::max(hold, stop.matched);
-      if (stop.matched == stop.text.size()) complete = std::max(complete, stop.matched);
+      if (stop.matched == stop.text.size() && stop.matched > complete) {
+        complete = stop.matched;
+        longest = &stop;
+      }
     }
     if (complete > 0) {
       out.append(held_, 0, held_.size() - complete);
       held_.clear();
+      stop_ = longest->text;
       stopped_ = true;
       return out;
     }

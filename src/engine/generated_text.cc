@@ -1,0 +1,96 @@
+#include "engine/generated_text.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/logprobs.h"
+
+namespace linnet {
+
+GeneratedText::GeneratedText(const Tokenizer& tokenizer, TextOptions options)
+    : tokenizer_(tokenizer), options_(std::move(options)), text_(tokenizer, options_.text) {
+  if (options_.constraint && options_.constraint->must_end()) text_.Complete();
+}
+
+int32_t GeneratedText::Sample(Sequence& sequence) {
+  if (!options_.constraint) return sequence.Sample();
+  return sequence.Sample(options_.constraint->Mask(options_.text.stop_ids));
+}
+
+void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
+  const int32_t token = Sample(sequence);
+  if (sampled) sampled(token, sequence.at().logits);
+  const bool was_clear = text_.clear();
+  const size_t was_tokens = text_.tokens(), begin = text_.decoded();
+  std::string part = text_.Push(token);
+  const bool taken = text_.tokens() > was_tokens;
+  if (taken) Record(token, begin, sequence.at().logits);
+  if (!taken) stop_id_ = token;
+  if (taken && options_.constraint) {
+    options_.constraint->Accept(token);
+    if (options_.constraint->must_end()) part += text_.Complete();
+  }
+  if (text_.clear() && !text_.stopped_by_text()) {
+    holds_ = false;
+  } else if (was_clear && !options_.text.stops.empty()) {
+    sequence.CopyTo(before_, options_.keep_logits);
+    holds_ = true;
+    since_.clear();
+  }
+  if (holds_) since_ += part;
+  Show(std::move(part));
+  if (text_.stopped_by_text()) {
+    sequence.Restore(*before_);
+    sequence.Feed(tokenizer_.Encode(since_));
+  } else if (taken) {
+    sequence.Feed(std::span(&token, 1));
+  }
+}
+
+void GeneratedText::Interrupt() {
+  if (finish() == Finish::kNone) Show(text_.Interrupt());
+}
+
+void GeneratedText::Record(int32_t token, size_t begin, std::span<const float> logits) {
+  if (!options_.want_tokens) return;
+  if (options_.want_logprobs) {
+    infos_.push_back(InfoOf(token, logits, options_.logprobs));
+    logprob_ += static_cast<double>(infos_.back().logprob);
+  } else {
+    infos_.push_back({.id = token});
+  }
+  begins_.push_back(begin);
+}
+
+void GeneratedText::Show(std::string part) {
+  shown_ += part.size();
+  if (part_.empty()) {
+    part_ = std::move(part);
+  } else {
+    part_ += part;
+  }
+  // All that is left at the end belongs to the text, but for a stop string.
+  const bool all = finish() != Finish::kNone && !text_.stopped_by_text();
+  while (shown_tokens_ < infos_.size() && (all || begins_[shown_tokens_] < shown_)) {
+    ++shown_tokens_;
+  }
+}
+
+Piece GeneratedText::piece() const { return {part_, std::span(infos_).first(shown_tokens_)}; }
+
+void GeneratedText::ClearPiece() {
+  part_.clear();
+  infos_.erase(infos_.begin(), infos_.begin() + static_cast<ptrdiff_t>(shown_tokens_));
+  begins_.erase(begins_.begin(), begins_.begin() + static_cast<ptrdiff_t>(shown_tokens_));
+  shown_tokens_ = 0;
+}
+
+Ending GeneratedText::ending() const {
+  return {.finish = text_.finish(),
+          .stop = text_.stopped_by_text() ? text_.stop() : std::string(),
+          .stop_id = stop_id_,
+          .tokens = text_.tokens(),
+          .logprob = logprob_};
+}
+
+}  // namespace linnet

@@ -1,0 +1,251 @@
+#include "engine/running_job.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "engine/logprobs.h"
+
+namespace linnet {
+namespace {
+
+// Marks nearer than this to the next one are not worth a pass that ends there, but for the last.
+constexpr size_t kMarkSpacing = 64, kLastMarks = 2;
+// What a reading job that is cancelled must have read for its state to be kept.
+constexpr size_t kWorthKeeping = 64;
+
+// Where states are kept, descending: marks and the grid.
+std::vector<size_t> PlacesToKeep(const std::vector<size_t>& marks, size_t prompt, size_t grid) {
+  std::vector<size_t> places;
+  size_t next = prompt;
+  for (auto mark = marks.rbegin(); mark != marks.rend(); ++mark) {
+    if (*mark == 0 || *mark > next || (*mark == next && !places.empty())) continue;
+    if (places.size() >= kLastMarks && next - *mark < kMarkSpacing) continue;
+    places.push_back(*mark);
+    next = *mark;
+  }
+  for (size_t at = grid; grid != 0 && at <= prompt; at += grid) places.push_back(at);
+  std::sort(places.rbegin(), places.rend());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  return places;
+}
+
+Snapshot StartOf(const JobContext& context, const Job& job, bool caches) {
+  if (job.start != nullptr) return job.start->Clone();
+  if (caches) {
+    if (auto hit = context.cache->FindInMemory(job.owner, job.prompt)) {
+      return {std::move(hit->state), {}, hit->tokens};
+    }
+  }
+  return {context.model.NewState(), {}};
+}
+
+}  // namespace
+
+void JobText::Step() noexcept {
+  try {
+    text.Step(sequence,
+              [this](int32_t token, std::span<const float>) { written.push_back(token); });
+  } catch (...) {
+    failure = std::current_exception();
+  }
+}
+
+bool LooksUp(const Job& job) {
+  return job.use_cache && job.start == nullptr && !job.score_prompt && !job.embed;
+}
+
+void TellInterrupted(const WaitingJob& job) noexcept {
+  try {
+    for (size_t choice = 0; choice < job.job.choices; ++choice) {
+      job.listener->OnEnd(choice, {.finish = Finish::kInterrupted});
+    }
+    job.listener->OnDone();
+  } catch (...) {  // it was the last call
+  }
+}
+
+void TellError(const WaitingJob& job, const Error& error) noexcept {
+  try {
+    job.listener->OnError(error);
+  } catch (...) {
+  }
+}
+
+template <class F>
+void RunningJob::Tell(const F& call) noexcept {
+  if (threw_) return;
+  try {
+    call(*waiting_.listener);
+  } catch (...) {
+    threw_ = true;
+  }
+}
+
+RunningJob::RunningJob(const JobContext& context, const WaitingJob& waiting)
+    : context_(context), waiting_(waiting) {
+  Job& job = waiting_.job;
+  caches_ = context.cache != nullptr && job.use_cache && job.start == nullptr;
+  Snapshot start = StartOf(context, job, caches_ && LooksUp(job));
+  if (job.start == nullptr) read_ = start.tokens;
+  prompt_ = {job.prompt.size(), read_};
+  reader_.emplace(std::move(start), Sampler(job.sampler, context.tokenizer));
+  if (caches_) marks_ = PlacesToKeep(job.marks, job.prompt.size(), context.grid);
+  if (job.embed) hidden_sum_.resize(context.model.config().width);
+  FindStop();
+  Tell([](Listener& to) { to.OnStart(); });
+  if (job.prompt.empty()) Begin();
+}
+
+void RunningJob::FindStop() {
+  while (!marks_.empty() && marks_.back() <= read_) marks_.pop_back();
+  stop_ = marks_.empty() ? prompt_tokens() : marks_.back();
+}
+
+Share RunningJob::ReadShare(std::span<float> score_logits) {
+  reader_->Feed(std::span(job().prompt).subspan(read_, planned_));
+  return {.sequence = &*reader_,
+          .logits = wants_head() && read_ + planned_ == prompt_tokens(),
+          .all_logits = score_logits,
+          .hidden_sum = hidden_sum_};
+}
+
+void RunningJob::AfterRead(const Share& share) {
+  planned_ = 0;
+  if (share.error) return Fail(*share.error);
+  if (job().score_prompt) ScorePrompt(share);
+  read_ += share.tokens;
+  if (!marks_.empty() && marks_.back() == read_) KeepRead();
+  FindStop();
+  if (read_ == prompt_tokens()) Begin();
+}
+
+void RunningJob::ScorePrompt(const Share& share) {
+  const size_t vocab = context_.model.config().vocab;
+  const auto& prompt = job().prompt;
+  std::vector<TokenInfo> infos;
+  if (read_ == 0) {
+    const bool known = job().start != nullptr && !job().start->logits.empty();
+    infos.push_back(known ? InfoOf(prompt[0], job().start->logits, job().logprobs)
+                          : TokenInfo{prompt[0], std::numeric_limits<float>::quiet_NaN(), {}});
+  }
+  const size_t first = infos.size();
+  const size_t count = std::min(share.tokens, prompt.size() - 1 - read_);
+  infos.resize(first + count);
+  context_.workspace.ForEach(count, [&](size_t i) {
+    infos[first + i] =
+        InfoOf(prompt[read_ + i + 1], share.all_logits.subspan(i * vocab, vocab), job().logprobs);
+  });
+  Tell([&](Listener& to) { to.OnPromptTokens(infos); });
+}
+
+void RunningJob::KeepRead() {
+  context_.cache->Keep(job().owner, std::span(job().prompt).first(read_), reader_->at().state);
+}
+
+GeneratedText RunningJob::NewText() const {
+  return GeneratedText(*context_.tokenizer, {.text = job().text,
+                                             .want_tokens = true,
+                                             .want_logprobs = job().want_logprobs,
+                                             .logprobs = job().logprobs,
+                                             .constraint = waiting_.constraint,
+                                             .keep_logits = false});
+}
+
+void RunningJob::Begin() {
+  begun_ = true;
+  Tell([&](Listener& to) { to.OnPrompt(prompt_); });
+  if (job().embed) {
+    std::vector<float> mean(hidden_sum_.size());
+    for (size_t i = 0; i < mean.size(); ++i) {
+      mean[i] = static_cast<float>(hidden_sum_[i] / static_cast<double>(prompt_tokens()));
+    }
+    Tell([&](Listener& to) { to.OnEmbedding(mean); });
+  }
+  open_ = job().choices;
+  if (!wants_head() || NewText().finish() != Finish::kNone) {
+    for (size_t i = 0; i < job().choices; ++i) {
+      Tell([&](Listener& to) { to.OnEnd(i, NewText().ending()); });
+    }
+    return Finish();
+  }
+  BeginTexts();
+}
+
+void RunningJob::BeginTexts() try {
+  for (size_t i = 1; i < job().choices; ++i) {
+    SamplerOptions sampler = job().sampler;
+    sampler.seed += i;
+    texts_.emplace_back(i, Sequence(reader_->at().Clone(), Sampler(sampler, context_.tokenizer)),
+                        NewText());
+  }
+  texts_.emplace_front(0, std::move(*reader_), NewText());
+  reader_.reset();
+} catch (const std::exception& error) {
+  Fail({ErrorKind::kNoMemory,
+        std::string("no room for the states of the choices: ") + error.what()});
+}
+
+void RunningJob::AfterStep(JobText& text) {
+  if (text.failure) {
+    try {
+      std::rethrow_exception(std::exchange(text.failure, nullptr));
+    } catch (const Error& error) {
+      return Fail(error);
+    } catch (const std::exception& error) {
+      return Fail({ErrorKind::kNoMemory, std::string("a text cannot go on: ") + error.what()});
+    }
+  }
+  if (text.text.has_piece()) {
+    Tell([&](Listener& to) { to.OnPiece(text.choice, text.text.piece()); });
+    text.text.ClearPiece();
+  }
+  if (text.text.finish() == Finish::kNone) return;
+  text.ended = true;
+  KeepEnd(text);
+  Tell([&](Listener& to) { to.OnEnd(text.choice, text.text.ending()); });
+  if (--open_ == 0) Finish();
+}
+
+// The position after all tokens that were run. The last token may be none of these, and of a text
+// that ended at a stop string those before it that were returned as a whole are.
+void RunningJob::KeepEnd(const JobText& text) {
+  if (!caches_) return;
+  const size_t tokens = text.sequence.at().tokens;
+  if (tokens <= prompt_.cached || tokens < prompt_tokens()) return;
+  std::vector<int32_t> whole = job().prompt;
+  const auto end = text.written.begin() + static_cast<ptrdiff_t>(tokens - prompt_tokens());
+  whole.insert(whole.end(), text.written.begin(), end);
+  context_.cache->Keep(job().owner, whole, text.sequence.at().state);
+}
+
+void RunningJob::Interrupt() {
+  if (done()) return;
+  interrupted_ = true;
+  if (reading()) {
+    if (caches_ && read_ >= prompt_.cached + kWorthKeeping) KeepRead();
+    for (size_t i = 0; i < job().choices; ++i) {
+      Tell([&](Listener& to) { to.OnEnd(i, {.finish = Finish::kInterrupted}); });
+    }
+    return Finish();
+  }
+  for (JobText& text : texts_) {
+    if (text.ended) continue;
+    text.text.Interrupt();
+    AfterStep(text);
+  }
+}
+
+void RunningJob::Fail(const Error& error) {
+  if (done()) return;
+  Tell([&](Listener& to) { to.OnError(error); });
+  texts_.clear();
+  outcome_ = Outcome::kFailed;
+}
+
+void RunningJob::Finish() {
+  Tell([](Listener& to) { to.OnDone(); });
+  outcome_ = interrupted_ ? Outcome::kInterrupted : Outcome::kDone;
+}
+
+}  // namespace linnet
