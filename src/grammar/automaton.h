@@ -54,11 +54,16 @@ class Automaton {
   size_t states() const { return ends_.size(); }
   size_t calls() const { return calls_.size(); }
 
+  // The same with an optional blank before the text.
+  Automaton AfterBlank() const;
+
   // A text ends as soon as it is complete, if it is not empty.
   bool ends_early = false;
 
  private:
   friend class AutomatonBuilder;
+
+  void SetClasses(const std::array<bool, 257>& begins);  // whether a class begins with each byte
 
   template <class T>
   static std::span<const T> Part(const std::vector<T>& all, const std::vector<uint32_t>& begin,

@@ -11,7 +11,7 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kMostStates = 400'000;
+constexpr size_t kMostStates = 250'000;
 // Rules are copied to where they are used if they are small or used once, while there is room.
 constexpr uint32_t kSmall = 200, kUsedOnce = 20'000;
 constexpr size_t kRoomForCopies = 100'000;

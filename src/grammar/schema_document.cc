@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 constexpr int kDeepestSchema = 200;
 // Objects keep their order, so finding a key takes time that is linear in their size.
 constexpr size_t kLongestSchema = size_t{2} << 20, kMostKeys = 2000;
-constexpr size_t kMostSchemaWork = 3'000'000;
+constexpr size_t kMostSchemaWork = 300'000;
 
 Json Parsed(std::string_view text, const std::string& name) {
   const GrammarText place(text, name);
