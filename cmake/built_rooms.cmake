@@ -1,6 +1,6 @@
 # The rooms as another build folder has built them, instead of src/: for the wheel, where the program
 # was built from the same sources. From the top, each links those below.
-set(rooms train eval engine text models io ops kernels tensor base)
+set(rooms train eval engine grammar text models io ops kernels tensor base)
 set(below hwy::hwy fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB OpenSSL::Crypto
   PkgConfig::utf8proc PkgConfig::sqlite3 PkgConfig::zstd Threads::Threads)
 list(REVERSE rooms)

@@ -32,6 +32,9 @@ class Grammar {
   static std::shared_ptr<const Grammar> FromAi00Bnf(std::string_view text,
                                                     std::string_view start = "start");
 
+  // The same texts, and those with a blank before them, as replies in a chat begin.
+  std::shared_ptr<const Grammar> AfterBlank() const;
+
   ~Grammar();
   Grammar(const Grammar&) = delete;
   Grammar& operator=(const Grammar&) = delete;
