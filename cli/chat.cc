@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/grammars.h"
 #include "cli/line_reader.h"
 #include "cli/model.h"
 #include "cli/sampling.h"
@@ -27,6 +28,7 @@ struct ChatFlags {
   std::vector<std::string> stops;
   size_t max_tokens = 1024;
   Sampling sampling;
+  GrammarFlags grammar;
 };
 
 std::string Banner(const Model& model, const ChatTemplate& form) {
@@ -50,6 +52,8 @@ void RunChat(ChatFlags o) {
   const bool built_in = MeansBuiltIn(o.model);
   if (built_in) FitBuiltIn(o.sampling, ChatSampling(true));
   ResolveSampling(o.sampling);
+  const auto grammar = GrammarOf(o.grammar);
+  if (grammar != nullptr && o.think == "auto") o.think = "off";
   const Model model = OpenModel(o.common, o.model);
   const auto tokenizer = TokenizerFor(o.common, model);
   FitSampling(o.sampling, *tokenizer, model.config().vocab);
@@ -66,7 +70,8 @@ void RunChat(ChatFlags o) {
                               .system = o.system,
                               .think = ThinkFor(o.think, form),
                               .max_tokens = o.max_tokens,
-                              .stops = o.stops}},
+                              .stops = o.stops,
+                              .grammar = grammar}},
             tokenizer, session, *lines);
   Say(built_in ? kBuiltInBanner : Banner(model, form));
   talk.Run();
@@ -111,6 +116,7 @@ void AddChat(CLI::App& app) {
   AddAdapterOption(*command, o->common);
   AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
+  AddGrammarOptions(*command, o->grammar);
 }
 
 }  // namespace linnet::cli

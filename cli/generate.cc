@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/grammars.h"
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "cli/sampling.h"
@@ -32,6 +33,7 @@ struct GenerateFlags {
   size_t max_tokens = 256;
   bool ignore_stop = false;
   Sampling sampling;
+  GrammarFlags grammar;
 };
 
 std::string PromptIn(const std::string& path) {
@@ -47,7 +49,8 @@ void FindModel(GenerateFlags& o) {
 }
 
 // Prints the text while it is generated, unless JSON is requested.
-Written WriteText(const GenerateFlags& o, Session& session) {
+Written WriteText(const GenerateFlags& o, Session& session,
+                  const std::optional<Constraint>& constraint) {
   Watcher watcher = NewWatcher();
   if (!o.common.json) {
     watcher.text = [](std::string_view text) {
@@ -60,7 +63,7 @@ Written WriteText(const GenerateFlags& o, Session& session) {
     options.stops.clear();
     options.stop_ids.clear();
   }
-  const Written written = session.Write(options, watcher);
+  const Written written = session.Write(options, watcher, constraint);
   const bool on_terminal = isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
   if (on_terminal && !o.common.json) Say("\n");
   return written;
@@ -95,6 +98,7 @@ void Run(GenerateFlags o) {
   }
   if (MeansBuiltIn(o.model)) FitBuiltIn(o.sampling, TextSampling(true));
   ResolveSampling(o.sampling);
+  const auto grammar = GrammarOf(o.grammar);
   // Read a prompt file before the slow loading of the model, but stdin after it.
   const bool from_stdin = !o.prompt && (o.prompt_file.empty() || o.prompt_file == "-");
   if (!o.prompt && !from_stdin) o.prompt = PromptIn(o.prompt_file);
@@ -106,8 +110,13 @@ void Run(GenerateFlags o) {
                   Sampler(o.sampling.options, tokenizer));
   if (from_stdin) o.prompt = PromptIn("-");
   session.Feed(EncodePrompt(*tokenizer, *o.prompt));
+  std::optional<Constraint> constraint;
+  if (grammar != nullptr) {
+    constraint.emplace(grammar,
+                       std::make_shared<const TokenTrie>(*tokenizer, model.config().vocab));
+  }
   const InterruptScope interrupts;
-  const Written written = WriteText(o, session);
+  const Written written = WriteText(o, session, constraint);
   Keep(o, session, written);
   InterruptScope::Check();
 }
@@ -124,7 +133,9 @@ constexpr const char* kGenerateExample =
     "finish_reason is stop, length or interrupted. After Ctrl-C the text so far is still written,\n"
     "also by --json and --save-state, and the exit code is 130. --save-state saves the state "
     "after\n"
-    "the text. A later run with --state uses its own --seed and starts without penalties.";
+    "the text. A later run with --state uses its own --seed and starts without penalties.\n"
+    "With --grammar, --json-schema or --regex the continuation matches if finish_reason is stop;\n"
+    "stop strings then end it only where it is complete.";
 
 }  // namespace
 
@@ -150,6 +161,7 @@ void AddGenerate(CLI::App& app) {
   AddAdapterOption(*command, o->common);
   AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
+  AddGrammarOptions(*command, o->grammar);
 }
 
 }  // namespace linnet::cli

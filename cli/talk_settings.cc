@@ -140,8 +140,7 @@ void TalkSettings::SetTemplate(const std::string& name) {
 void TalkSettings::SetThink(const std::string& name) {
   const ChatTemplate& form = *conversation_.options().chat_template;
   const Think think = ThinkFor(name, form);
-  form.ReplyStart(think);  // throws if the template does not support it
-  conversation_.options().think = think;
+  conversation_.SetTemplate(form, think);
   think_ = name;
 }
 

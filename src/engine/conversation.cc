@@ -45,9 +45,27 @@ bool HoldsThoughts(std::string_view reply) {
 Conversation::Conversation(Session& session, ConversationOptions options)
     : session_(session), options_(std::move(options)), base_(Keep(session.Here().Clone())) {
   LINNET_CHECK(options_.chat_template != nullptr);
-  options_.chat_template->ReplyStart(options_.think);
+  CheckThink(*options_.chat_template, options_.think);
+  if (options_.grammar != nullptr) options_.grammar = options_.grammar->AfterBlank();
   talk_ = {options_.system, AtStartOfText(base_->state)};
   here_ = StartOf(base_);
+}
+
+void Conversation::CheckThink(const ChatTemplate& form, Think think) const {
+  form.ReplyStart(think);
+  if (options_.grammar != nullptr && think != Think::kNone && think != Think::kFast) {
+    throw Error(ErrorKind::kBadInput,
+                "replies that must match a grammar have no thoughts, expected think off");
+  }
+}
+
+std::optional<Constraint> Conversation::NewConstraint() {
+  if (options_.grammar == nullptr) return std::nullopt;
+  if (trie_ == nullptr) {
+    trie_ =
+        std::make_shared<const TokenTrie>(session_.tokenizer(), session_.model().config().vocab);
+  }
+  return Constraint(options_.grammar, trie_);
 }
 
 Conversation::Position Conversation::At(Shared at, std::string lead, bool start) const {
@@ -101,21 +119,28 @@ Written Conversation::Reply(Step& turn, const Watcher& watcher) {
   options.stops.insert(options.stops.end(), options_.stops.begin(), options_.stops.end());
   // A reply may repeat words of the previous reply.
   session_.sampler().Reset();
-  const std::string start = form.ReplyStart(turn.think);
+  std::string start = form.ReplyStart(turn.think);
+  const std::optional<Constraint> constraint = NewConstraint();
   // An empty thought is not shown; the first character of the reply closes it.
   const bool hidden = turn.think == Think::kFast;
+  const bool closed = hidden && constraint;
+  if (closed) {
+    const std::string close = ">\n";
+    session_.Feed(session_.tokenizer().Encode(close));
+    start += close;
+  }
   Watcher reader = watcher;
   if (watcher.text) {
     if (!hidden && !start.empty()) watcher.text(start);
-    reader.text = [&watcher, closing = hidden](std::string_view text) mutable {
+    reader.text = [&watcher, closing = hidden && !closed](std::string_view text) mutable {
       if (std::exchange(closing, false) && text.starts_with('>')) text.remove_prefix(1);
       if (!text.empty()) watcher.text(text);
     };
   }
-  Written written = session_.Write(options, reader);
+  Written written = session_.Write(options, reader, constraint);
   const std::string reply = start + written.text;
   if (!hidden) written.text = reply;
-  if (hidden && written.text.starts_with('>')) written.text.erase(0, 1);
+  if (hidden && !closed && written.text.starts_with('>')) written.text.erase(0, 1);
   if (HoldsThoughts(reply)) {
     here_ = At(turn.before.at, turn.before.lead + form.Past(turn.said.user, reply));
   } else {
@@ -173,7 +198,7 @@ void Conversation::JumpTo(Shared at) {
 }
 
 void Conversation::SetTemplate(const ChatTemplate& form, Think think) {
-  form.ReplyStart(think);
+  CheckThink(form, think);
   options_.chat_template = &form;
   options_.think = think;
   if (here_.start) here_ = StartOf(here_.at);

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/session.h"
+#include "grammar/constraint.h"
 #include "text/chat_template.h"
 
 namespace linnet {
@@ -20,6 +22,9 @@ struct ConversationOptions {
   Think think = Think::kNone;
   size_t max_tokens = 1024;          // of a reply
   std::vector<std::string> stops{};  // in addition to the template's
+  // What each reply must match, after a blank or none. Then replies have no thoughts: an empty one
+  // is closed before.
+  std::shared_ptr<const Grammar> grammar{};
   // Memory limit for the states of earlier turns, in bytes. Those of the last turn are always kept.
   size_t history_bytes = size_t{512} << 20;
 };
@@ -36,7 +41,8 @@ struct Exchange {
 class Conversation {
  public:
   // Starts from the current state of `session`: the start of a text, or the end of a reply. Throws
-  // Error kBadInput if the template does not support thoughts and `think` asks for them.
+  // Error kBadInput if the template does not support thoughts and `think` asks for them, or if it
+  // asks for them beside a grammar.
   Conversation(Session& session, ConversationOptions options);
 
   // A turn: reads `user` and writes the reply, with its thoughts. If `watcher` interrupts before
@@ -111,9 +117,12 @@ class Conversation {
   void JumpTo(Shared at);
   Written Reply(Step& turn, const Watcher& watcher);
   void ForgetOldSteps();
+  void CheckThink(const ChatTemplate& form, Think think) const;
+  std::optional<Constraint> NewConstraint();
 
   Session& session_;
   ConversationOptions options_;
+  std::shared_ptr<const TokenTrie> trie_;  // of the first constraint on
   Shared base_;
   Talk talk_;
   Position here_;

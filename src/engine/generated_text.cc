@@ -6,20 +6,56 @@
 #include "engine/logprobs.h"
 
 namespace linnet {
+namespace {
+
+ContinuationOptions WithoutStops(ContinuationOptions options) {
+  options.stops.clear();
+  return options;
+}
+
+}  // namespace
 
 GeneratedText::GeneratedText(const Tokenizer& tokenizer, TextOptions options)
-    : tokenizer_(tokenizer), options_(std::move(options)), text_(tokenizer, options_.text) {
-  if (options_.constraint && options_.constraint->must_end()) text_.Complete();
+    : tokenizer_(tokenizer),
+      options_(std::move(options)),
+      text_(tokenizer, options_.constraint ? WithoutStops(options_.text) : options_.text) {
+  if (!options_.constraint) return;
+  FindEnds();
+  if (options_.constraint->must_end()) text_.Complete();
+}
+
+void GeneratedText::FindEnds() {
+  for (const std::string& stop : options_.text.stops) {
+    const auto [longer, shorter] = options_.constraint->trie().RelativesOf(stop);
+    stops_.insert(stops_.end(), longer.begin(), longer.end());
+    ends_.insert(ends_.end(), shorter.begin(), shorter.end());
+  }
+  ends_.insert(ends_.end(), stops_.begin(), stops_.end());
+  options_.text.stops.clear();
+}
+
+// Whether a token that was sampled is not part of the text, which is complete. A token that only
+// begins a stop string may be part of it.
+bool GeneratedText::EndsHere(int32_t token) {
+  const auto has = [token](const std::vector<int32_t>& ids) {
+    return std::find(ids.begin(), ids.end(), token) != ids.end();
+  };
+  if (!options_.constraint || !has(ends_) || !options_.constraint->may_end()) return false;
+  return has(stops_) || !options_.constraint->Allows(token);
 }
 
 int32_t GeneratedText::Sample(Sequence& sequence) {
   if (!options_.constraint) return sequence.Sample();
-  return sequence.Sample(options_.constraint->Mask(options_.text.stop_ids));
+  return sequence.Sample(options_.constraint->Mask(options_.text.stop_ids, ends_));
 }
 
 void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   const int32_t token = Sample(sequence);
   if (sampled) sampled(token, sequence.at().logits);
+  if (EndsHere(token)) {
+    stop_id_ = token;
+    return Show(text_.Complete());
+  }
   const bool was_clear = text_.clear();
   const size_t was_tokens = text_.tokens(), begin = text_.decoded();
   std::string part = text_.Push(token);

@@ -28,7 +28,7 @@ struct TextOptions {
   bool want_logprobs = false;  // in them
   size_t logprobs = 0;         // the likeliest tokens, in them
   // What the text must match. It ends, as kStop, when nothing can follow; stop ids are only sampled
-  // where it may end.
+  // where it may end. So are stop strings: elsewhere they are text like any other.
   std::optional<Constraint> constraint{};
   // Keep the logits too when the text may have to go back behind a stop string. Only needed by who
   // continues the sequence afterwards.
@@ -61,11 +61,15 @@ class GeneratedText {
 
  private:
   int32_t Sample(Sequence& sequence);
+  void FindEnds();
+  bool EndsHere(int32_t token);
   void Show(std::string part);
   void Record(int32_t token, size_t begin, std::span<const float> logits);
 
   const Tokenizer& tokenizer_;
   TextOptions options_;
+  // With a constraint, the tokens that begin a stop string, and of those the ones that complete it.
+  std::vector<int32_t> ends_, stops_;
   Continuation text_;
   int32_t stop_id_ = -1;
   double logprob_ = 0;

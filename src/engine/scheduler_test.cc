@@ -26,9 +26,9 @@ using test::LetterJob;
 using test::Recorder;
 using test::StartsWith;
 
-class SchedulerThreadTest : public testing::TestWithParam<const char*> {
+class SchedulerTest : public testing::TestWithParam<const char*> {
  protected:
-  SchedulerThreadTest() : model_(Model::Open(test::LetterModel(GetParam()))) {}
+  SchedulerTest() : model_(Model::Open(test::LetterModel(GetParam()))) {}
 
   std::string Letters(size_t count) {
     std::string text(count, ' ');
@@ -69,7 +69,7 @@ class SchedulerThreadTest : public testing::TestWithParam<const char*> {
   std::mt19937 random_{7};
 };
 
-TEST_P(SchedulerThreadTest, ATextHasTheSameBitsAloneOrAmongOthers) {
+TEST_P(SchedulerTest, ATextHasTheSameBitsAloneOrAmongOthers) {
   constexpr size_t kJobs = 40, kCallers = 3;
   std::vector<Job> jobs;
   for (size_t i = 0; i < kJobs; ++i) jobs.push_back(RandomJob());
@@ -103,7 +103,7 @@ TEST_P(SchedulerThreadTest, ATextHasTheSameBitsAloneOrAmongOthers) {
 
 // Conversations whose turns begin where an earlier one ended, at random times, with a cache and
 // without.
-TEST_P(SchedulerThreadTest, ATextHasTheSameBitsWithACache) {
+TEST_P(SchedulerTest, ATextHasTheSameBitsWithACache) {
   StateCache cache(model_.state_shape(), "test", {});
   Scheduler scheduler(model_, tokenizer_, workspace_, &cache, {.prompt_rows = 50, .grid = 32});
   struct Talk {
@@ -147,7 +147,7 @@ TEST_P(SchedulerThreadTest, ATextHasTheSameBitsWithACache) {
 }
 
 // States that are only on disk are fetched before the job runs.
-TEST_P(SchedulerThreadTest, ATextGoesOnAfterARestart) {
+TEST_P(SchedulerTest, ATextGoesOnAfterARestart) {
   const test::TemporaryFolder scratch;
   const Job first = LetterJob(Letters(200), 20, 3);
   Job second = first;
@@ -163,7 +163,7 @@ TEST_P(SchedulerThreadTest, ATextGoesOnAfterARestart) {
   }
 }
 
-TEST_P(SchedulerThreadTest, ChoicesAreRequestsWithTheirSeeds) {
+TEST_P(SchedulerTest, ChoicesAreRequestsWithTheirSeeds) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
   Job job = LetterJob("there and back", 30, 5);
   job.choices = 4;
@@ -185,7 +185,7 @@ TEST_P(SchedulerThreadTest, ChoicesAreRequestsWithTheirSeeds) {
   EXPECT_EQ(scheduler.statistics().prompt_rows, job.prompt.size());  // read once
 }
 
-TEST_P(SchedulerThreadTest, AnEmbeddingIsTheMeanOfThePromptsHiddenStates) {
+TEST_P(SchedulerTest, AnEmbeddingIsTheMeanOfThePromptsHiddenStates) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr, {.prompt_rows = 13});
   Job job = LetterJob(Letters(100), 0);
   job.embed = true;
@@ -206,7 +206,7 @@ TEST_P(SchedulerThreadTest, AnEmbeddingIsTheMeanOfThePromptsHiddenStates) {
   EXPECT_EQ(one->calls, (std::vector<std::string>{"start", "prompt", "embedding", "end", "done"}));
 }
 
-TEST_P(SchedulerThreadTest, APromptsProbabilitiesAreThoseOfAllItsLogits) {
+TEST_P(SchedulerTest, APromptsProbabilitiesAreThoseOfAllItsLogits) {
   StateCache cache(model_.state_shape(), "test", {});
   Scheduler scheduler(model_, tokenizer_, workspace_, &cache, {.prompt_rows = 50, .grid = 16});
   Job job = LetterJob(Letters(150), 3);
@@ -233,7 +233,7 @@ TEST_P(SchedulerThreadTest, APromptsProbabilitiesAreThoseOfAllItsLogits) {
 }
 
 // A start in the middle of a text goes on as that text.
-TEST_P(SchedulerThreadTest, AJobContinuesFromASnapshot) {
+TEST_P(SchedulerTest, AJobContinuesFromASnapshot) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
   Workspace own({.threads = 1});
   Session reader(model_, *tokenizer_, own, {model_.NewState(), {}}, Sampler(SamplerOptions()));
@@ -251,7 +251,7 @@ TEST_P(SchedulerThreadTest, AJobContinuesFromASnapshot) {
   }
 }
 
-TEST_P(SchedulerThreadTest, AnEmptyPromptStartsFromTokenZero) {
+TEST_P(SchedulerTest, AnEmptyPromptStartsFromTokenZero) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
   const auto got = std::make_shared<Recorder>();
   scheduler.Submit(LetterJob("", 10), got);
@@ -260,7 +260,7 @@ TEST_P(SchedulerThreadTest, AnEmptyPromptStartsFromTokenZero) {
 }
 
 // Constrained texts match, also among others, and are those of a session.
-TEST_P(SchedulerThreadTest, AConstrainedTextMatchesWhenItEndsByItself) {
+TEST_P(SchedulerTest, AConstrainedTextMatchesWhenItEndsByItself) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
   const auto grammar = Grammar::FromGbnf("root ::= [a-d] [e-h]{2,5} \" is \" [0-9]", "test");
   const auto trie = std::make_shared<const TokenTrie>(*tokenizer_, model_.config().vocab);
@@ -298,7 +298,7 @@ TEST_P(SchedulerThreadTest, AConstrainedTextMatchesWhenItEndsByItself) {
 }
 
 // A stop id that is a letter ends the text only where the grammar lets it end.
-TEST_P(SchedulerThreadTest, AStopIdWaitsForTheGrammar) {
+TEST_P(SchedulerTest, AStopIdWaitsForTheGrammar) {
   Scheduler scheduler(model_, tokenizer_, workspace_, nullptr);
   std::vector<std::shared_ptr<Recorder>> recorders;
   for (uint64_t i = 0; i < 20; ++i) {
@@ -319,8 +319,9 @@ TEST_P(SchedulerThreadTest, AStopIdWaitsForTheGrammar) {
   EXPECT_GT(early, 0u);
 }
 
-// With attention, whose states grow, too.
-INSTANTIATE_TEST_SUITE_P(All, SchedulerThreadTest, testing::Values("4", "5.2", "6", "7", "7b"));
+// With attention, whose states grow, too. Those named Threads run under ThreadSanitizer as well.
+INSTANTIATE_TEST_SUITE_P(Threads, SchedulerTest, testing::Values("7", "7b"));
+INSTANTIATE_TEST_SUITE_P(Others, SchedulerTest, testing::Values("4", "5.2", "6"));
 
 }  // namespace
 }  // namespace linnet

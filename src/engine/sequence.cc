@@ -15,17 +15,6 @@ void Sequence::Feed(std::span<const int32_t> tokens) {
   line_.insert(line_.end(), tokens.begin(), tokens.end());
 }
 
-int32_t Sequence::Sample(std::span<const uint64_t> allowed) {
-  thread_local std::vector<float> logits;
-  logits.assign(at_.logits.begin(), at_.logits.end());
-  for (size_t id = 0; id < logits.size(); ++id) {
-    if ((allowed[id / 64] >> id % 64 & 1) == 0) {
-      logits[id] = -std::numeric_limits<float>::infinity();
-    }
-  }
-  return sampler_.Sample(logits);
-}
-
 void Sequence::Restore(const Snapshot& snapshot) {
   at_ = snapshot.Clone();
   DropWaiting();

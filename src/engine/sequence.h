@@ -61,7 +61,7 @@ class Sequence {
   // Samples the next token, without feeding it. Call when ready().
   int32_t Sample() { return sampler_.Sample(at_.logits); }
   // The same of tokens whose bit is set: bit id % 64 of word id / 64.
-  int32_t Sample(std::span<const uint64_t> allowed);
+  int32_t Sample(std::span<const uint64_t> allowed) { return sampler_.Sample(at_.logits, allowed); }
 
   // The position after all tokens that were run.
   const Snapshot& at() const { return at_; }

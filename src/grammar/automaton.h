@@ -29,8 +29,9 @@ class Automaton {
   };
   static constexpr uint32_t kNoRule = ~uint32_t{0};
 
-  // Throws Error kBadInput if that takes too many states, or if no text matches.
-  Automaton(const Rules& rules, uint32_t start);
+  // Throws Error kBadInput if that takes too many states, or if no text matches and that is not
+  // allowed.
+  Automaton(const Rules& rules, uint32_t start, bool may_match_nothing = false);
 
   std::span<const ByteEdge> bytes(uint32_t state) const { return Part(bytes_, byte_begin_, state); }
   std::span<const uint32_t> empties(uint32_t state) const {
@@ -53,11 +54,16 @@ class Automaton {
   size_t states() const { return ends_.size(); }
   size_t calls() const { return calls_.size(); }
 
+  // The same with an optional blank before the text.
+  Automaton AfterBlank() const;
+
   // A text ends as soon as it is complete, if it is not empty.
   bool ends_early = false;
 
  private:
   friend class AutomatonBuilder;
+
+  void SetClasses(const std::array<bool, 257>& begins);  // whether a class begins with each byte
 
   template <class T>
   static std::span<const T> Part(const std::vector<T>& all, const std::vector<uint32_t>& begin,

@@ -11,7 +11,7 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kMostStates = 400'000;
+constexpr size_t kMostStates = 250'000;
 // Rules are copied to where they are used if they are small or used once, while there is room.
 constexpr uint32_t kSmall = 200, kUsedOnce = 20'000;
 constexpr size_t kRoomForCopies = 100'000;
@@ -80,8 +80,10 @@ class Utf8Rests {
 
 }  // namespace
 
-Automaton::Automaton(const Rules& rules, uint32_t start) {
-  AutomatonBuilder(rules, start).Build(*this);
+Automaton::Automaton(const Rules& rules, uint32_t start, bool may_match_nothing) {
+  if (!AutomatonBuilder(rules, start).Build(*this) && !may_match_nothing) {
+    throw Error(ErrorKind::kBadInput, "no text matches");
+  }
 }
 
 AutomatonBuilder::AutomatonBuilder(const Rules& rules, uint32_t start)
@@ -299,7 +301,7 @@ const AutomatonBuilder::Fragment& AutomatonBuilder::FragmentOf(const Rules::Expr
   return fragment;
 }
 
-void AutomatonBuilder::Build(Automaton& automaton) {
+bool AutomatonBuilder::Build(Automaton& automaton) {
   const uint32_t begin = NewState(), end = NewState();
   Call(begin, start_, end);
   while (!waiting_.empty()) {
@@ -310,10 +312,10 @@ void AutomatonBuilder::Build(Automaton& automaton) {
   }
   FindNullable();
   FindLive();
-  if (live_[begin] == 0) throw Error(ErrorKind::kBadInput, "no text matches");
   SkipEmptyStates();
   FindClasses(automaton);
   Sort(automaton);
+  return live_[begin] != 0;
 }
 
 }  // namespace linnet

@@ -18,7 +18,7 @@ namespace linnet {
 class AutomatonBuilder {
  public:
   AutomatonBuilder(const Rules& rules, uint32_t start);
-  void Build(Automaton& automaton);
+  bool Build(Automaton& automaton);  // false: no text matches
 
  private:
   using Id = Rules::Id;

@@ -130,9 +130,14 @@ void AutomatonBuilder::FindClasses(Automaton& automaton) const {
     begins[edge.low] = true;
     begins[edge.high + 1] = true;
   }
+  automaton.SetClasses(begins);
+}
+
+void Automaton::SetClasses(const std::array<bool, 257>& begins) {
+  class_byte_.clear();
   for (size_t byte = 0; byte < 256; ++byte) {
-    if (begins[byte]) automaton.class_byte_.push_back(static_cast<uint8_t>(byte));
-    automaton.class_of_[byte] = static_cast<uint8_t>(automaton.class_byte_.size() - 1);
+    if (begins[byte]) class_byte_.push_back(static_cast<uint8_t>(byte));
+    class_of_[byte] = static_cast<uint8_t>(class_byte_.size() - 1);
   }
 }
 
@@ -159,6 +164,25 @@ void AutomatonBuilder::Sort(Automaton& automaton) const {
     automaton.empty_begin_[state + 1] = static_cast<uint32_t>(automaton.empties_.size());
     automaton.call_begin_[state + 1] = static_cast<uint32_t>(automaton.calls_.size());
   }
+}
+
+// The first state gets an edge to a new last one, which calls the start rule too.
+Automaton Automaton::AfterBlank() const {
+  constexpr uint8_t kBlank = ' ';
+  Automaton other = *this;
+  const auto state = static_cast<uint32_t>(ends_.size());
+  other.bytes_.insert(other.bytes_.begin() + byte_begin_[1], {state, kBlank, kBlank});
+  for (size_t i = 1; i < other.byte_begin_.size(); ++i) ++other.byte_begin_[i];
+  other.calls_.insert(other.calls_.end(), calls(begin()).begin(), calls(begin()).end());
+  other.byte_begin_.push_back(static_cast<uint32_t>(other.bytes_.size()));
+  other.empty_begin_.push_back(static_cast<uint32_t>(other.empties_.size()));
+  other.call_begin_.push_back(static_cast<uint32_t>(other.calls_.size()));
+  other.ends_.push_back(kNoRule);
+  std::array<bool, 257> begins{};
+  for (size_t byte = 1; byte < 256; ++byte) begins[byte] = class_of_[byte] != class_of_[byte - 1];
+  begins[0] = begins[kBlank] = begins[kBlank + 1] = true;
+  other.SetClasses(begins);
+  return other;
 }
 
 }  // namespace linnet

@@ -22,19 +22,30 @@ void Constraint::LeaveLargeTable() {
   table_ = std::move(table);
 }
 
-std::span<const uint64_t> Constraint::Mask(std::span<const int32_t> ends) {
+std::span<const uint64_t> Constraint::Mask(std::span<const int32_t> ends,
+                                           std::span<const int32_t> also) {
   LeaveLargeTable();
   mask_ = table_->MaskAt(position_);
-  if (ends.empty()) return *mask_;
-  with_ends_ = *mask_;
   const bool ending = may_end();
-  for (const int32_t id : ends) {
-    if (id < 0 || static_cast<size_t>(id) >= trie_->vocab()) continue;
+  if (ends.empty() && (also.empty() || !ending)) return *mask_;
+  with_ends_ = *mask_;
+  const auto set = [this, ending](int32_t id) {
+    if (id < 0 || static_cast<size_t>(id) >= trie_->vocab()) return;
     uint64_t& word = with_ends_[static_cast<size_t>(id) / 64];
     const uint64_t bit = uint64_t{1} << id % 64;
     word = ending ? word | bit : word & ~bit;
+  };
+  if (ending) {
+    for (const int32_t id : also) set(id);
   }
+  for (const int32_t id : ends) set(id);
   return with_ends_;
+}
+
+bool Constraint::Allows(int32_t token) {
+  if (token < 0 || static_cast<size_t>(token) >= trie_->vocab()) return false;
+  const std::string_view bytes = trie_->bytes(token);
+  return !bytes.empty() && table_->After(position_, bytes) != PositionTable::kDead;
 }
 
 bool Constraint::may_end() const { return table_->complete(position_); }

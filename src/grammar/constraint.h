@@ -26,10 +26,14 @@ class Constraint {
   Constraint(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenTrie> trie);
 
   // The tokens that may come next: bit id % 64 of word id / 64, trie->words() words. Ids without
-  // bytes are never among them. Those of `ends`, which end the text, are so only if may_end().
-  // Valid until the next call that is not const. Throws Error kBadInput if the grammar is so
-  // ambiguous that this takes too much work; the constraint is then unchanged.
-  std::span<const uint64_t> Mask(std::span<const int32_t> ends = {});
+  // bytes are never among them. Those of `ends`, which end the text, are so if and only if
+  // may_end(); those of `also` are so too if may_end(). Valid until the next call that is not
+  // const. Throws Error kBadInput if the grammar is so ambiguous that this takes too much work; the
+  // constraint is then unchanged.
+  std::span<const uint64_t> Mask(std::span<const int32_t> ends = {},
+                                 std::span<const int32_t> also = {});
+  // Whether the grammar allows the token.
+  bool Allows(int32_t token);
 
   bool may_end() const;   // the text so far is complete
   bool must_end() const;  // and nothing may follow

@@ -14,19 +14,19 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kMostDfaStates = 20'000;
+constexpr size_t kMostDfaStates = 20'000, kMostTransitions = 1'000'000;
 
-void CheckStates(size_t states) {
-  if (states <= kMostDfaStates) return;
-  throw Error(
-      ErrorKind::kBadInput,
-      fmt::format("too large: what must hold at once needs more than {} states", kMostDfaStates));
+void CheckSize(size_t states, size_t classes) {
+  if (states <= kMostDfaStates && states * classes <= kMostTransitions) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("too large: what must hold at once needs more than {} states",
+                          std::min(kMostDfaStates, kMostTransitions / classes)));
 }
 
 }  // namespace
 
 Dfa::Dfa(const Rules& rules, uint32_t rule) {
-  const Automaton automaton(rules, rule);
+  const Automaton automaton(rules, rule, true);
   // A language that is not regular has no end of positions.
   PositionTable table(automaton, nullptr);
   classes_ = automaton.classes();
@@ -48,7 +48,7 @@ Dfa::Dfa(const Rules& rules, uint32_t rule) {
       if (fresh) positions.push_back(next);
       next_.push_back(at->second);
     }
-    CheckStates(positions.size());
+    CheckSize(positions.size(), classes_);
   }
 }
 
@@ -84,7 +84,7 @@ Dfa Dfa::Product(const Dfa& other, const Belongs& belongs) const {
       if (fresh) pairs.push_back(next);
       both.next_.push_back(at->second);
     }
-    CheckStates(pairs.size());
+    CheckSize(pairs.size(), parts.size());
   }
   return both;
 }

@@ -36,6 +36,10 @@ Grammar::Grammar(Automaton automaton)
 
 Grammar::~Grammar() = default;
 
+std::shared_ptr<const Grammar> Grammar::AfterBlank() const {
+  return std::shared_ptr<const Grammar>(new Grammar(automaton_->AfterBlank()));
+}
+
 std::shared_ptr<const Grammar> Grammar::FromGbnf(std::string_view text, const std::string& name) {
   return Named(name, [&] {
     Rules rules;

@@ -36,6 +36,8 @@ class Grammar {
 
   // What the rule `root` matches: for grammars that are put together from several syntaxes.
   static std::shared_ptr<const Grammar> FromRules(const Rules& rules, uint32_t root);
+  // The same texts, and those with a blank before them, as replies in a chat begin.
+  std::shared_ptr<const Grammar> AfterBlank() const;
 
   ~Grammar();
   Grammar(const Grammar&) = delete;

@@ -106,7 +106,7 @@ class SchemaCompiler {
     std::vector<SchemaList> chosen;
     chosen.reserve(count);
     for (size_t i = 0; i < count; ++i) chosen.push_back(Chosen(list, choice, i, document_));
-    std::vector<std::set<std::string>> forced(count);
+    std::vector<Separation> forced(count);
     if (std::string_view(choice.keyword) == "oneOf") {
       for (size_t i = 0; i < count; ++i) {
         for (size_t j = 0; j < count; ++j) {
@@ -121,8 +121,9 @@ class SchemaCompiler {
     std::vector<Id> parts;
     parts.reserve(count);
     for (size_t i = 0; i < count; ++i) {
-      if (!forced[i].empty()) {
-        const Json& made = made_.emplace_back(Json{{"required", forced[i]}});
+      if (!forced[i].required.empty() || !forced[i].forbidden.empty()) {
+        Json& made = made_.emplace_back(Json{{"required", forced[i].required}});
+        for (const std::string& name : forced[i].forbidden) made["properties"][name] = false;
         chosen[i].push_back({&made, &made});
       }
       parts.push_back(Value(chosen[i]));

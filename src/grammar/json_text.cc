@@ -88,7 +88,11 @@ JsonText::Id JsonText::NotOneOf(const std::vector<std::string>& texts) {
   // Nodes of the graph: begin, end, outside the tree, before a wide character that is outside.
   constexpr uint32_t kOutside = 2, kWide = 3, kTree = 4;
   const auto in_graph = [](uint32_t node) { return node == 0 ? 0 : node + kTree - 1; };
-  const auto chars = [&](const CharSet& set) { return AddChars(set, Spelling::kJson, rules_); };
+  const auto chars = [&](const CharSet& set) {
+    const auto [at, fresh] = spelled_.emplace(set, 0);
+    if (fresh) at->second = AddChars(set, Spelling::kJson, rules_);
+    return at->second;
+  };
   std::vector<Rules::Edge> edges = {{kOutside, chars(all), kOutside},
                                     {kOutside, rules_.Empty(), 1},
                                     {kWide, chars(wide), kOutside}};

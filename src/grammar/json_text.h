@@ -2,6 +2,7 @@
 #ifndef LINNET_GRAMMAR_JSON_TEXT_H_
 #define LINNET_GRAMMAR_JSON_TEXT_H_
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -56,6 +57,7 @@ class JsonText {
 
   Rules& rules_;
   Id blank_, comma_, colon_, quote_;
+  std::map<CharSet, Id> spelled_;
   std::optional<uint32_t> any_, any_array_, any_object_;
 };
 

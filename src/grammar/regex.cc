@@ -1,7 +1,6 @@
 #include "grammar/regex.h"
 
-#include <fmt/format.h>
-
+#include <array>
 #include <utility>
 
 #include "grammar/grammar_text.h"
@@ -110,22 +109,30 @@ Rules::Id AddChars(const CharSet& set, Spelling spelling, Rules& rules) {
   CharSet special(0, 0x1F);
   special.Add('"', '"');
   special.Add('\\', '\\');
-  std::vector<Rules::Id> parts = {rules.Chars(set.Minus(special))};
+  // What has an escape of its own, by its letter; and the last digit of other controls, by the one
+  // before it.
+  CharSet letters;
+  std::array<CharSet, 2> codes;
   const CharSet escaped = set.And(special);
   for (const auto& [first, last] : escaped.ranges()) {
     for (char32_t c = first; c <= last; ++c) {
-      constexpr std::string_view kControls = "\b\f\n\r\t", kLetters = "bfnrt";
-      const size_t at = kControls.find(static_cast<char>(c));
-      if (c >= 0x20) {
-        parts.push_back(rules.Bytes(std::string{'\\', static_cast<char>(c)}));
-      } else if (at != kControls.npos) {
-        parts.push_back(rules.Bytes(std::string{'\\', kLetters[at]}));
+      constexpr std::string_view kEscaped = "\"\\\b\f\n\r\t", kLetters = "\"\\bfnrt";
+      const size_t at = kEscaped.find(static_cast<char>(c));
+      if (at != kEscaped.npos) {
+        letters.Add(static_cast<uint8_t>(kLetters[at]), static_cast<uint8_t>(kLetters[at]));
       } else {
-        parts.push_back(rules.Bytes(fmt::format("\\u{:04x}", uint32_t{c})));
+        const auto digit = static_cast<uint8_t>("0123456789abcdef"[c % 16]);
+        codes[c / 16].Add(digit, digit);
       }
     }
   }
-  return rules.Choice(std::move(parts));
+  const Rules::Id code =
+      rules.Sequence({rules.Bytes("u00"),
+                      rules.Choice({rules.Sequence({rules.Bytes("0"), rules.Chars(codes[0])}),
+                                    rules.Sequence({rules.Bytes("1"), rules.Chars(codes[1])})})});
+  const Rules::Id escape =
+      rules.Sequence({rules.Bytes("\\"), rules.Choice({rules.Chars(letters), code})});
+  return rules.Choice({rules.Chars(set.Minus(special)), escape});
 }
 
 }  // namespace linnet

@@ -18,8 +18,9 @@ namespace linnet {
 struct SchemaRef {
   const nlohmann::ordered_json* schema;
   const nlohmann::ordered_json* base;
-  // Keywords that were replaced by one of their alternatives.
-  bool any_of_done = false, one_of_done = false;
+  // Keywords that were replaced by one of their alternatives, and whether those that say that other
+  // schemas hold too were replaced by these.
+  bool any_of_done = false, one_of_done = false, expanded = false;
 
   auto operator<=>(const SchemaRef&) const = default;
 };

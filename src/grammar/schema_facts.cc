@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
 #include "linnet/error.h"
@@ -34,6 +35,48 @@ constexpr std::string_view kUnsupported[] = {"not",
                                              "extends",
                                              "disallow"};
 
+// The others that say something about values; $ref and allOf are read by Expanded.
+constexpr std::string_view kSupported[] = {"type",
+                                           "enum",
+                                           "const",
+                                           "minLength",
+                                           "maxLength",
+                                           "pattern",
+                                           "format",
+                                           "minimum",
+                                           "maximum",
+                                           "exclusiveMinimum",
+                                           "exclusiveMaximum",
+                                           "minItems",
+                                           "maxItems",
+                                           "uniqueItems",
+                                           "prefixItems",
+                                           "items",
+                                           "properties",
+                                           "patternProperties",
+                                           "additionalProperties",
+                                           "required",
+                                           "minProperties",
+                                           "maxProperties",
+                                           "anyOf",
+                                           "oneOf"};
+
+// Whether a schema says something about values, beyond what Expanded and choices make of it.
+bool SaysSomething(const SchemaRef& ref) {
+  static const std::set<std::string_view> keywords = [] {
+    std::set<std::string_view> all(std::begin(kUnsupported), std::end(kUnsupported));
+    all.insert(std::begin(kSupported), std::end(kSupported));
+    return all;
+  }();
+  for (auto at = ref.schema->begin(); at != ref.schema->end(); ++at) {
+    if (!keywords.contains(at.key())) continue;
+    if (ref.any_of_done && at.key() == "anyOf") continue;
+    if (ref.one_of_done && at.key() == "oneOf") continue;
+    return true;
+  }
+  return false;
+}
+
 uint8_t TypesOf(std::string_view keyword) {
   using namespace json_type;  // NOLINT
   if (keyword == "dependencies" || keyword.starts_with("dependent") || keyword == "propertyNames" ||
@@ -43,6 +86,29 @@ uint8_t TypesOf(std::string_view keyword) {
   if (keyword.find("ontains") != keyword.npos || keyword == "unevaluatedItems") return kArray;
   if (keyword == "multipleOf" || keyword == "divisibleBy") return kNumber;
   return kAll;
+}
+
+// The names in {"not": {"required": [name]}}, or in a "not" of "anyOf" of such: they are forbidden.
+// Nothing if there is none, or if "not" says anything else.
+std::vector<std::string> ForbiddenNames(const Json& schema) {
+  std::vector<std::string> names;
+  const auto at = schema.find("not");
+  if (at == schema.end() || !at->is_object() || at->size() != 1) return names;
+  const auto add = [&names](const Json& part) {
+    if (!part.is_object() || part.size() != 1 || !part.contains("required")) return false;
+    const Json& required = part["required"];
+    if (!required.is_array() || required.size() != 1 || !required[0].is_string()) return false;
+    names.push_back(required[0].get<std::string>());
+    return true;
+  };
+  if (at->contains("anyOf") && (*at)["anyOf"].is_array()) {
+    for (const Json& part : (*at)["anyOf"]) {
+      if (!add(part)) return {};
+    }
+  } else {
+    add(*at);
+  }
+  return names;
 }
 
 uint8_t TypeByName(std::string_view name) {
@@ -236,6 +302,10 @@ class FactsReader {
       if ((keyword == "then" || keyword == "else") && Find("if") == nullptr) continue;
       if (keyword == "if" && Find("then") == nullptr && Find("else") == nullptr) continue;
       if (keyword.starts_with("unevaluated") && *at == true) continue;
+      if (keyword == "not" && !ForbiddenNames(schema_).empty()) {
+        facts_.types &= json_type::kObject;  // required says nothing about others
+        continue;
+      }
       facts_.refused.push_back({std::string(keyword), &schema_, TypesOf(keyword)});
     }
   }
@@ -268,6 +338,9 @@ void AddProperty(const SchemaRef& ref, const std::string& name, const SchemaDocu
   }
   const auto others = schema.find("additionalProperties");
   if (!found && others != schema.end()) add(*others);
+  for (const std::string& forbidden : ForbiddenNames(schema)) {
+    if (forbidden == name) add(SchemaDocument::False());
+  }
 }
 
 void AddProperties(const SchemaList& schemas, const SchemaDocument& document, SchemaFacts& facts) {
@@ -284,6 +357,9 @@ void AddProperties(const SchemaList& schemas, const SchemaDocument& document, Sc
     const auto required = ref.schema->find("required");
     if (required == ref.schema->end() || !required->is_array()) continue;
     for (const Json& name : *required) add(name.get<std::string>());
+  }
+  for (const SchemaRef& ref : schemas) {
+    for (const std::string& name : ForbiddenNames(*ref.schema)) add(name);
   }
   for (const SchemaRef& ref : schemas) {
     const auto patterns = ref.schema->find("patternProperties");
@@ -319,12 +395,17 @@ SchemaList Expanded(const SchemaList& schemas, const SchemaDocument& document) {
     if (!seen.insert(ref).second || schema == true) continue;
     if (schema == false) return {{&SchemaDocument::False(), &SchemaDocument::False()}};
     if (!schema.is_object()) document.Fail(schema, "expected a schema: an object, true or false");
-    const bool refers = schema.contains("$ref");
+    const bool refers = !ref.expanded && schema.contains("$ref");
     if (refers && document.ref_stands_alone()) {
       open.push_back(document.Target(ref));
       continue;
     }
-    out.push_back(ref);
+    if (SaysSomething(ref)) {
+      SchemaRef own = ref;
+      own.expanded = true;
+      AddUnlessThere(own, out);
+    }
+    if (ref.expanded) continue;
     const auto all = schema.find("allOf");
     if (all != schema.end()) {
       if (!all->is_array()) document.FailAt(schema, "allOf", "expected a list of schemas");

@@ -22,9 +22,9 @@ class Overlap {
  public:
   explicit Overlap(const SchemaDocument& document) : document_(document) {}
 
-  // `force` may be null.
+  // Without `force`, nothing may be chosen.
   bool Excluded(const SchemaList& a_list, const SchemaList& b_list, size_t depth,
-                std::set<std::string>* force) {
+                Separation* force) {
     document_.Spend(1);
     if (depth > kDeepestOverlap) return false;
     const SchemaList a = Expanded(a_list, document_), b = Expanded(b_list, document_);
@@ -66,7 +66,7 @@ class Overlap {
   }
 
   bool FactsExclude(const SchemaList& a, const SchemaFacts& of_a, const SchemaList& b,
-                    const SchemaFacts& of_b, size_t depth, std::set<std::string>* force) {
+                    const SchemaFacts& of_b, size_t depth, Separation* force) {
     using namespace json_type;  // NOLINT
     if (Lists(of_a) && AllFail(of_a, b)) return true;
     if (Lists(of_b) && AllFail(of_b, a)) return true;
@@ -98,7 +98,7 @@ class Overlap {
   }
 
   bool ObjectsExclude(const SchemaList& a, const SchemaFacts& of_a, const SchemaList& b,
-                      const SchemaFacts& of_b, size_t depth, std::set<std::string>* force) {
+                      const SchemaFacts& of_b, size_t depth, Separation* force) {
     // Something that b requires and a never writes. With a choice, a may say more than its facts.
     SchemaChoice choice;
     if (!FindChoice(a, choice)) {
@@ -117,8 +117,17 @@ class Overlap {
       if (sure) return true;
       if (!IsNever(property.second, document_)) forced = &property;
     }
-    if (forced == nullptr) return false;
-    force->insert(forced->first);
+    if (force == nullptr) return false;
+    // Something that b requires and a need not write.
+    for (const std::string& name : of_b.required) {
+      if (of_a.required.contains(name) || force->required.contains(name) || FindChoice(a, choice)) {
+        continue;
+      }
+      force->forbidden.insert(name);
+      return true;
+    }
+    if (forced == nullptr || force->forbidden.contains(forced->first)) return false;
+    force->required.insert(forced->first);
     return true;
   }
 
@@ -182,8 +191,8 @@ SchemaList Chosen(const SchemaList& schemas, const SchemaChoice& choice, size_t 
 }
 
 bool Excludes(const SchemaList& a, const SchemaList& b, const SchemaDocument& document,
-              std::set<std::string>& force) {
-  return Overlap(document).Excluded(a, b, 0, &force);
+              Separation& separation) {
+  return Overlap(document).Excluded(a, b, 0, &separation);
 }
 
 }  // namespace linnet

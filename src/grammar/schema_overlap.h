@@ -27,10 +27,15 @@ bool FindChoice(const SchemaList& schemas, SchemaChoice& choice);
 SchemaList Chosen(const SchemaList& schemas, const SchemaChoice& choice, size_t alternative,
                   const SchemaDocument& document);
 
-// Whether no value that is generated for `a` satisfies `b`; false if that is not known. Properties
-// that must then always be generated are added to `force`.
+// Properties that objects must always, or never, get so that they differ from others.
+struct Separation {
+  std::set<std::string> required, forbidden;
+};
+
+// Whether no value that is generated for `a` satisfies `b`; false if that is not known. What must
+// then be generated is added to the separation.
 bool Excludes(const SchemaList& a, const SchemaList& b, const SchemaDocument& document,
-              std::set<std::string>& force);
+              Separation& separation);
 
 }  // namespace linnet
 

@@ -52,4 +52,21 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer, size_t vocab) : vocab_(vocab) {
   leave(0);
 }
 
+TokenTrie::Relatives TokenTrie::RelativesOf(std::string_view text) const {
+  Relatives relatives;
+  if (text.empty()) return relatives;
+  for (size_t i = 0; i < nodes_.size();) {
+    const Node& node = nodes_[i];
+    const bool beyond = node.depth >= text.size();
+    if (!beyond && node.byte != static_cast<uint8_t>(text[node.depth])) {
+      i = node.skip;
+      continue;
+    }
+    auto& list = node.depth + 1u < text.size() ? relatives.shorter : relatives.longer;
+    for (int32_t token = node.token; token >= 0; token = next_equal(token)) list.push_back(token);
+    ++i;
+  }
+  return relatives;
+}
+
 }  // namespace linnet

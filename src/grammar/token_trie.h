@@ -34,6 +34,12 @@ class TokenTrie {
   std::string_view bytes(int32_t token) const {
     return std::string_view(text_).substr(begin_[token], begin_[token + 1] - begin_[token]);
   }
+  // The tokens whose bytes begin with the text, and those that are only the begin of it.
+  struct Relatives {
+    std::vector<int32_t> longer, shorter;
+  };
+  Relatives RelativesOf(std::string_view text) const;
+
   size_t vocab() const { return vocab_; }              // ids are below
   size_t words() const { return (vocab_ + 63) / 64; }  // of a mask, one bit per id
   size_t depth() const { return depth_; }              // of the longest token

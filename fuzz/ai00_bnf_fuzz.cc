@@ -1,0 +1,20 @@
+// Ai00's BNF, and texts that it allows.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "grammar/grammar.h"
+#include "linnet/error.h"
+#include "walk_grammar.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace linnet;  // NOLINT
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  try {
+    std::string text;
+    WalkGrammar(Grammar::FromAi00Bnf(input), input, text);
+  } catch (const Error&) {
+  }
+  return 0;
+}
