@@ -27,19 +27,19 @@ class ChatListener : public Listener {
   ChatListener(std::shared_ptr<const ServedModel> served, const ChatRequest& request, ChatPlan plan,
                std::shared_ptr<ChatEvents> events)
       : served_(std::move(served)),
-        request_(request),
+        owner_(request.owner),
+        choices_(request.generation.choices),
         form_(std::move(plan.form)),
         stops_(std::move(plan.stops)),
+        past_(std::move(plan.past)),
         events_(std::move(events)),
-        first_(*events_),
-        warms_(served_->cache != nullptr && request.generation.use_cache &&
-               request.generation.choices == 1) {}
+        first_(*events_) {}
 
   void OnStart() override {
     events_->OnStart();
-    readers_.reserve(request_.generation.choices);
-    for (size_t i = 0; i < request_.generation.choices; ++i) {
-      ChatEvents& events = warms_ ? static_cast<ChatEvents&>(first_) : *events_;
+    readers_.reserve(choices_);
+    for (size_t i = 0; i < choices_; ++i) {
+      ChatEvents& events = past_ ? static_cast<ChatEvents&>(first_) : *events_;
       readers_.push_back(std::make_unique<ReplyReader>(form_, i, events));
     }
   }
@@ -67,13 +67,13 @@ class ChatListener : public Listener {
     if (std::find(stops_.begin(), stops_.end(), end.stop) != stops_.end()) ending.stop = end.stop;
     usage_.completion_tokens += ending.tokens;
     usage_.reasoning_tokens += ending.thought_tokens;
-    if (ending.finish == ChatFinish::kCancelled) warms_ = false;
+    cancelled_ = cancelled_ || ending.finish == ChatFinish::kCancelled;
     events_->OnEnd(choice, ending);
   }
 
   void OnDone() override {
     events_->OnDone(usage_);
-    if (warms_) Warm();
+    if (past_ && !cancelled_) Warm();
   }
 
   void OnError(const Error& error) override { events_->OnError(error); }
@@ -108,7 +108,7 @@ class ChatListener : public Listener {
   void Warm() {
     if (first_.replies().empty()) return;
     try {
-      auto job = PlanWarming(request_, first_.replies().front().message, *served_);
+      auto job = PlanWarming(*past_, first_.replies().front().message, owner_, *served_);
       if (job) served_->submit(*std::move(job), std::make_shared<Listener>());
     } catch (const std::exception&) {
       return;
@@ -116,12 +116,14 @@ class ChatListener : public Listener {
   }
 
   std::shared_ptr<const ServedModel> served_;
-  ChatRequest request_;
+  std::string owner_;
+  size_t choices_;
   ReplyForm form_;
   std::vector<std::string> stops_;
+  std::optional<ChatPast> past_;
   std::shared_ptr<ChatEvents> events_;
   First first_;
-  bool warms_;
+  bool cancelled_ = false;
   std::vector<std::unique_ptr<ReplyReader>> readers_;
   ChatUsage usage_;
 };

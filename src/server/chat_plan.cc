@@ -118,7 +118,53 @@ std::shared_ptr<const Grammar> GrammarFor(const ChatRequest& request, const Shap
   const bool limited =
       limits.calls != Calls::kNone || limits.format.kind != OutputFormat::Kind::kText;
   if (!limited) return nullptr;
-  return served.grammars->Find(KeyOf(limits), [&] { return GrammarOfReply(limits); });
+  return served.grammars->Find(request.owner + KeyOf(limits),
+                               [&] { return GrammarOfReply(limits); });
+}
+
+size_t CountUpTo(const Tokenizer& tokenizer, std::span<const int32_t> tokens, size_t bytes) {
+  return TokensUpTo(tokenizer, tokens, std::span(&bytes, 1)).front();
+}
+
+// What later requests have in common with this one, whose prompt may end in wishes for thoughts.
+// Nothing if the tokens are those of another text: the 20B tokenizer normalizes.
+std::optional<ChatPast> PastOf(const ChatRequest& request, const Shape& shape,
+                               const std::string& prompt, std::span<const int32_t> tokens,
+                               const ServedModel& served) {
+  const ChatTemplate& chat = *served.chat_template;
+  const Tokenizer& tokenizer = *served.tokenizer;
+  ChatPast past;
+  std::span<const ChatMessage> messages = request.messages;
+  if (GoesOn(request, shape)) {
+    past.begun = messages.back().text;
+    messages = messages.first(messages.size() - 1);
+  }
+  const ChatPrompt rendered = chat.RenderPast(messages, shape.tools, {});
+  const std::string& text = rendered.text;
+  const auto differ = std::mismatch(text.begin(), text.end(), prompt.begin(), prompt.end()).first;
+  const auto common = static_cast<size_t>(differ - text.begin());
+  // A token depends on the text after it, so that those of the prompt are taken up to the end of a
+  // message after which both texts go on alike.
+  size_t end = 0;
+  for (const size_t place : rendered.ends) {
+    if (place < common || common == text.size()) end = place;
+  }
+  // False if these are not the next tokens of the text.
+  const auto append = [&](std::span<const int32_t> more) {
+    past.tokens.insert(past.tokens.end(), more.begin(), more.end());
+    const std::string read = tokenizer.Decode(past.tokens);
+    end = read.size();
+    return text.starts_with(read);
+  };
+  if (!append(tokens.first(CountUpTo(tokenizer, tokens, end)))) return std::nullopt;
+  if (common < text.size()) {
+    const std::vector<int32_t> more = tokenizer.Encode(text.substr(end) + chat.form().reply_head);
+    if (!append(std::span(more).first(CountUpTo(tokenizer, more, text.size() - end)))) {
+      return std::nullopt;
+    }
+  }
+  past.rest = text.substr(end);
+  return past;
 }
 
 }  // namespace
@@ -217,34 +263,28 @@ ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served) {
     for (const ChatTool& tool : callable) form.tools.push_back(tool.name);
   }
   plan.job.grammar = GrammarFor(request, shape, callable, form.trigger.get(), prompt, served);
+  if (served.cache != nullptr && plan.job.use_cache && plan.job.choices == 1) {
+    plan.past = PastOf(request, shape, prompt.text, plan.job.prompt, served);
+  }
   return plan;
 }
 
-std::optional<Job> PlanWarming(const ChatRequest& request, const ChatMessage& reply,
+std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const std::string& owner,
                                const ServedModel& served) {
-  if (served.cache == nullptr || !request.generation.use_cache) return std::nullopt;
+  reply.text = past.begun + reply.text;
   if (reply.text.empty() && reply.calls.empty()) return std::nullopt;
-  const Shape shape = ShapeOf(request, served);
   const ChatTemplate& chat = *served.chat_template;
-  std::vector<ChatMessage> messages = request.messages;
-  if (GoesOn(request, shape)) {  // the client may join both, or send two messages
-    messages.back().text += reply.text;
-    messages.back().calls = reply.calls;
-  } else {
-    messages.push_back(reply);
-  }
-  const std::string past = chat.RenderPast(messages, shape.tools, {}).text;
+  const std::string text = past.rest + chat.PastReply(reply);
   // Encoded with what follows, cut at a token's end before it.
   const std::string& next = reply.calls.empty() ? chat.form().user_start : chat.form().tool_start;
+  std::vector<int32_t> tokens = served.tokenizer->Encode(text + next);
+  tokens.resize(CountUpTo(*served.tokenizer, tokens, text.size()));
   Job job;
-  job.prompt = served.tokenizer->Encode(past + next);
-  const size_t end = past.size();
-  const size_t kept = TokensUpTo(*served.tokenizer, job.prompt, std::span(&end, 1)).front();
-  if (kept == 0) return std::nullopt;
-  job.prompt.resize(kept);
-  job.marks = {kept};
+  job.prompt = past.tokens;
+  job.prompt.insert(job.prompt.end(), tokens.begin(), tokens.end());
+  job.marks = {job.prompt.size()};
   job.text.max_tokens = 0;
-  job.owner = request.owner;
+  job.owner = owner;
   job.background = true;
   return job;
 }

@@ -16,18 +16,26 @@
 
 namespace linnet {
 
+// The conversation as the next request will write it, but for the reply.
+struct ChatPast {
+  std::vector<int32_t> tokens{};  // of its text up to a token's end
+  std::string rest{};             // the text after them
+  std::string begun{};            // what the reply goes on from
+};
+
 struct ChatPlan {
   Job job{};
   ReplyForm form{};
   std::vector<std::string> stops{};  // those of the request, which a client is told about
+  std::optional<ChatPast> past{};    // if there is a cache to be warmed
 };
 
 // Throws RequestError: 400 for what the fields ask, 422 for functions if the template has none.
 ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served);
 
-// The job that reads the conversation with this reply, as the next request will write it, and
-// keeps a state there. Nothing if there is no use in it.
-std::optional<Job> PlanWarming(const ChatRequest& request, const ChatMessage& reply,
+// The job that reads the conversation with this reply and keeps a state at its end. Takes time
+// that grows with the reply, not with the conversation. Nothing if there is no use in it.
+std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const std::string& owner,
                                const ServedModel& served);
 
 // The prompt alone.

@@ -1,4 +1,5 @@
 // GrammarStore: the grammars of recent requests. A client sends the same tools with every turn.
+// Keys should begin with the owner, who could otherwise tell by the time what others asked for.
 #ifndef LINNET_SERVER_GRAMMAR_STORE_H_
 #define LINNET_SERVER_GRAMMAR_STORE_H_
 

@@ -237,7 +237,8 @@ Job CompletionJob(const CompletionRequest& request, const ServedModel& served) {
   if (request.suffix) job.text.stops.emplace_back(kBetweenStop);
   if (limited) {
     const ReplyLimits limits{.format = generation.format};
-    job.grammar = served.grammars->Find(KeyOf(limits), [&] { return GrammarOfReply(limits); });
+    job.grammar = served.grammars->Find(request.owner + KeyOf(limits),
+                                        [&] { return GrammarOfReply(limits); });
   }
   return job;
 }

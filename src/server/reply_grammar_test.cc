@@ -67,6 +67,7 @@ TEST(ReplyGrammarTest, ThoughtsComeFirstAndAreFree) {
   EXPECT_TRUE(Matches(open, ">a < b </thin" + bad + "<</think>\n\n" + call));
   EXPECT_TRUE(Matches(open, "></think>Hi"));
   EXPECT_FALSE(Matches(open, ">never ends"));
+  EXPECT_FALSE(Matches(open, ">a</t hink>Hi"));
   EXPECT_FALSE(Matches(open, "></think>" + bad));
   const auto skipped = MayCall(tools, trigger, ReplyLimits::Thought::kSkipped);
   EXPECT_TRUE(Matches(skipped, ">\n" + call));

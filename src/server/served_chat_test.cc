@@ -8,6 +8,7 @@
 #include "engine/scheduler.h"
 #include "engine/state_cache.h"
 #include "models/test_models.h"
+#include "server/chat_plan.h"
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
 #include "server/test_server.h"
@@ -74,6 +75,50 @@ class Service {
 
 Json Message(const char* role, const std::string& text) {
   return {{"role", role}, {"content", text}};
+}
+
+// What is kept is the beginning of what the next request reads, token for token, though the prompt
+// asked for thoughts and the reply had some, and calls.
+TEST(WarmingTest, ReadsWhatTheNextRequestWillWrite) {
+  std::shared_ptr<const Tokenizer> world;
+  try {
+    world = Tokenizer::ForVocabulary(65536);
+  } catch (const Error&) {
+    GTEST_SKIP() << "built without the World vocabulary";
+  }
+  for (const auto& tokenizer : {world, Tokenizer::ForVocabulary(256)}) {
+    for (const char* form : {"g1", "world", "g1-headings", "raven", "instruct"}) {
+      test::ScriptedScheduler scheduler;
+      const auto served = test::ScriptedModel(scheduler, form);
+      served->tokenizer = tokenizer;
+      StateCache cache(StateShape{}, "id", {});
+      served->cache = &cache;
+      for (const char* question : {"Hi", "Hi.", "A list:\n\n1. x\n", "你好。", "?!"}) {
+        for (const char* said : {"Well.", "Yes!\n\nNo.", "x ", "```\ncode\n```", "。"}) {
+          ChatRequest request;
+          request.messages = {{.role = ChatRole::kUser, .text = "First."},
+                              {.role = ChatRole::kAssistant, .text = "Second."},
+                              {.role = ChatRole::kUser, .text = question}};
+          request.thinking = Thinking::kBit;
+          const ChatPlan plan = PlanChat(request, *served);
+          ASSERT_TRUE(plan.past);
+          const ChatMessage reply{.role = ChatRole::kAssistant, .text = said, .thoughts = "hm"};
+          const auto job = PlanWarming(*plan.past, reply, "", *served);
+          ASSERT_TRUE(job);
+          request.messages.push_back(reply);
+          const size_t whole =
+              served->chat_template->RenderPast(request.messages, {}, {}).text.size();
+          request.messages.push_back({.role = ChatRole::kUser, .text = "Next."});
+          const std::vector<int32_t> next = PlanChat(request, *served).job.prompt;
+          ASSERT_LT(job->prompt.size(), next.size());
+          EXPECT_TRUE(std::equal(job->prompt.begin(), job->prompt.end(), next.begin()))
+              << form << question << said;
+          // To the end of the reply, or one token less.
+          EXPECT_GE(tokenizer->Decode(job->prompt).size() + 8, whole);
+        }
+      }
+    }
+  }
 }
 
 TEST(ServedChatThreadTest, TheNextTurnFindsTheWholeHistory) {

@@ -131,6 +131,11 @@ std::string ChatTemplate::ReplyText(const ChatMessage& message) const {
   return text + form_.call_mark + kFence + JsonText(calls.size() == 1 ? calls[0] : calls) + "\n```";
 }
 
+std::string ChatTemplate::PastReply(const ChatMessage& reply) const {
+  const std::string text = ReplyText(reply);
+  return form_.reply_head + (text.empty() ? "" : form_.reply_space) + text + form_.reply_end;
+}
+
 ChatPrompt ChatTemplate::RenderPast(std::span<const ChatMessage> messages,
                                     std::span<const ChatTool> tools,
                                     const PromptOptions& options) const {
@@ -160,12 +165,9 @@ ChatPrompt ChatTemplate::RenderPast(std::span<const ChatMessage> messages,
       case ChatRole::kUser:
         text += UserTurn(message.text, at + 1 == messages.size() ? options.think : Think::kNone);
         break;
-      case ChatRole::kAssistant: {
-        const std::string reply = ReplyText(message);
-        text +=
-            form_.reply_head + (reply.empty() ? "" : form_.reply_space) + reply + form_.reply_end;
+      case ChatRole::kAssistant:
+        text += PastReply(message);
         break;
-      }
       case ChatRole::kTool:
         // A template without functions still shows what they returned.
         if (form_.tool_start.empty()) {

@@ -86,6 +86,8 @@ class ChatTemplate {
   // The same, but all messages are past: ends with the last one's end.
   ChatPrompt RenderPast(std::span<const ChatMessage> messages, std::span<const ChatTool> tools,
                         const PromptOptions& options) const;
+  // The assistant's turn in the history: its text without thoughts, and its calls.
+  std::string PastReply(const ChatMessage& reply) const;
 
  private:
   std::string UserTurn(std::string_view user, Think think) const;
