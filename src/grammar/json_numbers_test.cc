@@ -93,10 +93,9 @@ TEST(JsonNumbersTest, NumbersWithinBoundsAreWithinThemAsDoublesToo) {
             EXPECT_TRUE(excluded ? x < most : x <= most) << schema << text;
           }
         }
-        for (const char* const text :
-             {"-2000.25", "-2000.250", "-2000.2501", "-1", "-1.0", "-0.0005", "0", "0.0", "0.3",
-              "0.30", "0.31", "0.29", "2.75", "2.750001", "99.989", "1000000", "1000000.0",
-              "1000000.5"}) {
+        for (const char* const text : {"-2000.25", "-2000.250", "-2000.2501", "-1", "-1.0",
+                                       "-0.0005", "0", "0.0", "0.3", "0.30", "0.31", "0.29", "2.75",
+                                       "2.750001", "99.989", "1000000", "1000000.0", "1000000.5"}) {
           const double x = std::stod(text);
           const bool above = std::isnan(least) || (excluded ? x > least : x >= least);
           const bool below = std::isnan(most) || (excluded ? x < most : x <= most);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -26,8 +27,11 @@ CompletionPrompt IdsPrompt(const Json& ids) {
   CompletionPrompt prompt{.is_ids = true};
   prompt.ids.reserve(ids.size());
   for (const Json& id : ids) {
-    const int64_t number = id.is_number_integer() ? id.get<int64_t>() : -1;
-    if (number < 0 || number > std::numeric_limits<int32_t>::max()) RefusePrompt();
+    // Some clients write 1.0 for 1.
+    const double number = id.is_number() ? id.get<double>() : -1;
+    const bool is_id = number >= 0 && number <= std::numeric_limits<int32_t>::max() &&
+                       number == std::floor(number);
+    if (!is_id) RefusePrompt();
     prompt.ids.push_back(static_cast<int32_t>(number));
   }
   return prompt;

@@ -25,10 +25,12 @@ std::vector<int32_t> TokensOf(const Json& list, const std::string& name, size_t 
   std::vector<int32_t> tokens;
   tokens.reserve(list.size());
   for (const Json& id : list) {
-    if (!id.is_number_integer() || id < 0 || id >= vocab) {
+    // Some clients write 1.0 for 1.
+    const double number = id.is_number() ? id.get<double>() : -1;
+    if (!(number >= 0 && number < static_cast<double>(vocab) && number == std::floor(number))) {
       RefuseInput(name, fmt::format("token ids from 0 to {}", vocab - 1));
     }
-    tokens.push_back(id.get<int32_t>());
+    tokens.push_back(static_cast<int32_t>(number));
   }
   return tokens;
 }

@@ -42,7 +42,7 @@ TEST_F(EmbeddingsTest, OneTextIsAListOfOneVectorOfLengthOne) {
 TEST_F(EmbeddingsTest, TextsAndTokensAreInputs) {
   const std::vector<std::pair<std::string, std::vector<std::vector<int32_t>>>> cases = {
       {R"(["a","bc"])", {{97}, {98, 99}}},
-      {"[97,0]", {{97, 0}}},
+      {"[97,0.0]", {{97, 0}}},
       {"[[97],[98,99]]", {{97}, {98, 99}}},
       {R"([[97],"b"])", {{97}, {98}}}};
   for (const auto& [input, tokens] : cases) {

@@ -1,5 +1,8 @@
 #include "server/openapi.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include "server/openapi_parts.h"
@@ -21,7 +24,7 @@ void CompleteOperation(Json& operation) {
     good = {{"description", "The answer."},
             {"content", {{"application/json", {{"schema", Ref(good.get<std::string>())}}}}}};
     if (operation.value("x-streams", false)) {
-      good["content"]["text/event-stream"] = {{"schema", {{"type", "string"}}}};
+      good["content"]["text/event-stream"] = Json::object();
     }
   }
   operation["responses"]["4XX"] =
@@ -31,7 +34,7 @@ void CompleteOperation(Json& operation) {
 
 }  // namespace
 
-Json OpenApi(const std::vector<std::string>& models) {
+Json OpenApi(const ServedModels& models) {
   Json document = {{"openapi", "3.1.0"},
                    {"info",
                     {{"title", "Linnet"},
@@ -59,21 +62,27 @@ Json OpenApi(const std::vector<std::string>& models) {
   for (const char* name : {"ChatRequest", "CompletionRequest", "ResponseRequest"}) {
     schemas.at(name).at("properties").update(sampling);
   }
-  Json names = models;
-  names.push_back(nullptr);
+  Json names = Json::array({nullptr}), sizes = Json::array({nullptr});
+  size_t vocab = SIZE_MAX;
+  for (const auto& served : models.all()) {
+    names.push_back(served->name);
+    for (const std::string& name : served->other_names) names.push_back(name);
+    if (served->model != nullptr) sizes.push_back(served->model->config().width);
+    vocab = std::min(vocab, served->vocab);
+  }
   schemas["ModelName"] = {{"description", "One of the served models; by default the first."},
                           {"enum", std::move(names)}};
+  schemas["Dimensions"] = {
+      {"description", "The size of the model's vectors: no other is possible."},
+      {"enum", std::move(sizes)}};
+  schemas["TokenId"] = {{"type", "integer"}, {"minimum", 0}, {"maximum", vocab - 1}};
   return document;
 }
 
 void AddOpenApiRoute(Router& router, const ServedModels& models) {
-  std::vector<std::string> names;
-  for (const auto& served : models.all()) {
-    names.push_back(served->name);
-    names.insert(names.end(), served->other_names.begin(), served->other_names.end());
-  }
-  router.Add("GET", "/openapi.json",
-             [text = Dump(OpenApi(names))](const RouteCall& call) { call.reply->Send(200, text); });
+  router.Add("GET", "/openapi.json", [text = Dump(OpenApi(models))](const RouteCall& call) {
+    call.reply->Send(200, text);
+  });
 }
 
 }  // namespace linnet

@@ -2,18 +2,15 @@
 #ifndef LINNET_SERVER_OPENAPI_H_
 #define LINNET_SERVER_OPENAPI_H_
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "server/json_fields.h"
 #include "server/router.h"
 #include "server/served_model.h"
 
 namespace linnet {
 
-// With these names in place of the schema of `model`.
-Json OpenApi(const std::vector<std::string>& models);
+// What the description says of these models: their names, token ids that all of them have, and the
+// sizes of embeddings.
+Json OpenApi(const ServedModels& models);
 
 // GET /openapi.json.
 void AddOpenApiRoute(Router& router, const ServedModels& models);

@@ -38,9 +38,12 @@ const char kOpenApiChat[] = R"json({
     "mirostat": {"enum": [0, 2, null]},
     "mirostat_tau": {"description": "Of mirostat 2: 1e-6 to 1000."},
     "mirostat_eta": {"description": "Of mirostat 2: 0 to 1000."},
-    "logit_bias": {"description": "An object from token ids to numbers from -1000 to 1000, or a list of such pairs; false bans a token.",
-      "type": ["object", "array", "null"]},
-    "seed": {"type": ["integer", "null"], "minimum": -9223372036854775807, "maximum": 9223372036854775807},
+    "logit_bias": {"description": "From token ids to numbers, or a list of such pairs; false bans a token.", "anyOf": [
+      {"type": "null"},
+      {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Bias"}},
+      {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2,
+        "prefixItems": [{"$ref": "#/components/schemas/TokenId"}, {"$ref": "#/components/schemas/Bias"}]}}]},
+    "seed": {"type": ["integer", "null"], "minimum": -9223372036854775808, "maximum": 9223372036854775807},
     "stop": {"anyOf": [{"type": "null"}, {"type": "string", "minLength": 1},
       {"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1}}]},
     "max_tokens": {"type": ["integer", "null"], "minimum": -1, "maximum": 1073741824},
@@ -53,9 +56,10 @@ const char kOpenApiChat[] = R"json({
     "grammar": {"type": ["string", "null"], "description": "GBNF that the text must match."},
     "json_schema": {"type": ["object", "boolean", "null"], "description": "A schema that the text must match."},
     "regex": {"type": ["string", "null"], "description": "An expression that the whole text must match."}}},
+  "Bias": {"anyOf": [{"type": "number", "minimum": -1000, "maximum": 1000}, {"const": false}]},
   "ContentParts": {"anyOf": [{"type": "string"}, {"type": "array", "items": {
-    "type": "object", "required": ["type", "text"],
-    "properties": {"type": {"enum": ["text", "input_text", "output_text"]}, "text": {"type": "string"}}}}]},
+    "type": "object", "required": ["text"],
+    "properties": {"type": {"enum": ["text", "input_text", "output_text", null]}, "text": {"type": "string"}}}}]},
   "ChatMessage": {"anyOf": [
     {"type": "object", "required": ["role", "content"], "properties": {
       "role": {"enum": ["system", "developer", "user", "tool", "function"]},
@@ -71,13 +75,18 @@ const char kOpenApiChat[] = R"json({
     "id": {"type": "string"}, "type": {"const": "function"},
     "function": {"type": "object", "required": ["name", "arguments"], "properties": {
       "name": {"type": "string"}, "arguments": {"type": "string"}}}}},
-  "Tool": {"type": "object", "required": ["type", "function"], "properties": {
-    "type": {"const": "function"},
-    "function": {"type": "object", "required": ["name"], "properties": {
-      "name": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
-      "description": {"type": ["string", "null"]}, "strict": {"type": ["boolean", "null"]},
-      "parameters": {"type": ["object", "null"]}}}}},
-  "ToolChoice": {"anyOf": [{"enum": ["none", "auto", "required", null]}, {"type": "object", "required": ["type"]}]},
+  "Tool": {"anyOf": [
+    {"type": "object", "required": ["function"], "properties": {
+      "type": {"enum": ["function", null]},
+      "function": {"type": "object", "required": ["name"], "properties": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
+        "description": {"type": ["string", "null"]}, "strict": {"type": ["boolean", "null"]},
+        "parameters": {"type": ["object", "null"]}}}}},
+    {"$ref": "#/components/schemas/OtherTool"}]},
+  "OtherTool": {"type": "object", "required": ["type"], "description": "Left out.", "properties": {
+    "type": {"type": "string", "not": {"const": "function"}}}},
+  "ToolChoice": {"anyOf": [{"enum": ["none", "auto", "required", null]}, {"type": "object", "required": ["type"],
+    "description": "A function by its name, or allowed_tools with a mode."}]},
   "Effort": {"enum": ["none", "minimal", "low", "medium", "high", "xhigh", "max", null]},
   "Format": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["type"], "properties": {
     "type": {"enum": ["text", "json_object", "json_schema"]}}}]},

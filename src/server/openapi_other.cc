@@ -40,10 +40,10 @@ const char kOpenApiOther[] = R"json({
     "model": {"$ref": "#/components/schemas/ModelName"},
     "input": {"anyOf": [{"type": "string", "minLength": 1},
       {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
-      {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
-      {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}}]},
+      {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/TokenId"}},
+      {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/TokenId"}}}]},
     "encoding_format": {"enum": ["float", "base64", null]},
-    "dimensions": {"description": "The model's width; no other is possible."},
+    "dimensions": {"$ref": "#/components/schemas/Dimensions"},
     "user": {"type": ["string", "null"]}}},
   "EmbeddingList": {"type": "object", "required": ["object", "data", "model", "usage"], "properties": {
     "object": {"const": "list"}, "model": {"type": "string"},

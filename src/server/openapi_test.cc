@@ -61,7 +61,7 @@ TEST_F(OpenApiTest, DescribesTheRoutesThatThereAre) {
 }
 
 TEST_F(OpenApiTest, EveryReferenceHasItsTargetAndEveryPartOfAPathItsParameter) {
-  const Json document = OpenApi({"tiny"});
+  const Json document = OpenApi(*models_);
   std::set<std::string> used;
   const std::function<void(const Json&)> visit = [&](const Json& value) {
     if (value.is_object() && value.contains("$ref")) {
@@ -96,7 +96,7 @@ TEST_F(OpenApiTest, EveryReferenceHasItsTargetAndEveryPartOfAPathItsParameter) {
 }
 
 TEST_F(OpenApiTest, ExamplesAreAnswered) {
-  const Json document = OpenApi({"tiny"});
+  const Json document = OpenApi(*models_);
   size_t examples = 0;
   for (const auto& [path, methods] : document.at("paths").items()) {
     for (const auto& [method, operation] : methods.items()) {
@@ -110,8 +110,14 @@ TEST_F(OpenApiTest, ExamplesAreAnswered) {
 }
 
 TEST_F(OpenApiTest, NamesTheServedModels) {
-  EXPECT_EQ(OpenApi({"a", "b"}).at("components").at("schemas").at("ModelName").at("enum"),
-            (Json{"a", "b", nullptr}));
+  auto other = ScriptedModel(engine_);
+  other->name = "large";
+  other->other_names = {"gpt"};
+  other->vocab = 100;
+  const Json schemas =
+      OpenApi(ServedModels({ScriptedModel(engine_), other})).at("components").at("schemas");
+  EXPECT_EQ(schemas.at("ModelName").at("enum"), (Json{nullptr, "tiny", "large", "gpt"}));
+  EXPECT_EQ(schemas.at("TokenId").at("maximum"), 99);
 }
 
 }  // namespace

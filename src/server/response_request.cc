@@ -15,7 +15,12 @@ namespace linnet {
 namespace {
 
 constexpr int64_t kMaxTokens = int64_t{1} << 30;
-constexpr size_t kMaxNameLength = 512;
+constexpr size_t kMaxNameLength = 256;
+
+size_t CharactersOf(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
 
 // A pair of field and message for what cannot be answered as asked.
 [[noreturn]] void RefuseField(const std::string& field, const std::string& why) {
@@ -27,12 +32,12 @@ Json MetadataOf(const Fields& body) {
   if (!metadata) return Json::object();
   constexpr size_t kPairs = 16, kKey = 64, kValue = 512;
   for (const auto& [key, value] : metadata->json().items()) {
-    if (!value.is_string() || key.size() > kKey ||
-        value.get_ref<const std::string&>().size() > kValue) {
+    if (!value.is_string() || CharactersOf(key) > kKey ||
+        CharactersOf(value.get_ref<const std::string&>()) > kValue) {
       throw RequestError(400,
-                         fmt::format("metadata.{} is not allowed, expected texts of at most {} "
-                                     "bytes with names of at most {}",
-                                     key.substr(0, kKey), kValue, kKey),
+                         fmt::format("metadata has an entry that is not allowed, expected texts of "
+                                     "at most {} characters with names of at most {}",
+                                     kValue, kKey),
                          "metadata", "invalid_value");
     }
   }
@@ -51,10 +56,10 @@ std::string ConversationOf(const Fields& body) {
   const bool is_object = conversation->is_object();
   const std::string id = is_object ? Fields(*conversation, "conversation").RequiredString("id")
                                    : body.RequiredString("conversation");
-  if (id.empty() || id.size() > kMaxNameLength) {
-    throw RequestError(400,
-                       fmt::format("conversation is empty or longer than {} bytes", kMaxNameLength),
-                       "conversation", "invalid_value");
+  if (id.empty() || CharactersOf(id) > kMaxNameLength) {
+    throw RequestError(
+        400, fmt::format("conversation is empty or longer than {} characters", kMaxNameLength),
+        "conversation", "invalid_value");
   }
   return id;
 }

@@ -70,12 +70,13 @@ Json PageOf(std::vector<Json> items, const HttpRequest& request) {
   }
   if (order == "desc") std::reverse(items.begin(), items.end());
   size_t begin = 0;
-  if (const auto after = request.QueryValue("after")) {
+  const auto after = request.QueryValue("after");
+  if (after && !after->empty()) {
     const auto at = std::find_if(items.begin(), items.end(),
                                  [&](const Json& item) { return item.value("id", "") == *after; });
     if (at == items.end()) {
-      throw RequestError(400, fmt::format("after names no item of this response: '{}'", *after),
-                         "after", "invalid_value");
+      throw RequestError(404, fmt::format("after names no item of this response: '{}'", *after),
+                         "after", "item_not_found");
     }
     begin = static_cast<size_t>(at - items.begin()) + 1;
   }
@@ -151,14 +152,14 @@ class Responses : public std::enable_shared_from_this<Responses> {
   void Get(const RouteCall& call) {
     const Key key{call.request.owner, call["response_id"]};
     const auto run = Running(key, true);
+    const int64_t after = QueryNumber(call.request, "starting_after", -1, INT64_MAX - 1, -1);
     if (QueryFlag(call.request, "stream")) {
-      const int64_t after = QueryNumber(call.request, "starting_after", -1, INT64_MAX - 1, -1);
       if (!run) Stored(key, "response_id");
       if (!run || !run->Follow(call.reply, after)) {
-        throw RequestError(400,
+        throw RequestError(404,
                            "the events of this response are not kept, get it without stream; those "
                            "of background responses are kept for some minutes",
-                           "stream", "unsupported_value");
+                           "stream", "events_not_found");
       }
       return;
     }

@@ -62,9 +62,13 @@ void Router::Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) const
   RouteCall call{std::move(request), std::move(reply), {}};
   std::vector<std::string> path = PartsOf(call.request.path);
   if (path.size() > 1 && path.back().empty()) path.pop_back();  // a slash at the end
+  // A pattern without names goes before one that its path also matches.
+  const bool exact = std::any_of(entries_.begin(), entries_.end(),
+                                 [&](const Entry& entry) { return entry.parts == path; });
   std::string allowed;
   try {
     for (const Entry& entry : entries_) {
+      if (exact && entry.parts != path) continue;
       if (!Matches(entry.parts, path, call)) continue;
       if (entry.route.method == call.request.method) {
         entry.handler(call);

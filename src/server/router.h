@@ -28,7 +28,7 @@ using RouteHandler = std::function<void(const RouteCall&)>;
 class Router {
  public:
   // `pattern` is a path such as `/v1/responses/{id}/cancel`; a part in braces stands for one
-  // non-empty part of the path. GET also answers HEAD.
+  // non-empty part of the path, unless another pattern is that path. GET also answers HEAD.
   void Add(std::string_view method, std::string_view pattern, RouteHandler handler);
 
   // Calls the handler, once. Answers 404 for an unknown path, 405 with Allow for an unknown method,

@@ -51,6 +51,15 @@ TEST(RouterTest, FindsRoutesByPathAndMethod) {
   EXPECT_EQ(wrong->headers, (HttpHeaders{{"allow", "GET, DELETE"}}));
 }
 
+TEST(RouterTest, AWholePathGoesBeforeANamedPart) {
+  Router router;
+  router.Add("GET", "/a/{id}", [](const RouteCall& call) { call.reply->Send(200, call["id"]); });
+  router.Add("POST", "/a/count", [](const RouteCall& call) { call.reply->Send(200, "count"); });
+  EXPECT_EQ(Ask(router, "POST", "/a/count")->body, "count");
+  EXPECT_EQ(Ask(router, "GET", "/a/count")->headers, (HttpHeaders{{"allow", "POST"}}));
+  EXPECT_EQ(Ask(router, "GET", "/a/other")->body, "other");
+}
+
 TEST(RouterTest, AnswersWhatHandlersThrow) {
   const Router router = Echo();
   const struct {
