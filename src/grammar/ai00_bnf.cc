@@ -22,7 +22,7 @@ constexpr size_t kLongestSubstrings = 20'000;
 class BnfReader {
  public:
   BnfReader(std::string_view text, const std::string& name, Rules& rules)
-      : text_(text, name), name_(name), rules_(rules), names_(text_, rules) {}
+      : text_(text, name), rules_(rules), names_(text_, rules) {}
 
   uint32_t Read(std::string_view start) {
     SkipBlanks();
@@ -269,7 +269,8 @@ class BnfReader {
   }
 
   void AddExceptions() {
-    for (const auto& [rule, excepted, at, most] : exceptions_) {
+    for (const auto& [rule, excepted, place, most] : exceptions_) {
+      const size_t at = place;  // lambdas cannot capture a structured binding
       std::vector<std::string> literals;
       const Rules::Expression& body = rules_.at(rules_.body(excepted));
       const auto add = [&](const Rules::Expression& e) {
@@ -288,7 +289,6 @@ class BnfReader {
   }
 
   GrammarText text_;
-  const std::string& name_;
   Rules& rules_;
   NamedRules names_;
   std::map<uint32_t, std::vector<Id>> bodies_;  // by rule, which may have several

@@ -15,7 +15,7 @@ class CharSet {
  public:
   struct Range {
     char32_t first, last;
-    auto operator<=>(const Range&) const = default;
+    auto operator<=>(const Range&) const = default;  // NOLINT(modernize-use-nullptr): its 0
   };
 
   CharSet() = default;
@@ -35,7 +35,7 @@ class CharSet {
   bool Contains(char32_t c) const;
   bool empty() const { return ranges_.empty(); }
   const std::vector<Range>& ranges() const { return ranges_; }
-  auto operator<=>(const CharSet&) const = default;
+  auto operator<=>(const CharSet&) const = default;  // NOLINT(modernize-use-nullptr): its 0
 
  private:
   std::vector<Range> ranges_;  // disjoint, ascending, not adjacent

@@ -51,7 +51,7 @@ class PositionTable {
  private:
   struct Item {
     uint32_t state, origin;
-    auto operator<=>(const Item&) const = default;
+    auto operator<=>(const Item&) const = default;  // NOLINT(modernize-use-nullptr): its 0
   };
   // An item that waits for the end of a rule; then it goes on in `item.state`.
   struct Waiting {

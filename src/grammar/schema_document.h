@@ -22,7 +22,7 @@ struct SchemaRef {
   // schemas hold too were replaced by these.
   bool any_of_done = false, one_of_done = false, expanded = false;
 
-  auto operator<=>(const SchemaRef&) const = default;
+  auto operator<=>(const SchemaRef&) const = default;  // NOLINT(modernize-use-nullptr): its 0
 };
 
 // Schemas that a value must satisfy all at once.

@@ -10,6 +10,7 @@
 #include "linnet/model.h"
 #include "models/test_models.h"
 #include "server/api.h"
+#include "server/json_fields.h"
 #include "server/test_server.h"
 
 namespace linnet {

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "server/json_fields.h"
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
 #include "server/test_server.h"

@@ -4,6 +4,7 @@
 
 #include <regex>
 
+#include "server/json_fields.h"
 #include "server/openai_completions.h"
 #include "server/openai_errors.h"
 #include "server/test_server.h"

@@ -199,7 +199,7 @@ class Responses : public std::enable_shared_from_this<Responses> {
  private:
   struct Key {
     std::string owner, id;
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr): its 0
   };
   using Claim = std::shared_ptr<const Key>;
 
