@@ -43,13 +43,13 @@ void Connection::Close(RequestEnd end) {
   const bool unanswered =
       phase_ == Phase::kBody || (phase_ == Phase::kHead && head_begun_) || reply_;
   phase_ = Phase::kClosed;
+  const auto reply = reply_;
   if (unanswered) {
+    EndRequest(end);
     // A client that left while the last bytes of an error were under way misses nothing.
     if (end == RequestEnd::kGone || end == RequestEnd::kCutOff) ++context_->counters.gone;
     if (end == RequestEnd::kCutOff) ++context_->counters.cut_off;
   }
-  const auto reply = reply_;
-  if (unanswered) EndRequest(end);
   if (reply) reply->MarkGone();
   watch_.Close();
   if (!peer_.address.empty()) context_->peers.Remove(peer_.address);
@@ -248,6 +248,8 @@ bool Connection::WriteStep() {
       if (!begun) first_byte_ = now_;
       progress_ = written_ = now_;
     }
+    // Before the last bytes: who has read them may ask again at once.
+    if (news_.ended) FreePlaceOfKey();
   }
   bool moved = false;
   if (!out_.empty() && !write_armed_) {
@@ -304,13 +306,17 @@ void Connection::FinishReply() {
   since_ = now_;
 }
 
+void Connection::FreePlaceOfKey() {
+  if (std::exchange(rated_, false)) context_->rates.End(*key_);
+}
+
 void Connection::EndRequest(RequestEnd end) {
   Counters& counters = context_->counters;
   if (reply_) --counters.running;
   const size_t status = static_cast<size_t>(news_.status);
   if (status > 0 && status < counters.replies.size()) ++counters.replies[status];
   context_->body_bytes -= std::exchange(counted_body_, 0);
-  if (std::exchange(rated_, false)) context_->rates.End(*key_);
+  FreePlaceOfKey();
   LoggedRequest logged;
   logged.id = request_.id;
   logged.peer = peer_.name;

@@ -82,6 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void RefuseAs(const Refusal& refusal, std::string_view type, HttpHeaders headers);
   const ApiKey* FindKey(const RequestHead& head) const;
   void FinishReply();
+  void FreePlaceOfKey();
   void EndRequest(RequestEnd end);
 
   const std::shared_ptr<ServerContext> context_;
