@@ -10,8 +10,8 @@
 namespace linnet {
 namespace {
 
-// Items that one call may look at: about a second. Grammars of practice need a thousandth.
-constexpr size_t kMostWork = 40'000'000;
+// Items that one call may look at: about a tenth of a second. Grammars in use need a hundredth.
+constexpr size_t kMostWork = 5'000'000;
 // Bytes of a table that is left at the next call, and beyond which a call fails.
 constexpr size_t kLargeTable = size_t{32} << 20, kLargestTable = size_t{128} << 20;
 constexpr size_t kTablesOfOneGrammar = 4;
