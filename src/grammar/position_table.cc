@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "linnet/error.h"
@@ -197,10 +198,21 @@ uint32_t PositionTable::After(uint32_t position, std::string_view bytes) {
 
 void PositionTable::Fill(uint32_t position, std::vector<uint64_t>& mask) {
   const auto nodes = trie_->nodes();
+  const size_t classes = automaton_.classes();
+  std::array<uint8_t, 256> class_of;
+  for (size_t byte = 0; byte < 256; ++byte) {
+    class_of[byte] = automaton_.class_of(static_cast<uint8_t>(byte));
+  }
   path_.assign(trie_->depth() + 1, position);
+  const uint32_t* known = next_.data();
   for (size_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
-    const uint32_t next = Next(path_[node.depth], node.byte);
+    const uint32_t from = path_[node.depth];
+    uint32_t next = known[from * classes + class_of[node.byte]];
+    if (next == kUnknown) {
+      next = Compute(from, class_of[node.byte]);
+      known = next_.data();
+    }
     if (next == kDead) {
       i = node.skip;
       continue;
