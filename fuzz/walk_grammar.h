@@ -20,7 +20,7 @@ inline bool WalkGrammar(const std::shared_ptr<const Grammar>& grammar, std::stri
                         std::string& text) {
   Constraint constraint(grammar, TestTrie());
   text.clear();
-  for (size_t step = 0; step < 60 && !constraint.must_end(); ++step) {
+  for (size_t step = 0; step < 20 && !constraint.must_end(); ++step) {
     const std::vector<int32_t> ids = AllowedIds(constraint.Mask());
     // No dead ends: each byte is a token.
     LINNET_CHECK(!ids.empty());

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "engine/logprobs.h"
+#include "grammar/constraint.h"
+#include "grammar/grammar.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -166,6 +168,46 @@ TEST(BestChoicesTest, HaveTheLargestMeanLogprob) {
                                    ending(0, 0)};
   EXPECT_EQ(BestChoices(all, 3), (std::vector<size_t>{4, 1, 3}));
   EXPECT_EQ(BestChoices(all, 9).size(), 5u);
+}
+
+// Where the text may end, a token that begins or completes a stop string ends it; elsewhere stop
+// strings are text.
+TEST_F(GeneratedTextTest, AConstrainedTextEndsAtStopStringsOnlyWhereItIsComplete) {
+  const auto trie = std::make_shared<const TokenTrie>(tokenizer_, model_.config().vocab);
+  const auto grammar = Grammar::FromGbnf("root ::= \"ab|\" (\"ab\" | \"a\")*", "g");
+  size_t at_stop = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    SamplerOptions sampler;
+    sampler.top_p = 0;
+    sampler.temperature = 3;
+    sampler.seed = seed;
+    Sequence sequence({model_.NewState(), {}}, Sampler(sampler));
+    const int32_t start = 1;
+    sequence.Feed(std::span(&start, 1));
+    Run(sequence);
+    GeneratedText text(tokenizer_,
+                       {.text = {.max_tokens = 100, .stops = {"|", "c|"}, .stop_ids = {9}},
+                        .constraint = Constraint(grammar, trie)});
+    std::string all;
+    while (text.finish() == Finish::kNone) {
+      text.Step(sequence);
+      all += text.piece().text;
+      text.ClearPiece();
+      Run(sequence);
+    }
+    Constraint whole(grammar, trie);
+    EXPECT_TRUE(whole.AcceptBytes(all)) << all;
+    EXPECT_TRUE(all.starts_with("ab|")) << all;
+    if (text.finish() == Finish::kLength) continue;
+    EXPECT_TRUE(whole.may_end());
+    const int32_t end = text.ending().stop_id;
+    if (end != 9) {
+      ++at_stop;
+      const auto bytes = tokenizer_.Bytes(end);
+      EXPECT_TRUE(bytes == "|" || bytes == "c|a") << bytes;
+    }
+  }
+  EXPECT_GT(at_stop, 10u);
 }
 
 }  // namespace

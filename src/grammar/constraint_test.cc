@@ -161,17 +161,12 @@ TEST(ConstraintTest, TooMuchAmbiguityIsAnErrorAndChangesNothing) {
       Grammar::FromGbnf("root ::= [ab]* \"a\" [ab]{90000} \"c\" | \"x\" \"y\"", "g");
   Constraint constraint(grammar, TestTrie());
   EXPECT_TRUE(Allows(constraint.Mask(), 1 + 'x'));
-  bool failed = false;
-  std::string text(1000, 'a');
-  for (int i = 0; i < 100 && !failed; ++i) {
-    try {
-      EXPECT_TRUE(constraint.AcceptBytes(text));
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
-      failed = true;
-    }
+  try {
+    constraint.AcceptBytes(std::string(20'000, 'a'));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
   }
-  EXPECT_TRUE(failed);
   EXPECT_FALSE(constraint.may_end());
   EXPECT_TRUE(constraint.AcceptBytes("a"));
 }
