@@ -27,7 +27,7 @@ void PromptBudget::Estimate::Add(double sample) {
   }
 }
 
-size_t PromptBudget::Rows(size_t texts) const {
+size_t PromptBudget::Rows(size_t texts, size_t prompts) const {
   if (texts == 0) {
     if (row_alone_.seconds == 0) return std::min(kFirstAlone, limits_.rows);
     const double rows = limits_.pass_s / row_alone_.seconds;
@@ -38,7 +38,10 @@ size_t PromptBudget::Rows(size_t texts) const {
   const Base& base = base_[KindOf(texts)];
   if (base.time.seconds == 0 || base.passes >= kRefresh) return 0;
   if (row_beside_.seconds == 0) return std::min(kFirstBeside, limits_.rows);
-  const double rows = (limits_.stretch - 1) * base.time.seconds / row_beside_.seconds;
+  const double fair = (limits_.stretch - 1) * base.time.seconds;
+  const double burst = fair * static_cast<double>(prompts) / static_cast<double>(texts);
+  const double seconds = std::clamp(burst, fair, std::max(fair, limits_.pass_s - base.time.seconds));
+  const double rows = seconds / row_beside_.seconds;
   return rows < static_cast<double>(limits_.rows) ? std::max<size_t>(1, static_cast<size_t>(rows))
                                                   : limits_.rows;
 }

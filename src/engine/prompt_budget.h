@@ -18,9 +18,12 @@ class PromptBudget {
 
   explicit PromptBudget(const Limits& limits) : limits_(limits) {}
 
-  // For the next pass, in which `texts` texts have one row each and prompts are waiting. 0 only if
-  // there are texts: their time without prompts is to be measured, first and now and then.
-  size_t Rows(size_t texts) const;
+  // For the next pass, in which `texts` texts have one row each and `prompts` prompts are waiting.
+  // Where more prompts wait than texts run, as in a burst of requests, prompts get so many times
+  // more of the pass, up to the time of a pass of prompts alone: few texts wait a little so that
+  // many do not wait long. 0 only if there are texts: their time without prompts is to be measured,
+  // first and now and then.
+  size_t Rows(size_t texts, size_t prompts) const;
   // A pass took so long.
   void Took(size_t texts, size_t prompt_rows, double seconds);
 

@@ -164,13 +164,15 @@ RunningJob* RunningJobs::NextReader(bool background, bool may_score) {
 }
 
 size_t RunningJobs::PlanPrompts(bool background) {
-  if (std::none_of(jobs_.begin(), jobs_.end(), [&](const RunningJob& job) {
+  const auto prompts =
+      static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), [&](const RunningJob& job) {
         return job.reading() && job.job().background == background;
-      })) {
+      }));
+  if (prompts == 0) {
     owner_served_.clear();
     return 0;
   }
-  const size_t budget = budget_.Rows(shares_.size());
+  const size_t budget = budget_.Rows(shares_.size(), prompts);
   totals_.prompt_budget = budget;
   size_t left = budget, scored = 0;
   while (left > 0) {
