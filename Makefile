@@ -77,7 +77,7 @@ format: ## format the sources with clang-format
 
 lint: ## check format, layering, names, docs and clang-tidy
 	@tools/install-packages build test check
-	@$(configure) -DLINNET_UNITY=OFF -B build-lint
+	@$(configure) -DLINNET_UNITY=ON -B build-lint
 	@tools/check-format
 	@tools/check-layering
 	@tools/check-names
