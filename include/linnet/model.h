@@ -64,7 +64,7 @@ struct OpenOptions {
 struct Turn {
   std::span<const int32_t> tokens;  // at least one
   State* state = nullptr;           // advanced past `tokens`; no two turns share one
-  std::span<float> logits;          // V values for the last token, or tokens × V; may be empty
+  std::span<float> logits;          // V values for each of the last n tokens; may be empty
   // Empty, or C sums to which the hidden states of `tokens` are added in order, as the head reads
   // them: the last layer's, normalized. Sums over any chunks of a text are the same bits.
   std::span<double> hidden_sum{};

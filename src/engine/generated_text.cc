@@ -76,11 +76,13 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   if (holds_) since_ += part;
   Show(std::move(part));
   if (text_.stopped_by_text()) {
-    sequence.Restore(*before_);
+    sequence.Restore(before_->at);
+    sequence.Feed(before_->then);
     sequence.Feed(tokenizer_.Encode(since_));
   } else if (taken) {
-    sequence.Feed(std::span(&token, 1));
+    sequence.Take(token);
   }
+  if (finish() != Finish::kNone) sequence.Settle();
 }
 
 void GeneratedText::Interrupt() {

@@ -82,7 +82,7 @@ class GeneratedText {
   size_t shown_tokens_ = 0;
   // The last position at which all text was returned, while a stop string may have begun, and the
   // text that was returned since. Cloned only then; its memory is kept for the next time.
-  std::optional<Snapshot> before_;
+  std::optional<Resumption> before_;
   bool holds_ = false;
   std::string since_;
 };

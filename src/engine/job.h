@@ -89,6 +89,8 @@ struct Job {
   // ends by itself is a whole match.
   std::shared_ptr<const Grammar> grammar{};
   std::string grammar_prefix{};
+  // What the text may turn out to be: guesses, by which it is generated faster where it is right.
+  std::vector<int32_t> prediction{};
   bool want_logprobs = false;
   size_t logprobs = 0;        // how many of the likeliest tokens to tell at each place
   bool score_prompt = false;  // the log-probabilities of the prompt's tokens

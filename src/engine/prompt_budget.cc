@@ -1,7 +1,6 @@
 #include "engine/prompt_budget.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace linnet {
 namespace {
@@ -10,13 +9,6 @@ constexpr size_t kLeastAlone = 64;  // rows that share one read of the weights w
 constexpr size_t kFirstAlone = 128, kFirstBeside = 8;  // while nothing was measured
 
 }  // namespace
-
-// Exact up to 8, then four kinds for each doubling.
-size_t PromptBudget::KindOf(size_t texts) {
-  if (texts <= 8) return texts;
-  const auto log = static_cast<size_t>(std::bit_width(texts)) - 1;  // 3 and more
-  return std::min(kKinds - 1, 8 + (log - 3) * 4 + ((texts >> (log - 2)) & 3));
-}
 
 // The first sample counts as it is. Later ones are limited, since a machine sometimes stands still.
 void PromptBudget::Estimate::Add(double sample) {
@@ -35,7 +27,7 @@ size_t PromptBudget::Rows(size_t texts, size_t prompts) const {
     return rows < static_cast<double>(limits_.rows) ? std::max(least, static_cast<size_t>(rows))
                                                     : limits_.rows;
   }
-  const Base& base = base_[KindOf(texts)];
+  const Base& base = base_[RowKind(texts)];
   if (base.time.seconds == 0 || base.passes >= kRefresh) return 0;
   if (row_beside_.seconds == 0) return std::min(kFirstBeside, limits_.rows);
   const double fair = (limits_.stretch - 1) * base.time.seconds;
@@ -51,7 +43,7 @@ void PromptBudget::Took(size_t texts, size_t prompt_rows, double seconds) {
     if (prompt_rows > 0) row_alone_.Add(seconds / static_cast<double>(prompt_rows));
     return;
   }
-  Base& base = base_[KindOf(texts)];
+  Base& base = base_[RowKind(texts)];
   if (prompt_rows == 0) {
     base.time.Add(seconds);
     base.passes = 0;

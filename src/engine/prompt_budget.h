@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 
+#include "engine/pass_times.h"
+
 namespace linnet {
 
 // Learns from the times of past passes. Not thread-safe.
@@ -28,10 +30,7 @@ class PromptBudget {
   void Took(size_t texts, size_t prompt_rows, double seconds);
 
  private:
-  // Numbers of texts whose passes take about the same time share an entry.
-  static constexpr size_t kKinds = 64;
   static constexpr int kRefresh = 64;  // passes with prompts between two without
-  static size_t KindOf(size_t texts);
 
   struct Estimate {
     double seconds = 0;  // 0: unknown
@@ -43,7 +42,7 @@ class PromptBudget {
   };
 
   Limits limits_;
-  std::array<Base, kKinds> base_{};
+  std::array<Base, kRowKinds> base_{};
   Estimate row_alone_, row_beside_;
 };
 

@@ -44,8 +44,10 @@ Snapshot StartOf(const JobContext& context, const Job& job, bool caches) {
 
 void JobText::Step() noexcept {
   try {
-    text.Step(sequence,
-              [this](int32_t token, std::span<const float>) { written.push_back(token); });
+    do {
+      text.Step(sequence,
+                [this](int32_t token, std::span<const float>) { written.push_back(token); });
+    } while (text.finish() == Finish::kNone && sequence.ready());
   } catch (...) {
     failure = std::current_exception();
   }
@@ -172,6 +174,22 @@ void RunningJob::Begin() {
   BeginTexts();
 }
 
+void RunningJob::Speculate(Sequence& sequence) const {
+  if (context_.guesses == 0) return;
+  sequence.Speculate(
+      {.most = context_.guesses, .prediction = job().prediction, .draft = context_.draft},
+      context_.model.config().vocab);
+  sequence.speculation()->Read(job().prompt);
+}
+
+SpeculationCounts RunningJob::speculation() const {
+  SpeculationCounts all;
+  for (const JobText& text : texts_) {
+    if (const Speculation* one = text.sequence.speculation()) all.Add(one->counts());
+  }
+  return all;
+}
+
 void RunningJob::BeginTexts() try {
   for (size_t i = 1; i < job().choices; ++i) {
     SamplerOptions sampler = job().sampler;
@@ -181,6 +199,7 @@ void RunningJob::BeginTexts() try {
   }
   texts_.emplace_front(0, std::move(*reader_), NewText());
   reader_.reset();
+  for (JobText& text : texts_) Speculate(text.sequence);
 } catch (const std::exception& error) {
   Fail({ErrorKind::kNoMemory,
         std::string("no room for the states of the choices: ") + error.what()});

@@ -27,6 +27,8 @@ struct JobContext {
   Workspace& workspace;
   StateCache* cache;
   size_t grid;
+  size_t guesses;
+  const std::shared_ptr<const Model> draft;
 };
 
 // One choice.
@@ -34,7 +36,7 @@ struct JobText {
   JobText(size_t choice_number, Sequence start, GeneratedText begun)
       : choice(choice_number), sequence(std::move(start)), text(std::move(begun)) {}
 
-  // On any thread.
+  // Takes a token, and those that follow without a pass. On any thread.
   void Step() noexcept;
 
   size_t choice;
@@ -77,6 +79,7 @@ class RunningJob {
   void AfterRead(const Share& share);
 
   std::list<JobText>& texts() { return texts_; }
+  SpeculationCounts speculation() const;
   // Tells what a text has written, and its end.
   void AfterStep(JobText& text);
 
@@ -97,6 +100,7 @@ class RunningJob {
   void KeepEnd(const JobText& text);
   void Finish();
   GeneratedText NewText() const;
+  void Speculate(Sequence& sequence) const;
 
   const JobContext& context_;
   WaitingJob waiting_;

@@ -16,6 +16,8 @@ using SchedulerClock = std::chrono::steady_clock;
 constexpr size_t kQuantum = 64;
 // Rows of prompts to be scored in a pass: their logits take V floats each.
 constexpr size_t kScoredRows = 32;
+// With more texts their rows fill a pass.
+constexpr size_t kTextsWithGuesses = 16;
 
 double SecondsSince(SchedulerClock::time_point start) {
   return std::chrono::duration<double>(SchedulerClock::now() - start).count();
@@ -109,6 +111,7 @@ void RunningJobs::Pass() {
   const bool background = !foreground();
   PlanTexts(background);
   const size_t texts = shares_.size(), rows = PlanPrompts(background);
+  const size_t guesses = PlanGuesses(rows);
   LendLogits();
   const auto pass = SchedulerClock::now();
   if (!shares_.empty()) {
@@ -125,6 +128,11 @@ void RunningJobs::Pass() {
   totals_.pass_s += pass_s;
   totals_.decode_rows += texts;
   totals_.prompt_rows += rows;
+  double made_s = 0;
+  for (const Share& share : std::span(shares_).first(texts)) {
+    if (share.guesses > 0) made_s += share.sequence->speculation()->made_s();
+  }
+  times_.Took(texts + rows + guesses, pass_s - made_s);
   const auto after = SchedulerClock::now();
   for (size_t i = 0; i < readers_.size(); ++i) readers_[i]->AfterRead(shares_[texts + i]);
   const double read_s = SecondsSince(after);
@@ -133,7 +141,8 @@ void RunningJobs::Pass() {
   StepTexts();
   const double all_s = SecondsSince(start);
   totals_.other_s += all_s - pass_s - read_s;
-  if (!shares_.empty()) budget_.Took(texts, rows, all_s);
+  // Guesses are no part of what texts take without prompts.
+  if (!shares_.empty() && guesses == 0) budget_.Took(texts, rows, all_s);
   RemoveDone();
 }
 
@@ -202,6 +211,23 @@ size_t RunningJobs::PlanPrompts(bool background) {
   return budget - left;
 }
 
+// Guesses for the texts of the pass, which are the first shares; beside them it has `rows` rows of
+// prompts. Returns how many rows the texts have more than one each.
+size_t RunningJobs::PlanGuesses(size_t rows) {
+  const size_t texts = shares_.size() - readers_.size();
+  size_t more = 0;
+  for (size_t i = 0; i < texts; ++i) more += shares_[i].sequence->waiting() - 1;
+  if (context_.guesses == 0 || texts > kTextsWithGuesses) return more;
+  auto expected = static_cast<double>(texts);
+  for (size_t i = 0; i < texts; ++i) {
+    shares_[i].guesses =
+        PlanGuessesOf(*shares_[i].sequence, times_, texts + rows + more, expected);
+    more += shares_[i].guesses;
+    if (shares_[i].guesses > 0) expected += 1;
+  }
+  return more;
+}
+
 // Logits are needed between the pass and the step only, and take more memory than small states.
 void RunningJobs::LendLogits() {
   for (Share& share : shares_) {
@@ -253,6 +279,7 @@ void RunningJobs::RemoveDone() {
       continue;
     }
     Release(job->job());
+    totals_.speculation.Add(job->speculation());
     switch (job->outcome()) {
       case RunningJob::Outcome::kFailed:
         ++totals_.failed;

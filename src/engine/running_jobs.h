@@ -58,6 +58,7 @@ class RunningJobs {
   void Release(const Job& job);
   void PlanTexts(bool background);
   size_t PlanPrompts(bool background);
+  size_t PlanGuesses(size_t rows);
   RunningJob* NextReader(bool background, bool may_score);
   void LendLogits();
   void FindReady();
@@ -69,6 +70,7 @@ class RunningJobs {
   const StateShape shape_;
   const uint64_t state_bytes_;
   PromptBudget budget_;
+  PassTimes times_;
 
   std::list<RunningJob> jobs_;
   // Of jobs that are not in the background: texts that run or will, and their memory.

@@ -36,6 +36,10 @@ struct SchedulerOptions {
   double stretch = 1.6;
   // A state is kept in the cache after every `grid` tokens of a prompt. 0: only at marks and ends.
   size_t grid = 512;
+  // Guesses of tokens in a pass, of a text (engine/speculation.h): 0, kAuto or a number, and the
+  // model that makes them where the text does not, which may be null. None while many texts run.
+  size_t guesses = SpeculationOptions::kAuto;
+  std::shared_ptr<const Model> draft{};
 };
 
 // Since the start, unless it says now.
@@ -50,6 +54,7 @@ struct SchedulerStatistics {
   uint64_t cached_tokens = 0;                 // of prompts, not read
   uint64_t written_tokens = 0;
   double pass_s = 0, sample_s = 0, cache_s = 0, other_s = 0;  // the thread's time, in all
+  SpeculationCounts speculation{};  // of texts that have ended
   uint64_t wakeups = 0;  // of the thread; none while nothing is to be done
 };
 

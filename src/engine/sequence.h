@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "engine/speculation.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "linnet/sampler.h"
@@ -28,6 +30,12 @@ struct Snapshot {
   size_t bytes() const { return state.bytes() + logits.size() * sizeof(float); }
 };
 
+// Where a sequence is that is between its states: the text after `at` has the tokens `then` too.
+struct Resumption {
+  Snapshot at;
+  std::vector<int32_t> then{};
+};
+
 class Sequence;
 
 // A sequence's part of the next pass.
@@ -40,18 +48,32 @@ struct Share {
   // Empty, or where the logits of all tokens of this part go: at least as many rows of V.
   std::span<float> all_logits{};
   std::span<double> hidden_sum{};  // as in Turn
-  // Result: the tokens run, or why it failed.
+  // Guesses of the sequence's speculation to check after the queued tokens, at most. Not with a
+  // limit, sums or the logits of all tokens.
+  size_t guesses = 0;
+  // Result: the tokens run, guesses not counted, or why it failed.
   size_t tokens = 0;
   std::optional<Error> error{};
 };
 
 // Owns its state, its sampler and the queue of tokens for the next passes. Not thread-safe.
+//
+// With a Speculation, a pass may check guesses of the tokens to come. While the tokens that are
+// drawn are the guesses, the sequence stays ready() and no pass is needed; its state is then ahead
+// of the text. At the first token that differs it goes back to the state before that pass, and the
+// tokens since are queued again, before the new one.
 class Sequence {
  public:
   Sequence(Snapshot start, Sampler sampler);
 
+  void Speculate(SpeculationOptions options, size_t vocab);
+  Speculation* speculation() { return speculation_.get(); }
+  const Speculation* speculation() const { return speculation_.get(); }
+
   // Queues tokens for the next passes.
   void Feed(std::span<const int32_t> tokens);
+  // The same of the token that was just drawn with Sample.
+  void Take(int32_t token);
   size_t waiting() const { return line_.size() - begin_; }
   void DropWaiting();
 
@@ -63,12 +85,17 @@ class Sequence {
   // The same of tokens whose bit is set: bit id % 64 of word id / 64.
   int32_t Sample(std::span<const uint64_t> allowed) { return sampler_.Sample(at_.logits, allowed); }
 
-  // The position after all tokens that were run.
+  // The position after all tokens that were run. Its state is ahead of that while guesses are
+  // unchecked(): call Settle() before it is used.
   const Snapshot& at() const { return at_; }
+  bool unchecked() const { return !guesses_.empty(); }
+  // Goes back to a state of the text, if it is ahead: tokens may then be queued again.
+  void Settle();
   // Continues from the snapshot. Queued tokens are dropped, the sampler is unchanged.
   void Restore(const Snapshot& snapshot);
-  // Clones at() into `to`, in the memory that it has already if it holds a snapshot.
-  void CopyTo(std::optional<Snapshot>& to, bool with_logits) const;
+  // Clones the position into `to`, in the memory that it has already if it holds one. Logits only
+  // if no token follows.
+  void CopyTo(std::optional<Resumption>& to, bool with_logits) const;
 
   Sampler& sampler() { return sampler_; }
 
@@ -80,11 +107,27 @@ class Sequence {
  private:
   friend size_t RunShares(const Model&, std::span<Share>, Workspace&);
 
+  bool TakesGuess(int32_t token);
+  void DropGuesses();
+  // Adds guesses to the queue; the number of them.
+  size_t AddGuesses(size_t most, size_t vocab, Workspace& workspace);
+  void FoundGuesses(size_t count, size_t vocab);
+
   Snapshot at_;
   Sampler sampler_;
   std::vector<int32_t> line_;  // from begin_ on
   size_t begin_ = 0;
   std::vector<float> lent_;
+
+  std::unique_ptr<Speculation> speculation_;
+  // Of the last pass, while the state is ahead: its guesses, the logits before the first and after
+  // each [1 + guesses, V], how many the text went on with, and the state and the tokens before it.
+  std::vector<int32_t> guesses_;
+  std::vector<float> guess_logits_;
+  size_t taken_ = 0;
+  std::optional<State> before_;
+  size_t before_tokens_ = 0;
+  std::vector<int32_t> since_;  // tokens of the text since `before_`
 };
 
 // One call of Model::Forward, with at most `max_tokens` (> 0) of the queued tokens of each

@@ -1,5 +1,6 @@
 #include "engine/session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -31,12 +32,29 @@ Session::Session(const Model& model, const Tokenizer& tokenizer, Workspace& work
       workspace_(workspace),
       sequence_(std::move(start), std::move(sampler)) {}
 
-void Session::Pass() {
+void Session::Pass(bool with_guesses) {
   Sequence* const self = &sequence_;
-  tokens_run_ += Advance(model_, std::span(&self, 1), kTokensPerPass, workspace_);
+  const size_t rows = std::min(sequence_.waiting(), kTokensPerPass);
+  const size_t guesses = with_guesses ? PlanGuessesOf(sequence_, times_, rows, 1) : 0;
+  const Stopwatch pass;
+  if (guesses == 0) {
+    tokens_run_ += Advance(model_, std::span(&self, 1), kTokensPerPass, workspace_);
+    times_.Took(rows, pass.Seconds());
+    return;
+  }
+  Share share{.sequence = self, .guesses = guesses};
+  tokens_run_ += Advance(model_, std::span(&share, 1), workspace_);
+  if (share.error) throw *share.error;
+  times_.Took(rows + guesses, pass.Seconds() - sequence_.speculation()->made_s());
+}
+
+SpeculationCounts Session::speculation() const {
+  const Speculation* speculation = sequence_.speculation();
+  return speculation != nullptr ? speculation->counts() : SpeculationCounts{};
 }
 
 const Snapshot& Session::Here() {
+  sequence_.Settle();
   Read();
   return sequence_.at();
 }
@@ -48,7 +66,7 @@ bool Session::Read(const Watcher& watcher) {
       sequence_.DropWaiting();
       return false;
     }
-    Pass();
+    Pass(false);
     if (watcher.fed) watcher.fed(all - sequence_.waiting(), all);
   }
   return true;
@@ -87,7 +105,7 @@ bool Writing::Begin(const Watcher& watcher) {
 bool Writing::Step(const Watcher& watcher) {
   if (written_.finish != Finish::kNone || (!begun_ && !Begin(watcher))) return false;
   const Stopwatch decode;
-  session_.Read();
+  while (session_.sequence_.waiting() > 0) session_.Pass(true);
   if (Interrupted(watcher)) {
     Interrupt(watcher);
   } else {

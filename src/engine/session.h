@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/continuation.h"
 #include "engine/generated_text.h"
@@ -62,6 +63,13 @@ class Session {
   const Snapshot& Here();
   void Restore(const Snapshot& snapshot) { sequence_.Restore(snapshot); }
 
+  // From now on, passes check guesses of the tokens to come (engine/speculation.h). Texts stay the
+  // same, byte for byte. What was fed before is not used for guesses.
+  void Speculate(SpeculationOptions options) {
+    sequence_.Speculate(std::move(options), model_.config().vocab);
+  }
+  SpeculationCounts speculation() const;
+
   Sampler& sampler() { return sequence_.sampler(); }
   const Model& model() const { return model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -70,12 +78,13 @@ class Session {
 
  private:
   friend class Writing;
-  void Pass();
+  void Pass(bool guesses);
 
   const Model& model_;
   const Tokenizer& tokenizer_;
   Workspace& workspace_;
   Sequence sequence_;
+  PassTimes times_;
   size_t tokens_run_ = 0;
 };
 

@@ -151,9 +151,9 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
       }
     }
     const size_t n = turn.logits.size();
-    if (n != 0 && n != vocab && n != vocab * turn.tokens.size()) {
-      fail(fmt::format("logits hold {} values, expected {} or {}", n, vocab,
-                       vocab * turn.tokens.size()));
+    if (n % vocab != 0 || n > vocab * turn.tokens.size()) {
+      fail(fmt::format("logits hold {} values, expected {} for each of the last tokens, at most {}",
+                       n, vocab, vocab * turn.tokens.size()));
     }
     const size_t sums = turn.hidden_sum.size(), width = network_->config().width;
     if (sums != 0 && sums != width) {
@@ -267,11 +267,9 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
   size_t begin = 0;
   for (const Share& s : shares) {
     const Turn& turn = *s.turn;
-    const bool all = turn.logits.size() > vocab || turn.tokens.size() == 1;
-    for (size_t i = 0; i < s.len && !turn.logits.empty(); ++i) {
-      const size_t t = s.begin + i;
-      if (all) wanted.emplace_back(begin + i, turn.logits.data() + t * vocab);
-      if (!all && t + 1 == turn.tokens.size()) wanted.emplace_back(begin + i, turn.logits.data());
+    const size_t first = turn.tokens.size() - turn.logits.size() / vocab;
+    for (size_t t = std::max(first, s.begin); t < s.begin + s.len; ++t) {
+      wanted.emplace_back(begin + t - s.begin, turn.logits.data() + (t - first) * vocab);
     }
     begin += s.len;
   }

@@ -1,0 +1,49 @@
+#include "engine/draft_model.h"
+
+#include <chrono>
+#include <utility>
+
+#include "linnet/error.h"
+
+namespace linnet {
+
+DraftModel::DraftModel(std::shared_ptr<const Model> model)
+    : model_(std::move(model)), state_(model_->NewState()), ahead_(model_->NewState()) {}
+
+void DraftModel::Read(std::span<const int32_t> tokens) {
+  unread_.insert(unread_.end(), tokens.begin(), tokens.end());
+}
+
+std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler,
+                                       Workspace& workspace) {
+  std::vector<int32_t> guesses;
+  const auto start = std::chrono::steady_clock::now();
+  const size_t vocab = model_->config().vocab;
+  if (!unread_.empty()) {
+    logits_.resize(vocab);
+    model_->Forward({unread_, &state_, logits_}, workspace);
+    unread_.clear();
+  }
+  if (logits_.empty()) return guesses;
+  Sampler draws = sampler;
+  try {
+    guesses.push_back(draws.Sample(logits_));
+    if (count > 1) {
+      ahead_.CopyFrom(state_);
+      ahead_logits_.resize(vocab);
+    }
+    while (guesses.size() < count) {
+      model_->Forward({std::span(&guesses.back(), 1), &ahead_, ahead_logits_}, workspace);
+      guesses.push_back(draws.Sample(ahead_logits_));
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kBadInput) throw;  // only a pass without a token to draw
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+      static_cast<double>(count);
+  guess_s_ += (guess_s_ == 0 ? 1 : 0.1) * (seconds - guess_s_);
+  return guesses;
+}
+
+}  // namespace linnet

@@ -1,0 +1,60 @@
+#include "engine/token_index.h"
+
+#include <algorithm>
+
+namespace linnet {
+namespace {
+
+// Exact: tokens are below 2^21 in every vocabulary, and three of them fit.
+uint64_t KeyOf(std::span<const int32_t> tokens) {
+  uint64_t key = 0;
+  for (const int32_t token : tokens) key = key << 21 | (static_cast<uint64_t>(token) & 0x1fffff);
+  return key;
+}
+
+}  // namespace
+
+void TokenIndex::Push(int32_t token) {
+  if (tokens_.size() >= most_) {
+    tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<ptrdiff_t>(tokens_.size() / 2));
+    for (Places& places : places_) places.clear();
+    for (size_t end = 1; end < tokens_.size(); ++end) Index(end);
+  }
+  tokens_.push_back(token);
+  Index(tokens_.size() - 1);
+}
+
+// The n-grams before the token at `end`.
+void TokenIndex::Index(size_t end) {
+  for (size_t i = 0; i < std::size(kLengths); ++i) {
+    const size_t length = kLengths[i];
+    if (end < length) continue;
+    const auto gram = std::span<const int32_t>(tokens_).subspan(end - length, length);
+    places_[i][KeyOf(gram)].push_back(static_cast<uint32_t>(end));
+  }
+}
+
+const std::vector<uint32_t>* TokenIndex::Find(std::span<const int32_t> text, size_t i) const {
+  if (text.size() < kLengths[i]) return nullptr;
+  const auto at = places_[i].find(KeyOf(text.last(kLengths[i])));
+  return at == places_[i].end() ? nullptr : &at->second;
+}
+
+std::optional<size_t> TokenIndex::After(std::span<const int32_t> text) const {
+  for (size_t i = 0; i < std::size(kLengths); ++i) {
+    if (const auto* places = Find(text, i)) return places->back();
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> TokenIndex::AfterFrom(std::span<const int32_t> text, size_t from) const {
+  for (size_t i = 0; i < std::size(kLengths); ++i) {
+    const auto* places = Find(text, i);
+    if (places == nullptr) continue;
+    const auto at = std::lower_bound(places->begin(), places->end(), from);
+    if (at != places->end()) return *at;
+  }
+  return std::nullopt;
+}
+
+}  // namespace linnet
