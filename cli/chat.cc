@@ -13,6 +13,7 @@
 #include "cli/line_reader.h"
 #include "cli/model.h"
 #include "cli/sampling.h"
+#include "cli/speculation.h"
 #include "cli/talk.h"
 #include "cli/talk_settings.h"
 #include "cli/user_paths.h"
@@ -29,6 +30,7 @@ struct ChatFlags {
   size_t max_tokens = 1024;
   Sampling sampling;
   GrammarFlags grammar;
+  SpeculationFlags speculation;
 };
 
 std::string Banner(const Model& model, const ChatTemplate& form) {
@@ -61,6 +63,7 @@ void RunChat(ChatFlags o) {
   Workspace workspace = NewWorkspace(o.common);
   Session session(model, *tokenizer, workspace, StartOf(o.state, model),
                   Sampler(o.sampling.options, tokenizer));
+  session.Speculate(SpeculationFor(o.common, o.speculation, model));
   const auto lines = LineReader::New(History(o));
   Talk talk({.common = o.common,
              .sampling = o.sampling,
@@ -117,6 +120,7 @@ void AddChat(CLI::App& app) {
   AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
   AddGrammarOptions(*command, o->grammar);
+  AddSpeculationOptions(*command, o->speculation);
 }
 
 }  // namespace linnet::cli

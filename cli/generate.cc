@@ -14,6 +14,7 @@
 #include "cli/model.h"
 #include "cli/output_file.h"
 #include "cli/sampling.h"
+#include "cli/speculation.h"
 #include "cli/texts.h"
 #include "cli/writing.h"
 #include "engine/session.h"
@@ -34,6 +35,7 @@ struct GenerateFlags {
   bool ignore_stop = false;
   Sampling sampling;
   GrammarFlags grammar;
+  SpeculationFlags speculation;
 };
 
 std::string PromptIn(const std::string& path) {
@@ -108,6 +110,7 @@ void Run(GenerateFlags o) {
   Workspace workspace = NewWorkspace(o.common);
   Session session(model, *tokenizer, workspace, StartOf(o.state, model),
                   Sampler(o.sampling.options, tokenizer));
+  session.Speculate(SpeculationFor(o.common, o.speculation, model));
   if (from_stdin) o.prompt = PromptIn("-");
   session.Feed(EncodePrompt(*tokenizer, *o.prompt));
   std::optional<Constraint> constraint;
@@ -128,9 +131,11 @@ constexpr const char* kGenerateExample =
     "until Ctrl-D on a terminal. The prompt is used as is, without a template.\n"
     "An empty prompt starts from token 0, or continues from a saved state. Only the\n"
     "continuation goes to stdout. --json prints {\"text\",\"tokens\",\"finish_reason\",\n"
-    "\"prompt_tokens\",\"prompt_s\",\"decode_s\",\"tokens_per_s\"}: tokens counts those "
-    "generated,\n"
-    "finish_reason is stop, length or interrupted. After Ctrl-C the text so far is still written,\n"
+    "\"prompt_tokens\",\"prompt_s\",\"decode_s\",\"tokens_per_s\",\"speculation\"}: tokens counts "
+    "those\ngenerated, finish_reason is stop, length or interrupted, speculation has the passes "
+    "that\n"
+    "checked guesses, the guesses and those that were right. After Ctrl-C the text so far is still "
+    "written,\n"
     "also by --json and --save-state, and the exit code is 130. --save-state saves the state "
     "after\n"
     "the text. A later run with --state uses its own --seed and starts without penalties.\n"
@@ -162,6 +167,7 @@ void AddGenerate(CLI::App& app) {
   AddRowOptions(*command, o->common);
   AddSamplingOptions(*command, o->sampling);
   AddGrammarOptions(*command, o->grammar);
+  AddSpeculationOptions(*command, o->speculation);
 }
 
 }  // namespace linnet::cli

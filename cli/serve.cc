@@ -180,6 +180,7 @@ void AddServe(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--quiet", o->quiet, "Log no requests");
   command->set_config("--config", "", "A file of options, `port = 8080`");
+  AddSpeculationOptions(*command, o->models.speculation);
   AddAdapterOption(*command, o->models.common);
   AddRowOptions(*command, o->models.common);
 }

@@ -56,6 +56,9 @@ std::unique_ptr<RunningModel> Open(const ServeModelOptions& o, const std::string
   running->cache = std::make_unique<StateCache>(running->model.state_shape(), identity, cache);
   SchedulerOptions scheduler;
   scheduler.max_running = o.max_running;
+  const SpeculationOptions guesses = SpeculationFor(o.common, o.speculation, running->model);
+  scheduler.guesses = guesses.most;
+  scheduler.draft = guesses.draft;
   running->scheduler = std::make_unique<Scheduler>(
       running->model, running->tokenizer, running->workspace, running->cache.get(), scheduler);
   return running;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/cli.h"
+#include "cli/speculation.h"
 #include "engine/scheduler.h"
 #include "engine/state_cache.h"
 #include "linnet/model.h"
@@ -27,6 +28,7 @@ struct ServeModelOptions {
   uint64_t cache_bytes = 0, disk_bytes = uint64_t{8} << 30;
   size_t max_running = 256, max_tokens = 4096;
   bool shared_cache = false, no_disk = false;
+  SpeculationFlags speculation{};
 };
 
 // A model that runs. The members are in the order in which they depend on each other.

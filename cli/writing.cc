@@ -42,7 +42,11 @@ std::string ToJson(const Written& written) {
                                        {"prompt_tokens", written.prompt_tokens},
                                        {"prompt_s", written.prompt_s},
                                        {"decode_s", written.decode_s},
-                                       {"tokens_per_s", written.tokens_per_s()}};
+                                       {"tokens_per_s", written.tokens_per_s()},
+                                       {"speculation",
+                                        {{"passes", written.speculation.passes},
+                                         {"guessed", written.speculation.guessed},
+                                         {"accepted", written.speculation.accepted}}}};
   return json.dump();
 }
 

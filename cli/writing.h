@@ -15,7 +15,8 @@ Snapshot StartOf(const std::string& path, const Model& model);
 // Shows the progress of a long prompt, and stops at Ctrl-C while an InterruptScope exists.
 Watcher NewWatcher();
 
-// {"text","tokens","finish_reason","prompt_tokens","prompt_s","decode_s","tokens_per_s"}
+// {"text","tokens","finish_reason","prompt_tokens","prompt_s","decode_s","tokens_per_s",
+// "speculation":{"passes","guessed","accepted"}}
 std::string ToJson(const Written& written);
 
 }  // namespace linnet::cli

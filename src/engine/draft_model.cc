@@ -14,8 +14,7 @@ void DraftModel::Read(std::span<const int32_t> tokens) {
   unread_.insert(unread_.end(), tokens.begin(), tokens.end());
 }
 
-std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler,
-                                       Workspace& workspace) {
+std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler, Workspace& workspace) {
   std::vector<int32_t> guesses;
   const auto start = std::chrono::steady_clock::now();
   const size_t vocab = model_->config().vocab;

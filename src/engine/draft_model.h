@@ -21,9 +21,9 @@ class DraftModel {
 
   // The text has these further tokens.
   void Read(std::span<const int32_t> tokens);
-  // The next `count` tokens, each drawn from this model's logits by a copy of the text's sampler: at
-  // any temperature both models draw with the same random numbers, so that they often agree. Fewer
-  // if no token can be drawn. Throws what Model::Forward throws.
+  // The next `count` tokens, each drawn from this model's logits by a copy of the text's sampler:
+  // at any temperature both models draw with the same random numbers, so that they often agree.
+  // Fewer if no token can be drawn. Throws what Model::Forward throws.
   std::vector<int32_t> Guess(size_t count, const Sampler& sampler, Workspace& workspace);
 
   double guess_s() const { return guess_s_; }  // that one takes; 0 before the first

@@ -45,6 +45,7 @@ struct Ending {
   int32_t stop_id = -1;  // the id that did
   size_t tokens = 0;     // of the text, including a stop string, without a stop id
   double logprob = 0;    // the sum over those tokens, if Job::want_logprobs
+  SpeculationCounts speculation{};
 };
 
 struct PromptRead {

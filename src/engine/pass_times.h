@@ -27,8 +27,8 @@ class PassTimes {
   // What one would take; 0 if none was measured.
   double Of(size_t rows) const;
 
-  // The number of guesses with which a pass of `rows` rows, in which `texts` texts get a token each,
-  // gives most tokens a second. 0 where none pays, or while no pass was measured.
+  // The number of guesses with which a pass of `rows` rows, in which `texts` texts get a token
+  // each, gives most tokens a second. 0 where none pays, or while no pass was measured.
   size_t Guesses(size_t rows, double texts, const GuessOffer& offer) const;
 
  private:

@@ -32,7 +32,8 @@ size_t PromptBudget::Rows(size_t texts, size_t prompts) const {
   if (row_beside_.seconds == 0) return std::min(kFirstBeside, limits_.rows);
   const double fair = (limits_.stretch - 1) * base.time.seconds;
   const double burst = fair * static_cast<double>(prompts) / static_cast<double>(texts);
-  const double seconds = std::clamp(burst, fair, std::max(fair, limits_.pass_s - base.time.seconds));
+  const double seconds =
+      std::clamp(burst, fair, std::max(fair, limits_.pass_s - base.time.seconds));
   const double rows = seconds / row_beside_.seconds;
   return rows < static_cast<double>(limits_.rows) ? std::max<size_t>(1, static_cast<size_t>(rows))
                                                   : limits_.rows;

@@ -44,7 +44,9 @@ Snapshot StartOf(const JobContext& context, const Job& job, bool caches) {
 
 void JobText::Step() noexcept {
   try {
+    stepped = 0;
     do {
+      ++stepped;
       text.Step(sequence,
                 [this](int32_t token, std::span<const float>) { written.push_back(token); });
     } while (text.finish() == Finish::kNone && sequence.ready());
@@ -222,7 +224,11 @@ void RunningJob::AfterStep(JobText& text) {
   if (text.text.finish() == Finish::kNone) return;
   text.ended = true;
   KeepEnd(text);
-  Tell([&](Listener& to) { to.OnEnd(text.choice, text.text.ending()); });
+  Ending ending = text.text.ending();
+  if (const auto* speculation = text.sequence.speculation()) {
+    ending.speculation = speculation->counts();
+  }
+  Tell([&](Listener& to) { to.OnEnd(text.choice, ending); });
   if (--open_ == 0) Finish();
 }
 

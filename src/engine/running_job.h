@@ -45,6 +45,7 @@ struct JobText {
   std::vector<int32_t> written{};  // tokens sampled
   std::exception_ptr failure{};    // of Step
   bool ended = false;              // its end was told
+  size_t stepped = 0;              // tokens of the last Step
 };
 
 // All functions run on the scheduler's thread. Those that call the listener return normally

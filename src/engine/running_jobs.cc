@@ -220,8 +220,7 @@ size_t RunningJobs::PlanGuesses(size_t rows) {
   if (context_.guesses == 0 || texts > kTextsWithGuesses) return more;
   auto expected = static_cast<double>(texts);
   for (size_t i = 0; i < texts; ++i) {
-    shares_[i].guesses =
-        PlanGuessesOf(*shares_[i].sequence, times_, texts + rows + more, expected);
+    shares_[i].guesses = PlanGuessesOf(*shares_[i].sequence, times_, texts + rows + more, expected);
     more += shares_[i].guesses;
     if (shares_[i].guesses > 0) expected += 1;
   }
@@ -267,7 +266,7 @@ void RunningJobs::StepTexts() {
   }
   for (const Ready& ready : ready_) {
     if (ready.job->done()) continue;
-    ++totals_.written_tokens;
+    totals_.written_tokens += ready.text->stepped;
     ready.job->AfterStep(*ready.text);
   }
 }

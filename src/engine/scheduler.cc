@@ -98,8 +98,8 @@ class Scheduler::Impl {
   Impl(const Model& model, std::shared_ptr<const Tokenizer> tokenizer, Workspace& workspace,
        StateCache* cache, const SchedulerOptions& options)
       : options_(Resolved(options)),
-        context_{model,     std::move(tokenizer), workspace, cache, options_.grid, options_.guesses,
-                 options_.draft},
+        context_{model,         std::move(tokenizer), workspace,     cache,
+                 options_.grid, options_.guesses,     options_.draft},
         door_(std::make_shared<SchedulerDoor>(
             JobQueue::Limits{options_.queue, options_.owner_queue, options_.queue_tokens})),
         running_(context_, options_),

@@ -54,7 +54,7 @@ struct SchedulerStatistics {
   uint64_t cached_tokens = 0;                 // of prompts, not read
   uint64_t written_tokens = 0;
   double pass_s = 0, sample_s = 0, cache_s = 0, other_s = 0;  // the thread's time, in all
-  SpeculationCounts speculation{};  // of texts that have ended
+  SpeculationCounts speculation{};                            // of texts that have ended
   uint64_t wakeups = 0;  // of the thread; none while nothing is to be done
 };
 

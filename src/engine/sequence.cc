@@ -20,7 +20,8 @@ Sequence::Sequence(Snapshot start, Sampler sampler)
 
 void Sequence::Speculate(SpeculationOptions options, size_t vocab) {
   Settle();
-  speculation_ = options.most > 0 ? std::make_unique<Speculation>(std::move(options), vocab) : nullptr;
+  speculation_ =
+      options.most > 0 ? std::make_unique<Speculation>(std::move(options), vocab) : nullptr;
 }
 
 void Sequence::Feed(std::span<const int32_t> tokens) {

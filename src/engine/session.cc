@@ -83,8 +83,8 @@ Written Session::Write(const ContinuationOptions& options, const Watcher& watche
 Writing::Writing(Session& session, ContinuationOptions options,
                  std::optional<Constraint> constraint)
     : session_(session),
-      text_(session.tokenizer_, {.text = std::move(options), .constraint = std::move(constraint)}) {
-}
+      text_(session.tokenizer_, {.text = std::move(options), .constraint = std::move(constraint)}),
+      before_(session.speculation()) {}
 
 bool Writing::Begin(const Watcher& watcher) {
   if (session_.sequence_.waiting() == 0 && !session_.sequence_.ready()) {
@@ -113,6 +113,7 @@ bool Writing::Step(const Watcher& watcher) {
     Show(watcher);
     written_.tokens = text_.tokens();
     written_.finish = text_.finish();
+    written_.speculation = session_.speculation().Since(before_);
   }
   written_.decode_s += decode.Seconds();
   return true;

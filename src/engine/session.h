@@ -35,6 +35,7 @@ struct Written {
   size_t prompt_tokens = 0;  // queued before the first generated token
   Finish finish = Finish::kNone;
   double prompt_s = 0, decode_s = 0;
+  SpeculationCounts speculation{};  // of this text
 
   double tokens_per_s() const { return decode_s > 0 ? static_cast<double>(tokens) / decode_s : 0; }
 };
@@ -111,6 +112,7 @@ class Writing {
   Session& session_;
   GeneratedText text_;
   Written written_;
+  SpeculationCounts before_;  // of the session
   bool begun_ = false;
 };
 

@@ -8,9 +8,9 @@
 namespace linnet {
 namespace {
 
-constexpr double kDecay = 0.9;         // of a record, a check
-constexpr size_t kTryAgain = 32;       // offers that are declined between two tries
-constexpr size_t kTried = 2;           // guesses of such a try
+constexpr double kDecay = 0.9;    // of a record, a check
+constexpr size_t kTryAgain = 32;  // offers that are declined between two tries
+constexpr size_t kTried = 2;      // guesses of such a try
 constexpr size_t kMissesToLoseTrack = 3;
 // Tokens since the last state. With more, the pass is to give a new state, without guesses.
 constexpr size_t kMostSince = 24;
@@ -106,7 +106,8 @@ void Speculation::Checked(size_t guessed, size_t accepted) {
 
 size_t PlanGuessesOf(Sequence& sequence, const PassTimes& times, size_t rows, double texts) {
   Speculation* const speculation = sequence.speculation();
-  if (speculation == nullptr || sequence.waiting() == 0 || sequence.waiting() > kMostSince) return 0;
+  if (speculation == nullptr || sequence.waiting() == 0 || sequence.waiting() > kMostSince)
+    return 0;
   const GuessOffer offer = speculation->Look(Speculation::kMostGuesses);
   return speculation->always() ? offer.guesses : times.Guesses(rows, texts, offer);
 }

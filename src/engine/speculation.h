@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/draft_model.h"
+#include "engine/ngram_index.h"
 #include "engine/pass_times.h"
-#include "engine/token_index.h"
 #include "linnet/sampler.h"
 
 namespace linnet {
@@ -35,12 +35,15 @@ struct SpeculationCounts {
     guessed += other.guessed;
     accepted += other.accepted;
   }
+  SpeculationCounts Since(const SpeculationCounts& start) const {
+    return {passes - start.passes, guessed - start.guessed, accepted - start.accepted};
+  }
 };
 
 // Guesses for one text: from its prediction while it follows it, from what followed the same tokens
-// earlier in it, or from a smaller model. A guess is accepted if it is the token that the text's own
-// sampler draws, so the text is the same with and without guesses; they only cost or save time. Not
-// thread-safe.
+// earlier in it, or from a smaller model. A guess is accepted if it is the token that the text's
+// own sampler draws, so the text is the same with and without guesses; they only cost or save time.
+// Not thread-safe.
 class Speculation {
  public:
   static constexpr size_t kMostGuesses = 32;  // in a pass, so that their logits fit
@@ -77,7 +80,7 @@ class Speculation {
 
   SpeculationOptions options_;
   size_t vocab_;
-  TokenIndex text_, predicted_;
+  NgramIndex text_, predicted_;
   // Where in the prediction the text is, and how many of its last tokens were others.
   size_t place_ = 0, missed_ = 0;
   std::unique_ptr<DraftModel> draft_;

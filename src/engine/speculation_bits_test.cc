@@ -1,6 +1,6 @@
-// The law of speculation: a text is the same bits with guesses and without, whatever is guessed, for
-// every generation, format and level, with penalties, mirostat, grammars, stop strings and a cache,
-// alone and in a crowd.
+// The law of speculation: a text is the same bits with guesses and without, whatever is guessed,
+// for every generation, format and level, with penalties, mirostat, grammars, stop strings and a
+// cache, alone and in a crowd.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -110,7 +110,8 @@ TEST_P(SpeculationBitsTest, OfASessionAndItsState) {
         Written written = session.Write(job.text, {.sampled = note}, constraint);
         // And on from there.
         session.Feed(std::vector<int32_t>{'a', 'b'});
-        expected.text = written.text + "|" + session.Write({.max_tokens = 5}, {.sampled = note}).text;
+        expected.text =
+            written.text + "|" + session.Write({.max_tokens = 5}, {.sampled = note}).text;
         expected.finish = written.finish;
         std::string state = test::BytesOf(session.Here().state);
         all.Add(session.speculation());
@@ -180,10 +181,12 @@ TEST_P(SpeculationBitsTest, OfAServersTexts) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, SpeculationBitsTest,
-                         testing::Values(std::tuple("4", DType::kF32), std::tuple("5.2", DType::kF32),
+                         testing::Values(std::tuple("4", DType::kF32),
+                                         std::tuple("5.2", DType::kF32),
                                          std::tuple("6", DType::kF32), std::tuple("7", DType::kF32),
-                                         std::tuple("7", DType::kBF16), std::tuple("7", DType::kF16),
-                                         std::tuple("7", DType::kI8), std::tuple("7", DType::kNF4),
+                                         std::tuple("7", DType::kBF16),
+                                         std::tuple("7", DType::kF16), std::tuple("7", DType::kI8),
+                                         std::tuple("7", DType::kNF4),
                                          std::tuple("7b", DType::kF32)));
 
 }  // namespace

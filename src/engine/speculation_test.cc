@@ -1,4 +1,5 @@
-// Where guesses come from, how many are worth a row, and that those of a text that repeats are right.
+// Where guesses come from, how many are worth a row, and that those of a text that repeats are
+// right.
 #include "engine/speculation.h"
 
 #include <gtest/gtest.h>
@@ -8,9 +9,9 @@
 #include <vector>
 
 #include "engine/draft_model.h"
+#include "engine/ngram_index.h"
 #include "engine/sequence.h"
 #include "engine/session.h"
-#include "engine/token_index.h"
 #include "models/test_models.h"
 
 namespace linnet {
@@ -18,8 +19,8 @@ namespace {
 
 std::vector<int32_t> Ids(const std::string& text) { return {text.begin(), text.end()}; }
 
-TEST(TokenIndexTest, FindsTheNewestPlaceOfTheLongestMatch) {
-  TokenIndex index;
+TEST(NgramIndexTest, FindsTheNewestPlaceOfTheLongestMatch) {
+  NgramIndex index;
   EXPECT_FALSE(index.After(index.tokens()));
   for (const int32_t id : Ids("abcd abce bcf")) index.Push(id);
   EXPECT_EQ(index.After(Ids("xabc")), 8u);
@@ -33,8 +34,8 @@ TEST(TokenIndexTest, FindsTheNewestPlaceOfTheLongestMatch) {
   EXPECT_FALSE(index.AfterFrom(Ids("abc"), 13));
 }
 
-TEST(TokenIndexTest, ForgetsTheOlderHalf) {
-  TokenIndex index(8);
+TEST(NgramIndexTest, ForgetsTheOlderHalf) {
+  NgramIndex index(8);
   for (const int32_t id : Ids("abcdefgh")) index.Push(id);
   EXPECT_TRUE(index.After(Ids("abc")));
   index.Push('x');
@@ -93,8 +94,8 @@ class GuessTest : public testing::Test {
 };
 
 TEST_F(GuessTest, FollowAPredictionPastTokensThatDiffer) {
-  Speculation speculation({.most = SpeculationOptions::kAuto, .prediction = Ids("the quick brown fox")},
-                          256);
+  Speculation speculation(
+      {.most = SpeculationOptions::kAuto, .prediction = Ids("the quick brown fox")}, 256);
   EXPECT_EQ(After(speculation), "the quick brown fox");
   Write(speculation, "the ");
   EXPECT_EQ(After(speculation, 5), "quick");
@@ -117,7 +118,8 @@ TEST_F(GuessTest, ComeFromWhatFollowedTheSameTokens) {
 TEST_F(GuessTest, OfASourceThatFailsAreOfferedNowAndThen) {
   Speculation speculation({.most = SpeculationOptions::kAuto}, 256);
   PassTimes times;
-  for (const size_t rows : {1, 4, 16, 32}) times.Took(rows, 0.01 + 0.001 * static_cast<double>(rows));
+  for (const size_t rows : {1, 4, 16, 32})
+    times.Took(rows, 0.01 + 0.001 * static_cast<double>(rows));
   size_t guessed = 0;
   for (int i = 0; i < 1000; ++i) {
     speculation.Read(Ids("abc"));

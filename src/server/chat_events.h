@@ -31,6 +31,13 @@ struct ChatEnding {
 struct ChatUsage {
   size_t prompt_tokens = 0, cached_tokens = 0;
   size_t completion_tokens = 0, reasoning_tokens = 0;  // of all choices
+  // Guesses of tokens (engine/speculation.h), of all choices.
+  size_t accepted_guesses = 0, rejected_guesses = 0;
+
+  void AddGuesses(const SpeculationCounts& counts) {
+    accepted_guesses += counts.accepted;
+    rejected_guesses += counts.guessed - counts.accepted;
+  }
 };
 
 // Called in this order on the scheduler's thread; must not block. A choice has thoughts, then text,

@@ -66,6 +66,7 @@ class ChatListener : public Listener {
                       .thought_tokens = std::min(reader.thought_tokens(), end.tokens)};
     if (std::find(stops_.begin(), stops_.end(), end.stop) != stops_.end()) ending.stop = end.stop;
     usage_.completion_tokens += ending.tokens;
+    usage_.AddGuesses(end.speculation);
     usage_.reasoning_tokens += ending.thought_tokens;
     cancelled_ = cancelled_ || ending.finish == ChatFinish::kCancelled;
     events_->OnEnd(choice, ending);

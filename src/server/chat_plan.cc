@@ -214,6 +214,7 @@ Job JobFor(const GenerationFields& fields, const SamplerOptions& base, const std
   job.logprobs = fields.top_logprobs;
   job.owner = owner;
   job.use_cache = fields.use_cache;
+  if (!fields.prediction.empty()) job.prediction = served.tokenizer->Encode(fields.prediction);
   if (fields.timeout) job.deadline = std::chrono::steady_clock::now() + *fields.timeout;
   return job;
 }

@@ -78,16 +78,6 @@ void RefuseOtherMedia(const Fields& body) {
   }
 }
 
-void CheckPrediction(const Fields& body) {
-  const auto prediction = body.Object("prediction");
-  if (!prediction) return;
-  prediction->RequiredString("type");
-  prediction->Word("type", {"content"});
-  const Json* content = prediction->Find("content");
-  if (content == nullptr) prediction->RequiredString("content");
-  ParseContent(*content, prediction->NameOf("content"));
-}
-
 Thinking ParseThinking(const Fields& body) {
   Thinking thinking = ParseEffort(body, "reasoning_effort");
   if (const auto reasoning = body.Object("reasoning")) {
@@ -173,7 +163,6 @@ ChatRequest ParseChat(const Json& body_json) {
   }
   generation.top_logprobs = static_cast<size_t>(top.value_or(0));
   RefuseOtherMedia(body);
-  CheckPrediction(body);
   body.String("prompt_cache_key");
   request.stream = body.Bool("stream", false);
   if (const auto options = body.Object("stream_options")) {

@@ -51,6 +51,7 @@ struct GenerationFields {
   bool use_cache = true;
   std::optional<std::chrono::milliseconds> timeout;
   OutputFormat format{};
+  std::string prediction{};  // what the text may turn out to be
 };
 
 // How much the model should think first. Templates that cannot think ignore it.

@@ -129,6 +129,16 @@ void ParseConstraint(const Fields& body, OutputFormat& format) {
   }
 }
 
+std::string ParsePrediction(const Fields& body) {
+  const auto prediction = body.Object("prediction");
+  if (!prediction) return {};
+  prediction->RequiredString("type");
+  prediction->Word("type", {"content"});
+  const Json* content = prediction->Find("content");
+  if (content == nullptr) prediction->RequiredString("content");
+  return ParseContent(*content, prediction->NameOf("content"));
+}
+
 }  // namespace
 
 GenerationFields ParseGeneration(const Fields& body) {
@@ -166,6 +176,7 @@ GenerationFields ParseGeneration(const Fields& body) {
     fields.timeout = std::chrono::milliseconds(*time);
   }
   ParseConstraint(body, fields.format);
+  fields.prediction = ParsePrediction(body);
   return fields;
 }
 

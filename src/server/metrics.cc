@@ -88,6 +88,12 @@ void AddScheduler(const SchedulerStatistics& s, const MetricLabels& model, Famil
             Double(s.cancelled));
   out.Count("linnet_requests_total", kJobs, With(model, "outcome", "failed"), Double(s.failed));
   out.Count("linnet_requests_total", kJobs, With(model, "outcome", "refused"), Double(s.refused));
+  out.Count("linnet_spec_decode_num_drafts", "Passes that checked guesses of tokens.", model,
+            Double(s.speculation.passes));
+  out.Count("linnet_spec_decode_num_draft_tokens", "Guesses of tokens.", model,
+            Double(s.speculation.guessed));
+  out.Count("linnet_spec_decode_num_accepted_tokens", "Guesses that were right.", model,
+            Double(s.speculation.accepted));
   constexpr const char* kTime = "Time of the engine's thread.";
   out.Count("linnet_engine_seconds_total", kTime, With(model, "part", "pass"), s.pass_s);
   out.Count("linnet_engine_seconds_total", kTime, With(model, "part", "sample"), s.sample_s);

@@ -62,8 +62,8 @@ OrderedJson UsageJson(const ChatUsage& usage) {
           {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
           {"completion_tokens_details",
            {{"reasoning_tokens", usage.reasoning_tokens},
-            {"accepted_prediction_tokens", 0},
-            {"rejected_prediction_tokens", 0}}}};
+            {"accepted_prediction_tokens", usage.accepted_guesses},
+            {"rejected_prediction_tokens", usage.rejected_guesses}}}};
 }
 
 OrderedJson LogprobJson(const TokenInfo& token, const Tokenizer& tokenizer) {

@@ -83,6 +83,7 @@ class CompletionAnswer {
     const std::lock_guard lock(mutex_);
     prompts_[prompt].endings[choice] = ending;
     usage_.completion_tokens += ending.tokens;
+    usage_.AddGuesses(ending.speculation);
     if (request_.stream) Flush(prompt, choice, CompletionReason(ending.finish));
   }
 

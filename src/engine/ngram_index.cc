@@ -1,4 +1,4 @@
-#include "engine/token_index.h"
+#include "engine/ngram_index.h"
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@ uint64_t KeyOf(std::span<const int32_t> tokens) {
 
 }  // namespace
 
-void TokenIndex::Push(int32_t token) {
+void NgramIndex::Push(int32_t token) {
   if (tokens_.size() >= most_) {
     tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<ptrdiff_t>(tokens_.size() / 2));
     for (Places& places : places_) places.clear();
@@ -25,7 +25,7 @@ void TokenIndex::Push(int32_t token) {
 }
 
 // The n-grams before the token at `end`.
-void TokenIndex::Index(size_t end) {
+void NgramIndex::Index(size_t end) {
   for (size_t i = 0; i < std::size(kLengths); ++i) {
     const size_t length = kLengths[i];
     if (end < length) continue;
@@ -34,20 +34,20 @@ void TokenIndex::Index(size_t end) {
   }
 }
 
-const std::vector<uint32_t>* TokenIndex::Find(std::span<const int32_t> text, size_t i) const {
+const std::vector<uint32_t>* NgramIndex::Find(std::span<const int32_t> text, size_t i) const {
   if (text.size() < kLengths[i]) return nullptr;
   const auto at = places_[i].find(KeyOf(text.last(kLengths[i])));
   return at == places_[i].end() ? nullptr : &at->second;
 }
 
-std::optional<size_t> TokenIndex::After(std::span<const int32_t> text) const {
+std::optional<size_t> NgramIndex::After(std::span<const int32_t> text) const {
   for (size_t i = 0; i < std::size(kLengths); ++i) {
     if (const auto* places = Find(text, i)) return places->back();
   }
   return std::nullopt;
 }
 
-std::optional<size_t> TokenIndex::AfterFrom(std::span<const int32_t> text, size_t from) const {
+std::optional<size_t> NgramIndex::AfterFrom(std::span<const int32_t> text, size_t from) const {
   for (size_t i = 0; i < std::size(kLengths); ++i) {
     const auto* places = Find(text, i);
     if (places == nullptr) continue;

@@ -1,6 +1,6 @@
-// TokenIndex: finds where the last tokens of a text occurred before, in it or in another text.
-#ifndef LINNET_ENGINE_TOKEN_INDEX_H_
-#define LINNET_ENGINE_TOKEN_INDEX_H_
+// NgramIndex: finds where the last tokens of a text occurred before, in it or in another text.
+#ifndef LINNET_ENGINE_NGRAM_INDEX_H_
+#define LINNET_ENGINE_NGRAM_INDEX_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace linnet {
 
 // A text of tokens, with the places of its n-grams of three and of two. Of a text that is longer
 // than it may be, the older half is forgotten. Not thread-safe.
-class TokenIndex {
+class NgramIndex {
  public:
-  explicit TokenIndex(size_t most_tokens = size_t{1} << 17) : most_(most_tokens) {}
+  explicit NgramIndex(size_t most_tokens = size_t{1} << 17) : most_(most_tokens) {}
 
   void Push(int32_t token);
   std::span<const int32_t> tokens() const { return tokens_; }
@@ -40,4 +40,4 @@ class TokenIndex {
 
 }  // namespace linnet
 
-#endif  // LINNET_ENGINE_TOKEN_INDEX_H_
+#endif  // LINNET_ENGINE_NGRAM_INDEX_H_
