@@ -58,6 +58,12 @@ void Sequence::DropGuesses() {
   taken_ = 0;
 }
 
+// Memory for guesses is large, and many sequences that once had some may have none for long.
+void Sequence::FreeGuesses() {
+  guess_logits_ = {};
+  before_.reset();
+}
+
 void Sequence::Settle() {
   if (!unchecked()) return;
   std::swap(at_.state, *before_);
@@ -165,6 +171,7 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
       guessed = s.AddGuesses(share.guesses, vocab, workspace);
       count += guessed;
     }
+    if (guessed == 0) s.FreeGuesses();
     guesses.push_back(guessed);
     const auto ids = std::span(s.line_).subspan(s.begin_, count);
     // The head runs only for the last token fed; no one reads the other logits.

@@ -109,6 +109,7 @@ class Sequence {
 
   bool TakesGuess(int32_t token);
   void DropGuesses();
+  void FreeGuesses();
   // Adds guesses to the queue; the number of them.
   size_t AddGuesses(size_t most, size_t vocab, Workspace& workspace);
   void FoundGuesses(size_t count, size_t vocab);
