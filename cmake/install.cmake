@@ -1,10 +1,10 @@
-# The installed files: all rooms in one archive, the public headers, a CMake package
-# (linnet::linnet), a pkg-config file, and the program.
+# The installed library: all rooms in one archive, the public headers, a CMake package
+# (linnet::linnet) and a pkg-config file. The program is in program.cmake.
 include(CMakePackageConfigHelpers)
 
 get_property(rooms GLOBAL PROPERTY LINNET_ROOMS)
-# No public header leads to the server's rooms: programs that link the library need no TLS.
-list(FILTER rooms EXCLUDE REGEX "^linnet_(http|server)$")
+# No public header leads to these rooms: programs that link the library need neither TLS nor YAML.
+list(FILTER rooms EXCLUDE REGEX "^linnet_(eval|http|download|server)$")
 list(TRANSFORM rooms REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
 add_library(linnet STATIC ${objects})
 add_library(linnet::linnet ALIAS linnet)
@@ -18,7 +18,6 @@ target_link_libraries(linnet
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/linnet)
 install(TARGETS linnet EXPORT linnet ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS linnet_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/linnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 install(EXPORT linnet FILE linnetTargets.cmake NAMESPACE linnet:: DESTINATION ${package_dir})
