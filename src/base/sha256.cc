@@ -1,5 +1,6 @@
 #include "base/sha256.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "base/check.h"
@@ -10,11 +11,16 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-// Looked up once: fetching takes locks. In a context of its own, so that neither the system's nor
-// the embedding program's configuration of OpenSSL matters.
+// A context of its own, so that neither the system's nor the embedding program's configuration of
+// OpenSSL matters. Kept until the program ends.
+OSSL_LIB_CTX* OwnContext() {
+  static OSSL_LIB_CTX* const context = OSSL_LIB_CTX_new();
+  return context;
+}
+
+// Looked up once: fetching takes locks.
 const EVP_MD* Algorithm() {
-  static const EVP_MD* const algorithm =
-      EVP_MD_fetch(OSSL_LIB_CTX_new(), "SHA2-256", nullptr);  // kept until the program ends
+  static const EVP_MD* const algorithm = EVP_MD_fetch(OwnContext(), "SHA2-256", nullptr);
   if (algorithm == nullptr) {
     throw Error(ErrorKind::kBadInput, "OpenSSL offers no SHA-256; install its default provider");
   }
@@ -55,6 +61,23 @@ Digest Sha256Of(std::string_view text) {
   Sha256 hash;
   hash.Add(text);
   return hash.Finish();
+}
+
+Digest HmacSha256(std::span<const std::byte> key, std::span<const std::byte> bytes) {
+  Digest digest;
+  size_t size = 0;
+  const auto* const made =
+      EVP_Q_mac(OwnContext(), "HMAC", nullptr, "SHA2-256", nullptr, key.data(), key.size(),
+                reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+                reinterpret_cast<unsigned char*>(digest.data()), digest.size(), &size);
+  if (made == nullptr || size != digest.size()) {
+    throw Error(ErrorKind::kBadInput, "OpenSSL offers no HMAC; install its default provider");
+  }
+  return digest;
+}
+
+bool SameDigest(std::span<const std::byte> a, const Digest& b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), b.size()) == 0;
 }
 
 std::string Hex(const Digest& digest) {

@@ -35,6 +35,12 @@ class Sha256 {
 
 Digest Sha256Of(std::string_view text);
 
+// HMAC (RFC 2104) with SHA-256: only who has the key can make it. `key` is not empty.
+// Throws Error kBadInput if OpenSSL is set up without it.
+Digest HmacSha256(std::span<const std::byte> key, std::span<const std::byte> bytes);
+// In a time that does not depend on where they differ.
+bool SameDigest(std::span<const std::byte> a, const Digest& b);
+
 // 64 hex digits, and back; nullopt if `text` is anything else.
 std::string Hex(const Digest& digest);
 std::optional<Digest> ParseDigest(std::string_view text);

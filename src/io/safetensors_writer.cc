@@ -3,8 +3,10 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/atomic_file.h"
+#include "base/check.h"
 #include "io/quoted.h"
 #include "io/stream_writer.h"
 #include "linnet/error.h"
@@ -34,7 +36,35 @@ class SafetensorsWriter final : public StreamWriter {
   AtomicFile file_;
 };
 
+class MemoryWriter final : public TensorWriter {
+ public:
+  MemoryWriter(std::vector<std::byte>& to, std::vector<TensorSpec> specs,
+               const std::map<std::string, std::string>& metadata)
+      : to_(to) {
+    const std::string header = SafetensorsHeader("in memory", specs, metadata);
+    size_t bytes = header.size();
+    for (const TensorSpec& spec : specs) bytes += ElementsOf(spec.shape) * ElementBytes(spec.type);
+    end_ = to.size() + bytes;
+    to.reserve(end_);
+    Append(std::as_bytes(std::span(header)));
+  }
+  void Append(std::span<const std::byte> bytes) override {
+    to_.insert(to_.end(), bytes.begin(), bytes.end());
+  }
+  void Finish(const Check&) override { LINNET_CHECK(to_.size() == end_); }
+
+ private:
+  std::vector<std::byte>& to_;
+  size_t end_ = 0;
+};
+
 }  // namespace
+
+std::unique_ptr<TensorWriter> TensorWriter::CreateInMemory(
+    std::vector<std::byte>& to, std::vector<TensorSpec> specs,
+    const std::map<std::string, std::string>& metadata) {
+  return std::make_unique<MemoryWriter>(to, std::move(specs), metadata);
+}
 
 std::string SafetensorsHeader(const std::string& file, std::span<const TensorSpec> specs,
                               const std::map<std::string, std::string>& metadata) {

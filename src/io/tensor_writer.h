@@ -36,6 +36,10 @@ class TensorWriter {
   static std::unique_ptr<TensorWriter> Create(
       const std::filesystem::path& path, std::vector<TensorSpec> specs,
       const std::map<std::string, std::string>& metadata = {});
+  // Safetensors at the end of `to`, which must live until Finish.
+  static std::unique_ptr<TensorWriter> CreateInMemory(
+      std::vector<std::byte>& to, std::vector<TensorSpec> specs,
+      const std::map<std::string, std::string>& metadata = {});
   virtual ~TensorWriter() = default;
   virtual void Append(std::span<const std::byte> bytes) = 0;
   // Completes the file. All announced tensors must have been appended. `check` is as in
