@@ -59,6 +59,27 @@ struct OpenOptions {
   std::function<void(double)> progress{};
 };
 
+// An adapter for single turns, besides those that the model was opened with. Made by
+// Model::LoadAdapter. Immutable.
+class TurnAdapter {
+ public:
+  ~TurnAdapter();
+  TurnAdapter(const TurnAdapter&) = delete;
+  TurnAdapter& operator=(const TurnAdapter&) = delete;
+
+  // 64 hex digits: of all bytes of its files and its scale.
+  const std::string& digest() const;
+  uint64_t bytes() const;   // of its factors in memory
+  size_t matrices() const;  // that it changes
+
+  struct Impl;
+
+ private:
+  friend class Model;
+  explicit TurnAdapter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 // One sequence's part of a forward pass. A turn of one token decodes, a longer one prefills; both
 // kinds can be in the same pass.
 struct Turn {
@@ -68,6 +89,9 @@ struct Turn {
   // Empty, or C sums to which the hidden states of `tokens` are added in order, as the head reads
   // them: the last layer's, normalized. Sums over any chunks of a text are the same bits.
   std::span<double> hidden_sum{};
+  // Of this turn only; the bits are those of a model that was opened with this adapter as its last.
+  // The state must be of texts that had the same one, or the text is a mixture.
+  const TurnAdapter* adapter = nullptr;
 };
 
 struct WorkspaceOptions {
@@ -165,6 +189,12 @@ class Model {
   const ModelCost& cost() const;
   // The state at the start of a sequence: the default, or an adapter's tuned state.
   State NewState() const;
+
+  // Loads an adapter that turns can choose; turns with different ones, or none, share a pass. It
+  // must not be used after the model is gone. Throws Error: kIo, kBadInput if it does not fit, or
+  // cannot be applied to single turns: if it changes the head or whole tensors, is a Bone or DoRA,
+  // contains a tuned state, or if the model has attention or experts.
+  std::shared_ptr<const TurnAdapter> LoadAdapter(const AdapterFile& file) const;
 
   // Runs all turns, in one pass over the weights if they are short enough. A turn's logits do not
   // depend on the other turns. Concurrent calls are allowed if they share no State and no

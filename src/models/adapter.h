@@ -55,6 +55,9 @@ class Adapter {
   // The tensor that replaces the model's; null if there is none.
   const TensorView* Replacement(const std::string& name) const;
   bool empty() const { return changes_.empty() && replaced_.empty(); }
+  // The matrices that it changes, and the whole tensors that it replaces.
+  const std::map<std::string, MatrixChange, std::less<>>& changes() const { return changes_; }
+  size_t replacements() const { return replaced_.size(); }
   // Whether it contains a tuned initial state, blocks.N.att.time_state.
   bool has_state() const { return states_ > 0; }
 

@@ -121,6 +121,9 @@ class Binder {
   // the file or an adapter contains one.
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
+  // Adds a change that is beside() to the matrix's deltas, whose memory is the store's.
+  void AddDelta(const MatrixChange& change, LinearParam& matrix);
+
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }
   const Config& config() const { return config_; }
 
@@ -142,7 +145,6 @@ class Binder {
                 float* kept);
   ExpertParam Expert(size_t layer, size_t expert, const std::string& name);
   void Count(const std::string& name, const Weight& w, uint64_t bytes);
-  void AddDelta(const MatrixChange& change, LinearParam& matrix);
   bool Learns(const TensorView& t) const;
   // Returns null if it is not trained.
   Parameter* NewParameter(const TensorView& t, size_t rows, size_t cols, bool transposed,

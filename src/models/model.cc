@@ -18,6 +18,7 @@
 #include "models/model_of.h"
 #include "models/network.h"
 #include "models/schema.h"
+#include "models/turn_adapter.h"
 #include "ops/product_plans.h"
 
 namespace linnet {
@@ -56,6 +57,7 @@ class Model::Impl {
     return shape;
   }
   const Network& network() const { return *network_; }
+  const std::shared_ptr<const Network>& shared_network() const { return network_; }
   const std::string& hash() const { return hash_; }
 
  private:
@@ -64,6 +66,7 @@ class Model::Impl {
     const Turn* turn;
     size_t begin, len;
   };
+  static const TurnAdapter::Impl& AdapterOf(const Turn& turn) { return *turn.adapter->impl_; }
   void RunPass(std::span<const Share> shares, Workspace::Impl& workspace) const;
   void WriteLogits(Pass& p, std::span<const Share> shares, Var x) const;
   void AddHidden(Pass& p, std::span<const Share> shares, Var x) const;
@@ -142,6 +145,9 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
     if (turn.state == nullptr || turn.state->values().size() != floats) {
       fail("a turn's state is not of this model's shape");
     }
+    if (turn.adapter != nullptr && AdapterOf(turn).network != network_) {
+      fail("a turn's adapter is one of another model");
+    }
     turn.state->CheckRoom(turn.tokens.size());
     CheckPast(*turn.state);
     for (const int32_t id : turn.tokens) {
@@ -191,8 +197,8 @@ void Model::Impl::Forward(std::span<const Turn> turns, Workspace::Impl& workspac
   for (const Turn& turn : turns) {
     const std::string& maker = turn.state->identity();
     if (maker.empty()) continue;
-    const bool same =
-        identity_ != nullptr && identity_->Gave(maker, {.exact = workspace.options.exact});
+    const bool same = identity_ != nullptr && turn.adapter == nullptr &&
+                      identity_->Gave(maker, {.exact = workspace.options.exact});
     if (!same) turn.state->set_identity({});
   }
   const size_t limit = RowsPerPass(workspace);
@@ -218,6 +224,7 @@ void Model::Impl::Forward(std::span<const Turn> turns, Workspace::Impl& workspac
 void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& workspace) const {
   std::vector<Segment> segments;
   std::vector<int32_t> tokens;
+  std::vector<const AdapterDeltas*> adapters;
   for (const Share& s : shares) {
     const auto ids = s.turn->tokens.subspan(s.begin, s.len);
     State& state = *s.turn->state;
@@ -225,6 +232,12 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
     segment.past = state.past();
     segment.first = state.tokens();
     if (segment.past != nullptr) segment.past->Append(ids);
+    if (s.turn->adapter != nullptr) {
+      segment.adapter = &AdapterOf(*s.turn).deltas;
+      if (std::find(adapters.begin(), adapters.end(), segment.adapter) == adapters.end()) {
+        adapters.push_back(segment.adapter);
+      }
+    }
     tokens.insert(tokens.end(), ids.begin(), ids.end());
   }
   Pass p{.arena = workspace.arena,
@@ -232,7 +245,8 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
          .segments = segments,
          .strides = network_->strides(),
          .exact = workspace.options.exact,
-         .plans = &workspace.plans};
+         .plans = &workspace.plans,
+         .adapters = adapters};
   workspace.plans.StartPass();
   workspace.arena.Rewind({});  // the previous pass may have been aborted
   const Var x = network_->Run(p, tokens);
@@ -335,6 +349,11 @@ State Model::NewState() const {
   return state;
 }
 const ModelCost& Model::cost() const { return impl_->network().cost(); }
+
+std::shared_ptr<const TurnAdapter> Model::LoadAdapter(const AdapterFile& file) const {
+  return std::shared_ptr<const TurnAdapter>(
+      new TurnAdapter(LoadTurnAdapter(impl_->shared_network(), file)));
+}
 
 void Model::Forward(std::span<const Turn> turns, Workspace& workspace) const {
   impl_->Forward(turns, *workspace.impl_);

@@ -234,6 +234,12 @@ TensorFile OpenTensors(const std::filesystem::path& path) {
   return file;
 }
 
+TensorFile ParseTensors(std::span<const std::byte> bytes, const std::string& name) {
+  TensorFile file = TensorFile::Parse(bytes, name);
+  file.Rename(WithoutTrainersPrefix);
+  return file;
+}
+
 Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFile::Open(path)) {}
 
 Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPacked(file_)) {

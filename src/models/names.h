@@ -44,6 +44,8 @@ bool IsTimeState(std::string_view name);
 std::string WithoutTrainersPrefix(const std::string& name);
 // TensorFile::Open with such renames, for adapters and states, which use only BlinkDL's names.
 TensorFile OpenTensors(const std::filesystem::path& path);
+// The same of TensorFile::Parse.
+TensorFile ParseTensors(std::span<const std::byte> bytes, const std::string& name);
 
 // Owns the mapped file; the tensors are views into it. Immutable.
 class Checkpoint {

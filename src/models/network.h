@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "linnet/config.h"
@@ -34,6 +36,8 @@ class Network {
 
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
+  // The bound matrices by name.
+  const std::map<std::string, LinearParam>& matrices() const { return store_.matrices; }
   const std::vector<Parameter>& parameters() const { return store_.parameters; }
   // The gradients of all trained parameters, in the order of parameters(), and their values if
   // `trained` is set.

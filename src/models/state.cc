@@ -20,6 +20,7 @@
 #include "models/names.h"
 #include "models/schema.h"
 #include "models/state_file.h"
+#include "models/state_parts.h"
 #include "tensor/token_memory.h"
 
 namespace linnet {
@@ -298,12 +299,6 @@ State ReadTuned(const TensorFile& file, const StateShape& model) {
   return state;
 }
 
-bool SameSizes(const StateShape& a, const StateShape& b) {
-  return a.generation == b.generation && a.layers == b.layers && a.width == b.width &&
-         a.heads == b.heads && a.head_size == b.head_size && a.attention_from == b.attention_from &&
-         a.cache == b.cache;
-}
-
 [[noreturn]] void RefuseUnknown(const TensorFile& file) {
   const auto has = [&](std::string_view part) {
     return std::any_of(file.tensors().begin(), file.tensors().end(),
@@ -332,6 +327,20 @@ TensorFile OpenState(const std::filesystem::path& path) {
     if (at == message.npos) throw;
     throw Error(error.kind(), message.replace(at, kCheckpoint.size(), "a saved or tuned state"));
   }
+}
+
+// `create` opens the writer of these tensors.
+template <class F>
+void WriteSaved(const State& state, std::span<const float> logits, SourceType type,
+                const F& create) {
+  const auto list = state.ToReference();
+  std::vector<TensorSpec> specs;
+  AddSpecs(list, specs, type);
+  if (!logits.empty()) specs.push_back({kLogits, type, {logits.size()}});
+  const std::unique_ptr<TensorWriter> writer = create(std::move(specs));
+  AppendTensors(list, *writer, type);
+  if (!logits.empty()) writer->AppendFloats(type, logits);
+  writer->Finish();
 }
 
 }  // namespace
@@ -483,49 +492,32 @@ State State::FromReference(StateShape shape, const std::vector<StateTensor>& lis
 }
 
 void State::Save(const std::filesystem::path& path, std::span<const float> logits) const {
-  const auto list = ToReference();
-  std::vector<TensorSpec> specs;
-  AddSpecs(list, specs);
-  if (!logits.empty()) specs.push_back({kLogits, SourceType::kF32, {logits.size()}});
-  const auto writer = TensorWriter::Create(path, specs, MetadataOf(*this));
-  AppendTensors(list, *writer);
-  if (!logits.empty()) writer->AppendFloats(SourceType::kF32, logits);
-  writer->Finish();
+  WriteSaved(*this, logits, SourceType::kF32, [&](std::vector<TensorSpec> specs) {
+    return TensorWriter::Create(path, std::move(specs), MetadataOf(*this));
+  });
 }
 
-std::vector<std::byte> SavedBytes(const State& state) {
-  const auto list = state.ToReference();
-  std::vector<TensorSpec> specs;
-  AddSpecs(list, specs);
-  const std::string header = SafetensorsHeader("state", specs, MetadataOf(state));
-  size_t size = header.size();
-  for (const StateTensor& t : list) size += 4 * (t.values.size() + t.ids.size());
+std::vector<std::byte> SavedBytes(const State& state, std::span<const float> logits,
+                                  SourceType type) {
   std::vector<std::byte> bytes;
-  bytes.reserve(size);
-  const auto add = [&](std::span<const std::byte> part) {
-    bytes.insert(bytes.end(), part.begin(), part.end());
-  };
-  add(std::as_bytes(std::span(header)));
-  for (const StateTensor& t : list) {
-    add(std::as_bytes(std::span(t.values)));
-    add(std::as_bytes(std::span(t.ids)));
-  }
+  WriteSaved(state, logits, type, [&](std::vector<TensorSpec> specs) {
+    return TensorWriter::CreateInMemory(bytes, std::move(specs), MetadataOf(state));
+  });
   return bytes;
 }
 
-void AddSpecs(std::span<const StateTensor> list, std::vector<TensorSpec>& specs) {
+void AddSpecs(std::span<const StateTensor> list, std::vector<TensorSpec>& specs, SourceType type) {
   for (const StateTensor& t : list) {
-    specs.push_back(
-        {ReferenceName(t.number), t.is_ids ? SourceType::kI32 : SourceType::kF32, t.shape});
+    specs.push_back({ReferenceName(t.number), t.is_ids ? SourceType::kI32 : type, t.shape});
   }
 }
 
-void AppendTensors(std::span<const StateTensor> list, TensorWriter& writer) {
+void AppendTensors(std::span<const StateTensor> list, TensorWriter& writer, SourceType type) {
   for (const StateTensor& t : list) {
     if (t.is_ids) {
       writer.Append(std::as_bytes(std::span(t.ids)));
     } else {
-      writer.AppendFloats(SourceType::kF32, t.values);
+      writer.AppendFloats(type, t.values);
     }
   }
 }
@@ -547,6 +539,11 @@ std::vector<StateTensor> ReadTensors(const TensorFile& file) {
   return list;
 }
 
+std::vector<float> ReadLogits(const TensorFile& file) {
+  const TensorView* last = file.Find(kLogits);
+  return last != nullptr ? ReadAll(*last) : std::vector<float>();
+}
+
 State ReadState(const TensorFile& file) {
   if (!IsSaved(file)) RefuseUnknown(file);
   return ReadSaved(file, nullptr);
@@ -558,7 +555,7 @@ State ReadState(const TensorFile& file, const StateShape& model) {
   State state = ReadSaved(file, &model);
   const StateShape& found = state.shape();
   const std::string path = file.path().string();
-  if (!SameSizes(found, model)) {
+  if (!SameStateSizes(found, model)) {
     throw Error(ErrorKind::kBadState, fmt::format("{}: a state of {}, but the model is {}", path,
                                                   Describe(found), Describe(model)));
   }
@@ -586,10 +583,7 @@ State State::Load(const std::filesystem::path& path, const StateShape& model,
   const TensorFile file = OpenState(path);
   State state = ReadState(file, model);
   state.shape_.model_hash = model.model_hash;
-  if (logits != nullptr) {
-    const TensorView* last = file.Find(kLogits);
-    *logits = last != nullptr ? ReadAll(*last) : std::vector<float>();
-  }
+  if (logits != nullptr) *logits = ReadLogits(file);
   return state;
 }
 

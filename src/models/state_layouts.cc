@@ -4,7 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -23,6 +27,11 @@ namespace linnet {
 namespace {
 
 namespace fs = std::filesystem;
+
+using Metadata = std::map<std::string, std::string>;
+// Opens the file, or the memory, that these tensors go to.
+using OpenWriter =
+    std::function<std::unique_ptr<TensorWriter>(std::vector<TensorSpec>, const Metadata&)>;
 
 Error Bad(const fs::path& path, const std::string& what) {
   return Error(ErrorKind::kBadState, path.string() + ": " + what);
@@ -92,29 +101,33 @@ std::vector<float> InReferenceOrder(std::span<const float> wkv, const StateShape
   return {wkv.begin(), wkv.end()};
 }
 
-void ExportRwkvCpp(const State& state, const fs::path& path) {
+std::vector<std::byte> RwkvCppBytes(const State& state, const fs::path& path) {
   const StateShape& s = state.shape();
   CheckPlain(s, path, "rwkv.cpp");
-  AtomicFile file(path);
+  std::vector<std::byte> bytes;
+  bytes.reserve(s.floats() * sizeof(float));
+  const auto add = [&](std::span<const float> values) {
+    const auto part = std::as_bytes(values);
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  };
   for (size_t layer = 0; layer < s.layers; ++layer) {
     const auto part = LayerOf(state.values(), s, layer);
-    file.Write(std::as_bytes(part.ffn_x));
-    file.Write(std::as_bytes(part.att_x));
-    file.Write(std::as_bytes(std::span<const float>(InReferenceOrder(part.wkv, s))));
+    add(part.ffn_x);
+    add(part.att_x);
+    add(InReferenceOrder(part.wkv, s));
   }
-  file.Commit();
+  return bytes;
 }
 
-State ImportRwkvCpp(const fs::path& path, const StateShape& s) {
+State ImportRwkvCpp(std::span<const std::byte> bytes, const fs::path& path, const StateShape& s) {
   CheckPlain(s, path, "rwkv.cpp");
-  const MappedFile file(path);
-  if (file.bytes().size() != s.floats() * sizeof(float)) {
-    throw Bad(path, fmt::format("{} bytes, expected {} ({})", file.bytes().size(),
+  if (bytes.size() != s.floats() * sizeof(float)) {
+    throw Bad(path, fmt::format("{} bytes, expected {} ({})", bytes.size(),
                                 s.floats() * sizeof(float), Sizes(s)));
   }
   State state(s);
   std::vector<float> values(s.floats());
-  std::memcpy(values.data(), file.bytes().data(), file.bytes().size());
+  std::memcpy(values.data(), bytes.data(), bytes.size());
   for (size_t layer = 0; layer < s.layers; ++layer) {
     const auto to = LayerOf(state.values(), s, layer);
     const auto from = std::span<const float>(values).subspan(layer * (2 * s.width + to.wkv.size()));
@@ -149,20 +162,42 @@ void CheckWebRwkv(const StateShape& s, const fs::path& path) {
                               s.head_size, s.width));
 }
 
-void ExportWebRwkv(const State& state, const fs::path& path) {
+std::vector<float> WebRwkvValues(const State& state) {
+  const StateShape& s = state.shape();
+  std::vector<float> values(s.floats());
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto from = LayerOf(state.values(), s, layer);
+    const auto to = LayerOf(std::span<float>(values), s, layer);
+    std::copy(from.att_x.begin(), from.att_x.end(), to.att_x.begin());
+    std::copy(from.ffn_x.begin(), from.ffn_x.end(), to.ffn_x.begin());
+    std::copy(from.wkv.begin(), from.wkv.end(), to.wkv.begin());
+    if (!IsV4(s)) MoveHeads(from.wkv.data(), s, false, to.wkv.data());
+  }
+  return values;
+}
+
+State OfWebRwkvValues(std::span<const float> values, const StateShape& s) {
+  State state(s);
+  for (size_t layer = 0; layer < s.layers; ++layer) {
+    const auto from = LayerOf(values, s, layer);
+    const auto to = LayerOf(state.values(), s, layer);
+    std::copy(from.att_x.begin(), from.att_x.end(), to.att_x.begin());
+    std::copy(from.ffn_x.begin(), from.ffn_x.end(), to.ffn_x.begin());
+    if (IsV4(s)) {
+      std::copy(from.wkv.begin(), from.wkv.end(), to.wkv.begin());
+    } else {
+      MoveHeads(from.wkv.data(), s, true, to.wkv.data());
+    }
+  }
+  return state;
+}
+
+void ExportWebRwkv(const State& state, const fs::path& path, const OpenWriter& open) {
   const StateShape& s = state.shape();
   CheckWebRwkv(s, path);
-  const auto writer =
-      TensorWriter::Create(path, {{"state", SourceType::kF32, WebRwkvShape(s)}},
+  const auto writer = open({{"state", SourceType::kF32, WebRwkvShape(s)}},
                            {{"layout", "web-rwkv"}, {"generation", Name(s.generation)}});
-  for (size_t layer = 0; layer < s.layers; ++layer) {
-    const auto part = LayerOf(state.values(), s, layer);
-    writer->AppendFloats(SourceType::kF32, part.att_x);
-    std::vector<float> wkv(part.wkv.begin(), part.wkv.end());
-    if (!IsV4(s)) MoveHeads(part.wkv.data(), s, false, wkv.data());
-    writer->AppendFloats(SourceType::kF32, wkv);
-    writer->AppendFloats(SourceType::kF32, part.ffn_x);
-  }
+  writer->AppendFloats(SourceType::kF32, WebRwkvValues(state));
   writer->Finish();
 }
 
@@ -190,9 +225,9 @@ State ImportTuned(const TensorFile& file, const StateShape& s, bool keys_first) 
   return state;
 }
 
-State ImportWebRwkv(const fs::path& path, const StateShape& s) {
+State ImportWebRwkv(const TensorFile& file, const StateShape& s) {
+  const fs::path& path = file.path();
   CheckWebRwkv(s, path);
-  const TensorFile file = OpenTensors(path);
   if (file.Find(TimeStateName(0)) != nullptr) return ImportTuned(file, s, true);
   const TensorView* t = file.Find("state");
   if (t == nullptr && file.tensors().size() == 1) t = &file.tensors().front();
@@ -206,23 +241,10 @@ State ImportWebRwkv(const fs::path& path, const StateShape& s) {
     throw Bad(path, fmt::format("{}, expected [{}] ({})", Describe(*t), fmt::join(expected, ", "),
                                 Sizes(s)));
   }
-  const auto values = ReadAll(*t);
-  State state(s);
-  for (size_t layer = 0; layer < s.layers; ++layer) {
-    const auto from = LayerOf(std::span<const float>(values), s, layer);
-    const auto to = LayerOf(state.values(), s, layer);
-    std::copy(from.att_x.begin(), from.att_x.end(), to.att_x.begin());
-    std::copy(from.ffn_x.begin(), from.ffn_x.end(), to.ffn_x.begin());
-    if (IsV4(s)) {
-      std::copy(from.wkv.begin(), from.wkv.end(), to.wkv.begin());
-    } else {
-      MoveHeads(from.wkv.data(), s, true, to.wkv.data());
-    }
-  }
-  return state;
+  return OfWebRwkvValues(ReadAll(*t), s);
 }
 
-void ExportTimeState(const State& state, const fs::path& path) {
+void ExportTimeState(const State& state, const fs::path& path, const OpenWriter& open) {
   const StateShape& s = state.shape();
   if (IsV4(s)) throw Bad(path, "time_state exists for RWKV-5 and later, this state is RWKV-4's");
   CheckTimeState(s, path);
@@ -235,7 +257,7 @@ void ExportTimeState(const State& state, const fs::path& path) {
   for (size_t layer = 0; layer < s.layers; ++layer) {
     specs.push_back({TimeStateName(layer), SourceType::kF32, {s.heads, s.head_size, s.head_size}});
   }
-  const auto writer = TensorWriter::Create(path, specs);
+  const auto writer = open(std::move(specs), {});
   for (size_t layer = 0; layer < s.layers; ++layer) {
     const auto part = LayerOf(state.values(), s, layer);
     writer->AppendFloats(SourceType::kF32, Transposed(part.wkv, s.heads, s.head_size));
@@ -243,12 +265,23 @@ void ExportTimeState(const State& state, const fs::path& path) {
   writer->Finish();
 }
 
-State ImportReference(const fs::path& path, const StateShape& s) {
-  const auto list = ReadTensors(OpenTensors(path));
+State ImportReference(const TensorFile& file, const StateShape& s) {
+  const auto list = ReadTensors(file);
   try {
     return State::FromReference(s, list);
   } catch (const Error& error) {
-    throw Error(error.kind(), path.string() + ": " + error.what(), error.remedy());
+    throw Error(error.kind(), file.path().string() + ": " + error.what(), error.remedy());
+  }
+}
+
+State ImportTensors(const TensorFile& file, StateLayout layout, const StateShape& model) {
+  switch (layout) {
+    case StateLayout::kReference:
+      return ImportReference(file, model);
+    case StateLayout::kWebRwkv:
+      return ImportWebRwkv(file, model);
+    default:
+      return ImportTuned(file, model, false);
   }
 }
 
@@ -262,31 +295,87 @@ std::optional<StateLayout> ParseStateLayout(std::string_view name) {
   return std::nullopt;
 }
 
+WebRwkvTensor ToWebRwkv(const State& state) {
+  const StateShape& s = state.shape();
+  CheckWebRwkv(s, "the state");
+  const std::vector<size_t> shape = WebRwkvShape(s);
+  WebRwkvTensor tensor{.values = WebRwkvValues(state)};
+  std::copy(shape.rbegin(), shape.rend(), tensor.shape.begin());
+  return tensor;
+}
+
+State FromWebRwkv(const WebRwkvTensor& tensor, const StateShape& model) {
+  const fs::path name = "the state";
+  CheckWebRwkv(model, name);
+  std::vector<size_t> expected = WebRwkvShape(model);
+  std::reverse(expected.begin(), expected.end());
+  const bool fits = std::equal(expected.begin(), expected.end(), tensor.shape.begin());
+  if (!fits || tensor.values.size() != model.floats()) {
+    throw Bad(name, fmt::format("shape [{}] with {} values, expected [{}] with {} ({})",
+                                fmt::join(tensor.shape, ", "), tensor.values.size(),
+                                fmt::join(expected, ", "), model.floats(), Sizes(model)));
+  }
+  for (const float x : tensor.values) {
+    if (!std::isfinite(x)) throw Bad(name, "has a value that is not finite");
+  }
+  return OfWebRwkvValues(tensor.values, model);
+}
+
 void ExportState(const State& state, StateLayout layout, const fs::path& path) {
+  const OpenWriter open = [&path](std::vector<TensorSpec> specs, const Metadata& metadata) {
+    return TensorWriter::Create(path, std::move(specs), metadata);
+  };
   switch (layout) {
     case StateLayout::kReference:
       return state.Save(path);
-    case StateLayout::kRwkvCpp:
-      return ExportRwkvCpp(state, path);
+    case StateLayout::kRwkvCpp: {
+      const auto bytes = RwkvCppBytes(state, path);
+      AtomicFile file(path);
+      file.Write(bytes);
+      return file.Commit();
+    }
     case StateLayout::kWebRwkv:
-      return ExportWebRwkv(state, path);
+      return ExportWebRwkv(state, path, open);
     case StateLayout::kTimeState:
-      return ExportTimeState(state, path);
+      return ExportTimeState(state, path, open);
   }
 }
 
-State ImportState(const fs::path& path, StateLayout layout, const StateShape& model) {
+std::vector<std::byte> ExportedState(const State& state, StateLayout layout) {
+  const fs::path name = "the state";
+  std::vector<std::byte> bytes;
+  const OpenWriter open = [&bytes](std::vector<TensorSpec> specs, const Metadata& metadata) {
+    return TensorWriter::CreateInMemory(bytes, std::move(specs), metadata);
+  };
   switch (layout) {
     case StateLayout::kReference:
-      return ImportReference(path, model);
+      return SavedBytes(state);
     case StateLayout::kRwkvCpp:
-      return ImportRwkvCpp(path, model);
+      return RwkvCppBytes(state, name);
     case StateLayout::kWebRwkv:
-      return ImportWebRwkv(path, model);
+      ExportWebRwkv(state, name, open);
+      break;
     case StateLayout::kTimeState:
+      ExportTimeState(state, name, open);
       break;
   }
-  return ImportTuned(OpenTensors(path), model, false);
+  return bytes;
+}
+
+State ImportState(const fs::path& path, StateLayout layout, const StateShape& model) {
+  if (layout == StateLayout::kRwkvCpp) {
+    return ImportRwkvCpp(MappedFile(path).bytes(), path, model);
+  }
+  // What no file can hold is said before one is looked at.
+  if (layout == StateLayout::kWebRwkv) CheckWebRwkv(model, path);
+  return ImportTensors(OpenTensors(path), layout, model);
+}
+
+State ImportState(std::span<const std::byte> bytes, const std::string& name, StateLayout layout,
+                  const StateShape& model) {
+  if (layout == StateLayout::kRwkvCpp) return ImportRwkvCpp(bytes, name, model);
+  if (layout == StateLayout::kWebRwkv) CheckWebRwkv(model, name);
+  return ImportTensors(ParseTensors(bytes, name), layout, model);
 }
 
 }  // namespace linnet

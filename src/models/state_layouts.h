@@ -2,9 +2,15 @@
 #ifndef LINNET_MODELS_STATE_LAYOUTS_H_
 #define LINNET_MODELS_STATE_LAYOUTS_H_
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "linnet/state.h"
 
@@ -36,11 +42,28 @@ std::optional<StateLayout> ParseStateLayout(std::string_view name);
 // state.
 void ExportState(const State& state, StateLayout layout, const std::filesystem::path& path);
 
+// The bytes of that file; those of kTimeState are safetensors. Throws Error kBadState.
+std::vector<std::byte> ExportedState(const State& state, StateLayout layout);
+
 // Reads a file written by ExportState or the other program, for a model of this shape; the state
 // gets the model's hash. kWebRwkv also reads Ai00's converted tuned states:
 // `blocks.N.att.time_state` as [key][value]. Throws Error: kIo, kBadState with the sizes found and
 // expected.
 State ImportState(const std::filesystem::path& path, StateLayout layout, const StateShape& model);
+// The same of a file's bytes; `name` is for messages.
+State ImportState(std::span<const std::byte> bytes, const std::string& name, StateLayout layout,
+                  const StateShape& model);
+
+// web-rwkv's tensor in memory, as Ai00's clients send it: the values in the order of the file, the
+// shape from the fastest dimension to the slowest, [C, N + 2, L, 1] (v4: [C, 5L, 1, 1]).
+struct WebRwkvTensor {
+  std::vector<float> values{};
+  std::array<size_t, 4> shape{};
+};
+// Throws Error kBadState if the layout cannot store this state.
+WebRwkvTensor ToWebRwkv(const State& state);
+// Throws Error kBadState with the sizes found and expected, or if a value is not finite.
+State FromWebRwkv(const WebRwkvTensor& tensor, const StateShape& model);
 
 }  // namespace linnet
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -76,6 +77,11 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
       }
       EXPECT_TRUE(BitEqual(Values(back), Values(expected)))
           << Name(generation) << " " << static_cast<int>(layout);
+      // In memory too.
+      const auto bytes = ExportedState(state, layout);
+      EXPECT_TRUE(
+          BitEqual(Values(ImportState(bytes, "bytes", layout, state.shape())), Values(back)))
+          << Name(generation) << " " << static_cast<int>(layout);
     }
   }
 }
@@ -141,6 +147,26 @@ TEST_P(StateOrientation, RwkvCppIsTheReferencesListFfnFirst) {
   std::vector<float> got(bytes.size() / sizeof(float));
   std::memcpy(got.data(), bytes.data(), got.size() * sizeof(float));
   EXPECT_TRUE(BitEqual(got, expected));
+}
+
+TEST_P(StateOrientation, WebRwkvsTensorIsTheFilesAndComesBack) {
+  const test::TemporaryFile file(".st");
+  ExportState(*state_, StateLayout::kWebRwkv, file.path());
+  const TensorFile written = TensorFile::Open(file.path());
+  WebRwkvTensor tensor = ToWebRwkv(*state_);
+  EXPECT_TRUE(BitEqual(tensor.values, ReadAll(*written.Find("state"))));
+  EXPECT_EQ(tensor.shape[0], shape_.width);
+  EXPECT_EQ(tensor.shape[1], parts() == 5 ? 5 * shape_.layers : shape_.head_size + 2);
+  const State back = FromWebRwkv(tensor, shape_);
+  EXPECT_EQ(
+      std::memcmp(back.values().data(), state_->values().data(), shape_.floats() * sizeof(float)),
+      0);
+  tensor.values[3] = std::numeric_limits<float>::infinity();
+  EXPECT_THROW(FromWebRwkv(tensor, shape_), Error);
+  tensor.values.pop_back();
+  EXPECT_THROW(FromWebRwkv(tensor, shape_), Error);
+  std::swap(tensor.shape[0], tensor.shape[3]);
+  EXPECT_THROW(FromWebRwkv(tensor, shape_), Error);
 }
 
 TEST_P(StateOrientation, WebRwkvHasARowAKeyAndAColumnAValue) {

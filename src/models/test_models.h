@@ -122,6 +122,38 @@ inline std::filesystem::path LetterModel(const std::string& version) {
   });
 }
 
+// Matrices [128, 128] of the three layers of the models above.
+inline std::vector<std::string> LoraMatrices() {
+  std::vector<std::string> names;
+  for (int layer = 0; layer < 3; ++layer) {
+    for (const char* name : {"att.receptance", "att.key", "att.output"}) {
+      names.push_back("blocks." + std::to_string(layer) + "." + name);
+    }
+  }
+  return names;
+}
+
+// Random LoRA factors of rank 4 for such matrices, without alpha. Returns the path.
+inline std::filesystem::path WriteLora(const std::filesystem::path& path, uint64_t seed,
+                                       const std::vector<std::string>& matrices) {
+  constexpr size_t kWidth = 128, kRank = 4;
+  std::vector<TensorSpec> specs;
+  for (const std::string& matrix : matrices) {
+    specs.push_back({matrix + ".lora_A", SourceType::kF32, {kRank, kWidth}});
+    specs.push_back({matrix + ".lora_B", SourceType::kF32, {kWidth, kRank}});
+  }
+  const auto writer = TensorWriter::Create(path, specs);
+  ThreadPool pool(1);
+  for (const TensorSpec& spec : specs) {
+    std::vector<float> values(kRank * kWidth);
+    FillParameter({.name = spec.name, .shape = spec.shape, .spread = 0.1}, Filling::kRandom, seed,
+                  pool, values.data());
+    writer->AppendFloats(SourceType::kF32, values);
+  }
+  writer->Finish();
+  return path;
+}
+
 // A tuned initial state of RandomModel; RWKV-4 has none.
 inline std::filesystem::path TunedState(const std::string& version) {
   const Generation generation = GenerationOf(version);

@@ -74,14 +74,33 @@ void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
       [&p, &delta, h, y, prepared] { LinearBackward(p, h, prepared, delta.up, y, nullptr); });
 }
 
+// What the adapters of single sequences add to their rows.
+void AddOwnDeltas(Pass& p, Var x, const LinearParam& w, Var y) {
+  if (p.adapters.empty()) return;
+  LINNET_CHECK(x.rows() == p.segments.back().begin + p.segments.back().len);
+  for (size_t i = 0; i < p.segments.size();) {
+    const AdapterDeltas* const adapter = p.segments[i].adapter;
+    const size_t begin = p.segments[i].begin;
+    size_t end = begin;
+    for (; i < p.segments.size() && p.segments[i].adapter == adapter; ++i) {
+      end = p.segments[i].begin + p.segments[i].len;
+    }
+    const auto* const deltas = adapter == nullptr ? nullptr : adapter->Find(w);
+    if (deltas == nullptr) continue;
+    const Var own_x{.v = x.v.Rows(begin, end - begin), .g = {}};
+    const Var own_y{.v = y.v.Rows(begin, end - begin), .g = {}};
+    for (const LowRankDelta* delta : *deltas) AddDelta(p, own_x, *delta, own_y);
+  }
+}
+
 }  // namespace
 
 void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& epilogue,
                   const EpilogueBackward& backward) {
-  LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && w.deltas.empty()));
+  LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && !p.Changes(w)));
   const Arena::Mark mark = p.arena.mark();
   const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
-  const bool alone = w.deltas.empty();
+  const bool alone = !p.Changes(w);
   if (alone && p.deferred != nullptr && p.deferred->Defers(x.rows())) {
     return p.deferred->Add({prepared, w.w, y.v, epilogue});
   }
@@ -97,6 +116,7 @@ void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& e
   });
   if (alone) return;
   for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
+  AddOwnDeltas(p, x, w, y);
   if (epilogue == nullptr) return;
   p.ForRows(y.rows(), 4 * y.rows() * y.cols(),
             [&](size_t begin, size_t end) { epilogue(y.v.Rows(begin, end - begin), begin, 0); });

@@ -81,7 +81,7 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
   const LinearParam* readers[] = {&reader};
   const Activation form = FormFor(p, readers);
   // Other forms can only be made of whole rows.
-  if (form != Activation::kBF16 || w.w.rows % 32 != 0 || !w.deltas.empty()) {
+  if (form != Activation::kBF16 || w.w.rows % 32 != 0 || p.Changes(w)) {
     if (p.tape != nullptr) return ReluSquaredInPlace(p, Linear(p, x, w));
     const Var y = p.New(x.rows(), w.w.rows);
     const auto map = [](Mat<float> block, size_t, size_t) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,17 @@ struct LowRankDelta {
   float scale = 1;
 };
 
+// What an adapter of single sequences adds to matrices, which are known by their weights' address.
+struct AdapterDeltas {
+  std::unordered_map<const std::byte*, std::vector<const LowRankDelta*>> of;
+
+  // Null if it does not change the matrix.
+  const std::vector<const LowRankDelta*>* Find(const LinearParam& w) const {
+    const auto found = of.find(w.w.data);
+    return found == of.end() ? nullptr : &found->second;
+  }
+};
+
 // One layer's state, as views into a State.
 // wkv: v4 aa, bb, pp, each [C]; v5 on S [heads, N keys, N values].
 struct LayerState {
@@ -108,6 +120,7 @@ struct Segment {
   // `kept` has already; `first` were there before the pass.
   PastTokens* past = nullptr;
   size_t first = 0;
+  const AdapterDeltas* adapter = nullptr;  // of this sequence alone, after those of the matrices
 };
 
 // Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it
@@ -154,6 +167,9 @@ struct Pass {
   // and the embedding's rows after ln0, [rows, C].
   std::span<const int32_t> tokens{};
   Var embedding{};
+  // Those of segments, each once. The products of matrices that they change must have the rows of
+  // the segments.
+  std::span<const AdapterDeltas* const> adapters{};
   float dropout = 0;          // the fraction of a residual branch's values that is dropped
   uint64_t dropout_seed = 0;  // of this step
 
@@ -165,6 +181,13 @@ struct Pass {
   // kF32.
   Var NewFor(Activation form, size_t rows, size_t cols);
   float* Scratch(size_t floats) { return arena.New<float>(floats); }
+
+  // Whether anything is added to the product of some rows with this matrix.
+  bool Changes(const LinearParam& w) const {
+    return !w.deltas.empty() ||
+           std::any_of(adapters.begin(), adapters.end(),
+                       [&](const AdapterDeltas* adapter) { return adapter->Find(w) != nullptr; });
+  }
 
   LayerState StateOf(const Segment& s) const { return strides.Layer(s.state, layer); }
 

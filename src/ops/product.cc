@@ -169,7 +169,7 @@ Activation FormFor(const Pass& p, std::span<const LinearParam* const> readers) {
   const Activation form = ActivationFor(readers.front()->w.dtype, p.exact);
   for (const LinearParam* w : readers) {
     const bool backward = p.tape != nullptr && !w->g.empty();
-    const bool agrees = ActivationFor(w->w.dtype, p.exact) == form && w->deltas.empty() &&
+    const bool agrees = ActivationFor(w->w.dtype, p.exact) == form && !p.Changes(*w) &&
                         (!backward || BackwardForm(p, w->w.dtype) == form);
     if (!agrees) return Activation::kF32;
   }
