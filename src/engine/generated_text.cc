@@ -53,7 +53,7 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   const int32_t token = Sample(sequence);
   if (sampled) sampled(token, sequence.at().logits);
   if (EndsHere(token)) {
-    stop_id_ = token;
+    RecordStop(token, sequence.at().logits);
     return Show(text_.Complete());
   }
   const bool was_clear = text_.clear();
@@ -61,7 +61,7 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   std::string part = text_.Push(token);
   const bool taken = text_.tokens() > was_tokens;
   if (taken) Record(token, begin, sequence.at().logits);
-  if (!taken) stop_id_ = token;
+  if (!taken) RecordStop(token, sequence.at().logits);
   if (taken && options_.constraint) {
     options_.constraint->Accept(token);
     if (options_.constraint->must_end()) part += text_.Complete();
@@ -100,6 +100,11 @@ void GeneratedText::Record(int32_t token, size_t begin, std::span<const float> l
   begins_.push_back(begin);
 }
 
+void GeneratedText::RecordStop(int32_t token, std::span<const float> logits) {
+  stop_id_ = token;
+  if (options_.want_logprobs) stop_info_ = InfoOf(token, logits, options_.logprobs);
+}
+
 void GeneratedText::Show(std::string part) {
   shown_ += part.size();
   if (part_.empty()) {
@@ -128,7 +133,8 @@ Ending GeneratedText::ending() const {
           .stop = text_.stopped_by_text() ? text_.stop() : std::string(),
           .stop_id = stop_id_,
           .tokens = text_.tokens(),
-          .logprob = logprob_};
+          .logprob = logprob_,
+          .stop_info = stop_info_};
 }
 
 }  // namespace linnet

@@ -65,6 +65,7 @@ class GeneratedText {
   bool EndsHere(int32_t token);
   void Show(std::string part);
   void Record(int32_t token, size_t begin, std::span<const float> logits);
+  void RecordStop(int32_t token, std::span<const float> logits);
 
   const Tokenizer& tokenizer_;
   TextOptions options_;
@@ -72,6 +73,7 @@ class GeneratedText {
   std::vector<int32_t> ends_, stops_;
   Continuation text_;
   int32_t stop_id_ = -1;
+  std::optional<TokenInfo> stop_info_;
   double logprob_ = 0;
   std::string part_;  // to be shown
   size_t shown_ = 0;  // bytes of the text that were returned, with part_

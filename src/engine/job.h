@@ -16,7 +16,9 @@
 #include "engine/continuation.h"
 #include "engine/sequence.h"
 #include "linnet/error.h"
+#include "linnet/model.h"
 #include "linnet/sampler.h"
+#include "linnet/state.h"
 
 namespace linnet {
 
@@ -41,16 +43,26 @@ struct Piece {
 
 struct Ending {
   Finish finish = Finish::kNone;
-  std::string stop{};    // the stop string that ended the text; empty if none did
-  int32_t stop_id = -1;  // the id that did
-  size_t tokens = 0;     // of the text, including a stop string, without a stop id
-  double logprob = 0;    // the sum over those tokens, if Job::want_logprobs
+  std::string stop{};                    // the stop string that ended the text; empty if none did
+  int32_t stop_id = -1;                  // the id that did
+  size_t tokens = 0;                     // of the text, including a stop string, without a stop id
+  double logprob = 0;                    // the sum over those tokens, if Job::want_logprobs
+  std::optional<TokenInfo> stop_info{};  // of stop_id, if Job::want_logprobs
   SpeculationCounts speculation{};
+};
+
+// How likely the model finds a continuation after the prompt.
+struct ContinuationScore {
+  double logprob = 0;  // the sum over its tokens, in their order; 0 for an empty one
+  bool greedy = true;  // each token is the likeliest at its place, the first of equal ones
+  std::vector<TokenInfo> tokens{};
 };
 
 struct PromptRead {
   size_t tokens = 0;  // of the prompt
   size_t cached = 0;  // of them, not read because a cached state had them
+  // Of them, those up to the last place after which a state is in the cache now; at least `cached`.
+  size_t kept = 0;
 };
 
 // Gets the results of a job. All functions are called on the scheduler's thread, one at a time and
@@ -61,11 +73,21 @@ class Listener {
  public:
   virtual ~Listener() = default;
   virtual void OnStart() {}  // the job left the queue
-  // The log-probabilities of the prompt's tokens, in order, in several calls.
+  // The position after Job::state_at tokens of the prompt, with logits if these are all.
+  virtual void OnPromptState(const Snapshot&) {}
+  // The log-probabilities of the prompt's tokens, in order, in several calls, between which
+  // OnPromptState may come.
   virtual void OnPromptTokens(std::span<const TokenInfo>) {}
   virtual void OnPrompt(const PromptRead&) {}          // the whole prompt was read
   virtual void OnEmbedding(std::span<const float>) {}  // [C], not normalized
+  // The state after the whole prompt, if Job::want_state. Valid during the call.
+  virtual void OnState(const State&) {}
+  // Of each of Job::continuations, in any order.
+  virtual void OnContinuation(size_t /*index*/, const ContinuationScore&) {}
   virtual void OnPiece(size_t /*choice*/, const Piece&) {}
+  // With Job::want_text_state, before OnEnd of a choice that has begun: the position after those of
+  // its tokens that were run, and the others, which lead to the end of its text.
+  virtual void OnTextState(size_t /*choice*/, const Snapshot&, std::span<const int32_t> /*rest*/) {}
   // Of each choice, in any order.
   virtual void OnEnd(size_t /*choice*/, const Ending&) {}
   virtual void OnDone() {}
@@ -76,8 +98,12 @@ struct Job {
   // The whole text so far, from its start. Empty: token 0, which starts a text, unless `start` has
   // logits.
   std::vector<int32_t> prompt{};
-  // Continue from here; the prompt follows it. The cache is not used.
+  // Continue from here; the prompt follows it. The cache is used only if `start_key` tells this
+  // start from all others, as a digest of its state does.
   std::shared_ptr<const Snapshot> start{};
+  std::string start_key{};
+  // Of this job only; texts in the cache had the same one. Of the scheduler's model.
+  std::shared_ptr<const TurnAdapter> adapter{};
   // Numbers of the prompt's tokens after which a state is kept in the cache, ascending: the ends of
   // messages. Others are ignored.
   std::vector<size_t> marks{};
@@ -97,12 +123,30 @@ struct Job {
   bool score_prompt = false;  // the log-probabilities of the prompt's tokens
   // The mean of the prompt's rows of the last hidden state, normalized as the head reads it.
   bool embed = false;
+  bool want_state = false;  // the state after the prompt
+  // Instead of a text: how likely each of these is after the prompt. The prompt is read once, or
+  // taken from the cache; then some of them at a time go on from its state, in passes with all
+  // other jobs. The bits are those of Model::Forward over prompt and continuation. `text`,
+  // `sampler` and `grammar` are not used, `choices` is 1, and one OnEnd (kLength) follows the last
+  // score.
+  std::vector<std::vector<int32_t>> continuations{};
+  // The number of the prompt's tokens after which the listener gets the state; at least 1.
+  std::optional<size_t> state_at{};
+  bool want_text_state = false;
   std::string owner{};      // key of fairness and of the cache
   bool use_cache = true;    // neither look up nor keep states otherwise
   bool background = false;  // run only while no other job is waiting or running
   // A job that has not begun to write by then fails with kBusy; a text is ended as kInterrupted.
   std::optional<std::chrono::steady_clock::time_point> deadline{};
 };
+
+// The sequences whose states a job has in memory at once: choices, or continuations that are read
+// at a time.
+size_t PlacesOf(const Job& job);
+// All tokens that it brings along.
+size_t TokenCountOf(const Job& job);
+// The owner of the job's texts in the cache: of those from another start another one.
+std::string CacheOwner(const Job& job);
 
 // The `count` choices with the largest mean log-probability of a token, the best first; among equal
 // ones the first. A text without tokens has mean 0.

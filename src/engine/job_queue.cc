@@ -20,11 +20,12 @@ void JobQueue::Push(WaitingJob job) {
   if (size_ >= limits_.jobs) {
     refuse(fmt::format("{} requests are waiting already, try again later", size_));
   }
-  if (job.job.prompt.size() > limits_.tokens - std::min(limits_.tokens, tokens_)) {
+  const size_t tokens = TokenCountOf(job.job);
+  if (tokens > limits_.tokens - std::min(limits_.tokens, tokens_)) {
     refuse(fmt::format(
         "the prompts that are waiting have {} tokens, this one has {}, all may have {}; try again "
         "later",
-        tokens_, job.job.prompt.size(), limits_.tokens));
+        tokens_, tokens, limits_.tokens));
   }
   Line& line = LineOf(job.job);
   if (line.jobs.size() >= limits_.owner_jobs) {
@@ -32,7 +33,6 @@ void JobQueue::Push(WaitingJob job) {
                        line.jobs.size()));
   }
   const auto deadline = job.job.deadline;
-  const size_t tokens = job.job.prompt.size();
   const bool ready = job.ready;
   line.jobs.push_back(std::move(job));
   ++size_;
@@ -66,7 +66,7 @@ WaitingJob JobQueue::TakeFrom(Line& line, std::deque<WaitingJob>::iterator at) {
   WaitingJob job = std::move(*at);
   line.jobs.erase(at);
   --size_;
-  tokens_ -= job.job.prompt.size();
+  tokens_ -= TokenCountOf(job.job);
   ready_ -= job.ready ? 1 : 0;
   return job;
 }
@@ -88,7 +88,7 @@ WaitingJob JobQueue::Take(const WaitingJob* job) {
   const auto at = std::find_if(line.jobs.begin(), line.jobs.end(),
                                [&](const WaitingJob& other) { return &other == job; });
   served_ = std::max(served_, line.texts_served);
-  line.texts_served += job->job.choices;
+  line.texts_served += PlacesOf(job->job);
   WaitingJob taken = TakeFrom(line, at);
   DropEmptyLines();
   return taken;

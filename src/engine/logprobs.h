@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/job.h"
 
@@ -13,6 +14,9 @@ namespace linnet {
 // `id` with its log-probability under the logits [V], all finite, at temperature 1, and the `count`
 // likeliest tokens with theirs, the likeliest first; among equal ones the lowest id. Thread-safe.
 TokenInfo InfoOf(int32_t id, std::span<const float> logits, size_t count);
+// The same of many tokens at one place, for which the logits are looked through once.
+std::vector<TokenInfo> InfosOf(std::span<const int32_t> ids, std::span<const float> logits,
+                               size_t count);
 
 }  // namespace linnet
 

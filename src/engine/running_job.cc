@@ -30,15 +30,21 @@ std::vector<size_t> PlacesToKeep(const std::vector<size_t>& marks, size_t prompt
   return places;
 }
 
+// Its `tokens` are those of the prompt that it is after.
 Snapshot StartOf(const JobContext& context, const Job& job, bool caches) {
-  if (job.start != nullptr) return job.start->Clone();
   if (caches) {
-    if (auto hit = context.cache->FindInMemory(job.owner, job.prompt)) {
+    if (auto hit = context.cache->FindInMemory(CacheOwner(job), LookedUp(job))) {
       return {std::move(hit->state), {}, hit->tokens};
     }
   }
-  return {context.model.NewState(), {}};
+  if (job.start == nullptr) return {context.model.NewState(), {}};
+  Snapshot start = job.start->Clone();
+  start.tokens = 0;
+  return start;
 }
+
+// States of texts from the model's own start, or from one that has a key.
+bool HasCacheKey(const Job& job) { return job.start == nullptr || !job.start_key.empty(); }
 
 }  // namespace
 
@@ -56,7 +62,13 @@ void JobText::Step() noexcept {
 }
 
 bool LooksUp(const Job& job) {
-  return job.use_cache && job.start == nullptr && !job.score_prompt && !job.embed;
+  return job.use_cache && HasCacheKey(job) && !job.score_prompt && !job.embed;
+}
+
+// A state after more than state_at tokens would be of no use. A hit leaves one token to run.
+std::span<const int32_t> LookedUp(const Job& job) {
+  const size_t most = job.state_at ? *job.state_at + 1 : job.prompt.size();
+  return std::span(job.prompt).first(std::min(most, job.prompt.size()));
 }
 
 void TellInterrupted(const WaitingJob& job) noexcept {
@@ -89,37 +101,59 @@ void RunningJob::Tell(const F& call) noexcept {
 RunningJob::RunningJob(const JobContext& context, const WaitingJob& waiting)
     : context_(context), waiting_(waiting) {
   Job& job = waiting_.job;
-  caches_ = context.cache != nullptr && job.use_cache && job.start == nullptr;
+  caches_ = context.cache != nullptr && job.use_cache && HasCacheKey(job);
   Snapshot start = StartOf(context, job, caches_ && LooksUp(job));
-  if (job.start == nullptr) read_ = start.tokens;
-  prompt_ = {job.prompt.size(), read_};
+  read_ = start.tokens;
   reader_.emplace(std::move(start), Sampler(job.sampler, context.tokenizer));
+  reader_->set_adapter(job.adapter.get());
   if (caches_) marks_ = PlacesToKeep(job.marks, job.prompt.size(), context.grid);
+  prompt_ = {job.prompt.size(), read_, std::max(read_, marks_.empty() ? 0 : marks_.front())};
   if (job.embed) hidden_sum_.resize(context.model.config().width);
   FindStop();
   Tell([](Listener& to) { to.OnStart(); });
+  if (read_ > 0) TellPromptState();
   if (job.prompt.empty()) Begin();
+}
+
+void RunningJob::TellPromptState() {
+  if (job().state_at == read_) Tell([&](Listener& to) { to.OnPromptState(reader_->at()); });
 }
 
 void RunningJob::FindStop() {
   while (!marks_.empty() && marks_.back() <= read_) marks_.pop_back();
   stop_ = marks_.empty() ? prompt_tokens() : marks_.back();
+  if (job().state_at.value_or(0) > read_) stop_ = std::min(stop_, *job().state_at);
 }
 
-Share RunningJob::ReadShare(std::span<float> score_logits) {
+void RunningJob::Plan(size_t rows) {
+  if (scorer_) return scorer_->Plan(rows);
+  planned_ += rows;
+}
+
+void RunningJob::AddShares(std::span<float> score_logits, std::vector<Share>& shares) {
+  if (scorer_) return scorer_->AddShares(score_logits, shares);
   reader_->Feed(std::span(job().prompt).subspan(read_, planned_));
-  return {.sequence = &*reader_,
-          .logits = wants_head() && read_ + planned_ == prompt_tokens(),
-          .all_logits = score_logits,
-          .hidden_sum = hidden_sum_};
+  shares.push_back({.sequence = &*reader_,
+                    .logits = wants_head() && read_ + planned_ == prompt_tokens(),
+                    .all_logits = score_logits,
+                    .hidden_sum = hidden_sum_});
 }
 
-void RunningJob::AfterRead(const Share& share) {
+void RunningJob::AfterRead(std::span<const Share> shares) {
+  if (scorer_) {
+    const auto error = scorer_->Take(
+        shares, context_.workspace,
+        [this](size_t index, const ContinuationScore& score) { TellScore(index, score); });
+    if (error) return Fail(*error);
+    return FinishScores();
+  }
+  const Share& share = shares.front();
   planned_ = 0;
   if (share.error) return Fail(*share.error);
   if (job().score_prompt) ScorePrompt(share);
   read_ += share.tokens;
   if (!marks_.empty() && marks_.back() == read_) KeepRead();
+  TellPromptState();
   FindStop();
   if (read_ == prompt_tokens()) Begin();
 }
@@ -144,7 +178,8 @@ void RunningJob::ScorePrompt(const Share& share) {
 }
 
 void RunningJob::KeepRead() {
-  context_.cache->Keep(job().owner, std::span(job().prompt).first(read_), reader_->at().state);
+  context_.cache->Keep(CacheOwner(job()), std::span(job().prompt).first(read_),
+                       reader_->at().state);
 }
 
 GeneratedText RunningJob::NewText() const {
@@ -157,7 +192,7 @@ GeneratedText RunningJob::NewText() const {
 }
 
 void RunningJob::Begin() {
-  begun_ = true;
+  begun_ = job().continuations.empty();
   Tell([&](Listener& to) { to.OnPrompt(prompt_); });
   if (job().embed) {
     std::vector<float> mean(hidden_sum_.size());
@@ -166,6 +201,8 @@ void RunningJob::Begin() {
     }
     Tell([&](Listener& to) { to.OnEmbedding(mean); });
   }
+  if (job().want_state) Tell([&](Listener& to) { to.OnState(reader_->at().state); });
+  if (!begun_) return BeginScores();
   open_ = job().choices;
   if (!wants_head() || NewText().finish() != Finish::kNone) {
     for (size_t i = 0; i < job().choices; ++i) {
@@ -192,12 +229,29 @@ SpeculationCounts RunningJob::speculation() const {
   return all;
 }
 
+void RunningJob::TellScore(size_t index, const ContinuationScore& score) {
+  Tell([&](Listener& to) { to.OnContinuation(index, score); });
+}
+
+void RunningJob::BeginScores() {
+  scorer_.emplace(context_.model, job(), reader_->at());
+  scorer_->Begin([this](size_t index, const ContinuationScore& score) { TellScore(index, score); });
+  FinishScores();
+}
+
+void RunningJob::FinishScores() {
+  if (!scorer_->done()) return;
+  Tell([](Listener& to) { to.OnEnd(0, {.finish = Finish::kLength}); });
+  Finish();
+}
+
 void RunningJob::BeginTexts() try {
   for (size_t i = 1; i < job().choices; ++i) {
     SamplerOptions sampler = job().sampler;
     sampler.seed += i;
     texts_.emplace_back(i, Sequence(reader_->at().Clone(), Sampler(sampler, context_.tokenizer)),
                         NewText());
+    texts_.back().sequence.set_adapter(job().adapter.get());
   }
   texts_.emplace_front(0, std::move(*reader_), NewText());
   reader_.reset();
@@ -224,6 +278,11 @@ void RunningJob::AfterStep(JobText& text) {
   if (text.text.finish() == Finish::kNone) return;
   text.ended = true;
   KeepEnd(text);
+  if (job().want_text_state) {
+    Tell([&](Listener& to) {
+      to.OnTextState(text.choice, text.sequence.at(), text.sequence.waiting_tokens());
+    });
+  }
   Ending ending = text.text.ending();
   if (const auto* speculation = text.sequence.speculation()) {
     ending.speculation = speculation->counts();
@@ -241,7 +300,7 @@ void RunningJob::KeepEnd(const JobText& text) {
   std::vector<int32_t> whole = job().prompt;
   const auto end = text.written.begin() + static_cast<ptrdiff_t>(tokens - prompt_tokens());
   whole.insert(whole.end(), text.written.begin(), end);
-  context_.cache->Keep(job().owner, whole, text.sequence.at().state);
+  context_.cache->Keep(CacheOwner(job()), whole, text.sequence.at().state);
 }
 
 void RunningJob::Interrupt() {
@@ -265,6 +324,7 @@ void RunningJob::Fail(const Error& error) {
   if (done()) return;
   Tell([&](Listener& to) { to.OnError(error); });
   texts_.clear();
+  scorer_.reset();
   outcome_ = Outcome::kFailed;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/continuation_scorer.h"
 #include "engine/generated_text.h"
 #include "engine/job_queue.h"
 #include "engine/sequence.h"
@@ -62,22 +63,26 @@ class RunningJob {
   const Job& job() const { return waiting_.job; }
   size_t prompt_tokens() const { return job().prompt.size(); }
   size_t cached() const { return prompt_.cached; }
+  // Its prompt or continuations.
   bool reading() const { return !begun_; }
   bool done() const { return outcome_ != Outcome::kNone; }  // the last call was made
   Outcome outcome() const { return outcome_; }
   bool listener_threw() const { return threw_; }
 
-  // Rows of the prompt that may be added to the next pass, beyond those planned: up to the next
-  // place where a state is kept.
-  size_t room() const { return stop_ - read_ - planned_; }
-  void Plan(size_t rows) { planned_ += rows; }
-  size_t planned() const { return planned_; }
-  // The share of the next pass with the planned rows. `score_logits`: memory for the logits of all
-  // of them, if the job wants the prompt scored.
-  Share ReadShare(std::span<float> score_logits);
-  bool wants_head() const { return job().text.max_tokens > 0; }
-  // After the pass. Keeps states, and begins the texts when the prompt has ended.
-  void AfterRead(const Share& share);
+  // Rows that may be added to the next pass, beyond those planned: of the prompt up to the next
+  // place where a state is kept, or of continuations.
+  size_t room() const { return scorer_ ? scorer_->room() : stop_ - read_ - planned_; }
+  void Plan(size_t rows);
+  size_t planned() const { return scorer_ ? scorer_->planned() : planned_; }
+  // Whether these rows need all their logits.
+  bool scores() const { return scorer_ || job().score_prompt; }
+  // Appends the shares of the next pass with the planned rows. `score_logits`: memory for the
+  // logits of all of them, if scores(). Throws what ContinuationScorer::AddShares does.
+  void AddShares(std::span<float> score_logits, std::vector<Share>& shares);
+  // After the pass, with these shares. Keeps states, and begins the texts or continuations when the
+  // prompt has ended.
+  void AfterRead(std::span<const Share> shares);
+  size_t forks() const { return scorer_ ? scorer_->forks() : 0; }
 
   std::list<JobText>& texts() { return texts_; }
   SpeculationCounts speculation() const;
@@ -95,8 +100,16 @@ class RunningJob {
   void Tell(const F& call) noexcept;
   void Begin();
   void BeginTexts();
+  void BeginScores();
+  void FinishScores();
+  void TellScore(size_t index, const ContinuationScore& score);
+  bool wants_head() const {
+    return job().text.max_tokens > 0 || !job().continuations.empty() ||
+           job().state_at == prompt_tokens();
+  }
   void FindStop();
   void ScorePrompt(const Share& share);
+  void TellPromptState();
   void KeepRead();
   void KeepEnd(const JobText& text);
   void Finish();
@@ -107,6 +120,7 @@ class RunningJob {
   WaitingJob waiting_;
   bool caches_;  // uses the cache
   std::optional<Sequence> reader_;
+  std::optional<ContinuationScorer> scorer_;  // from the end of the prompt on
   PromptRead prompt_;
   std::vector<size_t> marks_;  // places in the prompt where a state is kept, descending
   size_t read_ = 0, stop_ = 0, planned_ = 0;
@@ -120,6 +134,8 @@ class RunningJob {
 // Whether a cached state may take the place of a part of the prompt: not if anything is told of the
 // whole prompt.
 bool LooksUp(const Job& job);
+// The part of its prompt that is looked up.
+std::span<const int32_t> LookedUp(const Job& job);
 
 // What a job that never ran is told.
 void TellInterrupted(const WaitingJob& job) noexcept;

@@ -47,31 +47,37 @@ bool RunningJobs::foreground() const {
 }
 
 uint64_t RunningJobs::BytesOf(const Job& job) const {
-  const uint64_t tokens = job.prompt.size() + std::min<uint64_t>(job.text.max_tokens, UINT32_MAX);
+  uint64_t more = std::min<uint64_t>(job.text.max_tokens, UINT32_MAX), states = job.choices;
+  if (!job.continuations.empty()) {
+    more = 0;
+    for (const auto& tokens : job.continuations) more = std::max<uint64_t>(more, tokens.size());
+    states = PlacesOf(job) + 1;  // the forks, and what they go on from
+  }
+  const uint64_t tokens = job.prompt.size() + more;
   const uint64_t rows = std::min<uint64_t>(tokens * shape_.token_bytes(), shape_.row_limit);
-  return job.choices * (state_bytes_ + rows);
+  return states * (state_bytes_ + rows);
 }
 
 void RunningJobs::Reserve(const Job& job) {
   if (job.background) return;
-  owner_texts_[job.owner] += job.choices;
-  texts_ += job.choices;
+  owner_texts_[job.owner] += PlacesOf(job);
+  texts_ += PlacesOf(job);
   bytes_ += BytesOf(job);
 }
 
 void RunningJobs::Release(const Job& job) {
   if (job.background) return;
   const auto owner = owner_texts_.find(job.owner);
-  owner->second -= job.choices;
+  owner->second -= PlacesOf(job);
   if (owner->second == 0) owner_texts_.erase(owner);
-  texts_ -= job.choices;
+  texts_ -= PlacesOf(job);
   bytes_ -= BytesOf(job);
 }
 
 bool RunningJobs::Fits(const Job& job) const {
   if (job.background) return true;
   if (!foreground()) return true;
-  return texts_ + job.choices <= options_.max_running &&
+  return texts_ + PlacesOf(job) <= options_.max_running &&
          bytes_ + BytesOf(job) <= options_.state_bytes;
 }
 
@@ -110,7 +116,7 @@ void RunningJobs::Pass() {
   readers_.clear();
   const bool background = !foreground();
   PlanTexts(background);
-  const size_t texts = shares_.size(), rows = PlanPrompts(background);
+  const size_t texts = text_shares_ = shares_.size(), rows = PlanReaders(background);
   const size_t guesses = PlanGuesses(rows);
   LendLogits();
   const auto pass = SchedulerClock::now();
@@ -134,7 +140,9 @@ void RunningJobs::Pass() {
   }
   times_.Took(texts + rows + guesses, pass_s - made_s);
   const auto after = SchedulerClock::now();
-  for (size_t i = 0; i < readers_.size(); ++i) readers_[i]->AfterRead(shares_[texts + i]);
+  for (const Reader& reader : readers_) {
+    reader.job->AfterRead(std::span<const Share>(shares_).subspan(reader.first, reader.count));
+  }
   const double read_s = SecondsSince(after);
   totals_.cache_s += read_s;
   FindReady();
@@ -162,7 +170,7 @@ RunningJob* RunningJobs::NextReader(bool background, bool may_score) {
   std::pair<uint64_t, uint64_t> rank;
   for (RunningJob& job : jobs_) {
     if (!job.reading() || job.job().background != background || job.room() == 0) continue;
-    if (job.job().score_prompt && !may_score) continue;
+    if (job.scores() && !may_score) continue;
     const auto owner = owner_served_.find(job.job().owner);
     const std::pair mine{owner == owner_served_.end() ? 0 : owner->second, job.served};
     if (best != nullptr && mine >= rank) continue;
@@ -172,7 +180,7 @@ RunningJob* RunningJobs::NextReader(bool background, bool may_score) {
   return best;
 }
 
-size_t RunningJobs::PlanPrompts(bool background) {
+size_t RunningJobs::PlanReaders(bool background) {
   const auto prompts =
       static_cast<size_t>(std::count_if(jobs_.begin(), jobs_.end(), [&](const RunningJob& job) {
         return job.reading() && job.job().background == background;
@@ -188,33 +196,46 @@ size_t RunningJobs::PlanPrompts(bool background) {
     RunningJob* job = NextReader(background, scored < kScoredRows);
     if (job == nullptr) break;
     size_t rows = std::min({left, job->room(), kQuantum});
-    if (job->job().score_prompt) {
+    if (job->scores()) {
       rows = std::min(rows, kScoredRows - scored);
       scored += rows;
     }
-    if (job->planned() == 0) readers_.push_back(job);
+    if (job->planned() == 0) readers_.push_back({.job = job});
     job->Plan(rows);
     left -= rows;
     job->served = owner_served_[job->job().owner] = ++turn_;
   }
+  AddReaders(scored);
+  return budget - left;
+}
+
+void RunningJobs::AddReaders(size_t scored) {
   const size_t vocab = context_.model.config().vocab;
   score_logits_.resize(std::max(score_logits_.size(), scored * vocab));
   std::span<float> logits = score_logits_;
-  for (RunningJob* job : readers_) {
+  for (Reader& reader : readers_) {
     std::span<float> own;
-    if (job->job().score_prompt) {
-      own = logits.first(job->planned() * vocab);
+    if (reader.job->scores()) {
+      own = logits.first(reader.job->planned() * vocab);
       logits = logits.subspan(own.size());
     }
-    shares_.push_back(job->ReadShare(own));
+    reader.first = shares_.size();
+    try {
+      reader.job->AddShares(own, shares_);
+    } catch (const std::exception& error) {
+      shares_.erase(shares_.begin() + static_cast<ptrdiff_t>(reader.first), shares_.end());
+      reader.job->Fail({ErrorKind::kNoMemory,
+                        std::string("no room for the states of continuations: ") + error.what()});
+    }
+    reader.count = shares_.size() - reader.first;
   }
-  return budget - left;
+  std::erase_if(readers_, [](const Reader& reader) { return reader.job->done(); });
 }
 
 // Guesses for the texts of the pass, which are the first shares; beside them it has `rows` rows of
 // prompts. Returns how many rows the texts have more than one each.
 size_t RunningJobs::PlanGuesses(size_t rows) {
-  const size_t texts = shares_.size() - readers_.size();
+  const size_t texts = text_shares_;
   size_t more = 0;
   for (size_t i = 0; i < texts; ++i) more += shares_[i].sequence->waiting() - 1;
   if (context_.guesses == 0 || texts > kTextsWithGuesses) return more;
@@ -240,12 +261,11 @@ void RunningJobs::LendLogits() {
 void RunningJobs::FindReady() {
   size_t at = 0;  // shares of texts are in this order
   ready_.clear();
-  const size_t ran = shares_.size() - readers_.size();
   for (RunningJob& job : jobs_) {
     const size_t before = ready_.size();
     std::optional<Error> error;
     for (JobText& text : job.texts()) {
-      if (at < ran && shares_[at].sequence == &text.sequence) {
+      if (at < text_shares_ && shares_[at].sequence == &text.sequence) {
         if (shares_[at].error) error = shares_[at].error;
         ++at;
       }
@@ -307,7 +327,7 @@ const SchedulerStatistics& RunningJobs::statistics() {
   for (RunningJob& job : jobs_) {
     if (job.reading()) {
       ++totals_.reading;
-      totals_.state_bytes += state_bytes_;
+      totals_.state_bytes += (1 + job.forks()) * state_bytes_;
     }
     for (const JobText& text : job.texts()) {
       totals_.writing += text.ended ? 0 : 1;

@@ -46,6 +46,11 @@ class RunningJobs {
   static Error TooLate();
 
  private:
+  // A job that reads in the pass, with its shares.
+  struct Reader {
+    RunningJob* job;
+    size_t first = 0, count = 0;
+  };
   // A text in the step after a pass.
   struct Ready {
     RunningJob* job;
@@ -57,8 +62,9 @@ class RunningJobs {
   void Reserve(const Job& job);
   void Release(const Job& job);
   void PlanTexts(bool background);
-  size_t PlanPrompts(bool background);
+  size_t PlanReaders(bool background);
   size_t PlanGuesses(size_t rows);
+  void AddReaders(size_t scored);
   RunningJob* NextReader(bool background, bool may_score);
   void LendLogits();
   void FindReady();
@@ -82,7 +88,8 @@ class RunningJobs {
 
   // Of the current pass.
   std::vector<Share> shares_;  // of texts, then of readers
-  std::vector<RunningJob*> readers_;
+  size_t text_shares_ = 0;
+  std::vector<Reader> readers_;
   std::vector<Ready> ready_;
   std::vector<float> score_logits_;
 

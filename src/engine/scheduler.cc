@@ -37,6 +37,24 @@ SchedulerOptions Resolved(SchedulerOptions options) {
 
 Error Stopping() { return {ErrorKind::kBusy, "the server is stopping"}; }
 
+constexpr size_t kMostContinuations = 65536;
+
+void CheckContinuations(size_t vocab, const Job& job) {
+  const auto refuse = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
+  if (job.choices != 1) refuse("continuations are scored once, expected 1 choice");
+  if (job.continuations.size() > kMostContinuations) {
+    refuse(fmt::format("{} continuations are too many, expected at most {}",
+                       job.continuations.size(), kMostContinuations));
+  }
+  for (const auto& tokens : job.continuations) {
+    for (const int32_t id : tokens) {
+      if (id >= 0 && static_cast<size_t>(id) < vocab) continue;
+      refuse(fmt::format("token {} of a continuation is outside the vocabulary, expected 0 to {}",
+                         id, vocab - 1));
+    }
+  }
+}
+
 // Puts what is out of range into an error, and a start of text into an empty job.
 void CheckJob(const Model& model, size_t max_choices, Job& job) {
   const auto refuse = [](const std::string& what) { throw Error(ErrorKind::kBadInput, what); };
@@ -56,11 +74,16 @@ void CheckJob(const Model& model, size_t max_choices, Job& job) {
     refuse(fmt::format("the state to start from has {} logits, expected {}",
                        job.start->logits.size(), vocab));
   }
+  if (!job.continuations.empty()) CheckContinuations(vocab, job);
   if (job.prompt.empty() && (job.embed || job.score_prompt)) {
     refuse("an empty text has neither an embedding nor probabilities");
   }
   if (job.prompt.empty() && (job.start == nullptr || job.start->logits.empty())) {
     job.prompt.push_back(0);
+  }
+  if (job.state_at && (*job.state_at == 0 || *job.state_at > job.prompt.size())) {
+    refuse(fmt::format("a state is wanted after {} tokens of a prompt of {}", *job.state_at,
+                       job.prompt.size()));
   }
   job.logprobs = std::min(job.logprobs, vocab);
   Sampler{job.sampler};  // throws if an option is out of range
@@ -156,8 +179,12 @@ uint64_t Scheduler::Impl::Submit(Job job, std::shared_ptr<Listener> listener) {
   SchedulerDoor& door = *door_;
   // For the others whole prompts are read.
   StateCache* cache = LooksUp(job) ? context_.cache : nullptr;
-  const std::string owner = cache == nullptr ? std::string() : job.owner;
-  const std::vector<int32_t> prompt = cache == nullptr ? std::vector<int32_t>() : job.prompt;
+  const std::string owner = cache == nullptr ? std::string() : CacheOwner(job);
+  std::vector<int32_t> prompt;
+  if (cache != nullptr) {
+    const auto text = LookedUp(job);
+    prompt.assign(text.begin(), text.end());
+  }
   uint64_t id = 0;
   {
     const std::lock_guard lock(door.mutex);
@@ -288,6 +315,7 @@ void Scheduler::Impl::Publish() {
 SchedulerStatistics Scheduler::Impl::statistics() const {
   const std::lock_guard lock(door_->mutex);
   SchedulerStatistics now = door_->published;
+  now.places = options_.max_running;
   now.waiting = door_->queue.size();
   now.waiting_tokens = door_->queue.tokens();
   now.submitted = door_->submitted;

@@ -46,6 +46,7 @@ struct SchedulerOptions {
 struct SchedulerStatistics {
   size_t waiting = 0, waiting_tokens = 0;  // now: jobs in the queue, tokens of their prompts
   size_t reading = 0, writing = 0;         // now: jobs that read their prompt, texts
+  size_t places = 0;                       // max_running
   uint64_t state_bytes = 0;                // now: of running sequences
   size_t prompt_budget = 0;                // now: rows that prompts get in a pass
   uint64_t submitted = 0, refused = 0, done = 0, cancelled = 0, failed = 0;  // jobs

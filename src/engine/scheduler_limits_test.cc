@@ -386,6 +386,7 @@ TEST_F(SchedulerLimitsThreadTest, BackgroundJobsRunOnlyWhenNothingElseDoes) {
 TEST_F(SchedulerLimitsThreadTest, StatesAreKeptAtMarksOnTheGridAndAtTheEnd) {
   StateCache cache(model_.state_shape(), "test", {});
   const auto scheduler = Start({.grid = 100}, &cache);
+  PromptRead read;
   const auto cached = [&](const std::string& prompt, const std::vector<size_t>& marks,
                           std::string* text = nullptr) {
     Job job = LetterJob(prompt, 20);
@@ -394,15 +395,19 @@ TEST_F(SchedulerLimitsThreadTest, StatesAreKeptAtMarksOnTheGridAndAtTheEnd) {
     scheduler->Submit(job, recorder);
     recorder->Wait();
     if (text != nullptr) *text = recorder->texts[0].text;
-    return recorder->prompt.cached;
+    read = recorder->prompt;
+    return read.cached;
   };
   std::string reply;
   const std::string prompt(250, 'p');
   EXPECT_EQ(cached(prompt, {230}, &reply), 0u);
-  EXPECT_EQ(cached(prompt + "?", {}), 230u);                   // the mark
+  EXPECT_EQ(read.kept, 230u);
+  EXPECT_EQ(cached(prompt + "?", {}), 230u);  // the mark
+  EXPECT_EQ(read.kept, 230u);
   EXPECT_EQ(cached(prompt.substr(0, 150) + "?", {}), 100u);    // the grid
   EXPECT_EQ(cached(prompt + reply + "next", {}), 250u + 19u);  // the end but for the last token
   EXPECT_EQ(cached("p", {}), 0u);
+  EXPECT_EQ(read.kept, 0u);
 }
 
 TEST_F(SchedulerLimitsThreadTest, ListenersMaySubmitAndCancel) {

@@ -188,7 +188,7 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
       }
       logits = s.at_.logits;
     }
-    turns.push_back({ids, &s.at_.state, logits, share.hidden_sum});
+    turns.push_back({ids, &s.at_.state, logits, share.hidden_sum, s.adapter_});
     running.push_back(&share);
   }
   if (turns.empty()) return 0;

@@ -75,6 +75,7 @@ class Sequence {
   // The same of the token that was just drawn with Sample.
   void Take(int32_t token);
   size_t waiting() const { return line_.size() - begin_; }
+  std::span<const int32_t> waiting_tokens() const { return std::span(line_).subspan(begin_); }
   void DropWaiting();
 
   // No token is queued and there are logits to sample from.
@@ -99,6 +100,9 @@ class Sequence {
 
   Sampler& sampler() { return sampler_; }
 
+  // For all further passes; null: none. Must outlive them.
+  void set_adapter(const TurnAdapter* adapter) { adapter_ = adapter; }
+
   // For many sequences that need logits only within a step: takes the memory of the logits away,
   // after which the sequence is not ready(), and gives memory to use for the next ones.
   std::vector<float> TakeLogits() { return std::exchange(at_.logits, {}); }
@@ -119,6 +123,7 @@ class Sequence {
   std::vector<int32_t> line_;  // from begin_ on
   size_t begin_ = 0;
   std::vector<float> lent_;
+  const TurnAdapter* adapter_ = nullptr;
 
   std::unique_ptr<Speculation> speculation_;
   // Of the last pass, while the state is ahead: its guesses, the logits before the first and after

@@ -166,6 +166,23 @@ void StateCache::Impl::Keep(std::string_view owner, std::span<const int32_t> tok
   WakeIfNeeded();
 }
 
+CacheExplanation StateCache::Impl::Explain(std::string_view owner,
+                                           std::span<const int32_t> tokens) const {
+  constexpr size_t kMostNext = 8;
+  CacheExplanation explanation;
+  const Digest key = Sha256Of(owner);
+  const std::lock_guard lock(mutex_);
+  const auto prefix = tokens.first(tokens.size() - std::min<size_t>(tokens.size(), 1));
+  for (const CacheEntry* entry : levels_.tree().Path(key, prefix)) {
+    explanation.kept.push_back({entry->tokens, entry->state != nullptr, entry->file != 0});
+  }
+  const StateTree::Shared shared = levels_.tree().LongestShared(key, tokens, kMostNext);
+  explanation.shared = shared.tokens;
+  explanation.next = shared.next;
+  explanation.has_texts = shared.any;
+  return explanation;
+}
+
 CacheStatistics StateCache::Impl::statistics() const {
   const std::lock_guard lock(mutex_);
   CacheStatistics s = counts_;
@@ -240,6 +257,11 @@ void StateCache::Keep(std::string_view owner, std::span<const int32_t> tokens, c
   } catch (const std::bad_alloc&) {
     // The text is read again next time.
   }
+}
+
+CacheExplanation StateCache::Explain(std::string_view owner,
+                                     std::span<const int32_t> tokens) const {
+  return impl_->Explain(owner, tokens);
 }
 
 CacheStatistics StateCache::statistics() const { return impl_->statistics(); }

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "linnet/state.h"
 
@@ -35,6 +36,22 @@ struct CacheOptions {
 struct CacheHit {
   State state;
   size_t tokens = 0;  // the state is that after so many of the tokens
+};
+
+// What a cache knows of a text.
+struct CacheExplanation {
+  // The states of its beginnings, the shortest first. Find returns the last; it looks for at most
+  // all tokens but one.
+  struct Kept {
+    size_t tokens = 0;
+    bool in_memory = false, on_disk = false;
+  };
+  std::vector<Kept> kept{};
+  // The number of its tokens that a text has in common with it of which a state is kept, and which
+  // tokens follow in such texts. A state inside a text may not be kept.
+  size_t shared = 0;
+  std::vector<int32_t> next{};
+  bool has_texts = false;  // of this owner
 };
 
 struct CacheStatistics {
@@ -91,6 +108,9 @@ class StateCache {
   // them, it only counts as used. Never throws for want of memory or disk: then nothing is kept.
   // Nor is a state kept that takes more than half of memory_bytes.
   void Keep(std::string_view owner, std::span<const int32_t> tokens, const State& after);
+
+  // Why Find would return what it would return. Counts as no use, and waits for no disk.
+  CacheExplanation Explain(std::string_view owner, std::span<const int32_t> tokens) const;
 
   CacheStatistics statistics() const;
 

@@ -34,6 +34,7 @@ class StateCache::Impl {
                                bool on_disk);
   bool Fetch(std::string_view owner, std::span<const int32_t> tokens, std::function<void()> done);
   void Keep(std::string_view owner, std::span<const int32_t> tokens, const State& after);
+  CacheExplanation Explain(std::string_view owner, std::span<const int32_t> tokens) const;
   CacheStatistics statistics() const;
   void Flush();
 

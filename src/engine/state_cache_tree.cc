@@ -63,6 +63,34 @@ std::vector<CacheEntry*> StateTree::Path(const Digest& owner,
   return path;
 }
 
+StateTree::Shared StateTree::LongestShared(const Digest& owner, std::span<const int32_t> tokens,
+                                           size_t most) const {
+  Shared shared;
+  const auto root = roots_.find(owner);
+  const TreeNode* node = root == roots_.end() ? nullptr : root->second.get();
+  if (node == nullptr) return shared;
+  shared.any = true;
+  while (true) {
+    const auto rest = tokens.subspan(node->depth);
+    const auto child = rest.empty() ? node->children.end() : node->children.find(rest.front());
+    if (child == node->children.end()) {
+      shared.tokens = node->depth;
+      for (const auto& [token, below] : node->children) {
+        if (shared.next.size() < most) shared.next.push_back(token);
+      }
+      return shared;
+    }
+    const TreeNode& below = *child->second;
+    const size_t same = SharedTokens(below.label, rest);
+    if (same < below.label.size()) {
+      shared.tokens = node->depth + same;
+      shared.next.push_back(below.label[same]);
+      return shared;
+    }
+    node = &below;
+  }
+}
+
 CacheEntry* StateTree::Find(const Digest& owner, std::span<const int32_t> tokens) const {
   const auto path = Path(owner, tokens);
   return !path.empty() && path.back()->tokens == tokens.size() ? path.back() : nullptr;

@@ -62,6 +62,14 @@ class StateTree {
 
   // All entries whose texts are prefixes of `tokens`, the shortest first.
   std::vector<CacheEntry*> Path(const Digest& owner, std::span<const int32_t> tokens) const;
+  // How many of these tokens the kept text with the longest such beginning begins with; `next`: the
+  // tokens that follow there in kept texts, at most `most`.
+  struct Shared {
+    size_t tokens = 0;
+    std::vector<int32_t> next{};
+    bool any = false;  // the owner has texts
+  };
+  Shared LongestShared(const Digest& owner, std::span<const int32_t> tokens, size_t most) const;
   // The entry of just these tokens, or null.
   CacheEntry* Find(const Digest& owner, std::span<const int32_t> tokens) const;
   // There must be none for these tokens, of which there must be one at least. Sets node, tokens and

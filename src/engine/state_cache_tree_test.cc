@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +25,24 @@ size_t KeptAbove(const std::map<TextTokens, CacheEntry*>& kept, TextTokens text)
     if (kept.count(text) != 0) break;
   }
   return text.size();
+}
+
+// Of the kept texts, the tokens that the most alike have in common with `text`, and what follows.
+StateTree::Shared SlowShared(const std::map<TextTokens, CacheEntry*>& kept,
+                             const TextTokens& text) {
+  StateTree::Shared shared;
+  shared.any = !kept.empty();
+  std::set<int32_t> next;
+  for (const auto& [other, entry] : kept) {
+    const size_t most = std::min(other.size(), text.size());
+    size_t same = 0;
+    while (same < most && other[same] == text[same]) ++same;
+    if (same > shared.tokens) next.clear();
+    shared.tokens = std::max(shared.tokens, same);
+    if (same == shared.tokens && same < other.size()) next.insert(other[same]);
+  }
+  shared.next.assign(next.begin(), next.end());
+  return shared;
 }
 
 TEST(StateTree, IsAMapWithPrefixesAfterRandomChanges) {
@@ -50,6 +70,11 @@ TEST(StateTree, IsAMapWithPrefixesAfterRandomChanges) {
         tree.Remove(other->second);
         mine.erase(other);
       }
+      const TextTokens asked = texts.Next();
+      const auto shared = tree.LongestShared(key, asked, 100), slow = SlowShared(mine, asked);
+      ASSERT_EQ(shared.tokens, slow.tokens);
+      ASSERT_EQ(shared.next, slow.next);
+      ASSERT_EQ(shared.any, slow.any);
       if (i % 50 != 0) continue;
       size_t entries = 0;
       for (const auto& [name, all] : kept) {

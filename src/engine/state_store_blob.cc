@@ -78,32 +78,6 @@ std::vector<std::byte> FromPlanes(std::span<const std::byte> planes) {
   return bytes;
 }
 
-// Empty if that does not save a twentieth.
-std::vector<std::byte> Compressed(std::span<const std::byte> bytes) {
-  std::vector<std::byte> packed(ZSTD_compressBound(bytes.size()));
-  const auto planes = ToPlanes(bytes);
-  const size_t size =
-      ZSTD_compress(packed.data(), packed.size(), planes.data(), planes.size(), kLevel);
-  if (ZSTD_isError(size) || size > bytes.size() - bytes.size() / 20) return {};
-  packed.resize(size);
-  return packed;
-}
-
-std::vector<std::byte> Decompressed(std::span<const std::byte> payload, size_t bytes) {
-  std::vector<std::byte> planes(bytes);
-  const size_t size = ZSTD_decompress(planes.data(), planes.size(), payload.data(), payload.size());
-  if (ZSTD_isError(size) || size != bytes) Bad("cannot be decompressed");
-  return FromPlanes(planes);
-}
-
-// Of the file that State::Save writes.
-uint64_t MostStateBytes(const StateShape& shape, size_t tokens) {
-  constexpr uint64_t kHeader = uint64_t{1} << 16, kTensorHeader = 256;
-  // Twice, for the layers of the reference's list that a small model does not have.
-  return kHeader + 2 * (shape.floats() * sizeof(float) + shape.layers * 16 * kTensorHeader) +
-         tokens * (shape.token_bytes() + sizeof(int32_t));
-}
-
 Fixed ReadFixed(std::span<const std::byte> bytes) {
   Fixed fixed;
   if (bytes.size() < sizeof fixed) Bad("was cut");
@@ -117,6 +91,32 @@ Fixed ReadFixed(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+std::vector<std::byte> CompressedFloats(std::span<const std::byte> bytes) {
+  std::vector<std::byte> packed(ZSTD_compressBound(bytes.size()));
+  const auto planes = ToPlanes(bytes);
+  const size_t size =
+      ZSTD_compress(packed.data(), packed.size(), planes.data(), planes.size(), kLevel);
+  if (ZSTD_isError(size) || size > bytes.size() - bytes.size() / 20) return {};
+  packed.resize(size);
+  return packed;
+}
+
+std::vector<std::byte> DecompressedFloats(std::span<const std::byte> payload, size_t bytes) {
+  std::vector<std::byte> planes(bytes);
+  const size_t size = ZSTD_decompress(planes.data(), planes.size(), payload.data(), payload.size());
+  if (ZSTD_isError(size) || size != bytes) {
+    throw Error(ErrorKind::kBadState, "a state cannot be decompressed");
+  }
+  return FromPlanes(planes);
+}
+
+uint64_t MostStateBytes(const StateShape& shape, size_t tokens, size_t logits) {
+  constexpr uint64_t kHeader = uint64_t{1} << 16, kTensorHeader = 256;
+  // Twice, for the layers of the reference's list that a small model does not have.
+  return kHeader + 2 * (shape.floats() * sizeof(float) + shape.layers * 16 * kTensorHeader) +
+         tokens * (shape.token_bytes() + sizeof(int32_t)) + logits * sizeof(float);
+}
+
 std::vector<std::byte> EncodeBlob(const BlobKey& key, const State& state) {
   std::vector<std::byte> raw = SavedBytes(state);
   Fixed fixed{};
@@ -126,7 +126,7 @@ std::vector<std::byte> EncodeBlob(const BlobKey& key, const State& state) {
   fixed.state_bytes = raw.size();
   fixed.identity = key.identity;
   fixed.owner = key.owner;
-  std::vector<std::byte> payload = Compressed(raw);
+  std::vector<std::byte> payload = CompressedFloats(raw);
   fixed.encoding = payload.empty() ? kAsIs : kPlanes;
   if (payload.empty()) payload = std::move(raw);
   fixed.payload_bytes = payload.size();
@@ -187,7 +187,7 @@ State DecodeBlob(std::span<const std::byte> bytes, const BlobKey& key, const Sta
   if (fixed.encoding > kPlanes || fixed.reserved != 0) Bad("has an unknown encoding");
   if (fixed.state_bytes > MostStateBytes(shape, key.tokens.size())) Bad("is too large");
   std::vector<std::byte> raw;
-  if (fixed.encoding == kPlanes) raw = Decompressed(payload, fixed.state_bytes);
+  if (fixed.encoding == kPlanes) raw = DecompressedFloats(payload, fixed.state_bytes);
   const auto saved = fixed.encoding == kPlanes ? std::span<const std::byte>(raw) : payload;
   try {
     return ReadState(TensorFile::Parse(saved, "a kept state"), shape);

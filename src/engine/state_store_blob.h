@@ -32,6 +32,14 @@ State DecodeBlob(std::span<const std::byte> bytes, const BlobKey& key, const Sta
 // The most bytes that EncodeBlob makes of a state of this shape after so many tokens.
 uint64_t MostBlobBytes(const StateShape& shape, size_t tokens);
 
+// Bytes of floats, compressed; empty if that does not save a twentieth. And back: throws Error
+// kBadState if they are not `bytes` bytes.
+std::vector<std::byte> CompressedFloats(std::span<const std::byte> bytes);
+std::vector<std::byte> DecompressedFloats(std::span<const std::byte> payload, size_t bytes);
+
+// The most bytes of the file that State::Save writes of such a state, with `logits` floats.
+uint64_t MostStateBytes(const StateShape& shape, size_t tokens, size_t logits = 0);
+
 // The beginning of a file, up to the payload, says how long it is.
 inline constexpr size_t kBlobFixed = 112;
 // From the first kBlobFixed bytes: the bytes up to the payload. Throws Error kBadState, also if a
