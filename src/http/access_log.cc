@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
 #include <exception>
 #include <utility>
 
+#include "base/utc_time.h"
 #include "http/reply_head.h"
 
 namespace linnet {
@@ -27,17 +27,6 @@ std::string_view NameOf(RequestEnd end) {
   return "";
 }
 
-std::string Timestamp(std::chrono::system_clock::time_point time) {
-  const auto milliseconds =
-      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  const std::time_t seconds = milliseconds / 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
-                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                     milliseconds % 1000);
-}
-
 double Milliseconds(std::chrono::microseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
@@ -51,14 +40,14 @@ std::string LogLine(HttpLogFormat format, const LoggedRequest& request,
     return fmt::format(
         R"({{"time":"{}","id":{},"peer":{},"key":{},"method":{},"path":{},"status":{},"end":"{}",)"
         R"("bytes_in":{},"bytes_out":{},"first_ms":{:.3f},"ms":{:.3f},"traceparent":{}}})",
-        Timestamp(time), JsonString(request.id), JsonString(request.peer),
-        JsonString(request.owner), JsonString(request.method), JsonString(path), request.status,
-        NameOf(request.end), request.bytes_in, request.bytes_out, Milliseconds(request.first_byte),
+        UtcTime(time), JsonString(request.id), JsonString(request.peer), JsonString(request.owner),
+        JsonString(request.method), JsonString(path), request.status, NameOf(request.end),
+        request.bytes_in, request.bytes_out, Milliseconds(request.first_byte),
         Milliseconds(request.total), JsonString(request.traceparent));
   }
   const auto or_dash = [](std::string_view text) { return text.empty() ? "-" : text; };
   std::string line = fmt::format(
-      "{} {} {} {} {} {} {} {} in={} out={} first_ms={:.3f} ms={:.3f}", Timestamp(time),
+      "{} {} {} {} {} {} {} {} in={} out={} first_ms={:.3f} ms={:.3f}", UtcTime(time),
       or_dash(request.peer), or_dash(request.owner), or_dash(request.id), or_dash(request.method),
       path.empty() ? "-" : JsonString(path), request.status, NameOf(request.end), request.bytes_in,
       request.bytes_out, Milliseconds(request.first_byte), Milliseconds(request.total));
@@ -86,7 +75,7 @@ void AccessLog::Write(const LoggedRequest& request) {
 void AccessLog::WriteError(std::string_view id, std::string_view message) {
   if (!sink_) return;
   try {
-    const std::string time = Timestamp(std::chrono::system_clock::now());
+    const std::string time = UtcTime(std::chrono::system_clock::now());
     Put(format_ == HttpLogFormat::kJson
             ? fmt::format(R"({{"time":"{}","id":{},"error":{}}})", time, JsonString(id),
                           JsonString(message))

@@ -10,7 +10,8 @@
 
 namespace linnet {
 
-// The server's certificate and key. Immutable and thread-safe; outlives its channels.
+// The server's certificate and key. Immutable and thread-safe; channels do not need it once they
+// are made.
 class TlsContext {
  public:
   // PEM files, the certificate's chain from the leaf. TLS 1.2 or later. Throws Error kIo if a file

@@ -20,7 +20,7 @@ Connection::Connection(std::shared_ptr<ServerContext> context, ConnectionHome& h
       peer_(std::move(peer)),
       unix_socket_(unix_socket),
       watch_(*home.loop, descriptor),
-      channel_(descriptor, unix_socket ? nullptr : context_->tls.get()),
+      channel_(descriptor, unix_socket ? nullptr : context_->secrets()->tls.get()),
       reader_(context_->options.limits),
       phase_(Phase::kHandshake) {}
 

@@ -80,7 +80,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // A refused request whose body was not read ends the connection.
   void Refuse(const Refusal& refusal, HttpHeaders headers = {});
   void RefuseAs(const Refusal& refusal, std::string_view type, HttpHeaders headers);
-  const ApiKey* FindKey(const RequestHead& head) const;
+  static std::shared_ptr<const ApiKey> FindKey(const std::shared_ptr<const ServerSecrets>& secrets,
+                                               const RequestHead& head);
   void FinishReply();
   void FreePlaceOfKey();
   void EndRequest(RequestEnd end);
@@ -111,8 +112,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   HttpRequest request_;
   std::string method_, path_;
   bool head_checked_ = false;
-  const ApiKey* key_ = nullptr;
-  bool rated_ = false;  // counted by RateLimits
+  std::shared_ptr<const ApiKey> key_;  // null without keys
+  bool rated_ = false;                 // counted by RateLimits
   std::shared_ptr<ReplyBuffer> reply_;
   ReplyBuffer::News news_;
   size_t bytes_in_ = 0, bytes_out_ = 0;

@@ -38,7 +38,8 @@ void Connection::CountBody() {
   }
 }
 
-const ApiKey* Connection::FindKey(const RequestHead& head) const {
+std::shared_ptr<const ApiKey> Connection::FindKey(
+    const std::shared_ptr<const ServerSecrets>& secrets, const RequestHead& head) {
   std::string_view key = head.Header("authorization");
   if (key.size() > 7 && Lower(std::string(key.substr(0, 7))) == "bearer ") {
     key.remove_prefix(7);
@@ -46,7 +47,8 @@ const ApiKey* Connection::FindKey(const RequestHead& head) const {
   } else {
     key = head.Header("x-api-key");
   }
-  return key.empty() ? nullptr : context_->keys.Find(key);
+  const ApiKey* const found = key.empty() ? nullptr : secrets->keys.Find(key);
+  return found == nullptr ? nullptr : std::shared_ptr<const ApiKey>(secrets, found);
 }
 
 void Connection::OnHead() {
@@ -79,8 +81,9 @@ void Connection::OnHead() {
   }
   request_.path = std::move(target->path);
   request_.query = std::move(target->query);
-  if (!context_->keys.empty() && !context_->rules.IsOpenPath(request_.path)) {
-    key_ = FindKey(head);
+  const auto secrets = context_->secrets();
+  if (!secrets->keys.empty() && !context_->rules.IsOpenPath(request_.path)) {
+    key_ = FindKey(secrets, head);
     if (key_ == nullptr) {
       const bool given = head.Count("authorization") + head.Count("x-api-key") > 0;
       return Refuse({401,
@@ -173,8 +176,12 @@ void Connection::RefuseAs(const Refusal& refusal, std::string_view type, HttpHea
   request_.received = now_;
   ++context_->counters.running;
   BeginReply(head_checked_ && head.keep_alive && reader_.done());
-  reply_->Send(refusal.status, HttpErrorBody(refusal.message, type, refusal.code),
-               "application/json", std::move(headers));
+  const auto& body_of = context_->options.error_body;
+  std::string body =
+      body_of
+          ? body_of({refusal.status, head.target, refusal.message, type, refusal.code, request_.id})
+          : HttpErrorBody(refusal.message, type, refusal.code);
+  reply_->Send(refusal.status, std::move(body), "application/json", std::move(headers));
 }
 
 }  // namespace linnet

@@ -31,11 +31,18 @@ constexpr std::chrono::milliseconds kAcceptPause(100);
 constexpr size_t kOtherFiles = 128;
 constexpr size_t kMostThreads = 64;
 
+bool HasKeys(const HttpOptions& options) {
+  return !options.api_keys.empty() || !options.admin_keys.empty();
+}
+
 HttpOptions Checked(HttpOptions options) {
   const auto refuse = [](const std::string& what, Remedy remedy = Remedy::kNone) {
     throw Error(ErrorKind::kBadInput, what, remedy);
   };
-  if (options.host.empty() && options.unix_socket.empty()) {
+  if (!options.inherited.empty()) {
+    options.host.clear();
+    options.unix_socket.clear();
+  } else if (options.host.empty() && options.unix_socket.empty()) {
     refuse("the server has neither a host nor a Unix socket to listen on");
   }
   if (options.certificate.empty() != options.private_key.empty()) {
@@ -45,8 +52,8 @@ HttpOptions Checked(HttpOptions options) {
     refuse("the server has 1 to " + std::to_string(kMostThreads) + " I/O threads, not " +
            std::to_string(options.threads));
   }
-  const bool keys = !options.api_keys.empty() || !options.admin_keys.empty();
-  if (!keys && !options.allow_open && !options.host.empty() && !IsLoopbackHost(options.host)) {
+  if (!HasKeys(options) && !options.allow_open && !options.host.empty() &&
+      !IsLoopbackHost(options.host)) {
     refuse("without API keys, everybody who reaches " + options.host + " could use this server",
            Remedy::kGiveKeys);
   }
@@ -98,6 +105,12 @@ struct HttpServer::Impl {
     const HttpOptions& given = context->options;
     if (!given.host.empty()) listener.ListenTcp(given.host, given.port);
     if (!given.unix_socket.empty()) listener.ListenUnix(given.unix_socket);
+    for (const int socket : given.inherited) listener.TakeOver(socket);
+    if (!listener.loopback_only() && !HasKeys(given) && !given.allow_open) {
+      throw Error(ErrorKind::kBadInput,
+                  "without API keys, everybody who reaches this server could use it",
+                  Remedy::kGiveKeys);
+    }
     for (const int socket : listener.Release()) {
       sockets.push_back(std::make_unique<Watch>(*homes[0].loop, socket));
     }
@@ -146,7 +159,7 @@ struct HttpServer::Impl {
     Counters& counters = context->counters;
     Peer peer = PeerOf(address);
     const bool unix_socket = peer.address.empty();
-    const bool plain = unix_socket || !context->tls;
+    const bool plain = unix_socket || context->options.certificate.empty();
     ++counters.accepted;
     if (counters.connections.load() >= limits.connections) {
       ++counters.refused;
@@ -251,6 +264,8 @@ uint16_t HttpServer::port() const { return impl_->listener.port(); }
 void HttpServer::Stop(std::chrono::steady_clock::time_point until) {
   impl_->homes[0].loop->Post([server = impl_.get(), until] { server->BeginStop(until); });
 }
+
+void HttpServer::Reload() { impl_->context->Reload(); }
 
 HttpStatistics HttpServer::statistics() const {
   const Counters& counters = impl_->context->counters;

@@ -91,12 +91,24 @@ struct HttpLimits {
   std::chrono::milliseconds linger_time{5'000};  // reading on after an early error reply
 };
 
+// A request that the transport refuses.
+struct HttpRefusal {
+  int status;
+  std::string_view target;         // as it was sent, with its query; empty if it could not be read
+  std::string_view message, type;  // OpenAI's word for the status, or of a rate
+  std::string_view code;           // may be empty
+  std::string_view request_id;
+};
+
 enum class HttpLogFormat { kText, kJson };
 
 struct HttpOptions {
   std::string host = "127.0.0.1";     // name or address; empty: no TCP
   uint16_t port = 8080;               // 0: any free one, see HttpServer::port
   std::filesystem::path unix_socket;  // empty: none; created with mode 0600, removed at the end
+  // Sockets that listen already, such as a service manager's: they replace `host`, `port` and
+  // `unix_socket`, and the server closes them.
+  std::vector<int> inherited;
   std::filesystem::path certificate;  // PEM, leaf first; with `private_key`: TLS >= 1.2 on TCP
   std::filesystem::path private_key;
   std::filesystem::path api_keys;    // key file, see docs/serving.md; empty: no keys are asked
@@ -107,6 +119,9 @@ struct HttpOptions {
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> cors_origins;  // "https://example.com", or "*"; empty: CORS is off
   std::vector<std::string> open_paths = {"/health", "/ready"};  // need no key, count as no request
+  // The JSON of a refusal, in the form that its path's clients know. Empty: HttpErrorBody. Called
+  // by I/O threads.
+  std::function<std::string(const HttpRefusal&)> error_body;
   HttpLimits limits;
   size_t threads = 2;
   HttpLogFormat log_format = HttpLogFormat::kText;
@@ -152,6 +167,10 @@ class HttpServer {
   // ended, at `until` at the latest: then their clients are cut off. Any thread, not a signal
   // handler; may be called again with an earlier time.
   void Stop(std::chrono::steady_clock::time_point until);
+  // Reads the key files, the certificate and its key again, for the requests and connections that
+  // come. Those that are there go on. Throws what the constructor throws for them, and then nothing
+  // has changed. Any thread.
+  void Reload();
   // Any thread.
   HttpStatistics statistics() const;
 

@@ -1,6 +1,7 @@
 #include "http/http_listener.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -156,6 +157,31 @@ void HttpListener::ListenUnix(const std::filesystem::path& path) {
   unix_path_ = std::filesystem::absolute(path);
   if (lstat(name.c_str(), &status) == 0) unix_inode_ = status.st_ino;
   if (chmod(name.c_str(), 0600) != 0 || listen(socket, kBacklog) != 0) throw fail(Reason());
+}
+
+void HttpListener::TakeOver(int socket) {
+  int type = 0, listening = 0;
+  socklen_t size = sizeof(type);
+  sockaddr_storage address{};
+  socklen_t address_size = sizeof(address);
+  const bool good =
+      getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+      getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening != 0 &&
+      getsockname(socket, reinterpret_cast<sockaddr*>(&address), &address_size) == 0 &&
+      (address.ss_family == AF_INET || address.ss_family == AF_INET6 ||
+       address.ss_family == AF_UNIX);
+  if (!good) {
+    throw Error(ErrorKind::kBadInput, "descriptor " + std::to_string(socket) +
+                                          ": is no listening stream socket, as the service "
+                                          "manager's unit should give");
+  }
+  fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+  fcntl(socket, F_SETFD, FD_CLOEXEC);
+  sockets_.push_back(socket);
+  if (address.ss_family == AF_UNIX) return;
+  if (port_ == 0) port_ = PortOf(address);
+  loopback_only_ =
+      loopback_only_ && IsLoopbackAddress(TextOf(reinterpret_cast<const sockaddr*>(&address)));
 }
 
 std::vector<int> HttpListener::Release() { return std::exchange(sockets_, {}); }

@@ -25,7 +25,10 @@ class HttpListener {
   // Creates the socket with mode 0600. One that is left over, with nobody behind, is replaced.
   // Throws Error kIo.
   void ListenUnix(const std::filesystem::path& path);
-  // Takes over a socket that is to be watched; the caller closes it.
+  // Takes over a socket that listens already, and closes it with the others. Throws Error kBadInput
+  // if it is another descriptor.
+  void TakeOver(int socket);
+  // All sockets, to be watched; the caller closes them.
   std::vector<int> Release();
   // Of TCP; 0: none.
   uint16_t port() const { return port_; }

@@ -97,5 +97,42 @@ TEST(ListenerTest, FileLimitIsRaisedAsFarAsAllowed) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+// A listening socket on a free port of this address.
+int ListeningOn(uint32_t address) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_addr.s_addr = htonl(address);
+  EXPECT_EQ(bind(socket, reinterpret_cast<const sockaddr*>(&place), sizeof(place)), 0);
+  EXPECT_EQ(listen(socket, 8), 0);
+  return socket;
+}
+
+TEST(ListenerTest, InheritedSocketsReplaceAddresses) {
+  HttpOptions options;
+  options.host = "no-such-host.invalid";
+  options.inherited = {ListeningOn(INADDR_LOOPBACK), ListeningOn(INADDR_LOOPBACK)};
+  RunningServer server(EchoRequest, options);
+  EXPECT_NE(server.port(), 0);
+  EXPECT_EQ(RawClient(server.port()).Ask(kGet).status, 200);
+}
+
+TEST(ListenerTest, InheritedSocketsAreChecked) {
+  HttpOptions options;
+  options.port = 0;
+  options.inherited = {ListeningOn(INADDR_ANY)};
+  EXPECT_THROW(HttpServer(options, EchoRequest), Error);  // everybody, without keys
+  options.allow_open = true;
+  options.inherited = {ListeningOn(INADDR_ANY)};
+  EXPECT_NO_THROW(HttpServer(options, EchoRequest));
+  for (const int wrong : {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                          socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+                          open("/dev/null", O_RDONLY | O_CLOEXEC), 1000000}) {
+    options.inherited = {wrong};
+    EXPECT_THROW(HttpServer(options, EchoRequest), Error);
+    close(wrong);
+  }
+}
+
 }  // namespace
 }  // namespace linnet

@@ -6,9 +6,12 @@
 
 namespace linnet {
 
-ReplyBuffer::ReplyBuffer(std::shared_ptr<ServerContext> context, Form form, const ApiKey* key,
-                         std::function<void()> wake)
-    : context_(std::move(context)), form_(std::move(form)), key_(key), wake_(std::move(wake)) {}
+ReplyBuffer::ReplyBuffer(std::shared_ptr<ServerContext> context, Form form,
+                         std::shared_ptr<const ApiKey> key, std::function<void()> wake)
+    : context_(std::move(context)),
+      form_(std::move(form)),
+      key_(std::move(key)),
+      wake_(std::move(wake)) {}
 
 std::shared_ptr<HttpReply> ReplyBuffer::HandleOf(std::shared_ptr<ReplyBuffer> buffer) {
   HttpReply* const reply = buffer.get();

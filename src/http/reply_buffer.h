@@ -25,7 +25,7 @@ class ReplyBuffer : public HttpReply {
     std::string request_id, cors;
   };
   // `wake` is called, by any thread, when there is something new to Take.
-  ReplyBuffer(std::shared_ptr<ServerContext> context, Form form, const ApiKey* key,
+  ReplyBuffer(std::shared_ptr<ServerContext> context, Form form, std::shared_ptr<const ApiKey> key,
               std::function<void()> wake);
 
   // What a handler gets: the last copy that goes calls Abandon.
@@ -68,7 +68,7 @@ class ReplyBuffer : public HttpReply {
 
   const std::shared_ptr<ServerContext> context_;
   const Form form_;
-  const ApiKey* const key_;  // may be nullptr
+  const std::shared_ptr<const ApiKey> key_;  // may be null
   const std::function<void()> wake_;
 
   mutable std::mutex mutex_;

@@ -1,4 +1,5 @@
 // Who may use a running server: keys, rates, hosts, origins, TLS and Unix sockets.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -79,6 +80,46 @@ TEST_F(KeyedServerTest, KeysAreAskedForAndNamed) {
 }
 
 // The body of a request without a key is neither kept nor waited for.
+TEST_F(KeyedServerTest, FilesAreReadAgainWithoutLosingAConnection) {
+  KeptReplies replies;
+  RunningServer server(
+      [&, keep = replies.Handler()](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+        if (request.path == "/slow") return keep(std::move(request), std::move(reply));
+        reply->Send(200, request.owner, "text/plain");
+      },
+      Options());
+  RawClient client(server.port()), slow(server.port());
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-a\r\n")).body, "anna");
+  slow.Write(GetWith("x-api-key: key-c\r\n", "/slow"));
+  const auto reply = replies.WaitForOne();
+  folder_.Write("keys", ApiKeyLine("dora", "key-d") + "\n");
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-d\r\n")).status, 401);
+  server.server().Reload();
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-a\r\n")).status, 401);
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-d\r\n")).body, "dora");
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-r\r\n")).body, "root");
+  // A file that cannot be used changes nothing.
+  folder_.Write("keys", "dora key-e\n");
+  EXPECT_THROW(server.server().Reload(), Error);
+  EXPECT_EQ(client.Ask(GetWith("x-api-key: key-d\r\n")).body, "dora");
+  // What began with the old keys ends with them.
+  reply->CountTokens(3);
+  reply->Send(200, "late", "text/plain", {});
+  EXPECT_EQ(slow.Read().body, "late");
+}
+
+TEST_F(KeyedServerTest, ARefusalHasTheFormThatTheServerGives) {
+  HttpOptions options = Options();
+  options.error_body = [](const HttpRefusal& refusal) {
+    return fmt::format("{} {} {} {} {}", refusal.status, refusal.target, refusal.type, refusal.code,
+                       refusal.request_id);
+  };
+  RunningServer server([](const HttpRequest&, const std::shared_ptr<HttpReply>&) {}, options);
+  RawClient client(server.port());
+  EXPECT_EQ(client.Ask(GetWith("x-request-id: r1\r\n", "/a?b=c")).body,
+            "401 /a?b=c invalid_request_error invalid_api_key r1");
+}
+
 TEST_F(KeyedServerTest, RefusedBeforeTheBody) {
   RunningServer server(EchoRequest, Options());
   RawClient client(server.port());
@@ -328,6 +369,15 @@ class TlsClient : public RawClient {
     return {reinterpret_cast<const char*>(name), size};
   }
   std::string Version() const { return SSL_get_version(ssl_); }
+  // Of the server's certificate.
+  std::string Fingerprint() const {
+    X509* const certificate = SSL_get1_peer_certificate(ssl_);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    X509_digest(certificate, EVP_sha256(), digest, &size);
+    X509_free(certificate);
+    return {reinterpret_cast<const char*>(digest), size};
+  }
 
   bool connected = false;
 
@@ -368,6 +418,20 @@ TEST_F(TlsServerTest, RequestsGoThroughTls12And13) {
     const std::string large(5'000'000, 'a');
     EXPECT_EQ(client.Ask(PostOf(large)).body, "POST /post? 5000000");
   }
+}
+
+TEST_F(TlsServerTest, ARenewedCertificateIsForNewConnections) {
+  RunningServer server(EchoRequest, Options());
+  TlsClient before(server.port());
+  EXPECT_EQ(before.Ask(kGet).status, 200);
+  const std::string old = before.Fingerprint();
+  const Certificate renewed(folder_, "own");  // in the same files
+  server.server().Reload();
+  TlsClient after(server.port());
+  EXPECT_EQ(after.Ask(kGet).status, 200);
+  EXPECT_NE(after.Fingerprint(), old);
+  EXPECT_EQ(before.Ask(kGet).status, 200);
+  EXPECT_EQ(before.Fingerprint(), old);
 }
 
 TEST_F(TlsServerTest, OlderTlsAndPlainTextAreRefused) {

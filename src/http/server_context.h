@@ -50,31 +50,53 @@ class PeerCounts {
   std::unordered_map<std::string, size_t> counts_;
 };
 
+// What Reload reads again. Immutable; requests and connections keep what they began with.
+struct ServerSecrets {
+  explicit ServerSecrets(const HttpOptions& options) {
+    if (!options.api_keys.empty()) keys.Read(options.api_keys, false);
+    if (!options.admin_keys.empty()) keys.Read(options.admin_keys, true);
+    if (!options.certificate.empty()) {
+      tls = std::make_unique<const TlsContext>(options.certificate, options.private_key);
+    }
+  }
+
+  ApiKeys keys;
+  std::unique_ptr<const TlsContext> tls;  // null: plain
+};
+
 struct ServerContext {
   ServerContext(HttpOptions given_options, HttpHandler given_handler)
       : options(std::move(given_options)),
         handler(std::move(given_handler)),
         rules(options),
         rates(options.clock),
-        log(options.log_format, options.log) {
-    if (!options.api_keys.empty()) keys.Read(options.api_keys, false);
-    if (!options.admin_keys.empty()) keys.Read(options.admin_keys, true);
-    if (!options.certificate.empty()) {
-      tls = std::make_unique<TlsContext>(options.certificate, options.private_key);
-    }
+        log(options.log_format, options.log),
+        secrets_(std::make_shared<const ServerSecrets>(options)) {}
+
+  // Any thread.
+  std::shared_ptr<const ServerSecrets> secrets() const {
+    const std::lock_guard lock(secrets_mutex_);
+    return secrets_;
+  }
+  void Reload() {
+    auto read = std::make_shared<const ServerSecrets>(options);
+    const std::lock_guard lock(secrets_mutex_);
+    secrets_ = std::move(read);
   }
 
   const HttpOptions options;
   const HttpHandler handler;
   const RequestRules rules;
-  ApiKeys keys;  // not changed any more
-  std::unique_ptr<TlsContext> tls;
   RateLimits rates;
   AccessLog log;
   PeerCounts peers;
   Counters counters;
   std::atomic<size_t> body_bytes{0};  // of all bodies that are being received
   std::atomic<bool> stopping{false};
+
+ private:
+  mutable std::mutex secrets_mutex_;
+  std::shared_ptr<const ServerSecrets> secrets_;
 };
 
 }  // namespace linnet
