@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <memory>
 
+#include "server/kept_states.h"
 #include "server/metrics.h"
+#include "server/model_store.h"
 #include "server/response_store.h"
 #include "server/router.h"
 #include "server/served_model.h"
@@ -16,6 +18,10 @@ namespace linnet {
 struct ApiOptions {
   // Where responses are kept; empty: in memory, until the program ends.
   std::filesystem::path folder{};
+  // Those of the models; null: states are kept in memory, and no model uses them.
+  std::shared_ptr<KeptStates> states{};
+  std::filesystem::path lora_folder{};  // of adapters that may be loaded; empty: none
+  ModelStore* store = nullptr;          // changes models for clients that may; outlives the Api
 };
 
 // Thread-safe once it is set up. Outlives the HttpServer whose requests it handles.

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/job.h"
+#include "server/request_state.h"
 #include "text/chat_messages.h"
 
 namespace linnet {
@@ -29,8 +31,8 @@ struct ChatEnding {
 };
 
 struct ChatUsage {
-  size_t prompt_tokens = 0, cached_tokens = 0;
-  size_t completion_tokens = 0, reasoning_tokens = 0;  // of all choices
+  size_t prompt_tokens = 0, cached_tokens = 0, kept_tokens = 0;  // as in PromptRead
+  size_t completion_tokens = 0, reasoning_tokens = 0;            // of all choices
   // Guesses of tokens (engine/speculation.h), of all choices.
   size_t accepted_guesses = 0, rejected_guesses = 0;
 
@@ -58,6 +60,8 @@ class ChatEvents {
                       const std::string& /*name*/) {}
   virtual void OnArguments(size_t /*choice*/, size_t /*call*/, std::string_view /*json*/) {}
   virtual void OnEnd(size_t /*choice*/, const ChatEnding& /*ending*/) {}
+  // The state after the answer, if the request wants it. From here on another thread may call.
+  virtual void OnState(const ReplyState& /*state*/) {}
   virtual void OnDone(const ChatUsage& /*usage*/) {}
   virtual void OnError(const Error& /*error*/) {}
 };
@@ -78,15 +82,18 @@ class ChatCollector : public ChatEvents {
   void OnCall(size_t choice, size_t call, const std::string& id, const std::string& name) override;
   void OnArguments(size_t choice, size_t call, std::string_view json) override;
   void OnEnd(size_t choice, const ChatEnding& ending) override;
+  void OnState(const ReplyState& state) override { state_ = state; }
 
   const PromptRead& read() const { return read_; }
   const std::vector<ChatReply>& replies() const { return replies_; }
+  const std::optional<ReplyState>& state() const { return state_; }
 
  private:
   ChatReply& Of(size_t choice);
 
   PromptRead read_{};
   std::vector<ChatReply> replies_;
+  std::optional<ReplyState> state_;
 };
 
 }  // namespace linnet

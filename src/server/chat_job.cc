@@ -22,11 +22,14 @@ ChatFinish FinishOf(Finish finish, const ReplyReader& reader) {
 }
 
 // Reads each choice, and warms the cache with the first one's reply.
-class ChatListener : public Listener {
+class ChatListener : public Listener, public std::enable_shared_from_this<ChatListener> {
  public:
   ChatListener(std::shared_ptr<const ServedModel> served, const ChatRequest& request, ChatPlan plan,
+               std::shared_ptr<RequestState> state, std::shared_ptr<const TurnAdapter> adapter,
                std::shared_ptr<ChatEvents> events)
       : served_(std::move(served)),
+        state_(std::move(state)),
+        adapter_(std::move(adapter)),
         owner_(request.owner),
         choices_(request.generation.choices),
         form_(std::move(plan.form)),
@@ -44,9 +47,14 @@ class ChatListener : public Listener {
     }
   }
 
+  void OnPromptState(const Snapshot& at) override {
+    before_reply_ = std::make_shared<const Snapshot>(at.Clone());
+  }
+
   void OnPrompt(const PromptRead& read) override {
     usage_.prompt_tokens = read.tokens;
     usage_.cached_tokens = read.cached;
+    usage_.kept_tokens = read.kept;
     events_->OnPrompt(read);
   }
 
@@ -73,11 +81,17 @@ class ChatListener : public Listener {
   }
 
   void OnDone() override {
+    const bool ends = state_ != nullptr && state_->ends();
+    if (ends && !cancelled_) return FinishState();
+    if (state_ != nullptr) state_->Drop();
     events_->OnDone(usage_);
-    if (past_ && !cancelled_) Warm();
+    if (past_ && !cancelled_ && !ends) Warm();
   }
 
-  void OnError(const Error& error) override { events_->OnError(error); }
+  void OnError(const Error& error) override {
+    if (state_ != nullptr) state_->Drop();
+    events_->OnError(error);
+  }
 
  private:
   // Hands events on and keeps the reply.
@@ -110,13 +124,34 @@ class ChatListener : public Listener {
     if (first_.replies().empty()) return;
     try {
       auto job = PlanWarming(*past_, first_.replies().front().message, owner_, *served_);
+      if (job && state_ != nullptr) state_->Begin(*job);
+      if (job) job->adapter = adapter_;
       if (job) served_->submit(*std::move(job), std::make_shared<Listener>());
     } catch (const std::exception&) {
       return;
     }
   }
 
+  // The conversation with its reply, as the next request would write it, is what the state is
+  // after.
+  void FinishState() {
+    const auto done = [self = shared_from_this()](const ReplyState& state) {
+      self->events_->OnState(state);
+      self->events_->OnDone(self->usage_);
+    };
+    const ChatMessage nothing{.role = ChatRole::kAssistant};
+    const auto& replies = first_.replies();
+    std::vector<int32_t> tokens =
+        TokensOf(*past_, replies.empty() ? nothing : replies.front().message, *served_);
+    const size_t read = before_reply_ == nullptr ? 0 : before_reply_->tokens;
+    tokens.erase(tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(read));
+    state_->Finish(std::move(before_reply_), std::move(tokens), done);
+  }
+
   std::shared_ptr<const ServedModel> served_;
+  std::shared_ptr<RequestState> state_;  // null if the request has none
+  std::shared_ptr<const TurnAdapter> adapter_;
+  std::shared_ptr<const Snapshot> before_reply_;  // after Job::state_at tokens
   std::string owner_;
   size_t choices_;
   ReplyForm form_;
@@ -135,8 +170,11 @@ std::shared_ptr<ChatRun> RunChat(std::shared_ptr<const ServedModel> served,
                                  const ChatRequest& request, std::shared_ptr<ChatEvents> events) {
   ChatPlan plan = PlanChat(request, *served);
   Job job = std::move(plan.job);
-  auto listener =
-      std::make_shared<ChatListener>(served, request, std::move(plan), std::move(events));
+  auto state = RequestState::Of(request.generation.state, request.owner, served,
+                                request.generation.choices, job.adapter);
+  if (state) state->Begin(job);
+  auto listener = std::make_shared<ChatListener>(served, request, std::move(plan), std::move(state),
+                                                 job.adapter, std::move(events));
   const uint64_t id = served->submit(std::move(job), std::move(listener));
   return std::make_shared<ChatRun>(std::move(served), id);
 }

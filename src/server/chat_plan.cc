@@ -122,15 +122,24 @@ std::shared_ptr<const Grammar> GrammarFor(const ChatRequest& request, const Shap
                                [&] { return GrammarOfReply(limits); });
 }
 
+std::vector<int32_t> After(const std::vector<int32_t>& before, std::span<const int32_t> tokens) {
+  std::vector<int32_t> all;
+  all.reserve(before.size() + tokens.size());
+  all.insert(all.end(), before.begin(), before.end());
+  all.insert(all.end(), tokens.begin(), tokens.end());
+  return all;
+}
+
 size_t CountUpTo(const Tokenizer& tokenizer, std::span<const int32_t> tokens, size_t bytes) {
   return TokensUpTo(tokenizer, tokens, std::span(&bytes, 1)).front();
 }
 
 // What later requests have in common with this one, whose prompt may end in wishes for thoughts.
-// Nothing if the tokens are those of another text: the 20B tokenizer normalizes.
+// If the tokens are those of another text, as the 20B tokenizer normalizes, all is left to be
+// encoded (`always`), or nothing is returned.
 std::optional<ChatPast> PastOf(const ChatRequest& request, const Shape& shape,
                                const std::string& prompt, std::span<const int32_t> tokens,
-                               const ServedModel& served) {
+                               bool always, const ServedModel& served) {
   const ChatTemplate& chat = *served.chat_template;
   const Tokenizer& tokenizer = *served.tokenizer;
   ChatPast past;
@@ -156,11 +165,17 @@ std::optional<ChatPast> PastOf(const ChatRequest& request, const Shape& shape,
     end = read.size();
     return text.starts_with(read);
   };
-  if (!append(tokens.first(CountUpTo(tokenizer, tokens, end)))) return std::nullopt;
+  const auto refuse = [&]() -> std::optional<ChatPast> {
+    if (!always) return std::nullopt;
+    past.tokens.clear();
+    past.rest = text;
+    return past;
+  };
+  if (!append(tokens.first(CountUpTo(tokenizer, tokens, end)))) return refuse();
   if (common < text.size()) {
     const std::vector<int32_t> more = tokenizer.Encode(text.substr(end) + chat.form().reply_head);
     if (!append(std::span(more).first(CountUpTo(tokenizer, more, text.size() - end)))) {
-      return std::nullopt;
+      return refuse();
     }
   }
   past.rest = text.substr(end);
@@ -213,6 +228,7 @@ Job JobFor(const GenerationFields& fields, const SamplerOptions& base, const std
   job.want_logprobs = fields.logprobs;
   job.logprobs = fields.top_logprobs;
   job.owner = owner;
+  if (!fields.lora.empty()) job.adapter = served.adapters->Find(fields.lora);
   job.use_cache = fields.use_cache;
   if (!fields.prediction.empty()) job.prediction = served.tokenizer->Encode(fields.prediction);
   if (fields.timeout) job.deadline = std::chrono::steady_clock::now() + *fields.timeout;
@@ -232,8 +248,10 @@ ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served) {
   }
   if (must_call) base.temperature = 0;
   plan.job = JobFor(request.generation, base, request.owner, served);
-  plan.job.prompt = EncodePrompt(*served.tokenizer, prompt.text);
-  plan.job.marks = MarksOf(prompt, plan.job.prompt, *served.tokenizer);
+  const std::vector<int32_t> tokens = EncodePrompt(*served.tokenizer, prompt.text);
+  plan.job.prompt = After(request.before, tokens);
+  plan.job.marks = MarksOf(prompt, tokens, *served.tokenizer);
+  for (size_t& mark : plan.job.marks) mark += request.before.size();
   auto& stops = plan.job.text.stops;
   const ChatForm& strings = served.chat_template->form();
   if (!request.generation.ignore_end) {
@@ -264,25 +282,40 @@ ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served) {
     for (const ChatTool& tool : callable) form.tools.push_back(tool.name);
   }
   plan.job.grammar = GrammarFor(request, shape, callable, form.trigger.get(), prompt, served);
-  if (served.cache != nullptr && plan.job.use_cache && plan.job.choices == 1) {
-    plan.past = PastOf(request, shape, prompt.text, plan.job.prompt, served);
+  const bool ends = request.generation.state.ends();
+  const bool warms = served.cache != nullptr && plan.job.use_cache && plan.job.choices == 1;
+  if (ends || warms) {
+    plan.past = PastOf(request, shape, prompt.text, tokens, ends, served);
+    if (plan.past) plan.past->tokens = After(request.before, plan.past->tokens);
+  }
+  if (ends) {
+    const auto& past = plan.past->tokens;
+    const auto& whole = plan.job.prompt;
+    const auto differ = std::mismatch(past.begin(), past.end(), whole.begin(), whole.end());
+    const auto common = static_cast<size_t>(differ.first - past.begin());
+    if (common > 0) plan.job.state_at = common;
   }
   return plan;
 }
 
-std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const std::string& owner,
-                               const ServedModel& served) {
+std::vector<int32_t> TokensOf(const ChatPast& past, ChatMessage reply, const ServedModel& served) {
   reply.text = past.begun + reply.text;
-  if (reply.text.empty() && reply.calls.empty()) return std::nullopt;
   const ChatTemplate& chat = *served.chat_template;
   const std::string text = past.rest + chat.PastReply(reply);
   // Encoded with what follows, cut at a token's end before it.
   const std::string& next = reply.calls.empty() ? chat.form().user_start : chat.form().tool_start;
-  std::vector<int32_t> tokens = served.tokenizer->Encode(text + next);
-  tokens.resize(CountUpTo(*served.tokenizer, tokens, text.size()));
+  const std::vector<int32_t> more = served.tokenizer->Encode(text + next);
+  std::vector<int32_t> tokens = past.tokens;
+  const size_t count = CountUpTo(*served.tokenizer, more, text.size());
+  tokens.insert(tokens.end(), more.begin(), more.begin() + static_cast<ptrdiff_t>(count));
+  return tokens;
+}
+
+std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const std::string& owner,
+                               const ServedModel& served) {
+  if (past.begun.empty() && reply.text.empty() && reply.calls.empty()) return std::nullopt;
   Job job;
-  job.prompt = past.tokens;
-  job.prompt.insert(job.prompt.end(), tokens.begin(), tokens.end());
+  job.prompt = TokensOf(past, std::move(reply), served);
   job.marks = {job.prompt.size()};
   job.text.max_tokens = 0;
   job.owner = owner;
@@ -290,8 +323,20 @@ std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const st
   return job;
 }
 
+std::string PromptTextOf(const ChatRequest& request, const ServedModel& served) {
+  return RenderFor(request, ShapeOf(request, served), served).text;
+}
+
+std::vector<int32_t> ConversationTokens(const ChatRequest& request, const ChatMessage& reply,
+                                        const ServedModel& served) {
+  std::vector<ChatMessage> messages = request.messages;
+  messages.push_back(reply);
+  const ChatPrompt past = served.chat_template->RenderPast(messages, ToolsFor(request), {});
+  return After(request.before, served.tokenizer->Encode(past.text));
+}
+
 std::vector<int32_t> PromptOf(const ChatRequest& request, const ServedModel& served) {
-  return EncodePrompt(*served.tokenizer, RenderFor(request, ShapeOf(request, served), served).text);
+  return After(request.before, EncodePrompt(*served.tokenizer, PromptTextOf(request, served)));
 }
 
 }  // namespace linnet

@@ -27,18 +27,29 @@ struct ChatPlan {
   Job job{};
   ReplyForm form{};
   std::vector<std::string> stops{};  // those of the request, which a client is told about
-  std::optional<ChatPast> past{};    // if there is a cache to be warmed
+  // If there is a cache to be warmed, or a state after the answer is wanted; then state_at of the
+  // job is how far the prompt goes along with it.
+  std::optional<ChatPast> past{};
 };
 
 // Throws RequestError: 400 for what the fields ask, 422 for functions if the template has none.
 ChatPlan PlanChat(const ChatRequest& request, const ServedModel& served);
 
-// The job that reads the conversation with this reply and keeps a state at its end. Takes time
-// that grows with the reply, not with the conversation. Nothing if there is no use in it.
+// The tokens of the conversation with this reply. Takes time that grows with the reply, not with
+// the conversation.
+std::vector<int32_t> TokensOf(const ChatPast& past, ChatMessage reply, const ServedModel& served);
+
+// The job that reads the conversation with this reply and keeps a state at its end. Nothing if
+// there is no use in it.
 std::optional<Job> PlanWarming(const ChatPast& past, ChatMessage reply, const std::string& owner,
                                const ServedModel& served);
 
-// The prompt alone.
+// The conversation with this reply in tokens, as ChatRequest::before of the next request.
+std::vector<int32_t> ConversationTokens(const ChatRequest& request, const ChatMessage& reply,
+                                        const ServedModel& served);
+
+// The prompt alone, as tokens or as the text that they are made of.
+std::string PromptTextOf(const ChatRequest& request, const ServedModel& served);
 std::vector<int32_t> PromptOf(const ChatRequest& request, const ServedModel& served);
 
 // The sampler of a request: what it does not set is `base`. A seed is drawn if none is given.

@@ -48,26 +48,6 @@ std::vector<ChatCall> ParseCalls(const Fields& message) {
   return calls;
 }
 
-ChatMessage ParseMessage(const Fields& message) {
-  ChatMessage parsed{.role = ParseRole(message)};
-  const bool is_assistant = parsed.role == ChatRole::kAssistant;
-  if (is_assistant) {
-    for (const char* name : {"reasoning", "reasoning_content"}) {
-      if (const auto thoughts = message.String(name)) parsed.thoughts = *thoughts;
-    }
-    parsed.calls = ParseCalls(message);
-  }
-  if (const Json* content = message.Find("content")) {
-    parsed.text = ParseContent(*content, message.NameOf("content"));
-  } else if (!is_assistant) {
-    message.RequiredString("content");
-  }
-  if (parsed.text.empty() && is_assistant) parsed.text = message.String("refusal").value_or("");
-  parsed.call_id = message.String("tool_call_id").value_or("");
-  parsed.name = message.String("name").value_or("");
-  return parsed;
-}
-
 // What would be answered by something else than text.
 void RefuseOtherMedia(const Fields& body) {
   for (const std::string& medium : body.Strings("modalities", 8)) {
@@ -95,6 +75,26 @@ Thinking ParseThinking(const Fields& body) {
 }
 
 }  // namespace
+
+ChatMessage ParseMessage(const Fields& message) {
+  ChatMessage parsed{.role = ParseRole(message)};
+  const bool is_assistant = parsed.role == ChatRole::kAssistant;
+  if (is_assistant) {
+    for (const char* name : {"reasoning", "reasoning_content"}) {
+      if (const auto thoughts = message.String(name)) parsed.thoughts = *thoughts;
+    }
+    parsed.calls = ParseCalls(message);
+  }
+  if (const Json* content = message.Find("content")) {
+    parsed.text = ParseContent(*content, message.NameOf("content"));
+  } else if (!is_assistant) {
+    message.RequiredString("content");
+  }
+  if (parsed.text.empty() && is_assistant) parsed.text = message.String("refusal").value_or("");
+  parsed.call_id = message.String("tool_call_id").value_or("");
+  parsed.name = message.String("name").value_or("");
+  return parsed;
+}
 
 std::string ParseContent(const Json& content, const std::string& where) {
   if (content.is_string()) return content.get<std::string>();

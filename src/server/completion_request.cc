@@ -37,6 +37,24 @@ CompletionPrompt IdsPrompt(const Json& ids) {
   return prompt;
 }
 
+void ParseLogprobs(const Fields& body, GenerationFields& generation) {
+  const Json* logprobs = body.Find("logprobs");
+  if (logprobs == nullptr) return;
+  if (logprobs->is_boolean()) {
+    generation.logprobs = logprobs->get<bool>();
+    return;
+  }
+  const auto top = body.Integer("logprobs", 0, kMostLogprobs);
+  generation.logprobs = true;
+  generation.top_logprobs = static_cast<size_t>(*top);
+}
+
+// G1's order: what comes after first, so that typing on extends the end of the prompt.
+std::string BetweenPrompt(const std::string& before, const std::string& after) {
+  return fmt::format("✿prefix✿✿suffix✿{}✿middle✿{}", after, before);
+}
+}  // namespace
+
 std::vector<CompletionPrompt> ParsePrompts(const Fields& body) {
   const Json* prompt = body.Find("prompt");
   if (prompt == nullptr) {
@@ -66,19 +84,21 @@ std::vector<CompletionPrompt> ParsePrompts(const Fields& body) {
   return prompts;
 }
 
-void ParseLogprobs(const Fields& body, GenerationFields& generation) {
-  const Json* logprobs = body.Find("logprobs");
-  if (logprobs == nullptr) return;
-  if (logprobs->is_boolean()) {
-    generation.logprobs = logprobs->get<bool>();
-    return;
+std::vector<int32_t> PromptIds(const CompletionPrompt& prompt,
+                               const std::optional<std::string>& suffix,
+                               const ServedModel& served) {
+  if (!prompt.is_ids) {
+    return EncodePrompt(*served.tokenizer,
+                        suffix ? BetweenPrompt(prompt.text, *suffix) : prompt.text);
   }
-  const auto top = body.Integer("logprobs", 0, kMostLogprobs);
-  generation.logprobs = true;
-  generation.top_logprobs = static_cast<size_t>(*top);
+  for (const int32_t id : prompt.ids) {
+    if (static_cast<size_t>(id) < served.vocab) continue;
+    throw RequestError(
+        400, fmt::format("prompt: id {} is outside the vocabulary, 0 to {}", id, served.vocab - 1),
+        "prompt", "invalid_value");
+  }
+  return prompt.ids;
 }
-
-}  // namespace
 
 CompletionRequest ParseCompletion(const Json& body_json) {
   const Fields body(body_json);

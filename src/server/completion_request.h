@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/chat_request.h"
+#include "server/served_model.h"
 
 namespace linnet {
 
@@ -16,6 +17,8 @@ struct CompletionPrompt {
   std::string text{};
   std::vector<int32_t> ids{};  // instead of a text
   bool is_ids = false;
+
+  bool empty() const { return is_ids ? ids.empty() : text.empty(); }
 };
 
 struct CompletionRequest {
@@ -31,6 +34,14 @@ struct CompletionRequest {
 
 // A request of /v1/completions. Throws RequestError.
 CompletionRequest ParseCompletion(const Json& body);
+
+// A string, token ids, or a list of either; `body` has it as `prompt`. At least one.
+std::vector<CompletionPrompt> ParsePrompts(const Fields& body);
+
+// The tokens of a prompt, with the suffix that is to follow the answer, if there is one. Throws
+// RequestError 400 for an id outside the vocabulary.
+std::vector<int32_t> PromptIds(const CompletionPrompt& prompt,
+                               const std::optional<std::string>& suffix, const ServedModel& served);
 
 }  // namespace linnet
 

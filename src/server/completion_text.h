@@ -29,6 +29,7 @@ class CompletionText {
   OrderedJson Take(size_t index, bool logprobs);
 
   size_t offset() const { return offset_; }
+  bool has_tokens() const { return !tokens_.empty(); }  // since the last Take
 
  private:
   const Tokenizer& tokenizer_;

@@ -92,18 +92,6 @@ void ParseMirostat(const Fields& body, GenerationFields& fields) {
   fields.mirostat = mirostat;
 }
 
-void ParseStops(const Fields& body, GenerationFields& fields) {
-  fields.stops = body.Strings("stop", kMostStops);
-  for (const std::string& stop : fields.stops) {
-    if (stop.empty() || stop.size() > kLongestStop) {
-      throw RequestError(
-          400,
-          fmt::format("stop has a string of {} bytes, expected 1 to {}", stop.size(), kLongestStop),
-          body.NameOf("stop"), "invalid_value");
-    }
-  }
-}
-
 // llama-server's constraints, which stand beside response_format.
 void ParseConstraint(const Fields& body, OutputFormat& format) {
   const auto set = [&](OutputFormat::Kind kind, std::string text, const char* param) {
@@ -141,6 +129,19 @@ std::string ParsePrediction(const Fields& body) {
 
 }  // namespace
 
+std::vector<std::string> ParseStops(const Fields& body, const char* name) {
+  std::vector<std::string> stops = body.Strings(name, kMostStops);
+  for (const std::string& stop : stops) {
+    if (stop.empty() || stop.size() > kLongestStop) {
+      throw RequestError(400,
+                         fmt::format("{} has a string of {} bytes, expected 1 to {}",
+                                     body.NameOf(name), stop.size(), kLongestStop),
+                         body.NameOf(name), "invalid_value");
+    }
+  }
+  return stops;
+}
+
 GenerationFields ParseGeneration(const Fields& body) {
   GenerationFields fields;
   Set(fields.temperature, body.Number("temperature", 0, 100));
@@ -169,7 +170,7 @@ GenerationFields ParseGeneration(const Fields& body) {
     const auto most = body.Integer(name, -1, kMostTokens);
     if (most && *most >= 0) fields.max_tokens = static_cast<size_t>(*most);
   }
-  ParseStops(body, fields);
+  fields.stops = ParseStops(body, "stop");
   fields.ignore_end = body.Bool("ignore_eos", false);
   fields.use_cache = !body.Bool("no_cache", false) && body.Bool("cache_prompt", true);
   if (const auto time = body.Integer("t_max_predict_ms", -1, kMostTokens); time && *time > 0) {
@@ -177,6 +178,8 @@ GenerationFields ParseGeneration(const Fields& body) {
   }
   ParseConstraint(body, fields.format);
   fields.prediction = ParsePrediction(body);
+  fields.state = ParseStateFields(body);
+  fields.lora = body.String("lora").value_or("");
   return fields;
 }
 

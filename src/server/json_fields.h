@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
 struct JsonLimits {
-  size_t bytes = size_t{32} << 20;
+  size_t bytes = size_t{512} << 20;  // the transport's limit comes first
   size_t depth = 64;
   size_t values = 4'000'000;  // numbers, strings, lists and so on, which take more memory than text
 };

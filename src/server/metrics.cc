@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -195,14 +196,22 @@ class TimedListener : public Listener {
     timers_.queue->Observe(SecondsSince(submitted_));
     inner_->OnStart();
   }
+  void OnPromptState(const Snapshot& at) override { inner_->OnPromptState(at); }
   void OnPromptTokens(std::span<const TokenInfo> tokens) override {
     inner_->OnPromptTokens(tokens);
   }
   void OnPrompt(const PromptRead& read) override { inner_->OnPrompt(read); }
   void OnEmbedding(std::span<const float> vector) override { inner_->OnEmbedding(vector); }
+  void OnState(const State& state) override { inner_->OnState(state); }
+  void OnContinuation(size_t index, const ContinuationScore& score) override {
+    inner_->OnContinuation(index, score);
+  }
   void OnPiece(size_t choice, const Piece& piece) override {
     if (!piece.tokens.empty() && choice < last_.size()) Time(last_[choice], piece.tokens.size());
     inner_->OnPiece(choice, piece);
+  }
+  void OnTextState(size_t choice, const Snapshot& at, std::span<const int32_t> rest) override {
+    inner_->OnTextState(choice, at, rest);
   }
   void OnEnd(size_t choice, const Ending& ending) override { inner_->OnEnd(choice, ending); }
   void OnDone() override { inner_->OnDone(); }
@@ -247,6 +256,7 @@ class Metrics::Impl {
 
   std::string Text() const {
     Families families;
+    const std::lock_guard lock(mutex);
     for (const Source& source : sources) {
       if (source.scheduler) AddScheduler(source.scheduler(), source.labels, families);
     }
@@ -267,6 +277,7 @@ class Metrics::Impl {
     return serializer.Serialize(families.Take()) + serializer.Serialize(registry_.Collect());
   }
 
+  mutable std::mutex mutex;  // of the next
   std::vector<Source> sources;
   std::function<HttpStatistics()> http;
   std::function<ResponseStoreStatistics()> responses;
@@ -290,6 +301,7 @@ Metrics::~Metrics() = default;
 
 void Metrics::AddModel(const std::string& name, std::function<SchedulerStatistics()> scheduler,
                        std::function<CacheStatistics()> cache) {
+  const std::lock_guard lock(impl_->mutex);
   impl_->sources.push_back({{{"model_name", name}}, std::move(scheduler), std::move(cache)});
 }
 void Metrics::AddHttp(std::function<HttpStatistics()> http) { impl_->http = std::move(http); }

@@ -15,9 +15,9 @@
 
 namespace linnet {
 
-// Thread-safe once all sources were added. What the engine, the cache, the transport and the store
-// count is asked for at each scrape; times between events are measured by the listeners that
-// Measure puts around those of every job.
+// Thread-safe once the sources but for models were added. What the engine, the cache, the transport
+// and the store count is asked for at each scrape; times between events are measured by the
+// listeners that Measure puts around those of every job.
 class Metrics {
  public:
   Metrics();

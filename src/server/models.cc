@@ -1,44 +1,64 @@
 #include "server/models.h"
 
+#include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <string>
 #include <utility>
 
+#include "base/utc_time.h"
 #include "server/openai_errors.h"
 
 namespace linnet {
 namespace {
 
 void SendModel(const ServedModels& models, const std::string& name, HttpReply& reply) {
-  reply.Send(200, Dump(ModelObject(*models.Find(name))));
+  const auto entries = models.entries();
+  if (const ModelEntry* model = FindEntry(entries, name)) {
+    return reply.Send(200, Dump(ModelObject(*model)));
+  }
+  throw NoSuchModel(name, entries);
 }
 
 }  // namespace
 
-OrderedJson ModelObject(const ServedModel& served) {
-  OrderedJson meta = {{"n_vocab", served.vocab}, {"n_ctx_train", served.context_length}};
-  if (served.model != nullptr) {
-    const Config& config = served.model->config();
-    meta["architecture"] = std::string("rwkv") + Name(config.generation);
-    meta["n_embd"] = config.width;
-    meta["n_layer"] = config.layers;
+OrderedJson ModelObject(const ModelEntry& model) {
+  OrderedJson meta = OrderedJson::object();
+  if (model.served != nullptr) {
+    const ServedModel& served = *model.served;
+    meta = {{"n_vocab", served.vocab}, {"n_ctx_train", served.context_length}};
+    if (served.model != nullptr) {
+      const Config& config = served.model->config();
+      meta["architecture"] = std::string("rwkv") + Name(config.generation);
+      meta["n_embd"] = config.width;
+      meta["n_layer"] = config.layers;
+    }
+    if (served.chat_template) meta["chat_template"] = served.chat_template->name();
   }
-  if (served.chat_template) meta["chat_template"] = served.chat_template->name();
-  return {{"id", served.name},
-          {"object", "model"},
-          {"created", served.created},
-          {"owned_by", "linnet"},
-          {"meta", meta}};
+  meta["loaded"] = model.served != nullptr;
+  return {
+      {"id", model.name},
+      {"object", "model"},
+      {"created", model.created},
+      {"owned_by", "linnet"},
+      {"type", "model"},
+      {"display_name", model.name},
+      {"lifecycle", "active"},
+      {"created_at",
+       UtcTime(std::chrono::system_clock::from_time_t(static_cast<std::time_t>(model.created)))},
+      {"meta", meta}};
 }
 
-OrderedJson CodexModelObject(const ServedModel& served) {
+OrderedJson CodexModelObject(const ModelEntry& model) {
   OrderedJson levels = OrderedJson::array();
-  if (served.chat_template && served.chat_template->thinks()) {
+  const auto& served = model.served;
+  if (served && served->chat_template && served->chat_template->thinks()) {
     for (const char* level : {"none", "low", "medium", "high"}) {
       levels.push_back({{"effort", level}, {"description", ""}});
     }
   }
-  return {{"slug", served.name},
-          {"display_name", served.name},
+  return {{"slug", model.name},
+          {"display_name", model.name},
           {"description", nullptr},
           {"supported_reasoning_levels", levels},
           {"shell_type", "shell_command"},
@@ -57,7 +77,7 @@ OrderedJson CodexModelObject(const ServedModel& served) {
           {"apply_patch_tool_type", nullptr},
           {"truncation_policy", {{"mode", "bytes"}, {"limit", 10000}}},
           {"supports_parallel_tool_calls", true},
-          {"context_window", served.context_length},
+          {"context_window", served ? served->context_length : ServedModel().context_length},
           {"experimental_supported_tools", OrderedJson::array()},
           {"input_modalities", {"text"}}};
 }
@@ -65,11 +85,16 @@ OrderedJson CodexModelObject(const ServedModel& served) {
 void AddModelRoutes(Router& router, std::shared_ptr<const ServedModels> models) {
   router.Add("GET", "/v1/models", [models](const RouteCall& call) {
     OrderedJson data = OrderedJson::array(), codex = OrderedJson::array();
-    for (const auto& served : models->all()) {
-      data.push_back(ModelObject(*served));
-      codex.push_back(CodexModelObject(*served));
+    for (const ModelEntry& model : models->entries()) {
+      data.push_back(ModelObject(model));
+      codex.push_back(CodexModelObject(model));
     }
-    call.reply->Send(200, Dump(OrderedJson{{"object", "list"}, {"data", data}, {"models", codex}}));
+    call.reply->Send(200, Dump(OrderedJson{{"object", "list"},
+                                           {"first_id", models->all().front()->name},
+                                           {"last_id", models->all().back()->name},
+                                           {"has_more", false},
+                                           {"data", data},
+                                           {"models", codex}}));
   });
   router.Add("GET", "/v1/models/{model}",
              [models](const RouteCall& call) { SendModel(*models, call["model"], *call.reply); });

@@ -12,14 +12,15 @@
 
 namespace linnet {
 
-// OpenAI's object of a model: id, object, created, owned_by; and llama-server's `meta`.
-OrderedJson ModelObject(const ServedModel& served);
+// OpenAI's object of a model: id, object, created, owned_by; Anthropic's type, display_name,
+// created_at; and llama-server's `meta`, of which more is known if it is in memory.
+OrderedJson ModelObject(const ModelEntry& model);
 
 // An entry of the list `models` that Codex reads. Codex refuses the whole list if one of its
 // required fields is missing.
-OrderedJson CodexModelObject(const ServedModel& served);
+OrderedJson CodexModelObject(const ModelEntry& model);
 
-// GET /v1/models, with `data` for OpenAI's clients and `models` for Codex, and GET
+// GET /v1/models, with `data` for OpenAI's and Anthropic's clients and `models` for Codex, and GET
 // /v1/models/{model}, where a name may contain one slash.
 void AddModelRoutes(Router& router, std::shared_ptr<const ServedModels> models);
 

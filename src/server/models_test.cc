@@ -27,7 +27,7 @@ class ModelsTest : public testing::Test {
   bool ready_ = true;
 };
 
-TEST_F(ModelsTest, AreListedForOpenAiAndForCodex) {
+TEST_F(ModelsTest, AreListedForOpenAiAnthropicAndCodex) {
   const Json list = AnswerTo(router_, "GET", "/v1/models");
   EXPECT_EQ(list.at("object"), "list");
   ASSERT_EQ(list.at("data").size(), 2u);
@@ -35,6 +35,13 @@ TEST_F(ModelsTest, AreListedForOpenAiAndForCodex) {
   EXPECT_EQ(list.at("data")[0].at("object"), "model");
   EXPECT_EQ(list.at("data")[0].at("created"), 1700000000);
   EXPECT_EQ(list.at("data")[0].at("owned_by"), "linnet");
+  // The fields of Anthropic's list.
+  EXPECT_EQ(list.at("data")[0].at("type"), "model");
+  EXPECT_EQ(list.at("data")[0].at("display_name"), "tiny");
+  EXPECT_EQ(list.at("data")[0].at("created_at"), "2023-11-14T22:13:20.000Z");
+  EXPECT_EQ(list.at("first_id"), "tiny");
+  EXPECT_EQ(list.at("last_id"), "team/large");
+  EXPECT_EQ(list.at("has_more"), false);
   ASSERT_EQ(list.at("models").size(), 2u);
   // The fields without a default in codex-rs/protocol/src/openai_models.rs, with their types.
   const Json& codex = list.at("models")[0];
@@ -61,6 +68,8 @@ TEST_F(ModelsTest, OneIsFoundByItsNames) {
   EXPECT_EQ(AnswerTo(router_, "GET", "/v1/models/tiny").at("id"), "tiny");
   EXPECT_EQ(AnswerTo(router_, "GET", "/v1/models/team/large").at("id"), "team/large");
   EXPECT_EQ(AnswerTo(router_, "GET", "/v1/models/gpt").at("id"), "team/large");
+  EXPECT_EQ(AnswerTo(router_, "GET", "/v1/models/tiny:latest").at("id"), "tiny");
+  EXPECT_EQ(AnswerTo(router_, "GET", "/v1/models/gpt:latest").at("id"), "team/large");
   const Json error = AnswerTo(router_, "GET", "/v1/models/other", "", "", 404);
   EXPECT_EQ(error.at("error").at("code"), "model_not_found");
 }

@@ -97,6 +97,11 @@ void EventStream::Done() {
   reply_->End();
 }
 
+void EventStream::End() {
+  Begin();
+  reply_->End();
+}
+
 void EventStream::Fail(const Error& error) {
   if (!begun_) {
     SendError(*reply_, error);

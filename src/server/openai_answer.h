@@ -45,6 +45,7 @@ class EventStream {
   void Begin();
   void Write(const OrderedJson& chunk);
   void Done();  // writes [DONE] and ends
+  void End();   // without [DONE]
   // An error: as an answer of its own, or in the stream if that has begun.
   void Fail(const Error& error);
   HttpReply& reply() { return *reply_; }

@@ -78,12 +78,15 @@ class ChatStream : public ChatEvents {
     Delta(choice, OrderedJson::object(), nullptr, ReasonOf(ending.finish, options_));
   }
 
+  void OnState(const ReplyState& state) override { state_ = StateAnswer(state); }
+
   void OnDone(const ChatUsage& usage) override {
     stream_.reply().CountTokens(usage.prompt_tokens + usage.completion_tokens);
-    if (options_.usage) {
+    if (options_.usage || state_ != nullptr) {
       OrderedJson chunk = head_;
       chunk["choices"] = OrderedJson::array();
-      chunk["usage"] = UsageJson(usage);
+      if (options_.usage) chunk["usage"] = UsageJson(usage);
+      if (state_ != nullptr) chunk["state"] = std::move(state_);
       stream_.Write(chunk);
     }
     stream_.Done();
@@ -109,6 +112,7 @@ class ChatStream : public ChatEvents {
   std::shared_ptr<const ServedModel> served_;
   AnswerOptions options_;
   OrderedJson head_;
+  OrderedJson state_;  // null if there is none
 };
 
 // Answers at the end.
@@ -125,6 +129,7 @@ class WholeChat : public ChatCollector {
     for (size_t i = 0; i < replies().size(); ++i) choices.push_back(Choice(i, replies()[i]));
     answer["choices"] = std::move(choices);
     answer["usage"] = UsageJson(usage);
+    if (state()) answer["state"] = StateAnswer(*state());
     reply_->Send(200, Dump(answer));
   }
 

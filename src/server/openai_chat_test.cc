@@ -14,14 +14,10 @@ namespace {
 
 using test::Ask;
 using test::EventsOf;
-using test::ScriptedScheduler;
 
 // A server whose model writes what a test says.
-struct Bench {
-  explicit Bench(const std::string& chat_template = "world") {
-    model = test::ScriptedModel(scheduler, chat_template);
-    const auto models = std::make_shared<const ServedModels>(
-        std::vector<std::shared_ptr<const ServedModel>>{model});
+struct Bench : test::ScriptedServer {
+  explicit Bench(const std::string& chat_template = "world") : ScriptedServer(chat_template) {
     AddChat(router, models);
     AddCompletions(router, models);
   }
@@ -37,12 +33,6 @@ struct Bench {
   std::shared_ptr<test::RecordedReply> Complete(const std::string& body) {
     return Ask(router, "POST", "/v1/completions", body);
   }
-  // The prompt of the last job, as text.
-  std::string Prompt() const { return model->tokenizer->Decode(scheduler.jobs.back().prompt); }
-
-  ScriptedScheduler scheduler;
-  std::shared_ptr<ServedModel> model;
-  Router router;
 };
 
 // Without what differs from one answer to the next.
@@ -386,6 +376,24 @@ TEST(OpenAiCompletionsTest, TellsLogprobsWithOffsets) {
   const Json scored = Json::parse(
       bench.Complete(R"({"prompt":"ab","echo":true,"logprobs":0,"max_tokens":0})")->body);
   EXPECT_EQ(scored["choices"][0]["logprobs"]["tokens"], Json::parse(R"(["a","b"])"));
+}
+
+// lm-evaluation-harness asks for one token more than it scores, and drops the last place.
+TEST(OpenAiCompletionsTest, TheTokenThatEndsATextHasAPlace) {
+  Bench bench;
+  bench.scheduler.texts = {""};
+  bench.scheduler.tells_stops = true;
+  const std::string body = R"({"prompt":[[97,98,99],[97]],"echo":true,"logprobs":1,"max_tokens":1)";
+  const Json answer = Json::parse(bench.Complete(body + "}")->body);
+  const Json& logprobs = answer["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["token_logprobs"], Json::parse("[null,-0.5,-0.5,-0.125]"));
+  EXPECT_EQ(logprobs["text_offset"], Json::parse("[0,1,2,3]"));
+  EXPECT_EQ(answer["choices"][1]["logprobs"]["token_logprobs"], Json::parse("[null,-0.125]"));
+  EXPECT_EQ(answer["choices"][0]["text"], "abc");
+  const auto events = EventsOf(*bench.Complete(body + R"(,"stream":true})"));
+  const Json last = Json::parse(events[events.size() - 2])["choices"][0];
+  EXPECT_EQ(last["finish_reason"], "stop");
+  EXPECT_EQ(last["logprobs"]["token_logprobs"], Json::parse("[-0.125]"));
 }
 
 TEST(OpenAiCompletionsTest, BestOfGivesTheLikeliest) {

@@ -1,42 +1,32 @@
 #include "server/openai_completions.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
-#include "server/chat_plan.h"
+#include "server/completion_job.h"
 #include "server/completion_request.h"
 #include "server/completion_text.h"
 #include "server/openai_answer.h"
-#include "server/openai_errors.h"
-#include "server/reply_grammar.h"
+#include "server/prompt_batch.h"
+#include "server/request_state.h"
 
 namespace linnet {
 namespace {
 
-// G1's order: what comes after first, so that typing on extends the end of the prompt.
-std::string BetweenPrompt(const std::string& before, const std::string& after) {
-  return fmt::format("✿prefix✿✿suffix✿{}✿middle✿{}", after, before);
-}
-constexpr const char* kBetweenStop = "✿";
-
 const char* CompletionReason(Finish finish) { return finish == Finish::kStop ? "stop" : "length"; }
 
-// The answer to all prompts of a request. Thread-safe: a prompt may be refused while others are
-// being written.
-class CompletionAnswer {
+// The answer to all prompts of a request.
+class CompletionAnswer : public PromptBatch {
  public:
-  CompletionAnswer(std::shared_ptr<HttpReply> reply, std::shared_ptr<const ServedModel> served,
+  CompletionAnswer(std::shared_ptr<HttpReply> reply, std::shared_ptr<const ServedModel> model,
                    const CompletionRequest& request)
-      : stream_(std::move(reply)),
-        served_(std::move(served)),
+      : PromptBatch(std::move(model), request.prompts.size()),
+        stream_(std::move(reply)),
         request_(request),
-        head_(AnswerHead("cmpl-", *served_).Json("text_completion")),
-        prompts_(request.prompts.size()),
-        left_(request.prompts.size()) {
+        head_(AnswerHead("cmpl-", served()).Json("text_completion")),
+        prompts_(request.prompts.size()) {
     for (size_t i = 0; i < prompts_.size(); ++i) {
       const CompletionPrompt& given = request.prompts[i];
       Prompt& prompt = prompts_[i];
@@ -44,25 +34,25 @@ class CompletionAnswer {
       const size_t before = request.echo ? 0 : CharactersIn(prompt.shown);
       prompt.texts.reserve(request.best_of);
       for (size_t j = 0; j < request.best_of; ++j) {
-        prompt.texts.emplace_back(*served_->tokenizer, before);
+        prompt.texts.emplace_back(*served().tokenizer, before);
       }
       prompt.endings.resize(request.best_of);
     }
   }
 
-  void OnStart() {
-    const std::lock_guard lock(mutex_);
-    if (request_.stream && !failed_) stream_.Begin();
+  void SetState(std::shared_ptr<RequestState> state) { state_ = std::move(state); }
+
+ protected:
+  void OnStart(size_t /*prompt*/) override {
+    if (request_.stream) stream_.Begin();
   }
 
-  void OnPromptTokens(size_t prompt, std::span<const TokenInfo> tokens) {
-    const std::lock_guard lock(mutex_);
+  void OnPromptTokens(size_t prompt, std::span<const TokenInfo> tokens) override {
     auto& scored = prompts_[prompt].scored;
     scored.insert(scored.end(), tokens.begin(), tokens.end());
   }
 
-  void OnPrompt(size_t prompt, const PromptRead& read) {
-    const std::lock_guard lock(mutex_);
+  void OnPrompt(size_t prompt, const PromptRead& read) override {
     usage_.prompt_tokens += read.tokens;
     usage_.cached_tokens += read.cached;
     if (!request_.echo) return;
@@ -72,30 +62,67 @@ class CompletionAnswer {
     }
   }
 
-  void OnPiece(size_t prompt, size_t choice, const Piece& piece) {
-    const std::lock_guard lock(mutex_);
+  void OnPiece(size_t prompt, size_t choice, const Piece& piece) override {
     const bool wanted = request_.generation.logprobs;
     prompts_[prompt].texts[choice].Add(piece.text, wanted ? piece.tokens : piece.tokens.first(0));
     if (!piece.text.empty() || wanted) Flush(prompt, choice);
   }
 
-  void OnEnd(size_t prompt, size_t choice, const Ending& ending) {
-    const std::lock_guard lock(mutex_);
+  void OnEnd(size_t prompt, size_t choice, const Ending& ending) override {
     prompts_[prompt].endings[choice] = ending;
     usage_.completion_tokens += ending.tokens;
     usage_.AddGuesses(ending.speculation);
+    if (ending.finish == Finish::kInterrupted) interrupted_ = true;
+    // As vLLM: the token that ended the text has a place, too. lm-evaluation-harness counts on it.
+    if (request_.generation.logprobs && ending.stop_info) {
+      prompts_[prompt].texts[choice].Add("", std::span(&*ending.stop_info, 1));
+    }
     if (request_.stream) Flush(prompt, choice, CompletionReason(ending.finish));
   }
 
-  void OnDone() {
-    const std::lock_guard lock(mutex_);
-    if (--left_ > 0 || failed_) return;
+  // There is one text if a state is asked for.
+  void OnPromptState(const Snapshot& at) override { KeepState(at, {}); }
+  void OnTextState(const Snapshot& at, std::span<const int32_t> rest) override {
+    KeepState(at, rest);
+  }
+
+  void OnDone() override {
+    if (state_ == nullptr || !state_->ends() || interrupted_) {
+      if (state_ != nullptr) state_->Drop();
+      return Complete(nullptr);
+    }
+    const auto self = std::static_pointer_cast<CompletionAnswer>(shared_from_this());
+    state_->Finish(std::move(at_end_), std::move(rest_),
+                   [self](const ReplyState& state) { self->Complete(StateAnswer(state)); });
+  }
+
+  void OnError(const Error& error) override {
+    if (state_ != nullptr) state_->Drop();
+    stream_.Fail(error);
+  }
+
+ private:
+  struct Prompt {
+    std::string shown;
+    std::vector<TokenInfo> scored;
+    std::vector<CompletionText> texts;
+    std::vector<Ending> endings;
+  };
+
+  void KeepState(const Snapshot& at, std::span<const int32_t> rest) {
+    at_end_ = std::make_shared<const Snapshot>(at.Clone());
+    rest_.assign(rest.begin(), rest.end());
+  }
+
+  // After all other calls.
+  void Complete(OrderedJson state) {
     stream_.reply().CountTokens(usage_.prompt_tokens + usage_.completion_tokens);
     if (request_.stream) {
-      if (request_.stream_usage) {
+      if (request_.stream_usage || state != nullptr) {
         OrderedJson chunk = head_;
         chunk["choices"] = OrderedJson::array();
-        chunk["usage"] = UsageJson(usage_);
+        if (request_.stream_usage) chunk["usage"] = UsageJson(usage_);
+        if (state != nullptr) chunk["state"] = std::move(state);
         stream_.Write(chunk);
       }
       stream_.Done();
@@ -113,59 +140,23 @@ class CompletionAnswer {
     }
     answer["choices"] = std::move(choices);
     answer["usage"] = UsageJson(usage_);
+    if (state != nullptr) answer["state"] = std::move(state);
     stream_.reply().Send(200, Dump(answer));
   }
 
-  void OnError(const Error& error) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (std::exchange(failed_, true)) return;
-      stream_.Fail(error);
-    }
-    CancelAll();
-  }
-
-  // The jobs of the prompts, for CancelAll. Any thread.
-  void AddJob(uint64_t job) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!cancelled_) {
-        jobs_.push_back(job);
-        return;
-      }
-    }
-    served_->cancel(job);
-  }
-  void CancelAll() {
-    std::vector<uint64_t> jobs;
-    {
-      const std::lock_guard lock(mutex_);
-      cancelled_ = true;
-      jobs = std::exchange(jobs_, {});
-    }
-    for (const uint64_t job : jobs) served_->cancel(job);
-  }
-
- private:
-  struct Prompt {
-    std::string shown;
-    std::vector<TokenInfo> scored;
-    std::vector<CompletionText> texts;
-    std::vector<Ending> endings;
-  };
-
   std::string ShowIds(const std::vector<int32_t>& ids) const {
     Utf8Stream text;
-    std::string shown = text.Push(served_->tokenizer->Decode(ids));
+    std::string shown = text.Push(served().tokenizer->Decode(ids));
     return shown + text.Finish();
   }
 
   // A chunk with what a choice has, if it is streamed.
   void Flush(size_t prompt, size_t choice, const char* finish = nullptr) {
-    if (!request_.stream || failed_) return;
+    if (!request_.stream) return;
     const size_t index = prompt * request_.generation.choices + choice;
-    OrderedJson entry = prompts_[prompt].texts[choice].Take(
-        index, request_.generation.logprobs && finish == nullptr);
+    CompletionText& text = prompts_[prompt].texts[choice];
+    OrderedJson entry =
+        text.Take(index, request_.generation.logprobs && (finish == nullptr || text.has_tokens()));
     if (finish != nullptr) entry["finish_reason"] = finish;
     OrderedJson chunk = head_;
     chunk["choices"] = OrderedJson::array({std::move(entry)});
@@ -174,109 +165,47 @@ class CompletionAnswer {
   }
 
   EventStream stream_;
-  std::shared_ptr<const ServedModel> served_;
   CompletionRequest request_;
   OrderedJson head_;
   std::vector<Prompt> prompts_;
-  size_t left_;  // prompts that are not done
-  bool failed_ = false;
   ChatUsage usage_;
-  std::mutex mutex_;
-  std::vector<uint64_t> jobs_;
-  bool cancelled_ = false;
+  std::shared_ptr<RequestState> state_;  // null if the request has none
+  std::shared_ptr<const Snapshot> at_end_;
+  std::vector<int32_t> rest_;
+  bool interrupted_ = false;
 };
 
-// Passes the events of one prompt on.
-class PromptListener : public Listener {
- public:
-  PromptListener(std::shared_ptr<CompletionAnswer> answer, size_t prompt)
-      : answer_(std::move(answer)), prompt_(prompt) {}
-
-  void OnStart() override { answer_->OnStart(); }
-  void OnPromptTokens(std::span<const TokenInfo> tokens) override {
-    answer_->OnPromptTokens(prompt_, tokens);
-  }
-  void OnPrompt(const PromptRead& read) override { answer_->OnPrompt(prompt_, read); }
-  void OnPiece(size_t choice, const Piece& piece) override {
-    answer_->OnPiece(prompt_, choice, piece);
-  }
-  void OnEnd(size_t choice, const Ending& ending) override {
-    answer_->OnEnd(prompt_, choice, ending);
-  }
-  void OnDone() override { answer_->OnDone(); }
-  void OnError(const Error& error) override { answer_->OnError(error); }
-
- private:
-  std::shared_ptr<CompletionAnswer> answer_;
-  size_t prompt_;
-};
-
-std::vector<int32_t> IdsOf(const CompletionPrompt& prompt, const CompletionRequest& request,
-                           const ServedModel& served) {
-  if (!prompt.is_ids) {
-    return EncodePrompt(*served.tokenizer,
-                        request.suffix ? BetweenPrompt(prompt.text, *request.suffix) : prompt.text);
-  }
-  for (const int32_t id : prompt.ids) {
-    if (static_cast<size_t>(id) < served.vocab) continue;
-    throw RequestError(
-        400, fmt::format("prompt: id {} is outside the vocabulary, 0 to {}", id, served.vocab - 1),
-        "prompt", "invalid_value");
-  }
-  return prompt.ids;
-}
-
-Job CompletionJob(const CompletionRequest& request, const ServedModel& served) {
-  const GenerationFields& generation = request.generation;
-  SamplerOptions base = served.text_sampling;
-  const bool limited = generation.format.kind != OutputFormat::Kind::kText;
-  if (limited) base.presence_penalty = base.frequency_penalty = 0;
-  Job job = JobFor(generation, base, request.owner, served);
-  job.choices = request.best_of;
-  if (request.best_of > generation.choices) job.want_logprobs = true;
-  job.score_prompt = request.echo && generation.logprobs;
-  if (request.suffix) job.text.stops.emplace_back(kBetweenStop);
-  if (limited) {
-    const ReplyLimits limits{.format = generation.format};
-    job.grammar = served.grammars->Find(request.owner + KeyOf(limits),
-                                        [&] { return GrammarOfReply(limits); });
-  }
-  return job;
-}
+}  // namespace
 
 void AnswerCompletion(const ServedModels& models, const RouteCall& call) {
   CompletionRequest request = ParseCompletion(ParseBody(call.request.body));
   request.owner = call.request.owner;
   const auto served = models.Find(request.model);
-  const Job job = CompletionJob(request, *served);
+  Job job = CompletionJob(request, *served);
+  auto state = RequestState::Of(request.generation.state, request.owner, served,
+                                request.prompts.size() * request.best_of, job.adapter);
+  if (state) {
+    state->Begin(job);
+    job.want_text_state = state->ends();
+    if (request.prompts.front().empty() && job.start != nullptr && job.start->logits.empty()) {
+      throw RequestError(400, "prompt is empty, and the state has no logits to write from",
+                         "prompt", "invalid_value");
+    }
+  }
   std::vector<std::vector<int32_t>> prompts;
   prompts.reserve(request.prompts.size());
   for (const CompletionPrompt& prompt : request.prompts) {
-    prompts.push_back(IdsOf(prompt, request, *served));
+    prompts.push_back(PromptIds(prompt, request.suffix, *served));
   }
   const auto answer = std::make_shared<CompletionAnswer>(call.reply, served, request);
-  call.reply->OnGone([answer] { answer->CancelAll(); });
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    Job one = job;
-    one.prompt = std::move(prompts[i]);
-    one.marks = {one.prompt.size()};
-    try {
-      answer->AddJob(served->submit(std::move(one), std::make_shared<PromptListener>(answer, i)));
-    } catch (const Error& error) {
-      answer->OnError(error);
-      return;
-    }
-  }
+  answer->SetState(std::move(state));
+  answer->Start(job, std::move(prompts), *call.reply);
 }
 
-}  // namespace
-
 void AddCompletions(Router& router, std::shared_ptr<const ServedModels> models) {
-  const RouteHandler handler = [models = std::move(models)](const RouteCall& call) {
+  router.Add("POST", "/v1/completions", [models = std::move(models)](const RouteCall& call) {
     AnswerCompletion(*models, call);
-  };
-  router.Add("POST", "/v1/completions", handler);
-  router.Add("POST", "/completions", handler);
+  });
 }
 
 }  // namespace linnet

@@ -9,7 +9,9 @@
 
 namespace linnet {
 
-// Also at /completions.
+// Answers such a request. Throws what cannot be answered.
+void AnswerCompletion(const ServedModels& models, const RouteCall& call);
+
 void AddCompletions(Router& router, std::shared_ptr<const ServedModels> models);
 
 }  // namespace linnet

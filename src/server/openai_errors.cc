@@ -47,22 +47,27 @@ std::string ErrorBody(int status, const std::string& message, const std::string&
 }
 
 ErrorAnswer AnswerOf(const std::exception& error) {
+  const auto answer = [](int status, const std::string& message, const std::string& param = "",
+                         const std::string& code = "") {
+    return ErrorAnswer{.status = status,
+                       .message = message,
+                       .body = ErrorBody(status, message, param, code),
+                       .retry_after = status == 429 || status == 503 ? kRetrySeconds : 0};
+  };
   if (const auto* request = dynamic_cast<const RequestError*>(&error)) {
-    return {request->status(),
-            ErrorBody(request->status(), error.what(), request->param(), request->code())};
+    ErrorAnswer refused =
+        answer(request->status(), error.what(), request->param(), request->code());
+    refused.retry_after = 0;
+    return refused;
   }
   if (const auto* known = dynamic_cast<const Error*>(&error)) {
     const int status = StatusOf(known->kind());
-    const bool later = status == 429 || status == 503;
-    if (status != 500) {
-      return {status, ErrorBody(status, error.what(), "", status == 429 ? "busy" : ""),
-              later ? kRetrySeconds : 0};
-    }
+    if (status != 500) return answer(status, error.what(), "", status == 429 ? "busy" : "");
   }
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    return {503, ErrorBody(503, "not enough memory for this request"), kRetrySeconds};
+    return answer(503, "not enough memory for this request");
   }
-  return {500, ErrorBody(500, "the server could not answer; its log says why")};
+  return answer(500, "the server could not answer; its log says why");
 }
 
 }  // namespace linnet

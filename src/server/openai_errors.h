@@ -16,7 +16,7 @@ class RequestError : public Error {
   RequestError(int status, const std::string& message, std::string param = "",
                std::string code = "");
 
-  int status() const noexcept { return status_; }  // of HTTP: 400, 404, 405, 409, 413, 422
+  int status() const noexcept { return status_; }  // of HTTP: 400, 404, 405, 409, 413, 422, 501
   const std::string& param() const noexcept { return param_; }
   const std::string& code() const noexcept { return code_; }
 
@@ -28,7 +28,8 @@ class RequestError : public Error {
 // What an HTTP answer says about an error.
 struct ErrorAnswer {
   int status = 500;
-  std::string body;     // JSON
+  std::string message;
+  std::string body;     // JSON, with the message
   int retry_after = 0;  // seconds, for the header Retry-After; 0: none
 };
 

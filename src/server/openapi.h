@@ -13,7 +13,7 @@ namespace linnet {
 Json OpenApi(const ServedModels& models);
 
 // GET /openapi.json.
-void AddOpenApiRoute(Router& router, const ServedModels& models);
+void AddOpenApiRoute(Router& router, std::shared_ptr<const ServedModels> models);
 
 }  // namespace linnet
 

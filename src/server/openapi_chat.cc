@@ -10,12 +10,6 @@ const char kOpenApiChat[] = R"json({
     "requestBody": {"required": true, "content": {"application/json": {
       "schema": {"$ref": "#/components/schemas/ChatRequest"},
       "example": {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}}}},
-    "responses": {"200": "ChatAnswer"}}},
-  "/chat/completions": {"post": {
-    "operationId": "chatWithoutVersion", "summary": "The same as /v1/chat/completions",
-    "x-streams": true,
-    "requestBody": {"required": true, "content": {"application/json": {
-      "schema": {"$ref": "#/components/schemas/ChatRequest"}}}},
     "responses": {"200": "ChatAnswer"}}}
 },
 "schemas": {
@@ -55,7 +49,10 @@ const char kOpenApiChat[] = R"json({
     "t_max_predict_ms": {"type": ["integer", "null"], "minimum": -1, "maximum": 1073741824},
     "grammar": {"type": ["string", "null"], "description": "GBNF that the text must match."},
     "json_schema": {"type": ["object", "boolean", "null"], "description": "A schema that the text must match."},
-    "regex": {"type": ["string", "null"], "description": "An expression that the whole text must match."}}},
+    "regex": {"type": ["string", "null"], "description": "An expression that the whole text must match."},
+    "lora": {"type": ["string", "null"], "description": "A loaded adapter."},
+    "state": {"$ref": "#/components/schemas/StateStart"},
+    "return_state": {"enum": [true, false, "no", "kept", "lossless", "base64", "half", null], "description": "The state after the answer."}}},
   "Bias": {"anyOf": [{"type": "number", "minimum": -1000, "maximum": 1000}, {"const": false}]},
   "ContentParts": {"anyOf": [{"type": "string"}, {"type": "array", "items": {
     "type": "object", "required": ["text"],

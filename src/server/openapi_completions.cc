@@ -9,12 +9,6 @@ const char kOpenApiCompletions[] = R"json({
     "requestBody": {"required": true, "content": {"application/json": {
       "schema": {"$ref": "#/components/schemas/CompletionRequest"},
       "example": {"prompt": "Once upon a time", "max_tokens": 16}}}},
-    "responses": {"200": "CompletionAnswer"}}},
-  "/completions": {"post": {
-    "operationId": "completionsWithoutVersion", "summary": "The same as /v1/completions",
-    "x-streams": true,
-    "requestBody": {"required": true, "content": {"application/json": {
-      "schema": {"$ref": "#/components/schemas/CompletionRequest"}}}},
     "responses": {"200": "CompletionAnswer"}}}
 },
 "schemas": {

@@ -22,6 +22,19 @@ const char kOpenApiOther[] = R"json({
     "parameters": [{"name": "folder", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}},
       {"name": "model", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}],
     "responses": {"200": "Model"}}},
+  "/v1/chats": {"get": {
+    "operationId": "listChats", "summary": "The chats that the web page keeps here, the latest first",
+    "responses": {"200": "KeptChatList"}}},
+  "/v1/chats/{chat_id}": {
+    "get": {"operationId": "getChat", "summary": "One of them", "parameters": [{"name": "chat_id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/ChatId"}}],
+      "responses": {"200": "KeptChat"}},
+    "put": {"operationId": "putChat", "summary": "Keeps it in place of a known revision", "parameters": [{"name": "chat_id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/ChatId"}}],
+      "requestBody": {"required": true, "content": {"application/json": {
+        "schema": {"$ref": "#/components/schemas/ChatToKeep"},
+        "example": {"title": "A fox", "revision": 0, "chat": {"nodes": {}}}}}},
+      "responses": {"200": "KeptChatHead"}},
+    "delete": {"operationId": "deleteChat", "summary": "Deletes it", "parameters": [{"name": "chat_id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/ChatId"}}],
+      "responses": {"200": "DeletedChat"}}},
   "/health": {"get": {
     "operationId": "health", "summary": "Whether the process answers", "security": [],
     "responses": {"200": "Status"}}},
@@ -56,6 +69,21 @@ const char kOpenApiOther[] = R"json({
   "ModelList": {"type": "object", "required": ["object", "data", "models"], "properties": {
     "object": {"const": "list"}, "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
     "models": {"type": "array", "description": "The same for Codex.", "items": {"type": "object", "required": ["slug"]}}}},
+  "ChatId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+  "ChatToKeep": {"type": "object", "required": ["chat"], "properties": {
+    "title": {"type": ["string", "null"], "maxLength": 500},
+    "revision": {"type": ["integer", "null"], "minimum": 0, "maximum": 9223372036854775807, "description": "The one that it replaces; 0: it is new."},
+    "chat": {"type": "object"}}},
+  "KeptChatHead": {"type": "object", "required": ["id", "object", "revision", "updated"], "properties": {
+    "id": {"$ref": "#/components/schemas/ChatId"}, "object": {"const": "chat"}, "title": {"type": "string"},
+    "revision": {"type": "integer"}, "updated": {"type": "integer"}, "bytes": {"type": "integer"}}},
+  "KeptChat": {"type": "object", "required": ["id", "object", "title", "revision", "updated", "chat"], "properties": {
+    "id": {"$ref": "#/components/schemas/ChatId"}, "object": {"const": "chat"}, "title": {"type": "string"},
+    "revision": {"type": "integer"}, "updated": {"type": "integer"}, "chat": {"type": "object"}}},
+  "KeptChatList": {"type": "object", "required": ["object", "data"], "properties": {
+    "object": {"const": "list"}, "data": {"type": "array", "items": {"$ref": "#/components/schemas/KeptChatHead"}}}},
+  "DeletedChat": {"type": "object", "required": ["id", "object", "deleted"], "properties": {
+    "id": {"$ref": "#/components/schemas/ChatId"}, "object": {"const": "chat"}, "deleted": {"const": true}}},
   "Status": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}},
   "Document": {"type": "object", "required": ["openapi", "info", "paths"]}
 }})json";

@@ -142,6 +142,8 @@ class ReplyRules {
           return rules_.Rule(ReadGbnf(format.text, format.param, rules_));
         case OutputFormat::Kind::kRegex:
           return AddRegex(format.text, format.param, RegexPlace::kWhole, Spelling::kPlain, rules_);
+        case OutputFormat::Kind::kAi00Bnf:
+          return rules_.Rule(ReadAi00Bnf(format.text, format.param, "start", rules_));
       }
     } catch (const RequestError&) {
       throw;

@@ -62,14 +62,14 @@ size_t ResponseRow::bytes() const {
          response.size() + kColumns;
 }
 
-ResponseRows::ResponseRows(const std::filesystem::path& folder) {
+ResponseRows::ResponseRows(const std::filesystem::path& folder, const std::string& name) {
   if (!folder.empty()) {
     std::error_code failed;
     const bool made = std::filesystem::create_directories(folder, failed);
     if (failed)
       throw Error(ErrorKind::kIo, fmt::format("{}: {}", folder.string(), failed.message()));
     if (made) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
-    path_ = folder / "responses.sqlite";
+    path_ = folder / name;
   }
   try {
     try {
@@ -115,7 +115,7 @@ void ResponseRows::LoadSizes() {
 
 int64_t ResponseRows::NextUse(int64_t now) { return last_use_ = std::max(last_use_ + 1, now); }
 
-void ResponseRows::Write(const ResponseRow& row, int64_t now, const ResponseLimits& limits) {
+int64_t ResponseRows::Write(const ResponseRow& row, int64_t now, const ResponseLimits& limits) {
   const std::lock_guard lock(write_mutex_);
   const int64_t used = NextUse(now);
   const auto sizes = sizes_;
@@ -139,6 +139,7 @@ void ResponseRows::Write(const ResponseRow& row, int64_t now, const ResponseLimi
     ++size.rows;
     Forget(row, limits);
     write_->Run("COMMIT");
+    return used;
   } catch (const SqliteFault& fault) {
     sizes_ = sizes;
     write_->RollBack();
@@ -223,11 +224,13 @@ std::optional<ResponseRow> ResponseRows::Read(const std::string& owner, const st
                                               int64_t oldest) {
   std::optional<ResponseRow> found;
   Reading([&](SqliteFile& db) {
-    SqliteStatement find(db,
-                         "SELECT parent, conversation, input, response, digest FROM responses "
-                         "WHERE owner = ? AND id = ? AND used >= ?");
+    SqliteStatement find(
+        db,
+        "SELECT parent, conversation, input, response, digest, used FROM responses "
+        "WHERE owner = ? AND id = ? AND used >= ?");
     if (!find.Bind(owner).Bind(id).Bind(oldest).Step()) return;
-    ResponseRow row{owner, id, find.Text(0), find.Text(1), find.Text(2), find.Text(3)};
+    ResponseRow row{owner,        id,           find.Text(0),  find.Text(1),
+                    find.Text(2), find.Text(3), find.Number(5)};
     if (find.Number(4) == DigestOf(row)) found = std::move(row);
   });
   return found;
@@ -244,6 +247,20 @@ std::string ResponseRows::Latest(const std::string& owner, const std::string& co
   return id;
 }
 
+std::vector<ResponseRows::Listed> ResponseRows::List(const std::string& owner) {
+  std::vector<Listed> rows;
+  Reading([&](SqliteFile& db) {
+    SqliteStatement find(
+        db, "SELECT id, input, used, bytes FROM responses WHERE owner = ? ORDER BY used DESC");
+    find.Bind(owner);
+    while (find.Step()) {
+      rows.push_back(
+          {find.Text(0), find.Text(1), find.Number(2), static_cast<uint64_t>(find.Number(3))});
+    }
+  });
+  return rows;
+}
+
 void ResponseRows::Touch(const std::string& owner, std::span<const std::string> ids, int64_t now) {
   const std::lock_guard lock(write_mutex_);
   try {
@@ -256,6 +273,12 @@ void ResponseRows::Touch(const std::string& owner, std::span<const std::string> 
   } catch (const SqliteFault&) {
     write_->RollBack();
   }
+}
+
+ResponseRows::Size ResponseRows::SizeOf(const std::string& owner) const {
+  const std::lock_guard lock(write_mutex_);
+  const auto found = sizes_.find(owner);
+  return found == sizes_.end() ? Size{} : found->second;
 }
 
 ResponseRows::Size ResponseRows::size() const {

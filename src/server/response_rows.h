@@ -1,4 +1,4 @@
-// ResponseRows: the table of stored responses in one SQLite file, or in memory.
+// ResponseRows: the table of stored responses, or of kept chats, in one SQLite file or in memory.
 #ifndef LINNET_SERVER_RESPONSE_ROWS_H_
 #define LINNET_SERVER_RESPONSE_ROWS_H_
 
@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "server/sqlite_file.h"
 
@@ -19,6 +20,7 @@ namespace linnet {
 struct ResponseRow {
   std::string owner, id, parent, conversation;
   std::string input, response;  // JSON texts
+  int64_t used = 0;             // set by Read
 
   size_t bytes() const;
 };
@@ -36,16 +38,25 @@ class ResponseRows {
  public:
   // Throws Error kIo if the folder cannot be made or nothing can be written there. An empty path:
   // in memory.
-  explicit ResponseRows(const std::filesystem::path& folder);
+  explicit ResponseRows(const std::filesystem::path& folder,
+                        const std::string& name = "responses.sqlite");
 
   // In place of a row of the same owner and id. Then deletes, the longest unused first, what is
-  // more than the limits allow; but never this row. Throws SqliteFault, with nothing changed.
-  void Write(const ResponseRow& row, int64_t now, const ResponseLimits& limits);
+  // more than the limits allow; but never this row. Returns `used` of the row, which is greater
+  // than that of all others. Throws SqliteFault, with nothing changed.
+  int64_t Write(const ResponseRow& row, int64_t now, const ResponseLimits& limits);
   // Nothing if the row was used before `oldest`.
   std::optional<ResponseRow> Read(const std::string& owner, const std::string& id, int64_t oldest);
   bool Erase(const std::string& owner, const std::string& id);
   // The id of the row that was written first latest; empty if there is none.
   std::string Latest(const std::string& owner, const std::string& conversation);
+  struct Listed {
+    std::string id, input;
+    int64_t used = 0;
+    uint64_t bytes = 0;
+  };
+  // The owner's rows, the latest used first.
+  std::vector<Listed> List(const std::string& owner);
   // Marks the rows as used, the last one latest.
   void Touch(const std::string& owner, std::span<const std::string> ids, int64_t now);
 
@@ -53,6 +64,7 @@ class ResponseRows {
     uint64_t bytes = 0, rows = 0;
   };
   Size size() const;
+  Size SizeOf(const std::string& owner) const;
 
  private:
   void Open();

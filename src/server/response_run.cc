@@ -147,7 +147,7 @@ void ResponseRun::Emit(const char* type, Json event) {
 }
 
 void ResponseRun::EmitObject(const char* type) {
-  if (has_events()) Emit(type, {{"response", object_}});
+  if (has_events()) Emit(type, {{"response", Shown()}});
 }
 
 void ResponseRun::OpenItem(Open kind, Json item) {
@@ -298,6 +298,11 @@ void ResponseRun::OnEnd(size_t /*choice*/, const ChatEnding& ending) {
   CloseItem(whole ? "completed" : "incomplete");
 }
 
+void ResponseRun::OnState(const ReplyState& state) {
+  const std::lock_guard lock(mutex_);
+  state_ = StateAnswer(state);
+}
+
 void ResponseRun::OnDone(const ChatUsage& usage) {
   {
     const std::lock_guard lock(mutex_);
@@ -331,8 +336,7 @@ void ResponseRun::OnError(const Error& error) {
     CloseItem("incomplete");
     error_ = AnswerOf(error);
     object_["status"] = "failed";
-    object_["error"] = {{"code", CodeOf(error_->status)},
-                        {"message", Json::parse(error_->body).at("error").at("message")}};
+    object_["error"] = {{"code", CodeOf(error_->status)}, {"message", error_->message}};
     ended_ = true;
     chat_ = nullptr;
   }
@@ -391,6 +395,12 @@ void ResponseRun::Tell() {
   waiting_.clear();
 }
 
-void ResponseRun::SendObject(HttpReply& reply) const { reply.Send(200, Dump(object_)); }
+void ResponseRun::SendObject(HttpReply& reply) const { reply.Send(200, Dump(Shown())); }
+
+Json ResponseRun::Shown() const {
+  Json object = object_;
+  if (!state_.is_null()) object["state"] = state_;
+  return object;
+}
 
 }  // namespace linnet

@@ -69,6 +69,7 @@ class ResponseRun : public ChatEvents, public std::enable_shared_from_this<Respo
   void OnCall(size_t choice, size_t call, const std::string& id, const std::string& name) override;
   void OnArguments(size_t choice, size_t call, std::string_view json) override;
   void OnEnd(size_t choice, const ChatEnding& ending) override;
+  void OnState(const ReplyState& state) override;
   void OnDone(const ChatUsage& usage) override;
   void OnError(const Error& error) override;
 
@@ -85,12 +86,14 @@ class ResponseRun : public ChatEvents, public std::enable_shared_from_this<Respo
   void Finish();  // without mutex_
   void Tell();
   void SendObject(HttpReply& reply) const;
+  Json Shown() const;
 
   const std::string id_;
   Options options_;
 
   mutable std::mutex mutex_;  // of all below
   Json object_;
+  Json state_;                        // after the answer; told, but not stored
   bool ended_ = false;                // the object is final
   bool told_ = false;                 // and was told
   std::optional<ErrorAnswer> error_;  // if the engine failed

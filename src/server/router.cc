@@ -4,7 +4,9 @@
 #include <exception>
 #include <utility>
 
+#include "server/error_forms.h"
 #include "server/openai_errors.h"
+#include "server/served_model.h"
 
 namespace linnet {
 namespace {
@@ -35,6 +37,27 @@ bool Matches(const std::vector<std::string>& pattern, const std::vector<std::str
     call.path[pattern[i].substr(1, pattern[i].size() - 2)] = path[i];
   }
   return true;
+}
+
+// A model that was loaded may be gone again when the handler asks for it.
+constexpr int kMostLoads = 3;
+
+// Again when a model that the handler wants was loaded.
+void CallHandler(const RouteHandler& handler, const RouteCall& call, int loads) {
+  try {
+    handler(call);
+  } catch (const ModelLoading& loading) {
+    if (loads == 0) throw;
+    loading.Wait([handler, call, loads](const std::exception* failure) {
+      if (call.reply->gone()) return;
+      try {
+        if (failure != nullptr) return SendErrorTo(call.request, *call.reply, *failure);
+        CallHandler(handler, call, loads - 1);
+      } catch (const std::exception& error) {
+        SendErrorTo(call.request, *call.reply, error);
+      }
+    });
+  }
 }
 
 }  // namespace
@@ -71,23 +94,26 @@ void Router::Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) const
       if (exact && entry.parts != path) continue;
       if (!Matches(entry.parts, path, call)) continue;
       if (entry.route.method == call.request.method) {
-        entry.handler(call);
+        if (wrap_) call.reply = wrap_(call.request, call.reply);
+        CallHandler(entry.handler, call, kMostLoads);
         return;
       }
       if (!allowed.empty()) allowed += ", ";
       allowed += entry.route.method;
     }
   } catch (const std::exception& error) {
-    SendError(*call.reply, error);
+    SendErrorTo(call.request, *call.reply, error);
     return;
   }
   const std::string what = call.request.method + " " + call.request.path;
   if (allowed.empty()) {
-    call.reply->Send(404, ErrorBody(404, "no route " + what, "", "unknown_url"));
+    SendErrorTo(call.request, *call.reply,
+                RequestError(404, "no route " + what, "", "unknown_url"));
   } else {
-    call.reply->Send(
-        405, ErrorBody(405, "no route " + what + "; allowed: " + allowed, "", "method_not_allowed"),
-        "application/json", {{"allow", allowed}});
+    SendErrorTo(
+        call.request, *call.reply,
+        RequestError(405, "no route " + what + "; allowed: " + allowed, "", "method_not_allowed"),
+        {{"allow", allowed}});
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "http/http.h"
@@ -31,8 +32,15 @@ class Router {
   // non-empty part of the path, unless another pattern is that path. GET also answers HEAD.
   void Add(std::string_view method, std::string_view pattern, RouteHandler handler);
 
-  // Calls the handler, once. Answers 404 for an unknown path, 405 with Allow for an unknown method,
-  // and what AnswerOf says if the handler throws; an answer that has begun is then ended.
+  // What handlers get in place of the reply to this request. It may throw, which is the answer.
+  using Wrap = std::function<std::shared_ptr<HttpReply>(const HttpRequest& request,
+                                                        std::shared_ptr<HttpReply> reply)>;
+  void WrapReplies(Wrap wrap) { wrap_ = std::move(wrap); }
+
+  // Calls the handler; once more if it throws ModelLoading, when that model was loaded. Answers 404
+  // for an unknown path, 405 with Allow for an unknown method, and what AnswerOf says if the
+  // handler throws; an answer that has begun is then ended. Errors have the form of the path
+  // (server/error_forms.h).
   void Handle(HttpRequest request, std::shared_ptr<HttpReply> reply) const;
 
   struct Route {
@@ -47,9 +55,10 @@ class Router {
     RouteHandler handler;
   };
   std::vector<Entry> entries_;
+  Wrap wrap_;
 };
 
-// Sends AnswerOf(error), with Retry-After if it has one.
+// Sends AnswerOf(error) in OpenAI's form, with Retry-After if it has one.
 void SendError(HttpReply& reply, const std::exception& error);
 
 }  // namespace linnet

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -81,6 +83,14 @@ class ScriptedEngine {
         tokens += piece.size();
         listener->OnPiece(0, {piece, infos});
       }
+    }
+    for (size_t i = 0; i < job.continuations.size(); ++i) {
+      ContinuationScore score;
+      for (const int32_t token : job.continuations[i]) {
+        score.tokens.push_back({.id = token, .logprob = -1});
+      }
+      score.logprob = -static_cast<double>(score.tokens.size());
+      listener->OnContinuation(i, score);
     }
     if (!job.embed) listener->OnEnd(0, {.finish = end, .tokens = tokens});
     listener->OnDone();

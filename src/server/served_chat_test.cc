@@ -3,75 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <random>
-#include <thread>
 
-#include "engine/scheduler.h"
 #include "engine/state_cache.h"
-#include "models/test_models.h"
 #include "server/chat_plan.h"
-#include "server/openai_chat.h"
-#include "server/openai_completions.h"
 #include "server/test_server.h"
+#include "server/test_service.h"
 
 namespace linnet {
 namespace {
 
-using test::Ask;
-
-// A model that writes letters and blanks, served with or without a cache.
-class Service {
- public:
-  explicit Service(bool cached, const std::string& chat_template = "world")
-      : model_(Model::Open(test::LetterModel("v5.2"))) {
-    if (cached) {
-      cache_ = std::make_unique<StateCache>(model_.state_shape(), "id", CacheOptions{});
-    }
-    scheduler_ = std::make_unique<Scheduler>(model_, Tokenizer::ForVocabulary(256), workspace_,
-                                             cache_.get());
-    auto served = std::make_shared<ServedModel>();
-    served->name = "letters";
-    served->model = &model_;
-    served->tokenizer = Tokenizer::ForVocabulary(256);
-    served->vocab = 256;
-    served->chat_template =
-        std::make_shared<const ChatTemplate>(ChatTemplate::Named(chat_template));
-    served->cache = cache_.get();
-    UseScheduler(*served, *scheduler_);
-    const auto models = std::make_shared<const ServedModels>(
-        std::vector<std::shared_ptr<const ServedModel>>{std::move(served)});
-    AddChat(router_, models);
-    AddCompletions(router_, models);
-  }
-
-  Json Chat(const Json& body) { return Post("/v1/chat/completions", body); }
-  Json Complete(const Json& body) { return Post("/v1/completions", body); }
-  std::shared_ptr<test::RecordedReply> Begin(const char* path, const Json& body) {
-    return Ask(router_, "POST", path, body.dump());
-  }
-
-  // Until no job is left, those that warm the cache included.
-  void Settle() const {
-    for (;;) {
-      const SchedulerStatistics now = scheduler_->statistics();
-      if (now.submitted == now.done + now.cancelled + now.failed) return;
-      std::this_thread::yield();
-    }
-  }
-
- private:
-  Json Post(const char* path, const Json& body) {
-    const auto reply = Ask(router_, "POST", path, body.dump());
-    EXPECT_TRUE(reply->WaitForEnd());
-    EXPECT_EQ(reply->status, 200) << reply->body;
-    return Json::parse(reply->body);
-  }
-
-  const Model model_;
-  Workspace workspace_{{.threads = 1}};
-  std::unique_ptr<StateCache> cache_;
-  std::unique_ptr<Scheduler> scheduler_;
-  Router router_;
-};
+using test::Service;
 
 Json Message(const char* role, const std::string& text) {
   return {{"role", role}, {"content", text}};

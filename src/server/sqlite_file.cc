@@ -45,6 +45,14 @@ SqliteStatement& SqliteStatement::Bind(int64_t number) {
   return *this;
 }
 
+SqliteStatement& SqliteStatement::Bind(std::span<const std::byte> bytes) {
+  if (sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(), SQLITE_STATIC) !=
+      SQLITE_OK) {
+    Fail(db_);
+  }
+  return *this;
+}
+
 bool SqliteStatement::Step() {
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
@@ -56,6 +64,12 @@ std::string SqliteStatement::Text(int column) const {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
   const auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
   return text == nullptr ? std::string() : std::string(text, size);
+}
+
+std::vector<std::byte> SqliteStatement::Bytes(int column) const {
+  const auto* bytes = static_cast<const std::byte*>(sqlite3_column_blob(statement_, column));
+  const auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
+  return bytes == nullptr ? std::vector<std::byte>() : std::vector<std::byte>(bytes, bytes + size);
 }
 
 }  // namespace linnet

@@ -1,15 +1,18 @@
-// SqliteFile, SqliteStatement: the few calls of SQLite that the store of responses makes.
+// SqliteFile, SqliteStatement: the few calls of SQLite that the stores of the server make.
 #ifndef LINNET_SERVER_SQLITE_FILE_H_
 #define LINNET_SERVER_SQLITE_FILE_H_
 
 #include <sqlite3.h>
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace linnet {
 
-// What SQLite reported. The store catches it; it is no Error because no caller can fix it.
+// What SQLite reported. The stores catch it; it is no Error because no caller can fix it.
 struct SqliteFault {
   std::string what;
   bool damaged = false;  // the file is not, or no longer, a database
@@ -43,9 +46,11 @@ class SqliteStatement {
 
   SqliteStatement& Bind(std::string_view text);
   SqliteStatement& Bind(int64_t number);
+  SqliteStatement& Bind(std::span<const std::byte> bytes);
   bool Step();  // to the next row; false at the end
 
   std::string Text(int column) const;
+  std::vector<std::byte> Bytes(int column) const;
   int64_t Number(int column) const { return sqlite3_column_int64(statement_, column); }
 
  private:

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,8 +27,12 @@ class ScriptedScheduler {
   // The texts of the choices, in order; those beyond have the last one. They end by themselves
   // unless max_tokens is reached, and a stop string in them is obeyed.
   std::vector<std::string> texts = {"Hello."};
-  size_t piece_bytes = 1;          // of a piece; a token each
-  size_t cached = 0;               // tokens of each prompt
+  size_t piece_bytes = 1;       // of a piece; a token each
+  size_t cached = 0, kept = 0;  // tokens of each prompt
+  // Of a token of a continuation.
+  std::function<float(const Job& job, size_t continuation, size_t token)> logprob =
+      [](const Job&, size_t, size_t) { return -0.5f; };
+  bool tells_stops = false;        // a text that ends by itself ends at token 0
   bool holds = false;              // keep jobs instead of answering them
   std::function<void()> refuse{};  // called first; may throw
 
@@ -59,12 +64,33 @@ class ScriptedScheduler {
       }
       listener.OnPromptTokens(scored);
     }
-    listener.OnPrompt({job.prompt.size(), std::min(cached, job.prompt.size())});
-    for (size_t choice = 0; choice < job.choices; ++choice) Write(job, choice, listener);
+    listener.OnPrompt({job.prompt.size(), std::min(cached, job.prompt.size()),
+                       std::min(std::max(cached, kept), job.prompt.size())});
+    if (job.embed) listener.OnEmbedding(std::vector<float>{3, -4});
+    if (job.continuations.empty()) {
+      for (size_t choice = 0; choice < job.choices; ++choice) Write(job, choice, listener);
+    } else {
+      for (size_t i = 0; i < job.continuations.size(); ++i) Score(job, i, listener);
+      listener.OnEnd(0, {.finish = Finish::kLength});
+    }
     listener.OnDone();
   }
 
  private:
+  void Score(const Job& job, size_t index, Listener& listener) const {
+    ContinuationScore score;
+    for (const int32_t id : job.continuations[index]) {
+      TokenInfo token{.id = id, .logprob = logprob(job, index, score.tokens.size())};
+      for (size_t i = 0; i < job.logprobs; ++i) {
+        token.top.emplace_back(static_cast<int32_t>('a' + i), -0.25f);
+      }
+      score.logprob += static_cast<double>(token.logprob);
+      score.greedy = score.greedy && token.logprob > -0.3f;
+      score.tokens.push_back(std::move(token));
+    }
+    listener.OnContinuation(index, score);
+  }
+
   void Write(const Job& job, size_t choice, Listener& listener) const {
     std::string text = texts[std::min(choice, texts.size() - 1)];
     Ending ending{.finish = Finish::kStop};
@@ -92,6 +118,10 @@ class ScriptedScheduler {
       ++ending.tokens;
     }
     if (job.text.max_tokens == 0) ending.finish = Finish::kLength;
+    if (tells_stops && ending.finish == Finish::kStop && ending.stop.empty()) {
+      ending.stop_id = 0;
+      if (job.want_logprobs) ending.stop_info = TokenInfo{.id = 0, .logprob = -0.125f};
+    }
     listener.OnEnd(choice, ending);
   }
 };
@@ -112,6 +142,22 @@ inline std::shared_ptr<ServedModel> ScriptedModel(ScriptedScheduler& scheduler,
   served->cancel = [&scheduler](uint64_t job) { scheduler.cancelled.push_back(job); };
   return served;
 }
+
+// Such a scheduler and model, and a router for the routes that a test adds.
+struct ScriptedServer {
+  explicit ScriptedServer(const std::string& chat_template = "world")
+      : model(ScriptedModel(scheduler, chat_template)),
+        models(std::make_shared<const ServedModels>(
+            std::vector<std::shared_ptr<const ServedModel>>{model})) {}
+
+  // The prompt of the last job, as text.
+  std::string Prompt() const { return model->tokenizer->Decode(scheduler.jobs.back().prompt); }
+
+  ScriptedScheduler scheduler;
+  std::shared_ptr<ServedModel> model;
+  std::shared_ptr<const ServedModels> models;
+  Router router;
+};
 
 // The answer of a router to one request.
 inline std::shared_ptr<RecordedReply> Ask(const Router& router, const std::string& method,

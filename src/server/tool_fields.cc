@@ -25,32 +25,22 @@ void CheckName(const std::string& name, const std::string& where) {
                      where, "invalid_value");
 }
 
-ChatTool ParseTool(const Fields& function) {
+ChatTool ParseTool(const Fields& function, const char* schema) {
   ChatTool tool;
   tool.name = function.RequiredString("name");
   CheckName(tool.name, function.NameOf("name"));
   tool.description = function.String("description").value_or("");
   tool.strict = function.Bool("strict", false);
-  if (const auto parameters = function.Object("parameters")) {
+  if (const auto parameters = function.Object(schema)) {
     if (!parameters->json().empty()) tool.parameters = Dump(parameters->json());
   }
   return tool;
 }
 
-void AddTool(std::vector<ChatTool>& tools, const Fields& function) {
-  ChatTool tool = ParseTool(function);
-  for (const ChatTool& other : tools) {
-    if (other.name == tool.name) {
-      throw RequestError(400,
-                         fmt::format("{} '{}' is given twice", function.NameOf("name"), tool.name),
-                         function.NameOf("name"), "invalid_value");
-    }
-  }
-  tools.push_back(std::move(tool));
-}
+}  // namespace
 
-ToolChoice Named(const std::string& name, const std::vector<ChatTool>& tools,
-                 const std::string& where) {
+ToolChoice NamedTool(const std::string& name, const std::vector<ChatTool>& tools,
+                     const std::string& where) {
   const bool known = std::any_of(tools.begin(), tools.end(),
                                  [&](const ChatTool& tool) { return tool.name == name; });
   if (!known) {
@@ -76,7 +66,17 @@ ToolChoice WordChoice(const std::string& word, const std::vector<ChatTool>& tool
   return {ToolChoice::Kind::kRequired};
 }
 
-}  // namespace
+void AddTool(std::vector<ChatTool>& tools, const Fields& function, const char* schema) {
+  ChatTool tool = ParseTool(function, schema);
+  for (const ChatTool& other : tools) {
+    if (other.name == tool.name) {
+      throw RequestError(400,
+                         fmt::format("{} '{}' is given twice", function.NameOf("name"), tool.name),
+                         function.NameOf("name"), "invalid_value");
+    }
+  }
+  tools.push_back(std::move(tool));
+}
 
 std::vector<ChatTool> ParseTools(const Fields& body) {
   std::vector<ChatTool> tools;
@@ -109,7 +109,7 @@ ToolChoice ParseToolChoice(const Fields& body, const std::vector<ChatTool>& tool
     }
     if (type != "function") return {};  // of a tool that was left out
     const auto nested = object.Object("function");
-    return Named((nested ? *nested : object).RequiredString("name"), tools, where);
+    return NamedTool((nested ? *nested : object).RequiredString("name"), tools, where);
   }
   return {};
 }
