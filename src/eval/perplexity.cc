@@ -30,14 +30,19 @@ class Scorer {
         vocab_(model.config().vocab),
         logits_(kTokensAtOnce * vocab_) {}
 
-  double Score(std::span<const int32_t> inputs, std::span<const int32_t> targets, State& state) {
+  // `position` is that of the first target.
+  double Score(std::span<const int32_t> inputs, std::span<const int32_t> targets, size_t position,
+               State& state) {
     double nats = 0;
     for (size_t begin = 0; begin < inputs.size(); begin += kTokensAtOnce) {
       const size_t len = std::min(kTokensAtOnce, inputs.size() - begin);
       model_.Forward({inputs.subspan(begin, len), &state, std::span(logits_).first(len * vocab_)},
                      workspace_);
       for (size_t i = 0; i < len; ++i) {
-        nats += Surprise(std::span(logits_).subspan(i * vocab_, vocab_), targets[begin + i]);
+        const double loss =
+            Surprise(std::span(logits_).subspan(i * vocab_, vocab_), targets[begin + i]);
+        if (options_.token) options_.token(position + begin + i, loss);
+        nats += loss;
       }
       done_ += len;
       if (options_.progress) options_.progress(done_, total_);
@@ -79,7 +84,7 @@ TextScore ScoreText(const Model& model, const Tokenizer& tokenizer, Workspace& w
     std::vector<int32_t> inputs = {0};
     inputs.insert(inputs.end(), ids.begin(), ids.end());
     if (!ids.empty()) inputs.pop_back();
-    if (!ids.empty()) score = {scorer.Score(inputs, ids, state), ids.size(), text.size()};
+    if (!ids.empty()) score = {scorer.Score(inputs, ids, 0, state), ids.size(), text.size()};
     return score;
   }
   for (size_t begin = 0; begin < ids.size(); begin += options.chunk) {
@@ -87,7 +92,7 @@ TextScore ScoreText(const Model& model, const Tokenizer& tokenizer, Workspace& w
     if (chunk.size() < 2) continue;
     state = start.Clone();
     const auto targets = chunk.subspan(1);
-    score.nats += scorer.Score(chunk.first(targets.size()), targets, state);
+    score.nats += scorer.Score(chunk.first(targets.size()), targets, 1, state);
     score.tokens += targets.size();
     for (const int32_t id : targets) score.bytes += tokenizer.Bytes(id).size();
   }

@@ -31,6 +31,8 @@ struct PerplexityOptions {
   size_t chunk = 0;
   const State* start = nullptr;                               // used instead of an empty state
   std::function<void(size_t done, size_t total)> progress{};  // in tokens
+  // Each scored token in order: how many tokens are before it in the text or chunk, and its loss.
+  std::function<void(size_t position, double nats)> token{};
 };
 
 // A text without tokens scores 0 tokens. Uses the workspace's threads.

@@ -206,6 +206,13 @@ double MeasurePeak(DType format, size_t threads) {
   return format == DType::kF32 ? f32 : std::max(f32, peak(Bf16Work));
 }
 
+MachineSpeed MeasureMachine(size_t threads) {
+  constexpr int kProbes = 4;
+  Machine machine(threads);
+  for (int i = 0; i < kProbes; ++i) machine.Probe();
+  return machine.Result();
+}
+
 uint64_t MemoryFor(const Model& model, const SpeedOptions& options) {
   const uint64_t floats = model.NewState().values().size() + model.config().vocab;
   const uint64_t sequences = std::max<uint64_t>(options.batch, 1);

@@ -32,6 +32,9 @@ struct MachineSpeed {
 // products run in f32 where that is faster.
 double MeasurePeak(DType format, size_t threads);
 
+// Measures it for about a second, on 128 MiB of memory per thread.
+MachineSpeed MeasureMachine(size_t threads);
+
 struct PhaseSpeed {
   size_t count = 0;  // tokens, or sequences in a batch
   double tokens_per_s = 0;
