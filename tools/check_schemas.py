@@ -10,7 +10,7 @@ import sqlite3
 import sys
 
 LIMIT_MS = 50
-LEAST_COMPILED = 200
+LEAST_COMPILED = 250
 
 
 def extract(folder):
