@@ -25,7 +25,7 @@ int32_t IdOf(nb::handle number) {
   if (!index.is_valid()) {
     PyErr_Clear();
     throw Error(ErrorKind::kBadInput,
-                fmt::format("tokens hold a {}, expected integers", Py_TYPE(number.ptr())->tp_name));
+                fmt::format("tokens hold a {}, expected integers", nb::inst_name(number).c_str()));
   }
   int overflow = 0;
   const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
@@ -54,12 +54,11 @@ Tokens::Tokens(nb::handle from) {
     ReadArray(from);
     return;
   }
-  const nb::object fast = nb::steal(PySequence_Fast(from.ptr(), ""));
-  const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
-  owned_.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    owned_.push_back(IdOf(nb::handle(PySequence_Fast_GET_ITEM(fast.ptr(), i))));
-  }
+  // A tuple, because the conversion of an item may run code that changes the list.
+  const auto items = nb::steal<nb::tuple>(PySequence_Tuple(from.ptr()));
+  if (!items.is_valid()) throw nb::python_error();
+  owned_.reserve(items.size());
+  for (const nb::handle item : items) owned_.push_back(IdOf(item));
   ids_ = owned_;
 }
 
@@ -68,7 +67,7 @@ void Tokens::ReadArray(nb::handle from) {
   if (!nb::try_cast(from, array, false)) {
     if (PySequence_Check(from.ptr()) == 0 || PyUnicode_Check(from.ptr())) {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("tokens are a {}, expected ids", Py_TYPE(from.ptr())->tp_name));
+                  fmt::format("tokens are a {}, expected ids", nb::inst_name(from).c_str()));
     }
     const nb::object list = nb::steal(PySequence_List(from.ptr()));
     if (!list.is_valid()) throw nb::python_error();
@@ -141,7 +140,7 @@ std::vector<float> FloatsOf(nb::handle array) {
   if (!nb::try_cast(array, from, true)) {
     throw Error(ErrorKind::kBadInput,
                 fmt::format("logits are a {}, expected an array of float32 of one dimension",
-                            Py_TYPE(array.ptr())->tp_name));
+                            nb::inst_name(array).c_str()));
   }
   return {from.data(), from.data() + from.shape(0)};
 }

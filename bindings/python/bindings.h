@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include "engine/session.h"
+#include "grammar/constraint.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "linnet/sampler.h"
@@ -31,8 +33,10 @@ void AddTokenizer(nb::module_& m);
 void AddState(nb::module_& m);
 void AddSampler(nb::module_& m);
 void AddModel(nb::module_& m);
+void AddGrammar(nb::module_& m);
 void AddGeneration(nb::module_& m);
 void AddChat(nb::module_& m);
+void AddChatService(nb::module_& m);
 void AddFiles(nb::module_& m);
 void AddTrainer(nb::module_& m);
 void AddCommand(nb::module_& m);
@@ -108,6 +112,7 @@ struct OpenedModel {
   Workers workers;
   std::shared_ptr<const Tokenizer> tokenizer;  // null: `no_tokenizer` says why
   std::optional<Error> no_tokenizer;
+  std::shared_ptr<const TokenTrie> trie;  // of the first constraint on, see ConstraintOf
   bool built_in = false;
 
   // Throws that error.
@@ -140,6 +145,22 @@ struct SamplerObject {
   Sampler sampler;
   Busy busy;
 };
+
+// Compiled again in a child of fork(), where another thread's lock may never be released.
+struct GrammarObject {
+  std::function<std::shared_ptr<const Grammar>()> make;
+  std::shared_ptr<const Grammar> grammar;
+  uint64_t forks = 0;
+
+  const std::shared_ptr<const Grammar>& Get();
+};
+
+// Of the arguments of these names: a Grammar or GBNF, a schema, a regular expression; null if all
+// are None. Throws Error kBadInput.
+std::shared_ptr<const Grammar> GrammarOf(nb::handle grammar, nb::handle json_schema,
+                                         nb::handle regex);
+// Empty without a grammar.
+std::optional<Constraint> ConstraintOf(OpenedModel& opened, std::shared_ptr<const Grammar> grammar);
 
 // Settings by the names of the program's options (`top_p` or `top-p`), as keyword arguments; the
 // defaults are those of `linnet generate`, or for a chat of `linnet chat`. Throws Error kBadInput.

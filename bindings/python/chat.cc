@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings/python/bindings.h"
+#include "bindings/python/generation.h"
 #include "cli/talk_settings.h"
 #include "engine/conversation.h"
 #include "text/chat_template.h"
@@ -46,16 +47,18 @@ struct ChatObject {
 
 ChatObject* Chat(const ModelObject& model, const std::string& system,
                  const std::string& chat_template, const std::string& think, size_t max_tokens,
-                 const std::vector<std::string>& stop, StateObject* state,
-                 const nb::kwargs& settings) {
+                 const std::vector<std::string>& stop, StateObject* state, nb::handle grammar,
+                 nb::handle json_schema, nb::handle regex, const nb::kwargs& settings) {
   OpenedModel& opened = *model.opened;
   const auto tokenizer = opened.NeedTokenizer();
   const ChatTemplate& form = cli::TemplateFor(chat_template, opened.model, *tokenizer);
+  const auto limit = GrammarOf(grammar, json_schema, regex);
   ConversationOptions options{.chat_template = &form,
                               .system = system,
-                              .think = cli::ThinkFor(think, form),
+                              .think = ThinkBeside(limit, think, form),
                               .max_tokens = max_tokens,
-                              .stops = stop};
+                              .stops = stop,
+                              .grammar = limit};
   Snapshot start{opened.model.NewState(), {}};
   if (state != nullptr) {
     const Busy::Use use(state->busy, "the state");
@@ -170,12 +173,15 @@ void AddChatTo(nb::class_<ModelObject>& model) {
       "chat", Chat, nb::kw_only(), nb::arg("system") = "", nb::arg("template") = "auto",
       nb::arg("think") = "auto", nb::arg("max_tokens") = 1024,
       nb::arg("stop") = std::vector<std::string>(), nb::arg("state") = nb::none(),
-      nb::arg("settings"),
+      nb::arg("grammar") = nb::none(), nb::arg("json_schema") = nb::none(),
+      nb::arg("regex") = nb::none(), nb::arg("settings"),
       "Begins a conversation.\n\n"
       "template: a name of chat_templates(), or \"auto\" for the one that fits the model.\n"
       "think: \"auto\", \"on\", \"off\", \"fast\", \"free\", \"bit\", \"medium\", \"lot\".\n"
       "max_tokens: of a reply. state: the start, or the end of a reply. Settings of sampling\n"
-      "by their names (see Sampler), with the defaults of `linnet chat`.\n\n"
+      "by their names (see Sampler), with the defaults of `linnet chat`. grammar, json_schema\n"
+      "and regex, one of them, as in generate: what each reply must match, after a blank or\n"
+      "none. Then replies have no thoughts.\n\n"
       "Raises InputError.");
 }
 

@@ -32,6 +32,8 @@ const char* ClassOf(ErrorKind kind) {
 const char* AdviceOf(Remedy remedy) {
   switch (remedy) {
     case Remedy::kNone:
+    case Remedy::kMoreRows:  // the limit cannot be set here
+    case Remedy::kGiveKeys:  // only of a server
       break;
     case Remedy::kIgnoreMemory:
       return "; pass force=True to go on";
@@ -45,6 +47,8 @@ const char* AdviceOf(Remedy remedy) {
       return "; lower the learning rate, or pass skip_spikes=True to go on without the step";
     case Remedy::kLearnMore:
       return "; loosen learns=";
+    case Remedy::kWholeRows:
+      return "; pass chunk=0";
     case Remedy::kOtherFolder:
       return "; wait until it ends, or give another folder";
   }

@@ -1,4 +1,5 @@
-// Model.generate: a text that Python takes piece by piece.
+#include "bindings/python/generation.h"
+
 #include <fmt/format.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -15,7 +16,6 @@
 #include <vector>
 
 #include "bindings/python/arrays.h"
-#include "bindings/python/bindings.h"
 #include "cli/talk_settings.h"
 #include "engine/session.h"
 #include "kernels/sampling.h"
@@ -25,17 +25,8 @@
 namespace linnet::python {
 namespace {
 
-// What one token added to a text.
-struct Piece {
-  std::string text;  // whole characters; may be empty
-  int32_t token = -1;
-  // The log of the probability that the model gave the token, without penalties and temperature;
-  // and of the likeliest tokens. Only if asked for.
-  std::optional<double> logprob;
-  std::vector<std::pair<int32_t, double>> top;
-};
-
-void Weigh(std::span<const float> logits, size_t top, std::vector<float>& scratch, Piece& piece) {
+void Weigh(std::span<const float> logits, size_t top, std::vector<float>& scratch,
+           WrittenPiece& piece) {
   const float largest = Largest(logits);
   scratch.resize(logits.size());
   const double log_sum =
@@ -55,56 +46,11 @@ void Weigh(std::span<const float> logits, size_t top, std::vector<float>& scratc
   for (auto it = ids.begin(); it != end; ++it) piece.top.emplace_back(*it, logprob(*it));
 }
 
-struct GenerationObject {
-  GenerationObject(std::shared_ptr<OpenedModel> model, Workspace& workspace, Snapshot start,
-                   Sampler sampler, ContinuationOptions options)
-      : opened(std::move(model)),
-        tokenizer(opened->NeedTokenizer()),
-        session(opened->model, *tokenizer, workspace, std::move(start), std::move(sampler)),
-        writing(session, std::move(options)),
-        forks(Forks()) {}
-
-  std::shared_ptr<OpenedModel> opened;
-  std::shared_ptr<const Tokenizer> tokenizer;
-  Session session;
-  Writing writing;
-  uint64_t forks;
-  std::optional<size_t> logprobs;
-  std::vector<float> scratch;
-  std::string opening;   // shown before the text
-  bool closing = false;  // a first '>' is not shown
-  Busy busy;
-};
-
 // The session keeps the workspace of this process.
 void CheckNotForked(const GenerationObject& self) {
   if (self.forks == Forks()) return;
   throw Error(ErrorKind::kBadInput,
               "the text was begun before fork(); call generate again in this process");
-}
-
-// What to write after the ids that are fed.
-struct Plan {
-  std::vector<int32_t> ids;
-  ContinuationOptions options;
-  StateObject* state = nullptr;  // where to start, unless null
-  std::optional<size_t> logprobs;
-};
-
-GenerationObject* Begin(const ModelObject& model, Plan plan, Sampler sampler) {
-  OpenedModel& opened = *model.opened;
-  Snapshot start{opened.model.NewState(), {}};
-  if (plan.state != nullptr) {
-    const Busy::Use use(plan.state->busy, "the state");
-    start = {plan.state->state.Clone(), plan.state->logits};
-  }
-  Workspace* workspace = nullptr;
-  opened.workers.Run([&](Workspace& w) { workspace = &w; });
-  auto generation = std::make_unique<GenerationObject>(model.opened, *workspace, std::move(start),
-                                                       std::move(sampler), std::move(plan.options));
-  generation->logprobs = plan.logprobs;
-  generation->session.Feed(plan.ids);
-  return generation.release();
 }
 
 std::vector<int32_t> IdsOf(nb::handle tokens) {
@@ -115,21 +61,24 @@ std::vector<int32_t> IdsOf(nb::handle tokens) {
 GenerationObject* Generate(const ModelObject& model, nb::handle prompt, size_t max_tokens,
                            const std::vector<std::string>& stop, const nb::object& stop_ids,
                            StateObject* state, SamplerObject* sampler,
-                           std::optional<size_t> logprobs, const nb::kwargs& settings) {
+                           std::optional<size_t> logprobs, nb::handle grammar,
+                           nb::handle json_schema, nb::handle regex, const nb::kwargs& settings) {
   const auto tokenizer = model.opened->NeedTokenizer();
   if (sampler != nullptr && settings.size() > 0) {
     throw Error(ErrorKind::kBadInput, "give a sampler or settings of sampling, not both");
   }
-  Plan plan{.ids = PyUnicode_Check(prompt.ptr())
-                       ? EncodePrompt(*tokenizer, nb::cast<std::string>(prompt))
-                       : IdsOf(prompt),
-            .options = {.max_tokens = max_tokens, .stops = stop},
-            .state = state,
-            .logprobs = logprobs};
+  TextPlan plan{.ids = PyUnicode_Check(prompt.ptr())
+                           ? EncodePrompt(*tokenizer, nb::cast<std::string>(prompt))
+                           : IdsOf(prompt),
+                .options = {.max_tokens = max_tokens, .stops = stop},
+                .state = state,
+                .logprobs = logprobs,
+                .grammar = GrammarOf(grammar, json_schema, regex)};
   if (!stop_ids.is_none()) plan.options.stop_ids = IdsOf(stop_ids);
-  return Begin(model, std::move(plan),
-               sampler != nullptr ? sampler->sampler
-                                  : NewSampler(settings, model.opened.get(), SamplingFor::kText));
+  Sampler choice = sampler != nullptr
+                       ? sampler->sampler
+                       : NewSampler(settings, model.opened.get(), SamplingFor::kText);
+  return BeginText(model.opened, std::move(plan), std::move(choice)).release();
 }
 
 std::string Entry(const nb::dict& message, const char* key) {
@@ -169,23 +118,32 @@ std::string PromptOf(const ChatTemplate& form, Think think, nb::handle messages)
 GenerationObject* Reply(const ModelObject& model, nb::handle messages,
                         const std::string& chat_template, const std::string& think_name,
                         size_t max_tokens, std::vector<std::string> stop,
-                        std::optional<size_t> logprobs, const nb::kwargs& settings) {
+                        std::optional<size_t> logprobs, nb::handle grammar, nb::handle json_schema,
+                        nb::handle regex, const nb::kwargs& settings) {
   const OpenedModel& opened = *model.opened;
   const auto tokenizer = opened.NeedTokenizer();
   const ChatTemplate& form = cli::TemplateFor(chat_template, opened.model, *tokenizer);
-  const Think think = cli::ThinkFor(think_name, form);
+  auto limit = GrammarOf(grammar, json_schema, regex);
+  const Think think = ThinkBeside(limit, think_name, form);
   stop.insert(stop.end(), form.stops().begin(), form.stops().end());
-  Plan plan{.ids = EncodePrompt(*tokenizer, PromptOf(form, think, messages)),
-            .options = {.max_tokens = max_tokens,
-                        .stops = std::move(stop),
-                        .stop_ids = EndOfTextIds(*tokenizer)},
-            .logprobs = logprobs};
-  GenerationObject* const reply =
-      Begin(model, std::move(plan), NewSampler(settings, &opened, SamplingFor::kChat));
-  // An empty thought is not shown; the first character of the reply closes it.
-  reply->closing = think == Think::kFast;
-  if (!reply->closing) reply->opening = form.ReplyStart(think);
-  return reply;
+  TextPlan plan{.ids = EncodePrompt(*tokenizer, PromptOf(form, think, messages)),
+                .options = {.max_tokens = max_tokens,
+                            .stops = std::move(stop),
+                            .stop_ids = EndOfTextIds(*tokenizer)},
+                .logprobs = logprobs,
+                .grammar = limit == nullptr ? nullptr : limit->AfterBlank()};
+  // An empty thought is not shown. The first character of the reply closes it, or if that must
+  // match a grammar, the prompt does.
+  const bool hidden = think == Think::kFast, closed = hidden && limit != nullptr;
+  if (closed) {
+    const auto close = tokenizer->Encode(">\n");
+    plan.ids.insert(plan.ids.end(), close.begin(), close.end());
+  }
+  auto reply =
+      BeginText(model.opened, std::move(plan), NewSampler(settings, &opened, SamplingFor::kChat));
+  reply->closing = hidden && !closed;
+  if (!hidden) reply->opening = form.ReplyStart(think);
+  return reply.release();
 }
 
 // The text of `written` as it is shown.
@@ -194,11 +152,42 @@ std::string Shown(const GenerationObject& self, const std::string& written) {
   return self.opening + written;
 }
 
-// The next piece; empty at the end.
-std::optional<Piece> Next(GenerationObject& self) {
+}  // namespace
+
+Think ThinkBeside(const std::shared_ptr<const Grammar>& grammar, const std::string& name,
+                  const ChatTemplate& form) {
+  const Think think = cli::ThinkFor(grammar != nullptr && name == "auto" ? "off" : name, form);
+  if (grammar != nullptr && think != Think::kNone && think != Think::kFast) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("think is '{}', but replies that must match a grammar have no "
+                            "thoughts, expected off",
+                            name));
+  }
+  return think;
+}
+
+std::unique_ptr<GenerationObject> BeginText(const std::shared_ptr<OpenedModel>& opened,
+                                            TextPlan plan, Sampler sampler) {
+  Snapshot start{opened->model.NewState(), {}};
+  if (plan.state != nullptr) {
+    const Busy::Use use(plan.state->busy, "the state");
+    start = {plan.state->state.Clone(), plan.state->logits};
+  }
+  auto constraint = ConstraintOf(*opened, std::move(plan.grammar));
+  Workspace* workspace = nullptr;
+  opened->workers.Run([&](Workspace& w) { workspace = &w; });
+  auto generation =
+      std::make_unique<GenerationObject>(opened, *workspace, std::move(start), std::move(sampler),
+                                         std::move(plan.options), std::move(constraint));
+  generation->logprobs = plan.logprobs;
+  generation->session.Feed(plan.ids);
+  return generation;
+}
+
+std::optional<WrittenPiece> NextPiece(GenerationObject& self) {
   CheckNotForked(self);
   const Busy::Use use(self.busy, "the text");
-  Piece piece;
+  WrittenPiece piece;
   bool more = false;
   const size_t before = self.writing.written().tokens;
   const bool first = self.writing.written().text.empty();
@@ -221,8 +210,10 @@ std::optional<Piece> Next(GenerationObject& self) {
   return piece;
 }
 
-Piece NextOrStop(GenerationObject& self) {
-  std::optional<Piece> piece = Next(self);
+namespace {
+
+WrittenPiece NextOrStop(GenerationObject& self) {
+  std::optional<WrittenPiece> piece = NextPiece(self);
   if (!piece) throw nb::stop_iteration();
   return std::move(*piece);
 }
@@ -258,18 +249,18 @@ nb::dict Timings(const GenerationObject& self) {
 }
 
 void AddPiece(nb::module_& m) {
-  nb::class_<Piece>(m, "Piece", "What one token added to a text; str(piece) is its text.")
-      .def_ro("text", &Piece::text,
+  nb::class_<WrittenPiece>(m, "Piece", "What one token added to a text; str(piece) is its text.")
+      .def_ro("text", &WrittenPiece::text,
               "Whole characters that can be shown now. Empty while a character is incomplete, or\n"
               "while the text may become a stop string.")
-      .def_ro("token", &Piece::token, "The id.")
-      .def_ro("logprob", &Piece::logprob,
+      .def_ro("token", &WrittenPiece::token, "The id.")
+      .def_ro("logprob", &WrittenPiece::logprob,
               "The log of the probability that the model gave it, without penalties and\n"
               "temperature. None unless logprobs was given to generate.")
-      .def_ro("top_logprobs", &Piece::top,
+      .def_ro("top_logprobs", &WrittenPiece::top,
               "The likeliest tokens: [(id, logprob)], likeliest first.")
-      .def("__str__", [](const Piece& self) { return self.text; })
-      .def("__repr__", [](const Piece& self) {
+      .def("__str__", [](const WrittenPiece& self) { return self.text; })
+      .def("__repr__", [](const WrittenPiece& self) {
         return fmt::format("<linnet.Piece token={} text={}>", self.token,
                            nb::repr(nb::cast(self.text)).c_str());
       });
@@ -286,7 +277,7 @@ void AddGeneration(nb::module_& m) {
       "KeyboardInterrupt between two tokens; afterwards the iterator can go on.")
       .def("__iter__", [](nb::object self) { return self; })
       .def("__next__", NextOrStop)
-      .def("next", Next, "The next piece, or None at the end.")
+      .def("next", NextPiece, "The next piece, or None at the end.")
       .def("finish", Finish, "Generates the rest and returns the whole text.")
       .def(
           "stop",
@@ -325,7 +316,8 @@ void AddGenerate(nb::class_<ModelObject>& model) {
       "generate", Generate, nb::arg("prompt"), nb::kw_only(), nb::arg("max_tokens") = 256,
       nb::arg("stop") = std::vector<std::string>(), nb::arg("stop_ids") = nb::none(),
       nb::arg("state") = nb::none(), nb::arg("sampler") = nb::none(),
-      nb::arg("logprobs") = nb::none(), nb::arg("settings"),
+      nb::arg("logprobs") = nb::none(), nb::arg("grammar") = nb::none(),
+      nb::arg("json_schema") = nb::none(), nb::arg("regex") = nb::none(), nb::arg("settings"),
       "Continues a text. Nothing runs until the iterator that this returns is used.\n\n"
       "prompt: str, or ids. An empty prompt goes on from a state that a text left, or starts\n"
       "from token 0. stop: end before any of these strings. stop_ids: ids that end the text;\n"
@@ -333,13 +325,18 @@ void AddGenerate(nb::class_<ModelObject>& model) {
       "a copy is used; or settings of sampling by their names (see Sampler), with the\n"
       "defaults of `linnet generate`. logprobs: also the probabilities of the tokens, and of\n"
       "so many of the likeliest.\n\n"
+      "grammar: a Grammar, or GBNF; json_schema: a dict, or JSON; regex: a regular expression.\n"
+      "With one of them the text matches it if finish_reason is \"stop\", and stop strings end it\n"
+      "only where it is complete.\n\n"
       "Raises InputError.");
   model.def("reply", Reply, nb::arg("messages"), nb::kw_only(), nb::arg("template") = "auto",
             nb::arg("think") = "auto", nb::arg("max_tokens") = 1024,
             nb::arg("stop") = std::vector<std::string>(), nb::arg("logprobs") = nb::none(),
-            nb::arg("settings"),
+            nb::arg("grammar") = nb::none(), nb::arg("json_schema") = nb::none(),
+            nb::arg("regex") = nb::none(), nb::arg("settings"),
             "Begins the reply to messages [{\"role\", \"content\"}] of the roles system, user and\n"
-            "assistant, the last of the user. template, think and settings as in chat.\n\n"
+            "assistant, the last of the user. template, think, settings, grammar, json_schema and\n"
+            "regex as in chat.\n\n"
             "Raises InputError.");
 }
 

@@ -185,7 +185,7 @@ nb::object Forward(const ModelObject& self, nb::handle tokens, nb::handle state,
   if (!state.is_none()) {
     if (!nb::isinstance<StateObject>(state)) {
       throw Error(ErrorKind::kBadInput, fmt::format("state is a {}, expected a linnet.State",
-                                                    Py_TYPE(state.ptr())->tp_name));
+                                                    nb::inst_name(state).c_str()));
     }
     return ForwardOne(opened, tokens, nb::cast<StateObject&>(state), all_logits, out);
   }

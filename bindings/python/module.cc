@@ -58,9 +58,11 @@ NB_MODULE(_linnet, m) {
   AddTokenizer(m);
   AddState(m);
   AddSampler(m);
+  AddGrammar(m);
   AddModel(m);
   AddGeneration(m);
   AddChat(m);
+  AddChatService(m);
   AddFiles(m);
   AddTrainer(m);
   AddCommand(m);

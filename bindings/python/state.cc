@@ -11,14 +11,17 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "bindings/python/arrays.h"
 #include "bindings/python/bindings.h"
+#include "io/tensor_file.h"
 #include "models/init.h"
 #include "models/schema.h"
+#include "models/state_file.h"
 
 namespace linnet::python {
 namespace {
@@ -212,21 +215,53 @@ nb::bytes BytesOf(std::span<const float> values) {
   return nb::bytes(values.data(), values.size_bytes());
 }
 
-Pickled GetState(StateObject& self) {
+// With rows per token: the bytes of a saved state, how it keeps rows and how many, the logits.
+using PickledRows = std::tuple<nb::bytes, uint8_t, size_t, nb::bytes>;
+
+nb::object GetState(StateObject& self) {
   const Busy::Use use(self.busy, "the state");
   const StateShape& s = self.state.shape();
   if (self.state.past() != nullptr) {
-    throw Error(ErrorKind::kBadState,
-                fmt::format("a state of RWKV-{} keeps rows for each token and cannot be pickled; "
-                            "save it to a file",
-                            Name(s.generation)));
+    const auto saved = SavedBytes(self.state);
+    return nb::cast(PickledRows{nb::bytes(saved.data(), saved.size()), static_cast<uint8_t>(s.rows),
+                                s.row_limit, BytesOf(self.logits)});
   }
-  return {Name(s.generation),
-          {s.layers, s.width, s.heads, s.head_size},
-          s.model_hash,
-          s.identity,
-          BytesOf(self.state.values()),
-          BytesOf(self.logits)};
+  return nb::cast(Pickled{Name(s.generation),
+                          {s.layers, s.width, s.heads, s.head_size},
+                          s.model_hash,
+                          s.identity,
+                          BytesOf(self.state.values()),
+                          BytesOf(self.logits)});
+}
+
+std::vector<float> FloatsOfPickle(const nb::bytes& bytes) {
+  if (bytes.size() % sizeof(float) != 0) {
+    throw Error(ErrorKind::kBadState, "a pickled state is damaged: its logits are no floats");
+  }
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  if (!floats.empty()) std::memcpy(floats.data(), bytes.c_str(), bytes.size());
+  return floats;
+}
+
+void SetRows(StateObject& self, const PickledRows& pickled) {
+  const auto& [saved, rows, row_limit, logits] = pickled;
+  if (rows > static_cast<uint8_t>(RowStorage::kCompact)) {
+    throw Error(ErrorKind::kBadState,
+                fmt::format("a pickled state keeps its rows in form {}, expected 0 to 2", rows));
+  }
+  std::vector<float> after = FloatsOfPickle(logits);
+  try {
+    const TensorFile file =
+        TensorFile::Parse(std::as_bytes(std::span(saved.c_str(), saved.size())), "a pickled state");
+    StateShape shape = ReadState(file).shape();
+    shape.rows = RowStorage{rows};
+    shape.row_limit = row_limit;
+    new (&self) StateObject(ReadState(file, shape), std::move(after));
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    throw Error(ErrorKind::kBadState,
+                (what.starts_with("a pickled") ? "" : "a pickled state: ") + what);
+  }
 }
 
 Generation GenerationOfPickle(const std::string& name) {
@@ -253,15 +288,13 @@ void SetState(StateObject& self, const Pickled& pickled) {
   // The list of layers is made of as many as the file has, so it is bounded first.
   if (!good || s.layers == 0 || s.layers > values.size() ||
       values.size() / s.layers / sizeof(float) != LayerFloats(s) ||
-      values.size() != s.floats() * sizeof(float) || logits.size() % sizeof(float) != 0) {
+      values.size() != s.floats() * sizeof(float)) {
     throw Error(ErrorKind::kBadState,
                 "a pickled state is damaged: its values do not fit its sizes");
   }
   State state(s);
   std::memcpy(state.values().data(), values.c_str(), values.size());
-  std::vector<float> after(logits.size() / sizeof(float));
-  if (!after.empty()) std::memcpy(after.data(), logits.c_str(), logits.size());
-  new (&self) StateObject(std::move(state), std::move(after));
+  new (&self) StateObject(std::move(state), FloatsOfPickle(logits));
 }
 
 }  // namespace
@@ -304,6 +337,7 @@ void AddState(nb::module_& m) {
       .def("__getitem__", View, nb::arg("slot"))
       .def("__getstate__", GetState)
       .def("__setstate__", SetState)
+      .def("__setstate__", SetRows)
       .def("__repr__",
            [](const StateObject& self) {
              const StateShape& s = self.state.shape();

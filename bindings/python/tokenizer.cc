@@ -18,7 +18,7 @@ namespace {
 
 std::string_view TextOf(nb::handle text) {
   if (PyBytes_Check(text.ptr())) {
-    return {PyBytes_AS_STRING(text.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(text.ptr()))};
+    return {PyBytes_AsString(text.ptr()), static_cast<size_t>(PyBytes_Size(text.ptr()))};
   }
   Py_ssize_t size = 0;
   const char* utf8 =
@@ -26,7 +26,7 @@ std::string_view TextOf(nb::handle text) {
   if (utf8 != nullptr) return {utf8, static_cast<size_t>(size)};
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
   throw Error(ErrorKind::kBadInput,
-              fmt::format("a text is a {}, expected str or bytes", Py_TYPE(text.ptr())->tp_name));
+              fmt::format("a text is a {}, expected str or bytes", nb::inst_name(text).c_str()));
 }
 
 std::vector<int32_t> Encode(const TokenizerObject& self, nb::handle text) {

@@ -13,6 +13,7 @@ from linnet import iterate
 from linnet._linnet import (
     Chat,
     Generation,
+    Grammar,
     Model,
     Piece,
     Row,
@@ -44,6 +45,7 @@ __all__ = [
     "Error",
     "FileError",
     "Generation",
+    "Grammar",
     "InputError",
     "Model",
     "ModelError",

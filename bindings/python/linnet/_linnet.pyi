@@ -118,6 +118,20 @@ class Sampler:
     @property
     def seed(self) -> int: ...
 
+Schema = Mapping[str, Any] | bool | str
+
+class Grammar:
+    @staticmethod
+    def gbnf(text: str, name: str = "grammar") -> Grammar: ...
+    @staticmethod
+    def json_schema(schema: Schema) -> Grammar: ...
+    @staticmethod
+    def json() -> Grammar: ...
+    @staticmethod
+    def regex(regex: str) -> Grammar: ...
+    @staticmethod
+    def ai00_bnf(text: str, start: str = "start") -> Grammar: ...
+
 class Model:
     @staticmethod
     def open(
@@ -152,6 +166,9 @@ class Model:
         state: State | None = None,
         sampler: Sampler | None = None,
         logprobs: int | None = None,
+        grammar: Grammar | str | None = None,
+        json_schema: Schema | None = None,
+        regex: str | None = None,
         **settings: Unpack[SamplingSettings],
     ) -> Generation: ...
     def reply(
@@ -163,6 +180,9 @@ class Model:
         max_tokens: int = 1024,
         stop: Sequence[str] = ...,
         logprobs: int | None = None,
+        grammar: Grammar | str | None = None,
+        json_schema: Schema | None = None,
+        regex: str | None = None,
         **settings: Unpack[SamplingSettings],
     ) -> Generation: ...
     def chat(
@@ -174,6 +194,9 @@ class Model:
         max_tokens: int = 1024,
         stop: Sequence[str] = ...,
         state: State | None = None,
+        grammar: Grammar | str | None = None,
+        json_schema: Schema | None = None,
+        regex: str | None = None,
         **settings: Unpack[SamplingSettings],
     ) -> Chat: ...
     def perplexity(
@@ -261,6 +284,23 @@ class Chat:
     def reply_tokens(self) -> int: ...
     @property
     def prompt_tokens(self) -> int: ...
+
+class _ChatReply:
+    def next(self) -> list[tuple[Any, ...]] | None: ...
+    @property
+    def finish_reason(self) -> str: ...
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def thought_tokens(self) -> int: ...
+    @property
+    def logprobs(self) -> bool: ...
+
+class _ChatService:
+    def __init__(self, model: Model, *, template: str, think: str, max_tokens: int) -> None: ...
+    def begin(self, body: str) -> _ChatReply: ...
 
 class Row:
     def __init__(

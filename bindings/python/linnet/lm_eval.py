@@ -1,6 +1,10 @@
-"""A model class for lm-evaluation-harness: `lm_eval --model linnet --model_args pretrained=PATH`.
+"""A model class for lm-evaluation-harness, tested with its version 0.4.13.
 
-Import this module before the harness looks the name up; the class also works without the harness.
+    python -m linnet.lm_eval --model linnet --model_args pretrained=PATH --tasks ...
+
+is the command `lm_eval` with this class in it. In a program, import this module before the harness
+looks the name up, or give it the object: lm_eval.simple_evaluate(LinnetLM(model), tasks=...). The
+class also works without the harness.
 """
 
 from __future__ import annotations
@@ -34,6 +38,15 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return shifted
 
 
+def _value(value: Any) -> Any:
+    """A number or a truth value that came as text: threads=2, exact=True."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    return int(value) if value.isdecimal() else value
+
+
 @_register("linnet")
 class LinnetLM(_Base):  # type: ignore[misc]
     """loglikelihood, loglikelihood_rolling and generate_until on a linnet.Model.
@@ -64,10 +77,16 @@ class LinnetLM(_Base):  # type: ignore[misc]
         cls, arg_string: str, additional_config: dict[str, Any] | None = None
     ) -> LinnetLM:
         arguments = dict(part.split("=", 1) for part in arg_string.split(",") if part)
+        return cls.create_from_arg_obj(arguments, additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> LinnetLM:
         more = {k: v for k, v in (additional_config or {}).items() if v is not None}
         for unknown in ("device", "max_batch_size"):
             more.pop(unknown, None)
-        return cls(**{**arguments, **more})
+        return cls(**{k: _value(v) for k, v in {**arg_dict, **more}.items()})
 
     def _split(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both; blanks at the end of the context belong to the continuation."""
@@ -150,3 +169,7 @@ class LinnetLM(_Base):  # type: ignore[misc]
             )
             results.append(text.finish())
         return results
+
+
+if __name__ == "__main__":
+    importlib.import_module("lm_eval.__main__").cli_evaluate()

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +24,12 @@ __all__ = [
     "ChunkChoice",
     "Completion",
     "Delta",
+    "FunctionCall",
     "Message",
     "OpenAI",
     "TextChoice",
     "TokenLogprob",
+    "ToolCall",
     "Usage",
 ]
 
@@ -55,9 +58,27 @@ class TokenLogprob(_Dumped):
 
 
 @dataclass
+class FunctionCall(_Dumped):
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass
+class ToolCall(_Dumped):
+    """A call that the model wrote. In a chunk, a part of one: arguments are to be joined."""
+
+    function: FunctionCall
+    id: str | None = None
+    type: str | None = "function"
+    index: int = 0
+
+
+@dataclass
 class Message(_Dumped):
-    content: str = ""
+    content: str | None = ""
     role: str = "assistant"
+    tool_calls: list[ToolCall] | None = None
+    reasoning_content: str | None = None
 
 
 @dataclass
@@ -87,6 +108,8 @@ class ChatCompletion(_Dumped):
 class Delta(_Dumped):
     content: str | None = None
     role: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    reasoning_content: str | None = None
 
 
 @dataclass
@@ -148,7 +171,7 @@ def _stops(stop: str | Sequence[str] | None) -> list[str]:
     return [] if stop is None else [stop] if isinstance(stop, str) else list(stop)
 
 
-def _usage(text: _linnet.Generation) -> Usage:
+def _usage(text: _linnet.Generation | _linnet._ChatReply) -> Usage:
     return Usage(text.prompt_tokens, text.tokens, text.prompt_tokens + text.tokens)
 
 
@@ -172,11 +195,16 @@ class _Completions:
         seed: int | None = None,
         logit_bias: Mapping[Any, float] | None = None,
         n: int = 1,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """Continues a raw prompt. model is only repeated in the answer."""
+        """Continues a raw prompt. model is only repeated in the answer.
+
+        extra_body: further arguments of Model.generate, such as {"regex": "[0-9]+"}.
+        """
         settings = _settings(
             temperature, top_p, presence_penalty, frequency_penalty, seed, logit_bias
         )
+        settings.update(extra_body or {})
         choices = []
         usage = Usage()
         for i in range(n):
@@ -201,6 +229,28 @@ def _id(kind: str) -> str:
     return f"{kind}-{uuid.uuid4().hex}"
 
 
+# What create takes, as its overloads say.
+_FIELDS = {
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning_effort",
+}
+
+
 class _ChatCompletions:
     """client.chat.completions."""
 
@@ -211,7 +261,7 @@ class _ChatCompletions:
     def create(
         self,
         *,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         model: str = ...,
         max_tokens: int | None = ...,
         max_completion_tokens: int | None = ...,
@@ -224,6 +274,12 @@ class _ChatCompletions:
         logit_bias: Mapping[Any, float] | None = ...,
         logprobs: bool | None = ...,
         top_logprobs: int | None = ...,
+        response_format: Mapping[str, Any] | None = ...,
+        tools: Sequence[Mapping[str, Any]] | None = ...,
+        tool_choice: str | Mapping[str, Any] | None = ...,
+        parallel_tool_calls: bool | None = ...,
+        reasoning_effort: str | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
         n: int = ...,
         stream: Literal[False] = ...,
     ) -> ChatCompletion: ...
@@ -232,7 +288,7 @@ class _ChatCompletions:
     def create(
         self,
         *,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         stream: Literal[True],
         model: str = ...,
         max_tokens: int | None = ...,
@@ -246,103 +302,125 @@ class _ChatCompletions:
         logit_bias: Mapping[Any, float] | None = ...,
         logprobs: bool | None = ...,
         top_logprobs: int | None = ...,
+        response_format: Mapping[str, Any] | None = ...,
+        tools: Sequence[Mapping[str, Any]] | None = ...,
+        tool_choice: str | Mapping[str, Any] | None = ...,
+        parallel_tool_calls: bool | None = ...,
+        reasoning_effort: str | None = ...,
+        extra_body: Mapping[str, Any] | None = ...,
         n: int = ...,
     ) -> Iterator[ChatCompletionChunk]: ...
 
     def create(
         self,
         *,
-        messages: Sequence[Mapping[str, str]],
-        model: str = "",
-        max_tokens: int | None = None,
-        max_completion_tokens: int | None = None,
-        stop: str | Sequence[str] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        seed: int | None = None,
-        logit_bias: Mapping[Any, float] | None = None,
-        logprobs: bool | None = None,
-        top_logprobs: int | None = None,
+        messages: Sequence[Mapping[str, Any]],
         n: int = 1,
         stream: bool = False,
+        extra_body: Mapping[str, Any] | None = None,
+        **fields: Any,
     ) -> ChatCompletion | Iterator[ChatCompletionChunk]:
-        """The reply to messages of the roles system, user and assistant, the last of the user.
+        """The reply to messages, as `linnet serve` would answer the same request.
 
-        Settings that are not given keep the defaults of `linnet chat`. model is only repeated in
-        the answer. Raises InputError.
+        The fields are those of OpenAI's chat, with tools and response_format; extra_body takes
+        what else the server knows, such as {"regex": "yes|no"} or {"top_k": 40}: see
+        docs/http-api.md. Settings that are not given keep the defaults of `linnet chat`. model is
+        only repeated in the answer. Raises InputError that names the field.
         """
-        client = self._client
-        settings = _settings(
-            temperature, top_p, presence_penalty, frequency_penalty, seed, logit_bias
-        )
+        unknown = sorted(set(fields) - _FIELDS)
+        if unknown:
+            raise InputError(
+                f"{', '.join(unknown)}: no argument of create; give other fields of a request "
+                "with extra_body="
+            )
+        body = {key: value for key, value in fields.items() if value is not None}
+        body.update({"messages": [dict(message) for message in messages], **(extra_body or {})})
         if stream and n != 1:
             raise InputError("stream: n is more than 1, expected 1")
-
-        def begin(i: int) -> _linnet.Generation:
-            if seed is not None:
-                settings["seed"] = seed + i
-            return client.model.reply(
-                [dict(message) for message in messages],
-                template=client.template,
-                think=client.think,
-                max_tokens=max_completion_tokens or max_tokens or client.max_tokens,
-                stop=_stops(stop),
-                logprobs=(top_logprobs or 0) if logprobs else None,
-                **settings,
-            )
-
-        name = client.name(model)
+        name = self._client.name(fields.get("model") or "")
         if stream:
-            return self._stream(begin(0), name)
-        choices = []
+            return self._stream(self._begin(body, 0), name)
+        logprobs = bool(body.get("logprobs"))
+        replies = [self._whole(self._begin(body, i), i, logprobs) for i in range(n)]
         usage = Usage()
-        for i in range(n):
-            text = begin(i)
-            found = [self._logprob(piece) for piece in text]
-            choices.append(
-                Choice(
-                    Message(text.text.strip()),
-                    text.finish_reason or "stop",
-                    i,
-                    Logprobs([x for x in found if x is not None]) if logprobs else None,
-                )
-            )
-            _add(usage, _usage(text))
+        for _, one in replies:
+            _add(usage, one)
+        choices = [choice for choice, _ in replies]
         return ChatCompletion(choices, usage, name, _id("chatcmpl"), int(time.time()))
 
-    def _stream(self, text: _linnet.Generation, name: str) -> Iterator[ChatCompletionChunk]:
+    def _begin(self, body: dict[str, Any], number: int) -> _linnet._ChatReply:
+        if body.get("seed") is not None:
+            body = {**body, "seed": body["seed"] + number}
+        try:
+            text = json.dumps(body)
+        except TypeError as error:
+            raise InputError(f"the request is not JSON: {error}") from None
+        return self._client.service.begin(text)
+
+    def _whole(
+        self, reply: _linnet._ChatReply, index: int, logprobs: bool
+    ) -> tuple[Choice, Usage]:
+        text, thoughts = "", ""
+        calls: list[ToolCall] = []
+        tokens: list[TokenLogprob] = []
+        while (events := reply.next()) is not None:
+            for kind, *event in events:
+                if kind == "text":
+                    text += event[0]
+                    tokens += map(self._logprob, event[1])
+                elif kind == "thought":
+                    thoughts += event[0]
+                elif kind == "call":
+                    calls.append(ToolCall(FunctionCall(event[2]), event[1], index=event[0]))
+                else:
+                    calls[event[0]].function.arguments += event[1]
+        message = Message(
+            text if text or not calls else None,
+            tool_calls=calls or None,
+            reasoning_content=thoughts or None,
+        )
+        choice = Choice(
+            message, reply.finish_reason, index, Logprobs(tokens) if logprobs else None
+        )
+        return choice, _usage(reply)
+
+    def _stream(self, reply: _linnet._ChatReply, name: str) -> Iterator[ChatCompletionChunk]:
         chunk_id, created = _id("chatcmpl"), int(time.time())
 
         def chunk(choice: ChunkChoice) -> ChatCompletionChunk:
             return ChatCompletionChunk([choice], name, chunk_id, created)
 
         yield chunk(ChunkChoice(Delta("", "assistant")))
-        begun = False
-        for piece in text:
-            # The reply begins with the blank after the speaker's name.
-            part = piece.text if begun else piece.text.lstrip()
-            begun = begun or part != ""
-            logprob = self._logprob(piece)
-            if part or logprob is not None:
-                logprobs = Logprobs([logprob]) if logprob is not None else None
-                yield chunk(ChunkChoice(Delta(part), logprobs=logprobs))
-        last = chunk(ChunkChoice(Delta(), text.finish_reason or "stop"))
-        last.usage = _usage(text)
+        while (events := reply.next()) is not None:
+            for kind, *event in events:
+                logprobs = None
+                if kind == "text":
+                    delta = Delta(event[0])
+                    found = [self._logprob(token) for token in event[1]]
+                    logprobs = Logprobs(found) if reply.logprobs else None
+                elif kind == "thought":
+                    delta = Delta(reasoning_content=event[0])
+                elif kind == "call":
+                    part = ToolCall(FunctionCall(event[2]), event[1], index=event[0])
+                    delta = Delta(tool_calls=[part])
+                else:
+                    part = ToolCall(FunctionCall("", event[1]), None, None, event[0])
+                    delta = Delta(tool_calls=[part])
+                yield chunk(ChunkChoice(delta, logprobs=logprobs))
+        last = chunk(ChunkChoice(Delta(), reply.finish_reason))
+        last.usage = _usage(reply)
         yield last
 
-    def _logprob(self, piece: _linnet.Piece) -> TokenLogprob | None:
-        if piece.logprob is None:
-            return None
+    def _logprob(self, found: tuple[int, float, list[tuple[int, float]]]) -> TokenLogprob:
         token = self._client.model.tokenizer.token
 
         def one(id: int, logprob: float) -> TokenLogprob:
             data = token(id)
             return TokenLogprob(data.decode("utf-8", "replace"), list(data), logprob)
 
-        result = one(piece.token, piece.logprob)
-        result.top_logprobs = [one(id, logprob) for id, logprob in piece.top_logprobs]
+        id, logprob, top = found
+        result = one(id, logprob)
+        result.top_logprobs = [one(*pair) for pair in top]
         return result
 
 
@@ -366,9 +444,9 @@ class OpenAI:
         max_tokens: int = 1024,
     ) -> None:
         self.model = _linnet.Model.open(model) if isinstance(model, str) else model
-        self.template = template
-        self.think = think
-        self.max_tokens = max_tokens
+        self.service = _linnet._ChatService(
+            self.model, template=template, think=think, max_tokens=max_tokens
+        )
         self.chat = _ChatPart(self)
         self.completions = _Completions(self)
 

@@ -71,6 +71,49 @@ def test_damaged_pickles_are_refused(state: linnet.State) -> None:
             linnet.State.__new__(linnet.State).__setstate__(bad)
 
 
+@pytest.mark.parametrize("name", ["random-v7b", "random-goldfinch"])
+def test_states_with_rows_per_token(data: pathlib.Path, tmp_path: pathlib.Path, name: str) -> None:
+    model = linnet.Model.open(data / "relatives" / f"{name}.pth", force=True)
+    tokens = [int(id) for id in np.arange(70) * 7 % model.vocab]  # more than a page of rows
+    state = model.new_state()
+    empty = state.nbytes
+    model.forward(tokens, state)
+    assert state.tokens == len(tokens) and state.nbytes > empty
+    state.save(tmp_path / "a.state")
+    with open(tmp_path / "a.pickle", "wb") as file:
+        pickle.dump([state, state], file)
+    with open(tmp_path / "a.pickle", "rb") as file:
+        first, second = pickle.load(file)
+    assert first is second
+    copies = {
+        "clone": state.clone(),
+        "copy": copy.copy(state),
+        "deepcopy": copy.deepcopy(state),
+        "pickle": first,
+        "file": linnet.State.load(tmp_path / "a.state", model),
+    }
+    expected = model.forward([1, 2, 3], state)
+    for way, other in copies.items():
+        assert (other.tokens, other.model_hash) == (len(tokens), model.hash), way
+        assert np.array_equal(model.forward([1, 2, 3], other), expected), way
+        assert other.tokens == state.tokens and max(map(max, state.diff(other).values())) == 0
+    # Those that went on did not change what they came from.
+    again = pickle.loads(pickle.dumps(copies["clone"]))
+    assert not np.array_equal(model.forward([4], again), model.forward([5], copies["clone"]))
+
+    saved, rows, limit, logits = state.__getstate__()
+    for bad in [
+        (saved[:-4], rows, limit, logits),
+        (saved[:40], rows, limit, logits),
+        (b"", rows, limit, logits),
+        (saved, 3, limit, logits),
+        (saved, rows, 1, logits),
+        (saved, rows, limit, b"abc"),
+    ]:
+        with pytest.raises(linnet.StateError, match="pickled state"):
+            linnet.State.__new__(linnet.State).__setstate__(bad)
+
+
 def test_files(model: linnet.Model, state: linnet.State, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.state"
     logits = model.forward([8], state)

@@ -10,7 +10,7 @@ import linnet
 from linnet import _linnet
 
 STUB = pathlib.Path(linnet.__file__).parent / "_linnet.pyi"
-ONLY_IN_STUBS = {"Floats", "Path", "_Array", "Ids", "Texts", "Quant", "Adapter", "SamplingSettings"}
+ONLY_IN_STUBS = {"Floats", "Path", "_Array", "Ids", "Texts", "Quant", "Adapter", "SamplingSettings", "Schema"}
 
 
 def members(body: list[ast.stmt]) -> set[str]:
