@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 
 #include "base/lower.h"
 #include "base/thread_pool.h"
+#include "cli/option_file.h"
 #include "cli/status_line.h"
 #include "cli/usage.h"
 #include "kernels/isa.h"
@@ -27,6 +29,7 @@ volatile sig_atomic_t g_scopes = 0;
 volatile sig_atomic_t g_patient = 0;
 volatile sig_atomic_t g_interrupted = 0;
 volatile sig_atomic_t g_ended = 0;
+volatile sig_atomic_t g_reload = 0;
 std::atomic<int64_t> g_ended_at{0};  // milliseconds
 static_assert(std::atomic<int64_t>::is_always_lock_free, "a signal's handler uses it");
 bool g_terminal[3];        // which standard streams are terminals
@@ -60,6 +63,24 @@ void OnEnd(int signal) {
   }
   Wake();
   errno = error;
+}
+
+// Whether a standard stream is a terminal that has gone.
+bool TerminalIsGone() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    termios settings;
+    if (g_terminal[stream] && tcgetattr(stream, &settings) != 0 && errno == EIO) return true;
+  }
+  return false;
+}
+
+void OnHangup(int signal) {
+  const int error = errno;
+  const bool gone = TerminalIsGone();
+  errno = error;
+  if (gone) return OnEnd(signal);
+  g_reload = 1;
+  Wake();
 }
 
 void Handle(int signal, void (*handler)(int)) {
@@ -121,6 +142,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
        kQuant);
   command->callback([&common, command, run = std::move(run)] {
     common.command = command;
+    ReadOptionFile(*command);
     CurrentIsa();  // refuses an old CPU
     if (!common.isa.empty()) ForceIsa(*ParseIsa(common.isa));
     run();
@@ -193,6 +215,14 @@ void InterruptScope::Check() {
   if (Interrupted()) throw Interruption();
 }
 
+void ReloadOnHangup() { Handle(SIGHUP, OnHangup); }
+
+bool ReloadAsked() {
+  const bool asked = g_reload != 0;
+  g_reload = 0;
+  return asked;
+}
+
 int WakeDescriptor() { return g_wake[0]; }
 
 void Wake() noexcept {
@@ -219,7 +249,9 @@ void HandleInterrupts() {
   // Without the pipe, a signal that arrives just before a wait is noticed only after it.
   [[maybe_unused]] const int made = pipe2(g_wake, O_CLOEXEC | O_NONBLOCK);
   Handle(SIGPIPE, SIG_IGN);  // a closed stderr is not an error
-  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) g_terminal[stream] = isatty(stream) != 0;
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    g_terminal[stream] = isatty(stream) != 0;
+  }
   Handle(SIGINT, OnInterrupt);
   Handle(SIGTERM, OnEnd);
   struct sigaction before = {};

@@ -83,6 +83,7 @@ void AddTokenize(CLI::App& app);
 void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);
 void AddPerplexity(CLI::App& app);
+void AddEval(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddInit(CLI::App& app);
 void AddConvert(CLI::App& app);
@@ -94,6 +95,12 @@ void AddPlot(CLI::App& app);
 void AddMerge(CLI::App& app);
 void AddVocab(CLI::App& app);
 void AddData(CLI::App& app);
+void AddPull(CLI::App& app);
+void AddModels(CLI::App& app);
+void AddDoctor(CLI::App& app);
+void AddManual(CLI::App& app);
+void AddCompletions(CLI::App& app);
+void AddLicences(CLI::App& app);
 
 // Ctrl-C ends the program at once with exit code 130, unless an InterruptScope exists. Then the
 // first Ctrl-C only makes Interrupted() true, and a second one in a row ends the program. SIGTERM
@@ -117,6 +124,11 @@ class InterruptScope {
 };
 
 struct Interruption {};
+
+// SIGHUP as servers take it: from here on it only makes ReloadAsked() true, once, and wakes
+// WakeDescriptor(). If it comes because the terminal has gone, it ends the program as everywhere.
+void ReloadOnHangup();
+bool ReloadAsked();
 
 // The message of `error`, with the option that helps, if there is one.
 std::string MessageOf(const std::exception& error);

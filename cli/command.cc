@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "cli/cli.h"
+#include "cli/pulled.h"
 #include "cli/usage.h"
 #include "linnet/error.h"
 
@@ -73,6 +74,7 @@ int RunCommand(int argc, char** argv) {
   AddLogits(app);
   AddGrad(app);
   AddPerplexity(app);
+  AddEval(app);
   AddBench(app);
   AddInit(app);
   AddConvert(app);
@@ -84,7 +86,14 @@ int RunCommand(int argc, char** argv) {
   AddMerge(app);
   AddVocab(app);
   AddData(app);
+  AddPull(app);
+  AddModels(app);
+  AddDoctor(app);
+  AddManual(app);
+  AddCompletions(app);
+  AddLicences(app);
   RefuseOddNumbers(app);
+  AcceptPulledNames(app);
   try {
     CheckCommand(app, std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
     app.parse(argc, argv);

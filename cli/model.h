@@ -19,9 +19,10 @@ namespace linnet::cli {
 
 // The forms of MODEL, for --help.
 inline constexpr char kModelHelp[] =
-    "A checkpoint, a folder of shards, a run's folder, or `builtin`";
+    "A checkpoint, a folder of shards, a run's folder, a pulled model's name, or `builtin`";
 inline constexpr char kOptionalModelHelp[] =
-    "A checkpoint, a folder of shards or a run's folder; default: the built-in model";
+    "A checkpoint, a folder of shards, a run's folder or a pulled model's name; default: the "
+    "built-in model";
 
 // Whether MODEL is the built-in one: omitted or `builtin`.
 bool MeansBuiltIn(const std::string& model);

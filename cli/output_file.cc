@@ -96,9 +96,11 @@ bool Matches(const OutputKind& kind, const fs::path& path) {
 
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help) {
-  command
-      .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
-      ->group("Common");
+  if (command.get_option_no_throw("--overwrite") == nullptr) {
+    command
+        .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
+        ->group("Common");
+  }
   CLI::Option* option = command.add_option(name, value, help);
   common.outputs.push_back(option);
   return option;

@@ -79,11 +79,45 @@ OutputKind VocabularyOutput() {
 
 OutputKind TokenOutput() { return {"tokenized data", IsTokenFile}; }
 
-OutputKind PlotOutput() {
-  return {"a page of linnet plot", [](const fs::path& path) {
+namespace {
+
+OutputKind PageOutput(const char* name, const char* title) {
+  return {name, [title](const fs::path& path) {
             const std::string front = FrontOf(path, 512);
-            return front.starts_with("<!doctype html>") &&
-                   front.find("<title>Linnet: training</title>") != front.npos;
+            return front.starts_with("<!doctype html>") && front.find(title) != front.npos;
+          }};
+}
+
+}  // namespace
+
+OutputKind PlotOutput() {
+  return PageOutput("a page of linnet plot", "<title>Linnet: training</title>");
+}
+OutputKind EvalPageOutput() {
+  return PageOutput("a page of linnet eval", "<title>Linnet: evaluation</title>");
+}
+OutputKind CurvePageOutput() {
+  return PageOutput("a page of linnet perplexity", "<title>Linnet: loss by position</title>");
+}
+
+OutputKind SamplesOutput() {
+  return {"samples of an evaluation", [](const fs::path& path) {
+            std::ifstream file(path);
+            std::string line;
+            std::getline(file, line);
+            const auto json = nlohmann::json::parse(line);
+            return json.is_object() && json.contains("doc_id") && json.contains("resps");
+          }};
+}
+
+OutputKind JournalOutput() {
+  return {"a journal of an evaluation", [](const fs::path& path) {
+            std::ifstream file(path);
+            std::string line;
+            while (line.empty() && std::getline(file, line)) {
+            }
+            const auto json = nlohmann::json::parse(line);
+            return json.is_object() && json.contains("model") && json.contains("key");
           }};
 }
 
@@ -105,10 +139,10 @@ OutputKind MetricsOutput() {
 }
 
 std::string ContentOf(const fs::path& path) {
-  const OutputKind kinds[] = {ModelOutput(),      AdapterOutput(), StateOutput(),
-                              TunedStateOutput(), LogitsOutput(),  GradientOutput(),
-                              PlotOutput(),       TokenOutput(),   VocabularyOutput(),
-                              RunOptionsOutput(), MetricsOutput()};
+  const OutputKind kinds[] = {
+      ModelOutput(),    AdapterOutput(), StateOutput(),      TunedStateOutput(), LogitsOutput(),
+      GradientOutput(), PlotOutput(),    EvalPageOutput(),   CurvePageOutput(),  SamplesOutput(),
+      JournalOutput(),  TokenOutput(),   VocabularyOutput(), RunOptionsOutput(), MetricsOutput()};
   for (const OutputKind& kind : kinds) {
     try {
       if (kind.matches(path)) return kind.name;

@@ -24,6 +24,10 @@ OutputKind GradientOutput();
 OutputKind VocabularyOutput();  // in the World format
 OutputKind TokenOutput();       // a .bin, .idx or .mask of tokenized data, or its .vocab.json
 OutputKind PlotOutput();
+OutputKind EvalPageOutput();
+OutputKind CurvePageOutput();
+OutputKind SamplesOutput();     // of eval --log-samples
+OutputKind JournalOutput();     // of eval --journal
 OutputKind RunOptionsOutput();  // run.json
 OutputKind MetricsOutput();     // metrics.jsonl
 

@@ -16,26 +16,9 @@
 
 #include "base/atomic_file.h"
 #include "cli/cli.h"
+#include "cli/html_page.h"
 #include "cli/output_file.h"
 #include "linnet/error.h"
-
-// cmake/chart.cmake sets the paths; the assembler embeds the files.
-#ifdef LINNET_CHART_JS
-asm(".pushsection .rodata\n"
-    "linnet_chart_js:\n"
-    ".incbin \"" LINNET_CHART_JS
-    "\"\n"
-    ".byte 0\n"
-    ".popsection\n");
-extern "C" const char linnet_chart_js[];
-#endif
-asm(".pushsection .rodata\n"
-    "linnet_plot_page:\n"
-    ".incbin \"" LINNET_PLOT_PAGE
-    "\"\n"
-    ".byte 0\n"
-    ".popsection\n");
-extern "C" const char linnet_plot_page[];
 
 namespace linnet::cli {
 namespace {
@@ -132,10 +115,6 @@ Json ReadRun(const std::string& run) {
           {"speed", speed.Thinned()}};
 }
 
-void Replace(std::string& page, std::string_view mark, const std::string& text) {
-  page.replace(page.find(mark), mark.size(), text);
-}
-
 // Prefixes equal names of runs with the names of their parent folders until they differ.
 void TellApart(const std::vector<std::string>& paths, Json& runs) {
   std::vector<fs::path> left;  // the folders above the name so far
@@ -156,18 +135,10 @@ void TellApart(const std::vector<std::string>& paths, Json& runs) {
 }
 
 void RunPlot(const PlotFlags& o) {
-#ifdef LINNET_CHART_JS
   Json runs = Json::array();
   for (const std::string& run : o.runs) runs.push_back(ReadRun(run));
   TellApart(o.runs, runs);
-  std::string data = runs.dump(-1, ' ', false, Json::error_handler_t::replace);
-  // Only "</" could end the script element.
-  for (size_t at = 0; (at = data.find("</", at)) != std::string::npos; at += 3) {
-    data.replace(at, 2, "<\\/");
-  }
-  std::string page = linnet_plot_page;
-  Replace(page, "@DATA@", data);
-  Replace(page, "@CHART@", linnet_chart_js);
+  const std::string page = FillPage(PageKind::kTraining, runs);
   const fs::path out =
       !o.out.empty() ? fs::path(o.out) : MetricsOf(o.runs[0]).parent_path() / "plot.html";
   CheckOutput(o.common, {out, PlotOutput()});
@@ -179,14 +150,6 @@ void RunPlot(const PlotFlags& o) {
   } else {
     Print(out.string() + "\n");
   }
-#else
-  (void)o;
-  (void)ReadRun;
-  (void)TellApart;
-  (void)Replace;
-  throw Error(ErrorKind::kBadInput,
-              "plot: built without Chart.js; install libjs-chart.js and build again");
-#endif
 }
 
 }  // namespace

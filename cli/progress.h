@@ -14,7 +14,8 @@ namespace linnet::cli {
 // five seconds. Short work shows nothing. One thread at a time.
 class Progress {
  public:
-  Progress(std::string doing, uint64_t total);
+  // With `time_left` it also shows how long the rest takes at the same speed.
+  Progress(std::string doing, uint64_t total, bool time_left = false);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -22,11 +23,18 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  std::string Left(double share) const;
+
   std::string doing_;
   uint64_t total_;
+  bool time_left_;
+  Clock::time_point start_ = Clock::now();
   StatusLine line_;
   Clock::time_point next_;
 };
+
+// "3 d 4 h", "2 h 05 min", "1 min 30 s" or "12 s".
+std::string Duration(double seconds);
 
 }  // namespace linnet::cli
 

@@ -5,12 +5,22 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
+#include <mutex>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/memory.h"
+#include "base/sha256.h"
 #include "cli/model.h"
 #include "cli/sampling.h"
 #include "cli/trained_length.h"
+#include "engine/scheduler.h"
+#include "engine/state_cache.h"
+#include "io/tensor_file.h"
+#include "linnet/model.h"
+#include "linnet/tokenizer.h"
 #include "models/builtin_model.h"
 
 namespace linnet::cli {
@@ -35,25 +45,80 @@ int64_t TimeOf(const fs::path& file) {
                                           : static_cast<int64_t>(std::time(nullptr));
 }
 
-std::unique_ptr<RunningModel> Open(const ServeModelOptions& o, const std::string& name,
-                                   size_t models) {
-  Model model = OpenModel(o.common, name);
+// A model that runs, and what requests see of it. The members are in the order in which they depend
+// on each other.
+struct RunningModel {
+  Model model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  Workspace workspace;
+  std::unique_ptr<StateCache> cache;
+  std::unique_ptr<Scheduler> scheduler;
+  ServedModel served;
+};
+
+// The statistics of models by name, of those that are in memory.
+class RunningModels {
+ public:
+  explicit RunningModels(Metrics& metrics) : metrics_(metrics) {}
+
+  void Add(const std::shared_ptr<RunningModel>& running) {
+    const std::string name = running->served.name;
+    {
+      const std::lock_guard lock(mutex_);
+      running_[name] = running;
+    }
+    if (!known_.insert(name).second) return;
+    metrics_.AddModel(
+        name, [this, name] { return Of<SchedulerStatistics>(name, &RunningModel::scheduler); },
+        [this, name] { return Of<CacheStatistics>(name, &RunningModel::cache); });
+  }
+  Metrics& metrics() { return metrics_; }
+
+ private:
+  template <class Statistics, class Part>
+  Statistics Of(const std::string& name, Part RunningModel::*part) {
+    std::shared_ptr<RunningModel> running;
+    {
+      const std::lock_guard lock(mutex_);
+      running = running_[name].lock();
+    }
+    return running == nullptr ? Statistics() : ((*running).*part)->statistics();
+  }
+
+  Metrics& metrics_;
+  std::mutex mutex_;  // of the next
+  std::map<std::string, std::weak_ptr<RunningModel>> running_;
+  std::set<std::string> known_;  // by one thread at a time
+};
+
+// A folder of states belongs to one cache. That of the first model keeps its old name.
+fs::path CacheFolder(const ServeModelOptions& o, const std::string& name, bool first) {
+  if (o.state_folder.empty()) return {};
+  if (first) return o.state_folder / "states";
+  return o.state_folder / ("states-" + Hex(Sha256Of(name)).substr(0, 16));
+}
+
+std::shared_ptr<RunningModel> Open(const ServeModelOptions& o, const std::string& given,
+                                   const std::string& name, bool first) {
+  Model model = OpenModel(o.common, given);
   auto tokenizer = TokenizerFor(o.common, model);
-  const std::string shown = NameOf(name, model.path());
-  auto running = std::make_unique<RunningModel>(RunningModel{.name = shown,
-                                                             .model = std::move(model),
+  auto running = std::make_shared<RunningModel>(RunningModel{.model = std::move(model),
                                                              .tokenizer = std::move(tokenizer),
                                                              .workspace = NewWorkspace(o.common),
                                                              .cache = nullptr,
-                                                             .scheduler = nullptr});
-  const std::string identity = running->model.Identity(
+                                                             .scheduler = nullptr,
+                                                             .served = {}});
+  ServedModel& served = running->served;
+  served.identity = running->model.Identity(
       running->workspace, {.tokenizer = running->tokenizer->Digest(), .cache = std::nullopt});
   CacheOptions cache;
+  const size_t models = std::max<size_t>(o.names.size(), 1) + (o.models_dir.empty() ? 0 : 1);
   cache.memory_bytes = (o.cache_bytes > 0 ? o.cache_bytes : AvailableMemory() / 4) / models;
   cache.disk_bytes = o.disk_bytes;
-  if (!o.state_folder.empty()) cache.folder = o.state_folder / "states";
+  cache.folder = CacheFolder(o, name, first);
   cache.log = [](const std::string& line) { Say("linnet: " + line + "\n"); };
-  running->cache = std::make_unique<StateCache>(running->model.state_shape(), identity, cache);
+  running->cache =
+      std::make_unique<StateCache>(running->model.state_shape(), served.identity, cache);
   SchedulerOptions scheduler;
   scheduler.max_running = o.max_running;
   const SpeculationOptions guesses = SpeculationFor(o.common, o.speculation, running->model);
@@ -61,71 +126,177 @@ std::unique_ptr<RunningModel> Open(const ServeModelOptions& o, const std::string
   scheduler.draft = guesses.draft;
   running->scheduler = std::make_unique<Scheduler>(
       running->model, running->tokenizer, running->workspace, running->cache.get(), scheduler);
+  served.name = name;
   return running;
 }
 
-std::shared_ptr<const ServedModel> Serve(const ServeModelOptions& o, const std::string& name,
-                                         RunningModel& running, Metrics& metrics) {
-  const auto served = std::make_shared<ServedModel>();
-  const bool built_in = MeansBuiltIn(name);
+void Serve(const ServeModelOptions& o, bool built_in, RunningModel& running, Metrics& metrics) {
   Sampling chat = ChatSampling(built_in), text = TextSampling(built_in);
   const size_t vocab = running.model.config().vocab;
   FitSampling(chat, *running.tokenizer, vocab);
   FitSampling(text, *running.tokenizer, vocab);
-  served->name = running.name;
-  served->created = TimeOf(running.model.path());
-  served->model = &running.model;
-  served->tokenizer = running.tokenizer;
-  served->vocab = vocab;
-  served->chat_template =
+  ServedModel& served = running.served;
+  served.created = TimeOf(running.model.path());
+  served.model = &running.model;
+  served.tokenizer = running.tokenizer;
+  served.vocab = vocab;
+  served.chat_template =
       o.template_file.empty()
           ? std::shared_ptr<const ChatTemplate>(
                 &ChatTemplate::For(running.model.config().generation, *running.tokenizer),
                 [](const ChatTemplate*) {})
           : std::make_shared<const ChatTemplate>(ChatTemplate::Load(o.template_file));
-  served->think = served->chat_template->default_think();
-  served->chat_sampling = chat.options;
-  served->text_sampling = text.options;
-  served->max_tokens = o.max_tokens;
+  served.think = served.chat_template->default_think();
+  served.chat_sampling = chat.options;
+  served.text_sampling = text.options;
+  served.max_tokens = o.max_tokens;
   if (const size_t length = TrainedLength(running.model.path()); length > 0) {
-    served->context_length = length;
+    served.context_length = length;
   }
-  served->cache = running.cache.get();
-  UseScheduler(*served, *running.scheduler);
-  metrics.AddModel(
-      running.name, [&running] { return running.scheduler->statistics(); },
-      [&running] { return running.cache->statistics(); });
-  metrics.Measure(*served);
-  return served;
+  served.cache = running.cache.get();
+  served.states = o.kept_states;
+  UseScheduler(served, *running.scheduler);
+  metrics.Measure(served);
+}
+
+LoadedModel Load(const ServeModelOptions& o, const std::string& given, const std::string& name,
+                 bool first, const std::shared_ptr<RunningModels>& all) {
+  const auto running = Open(o, given, name, first);
+  Serve(o, MeansBuiltIn(given), *running, all->metrics());
+  all->Add(running);
+  return {.served = {running, &running->served},
+          .bytes = running->model.cost().matrix_bytes,
+          .stop =
+              [weak = std::weak_ptr(running)](auto until) {
+                if (const auto model = weak.lock()) model->scheduler->Stop(until);
+              },
+          .flush =
+              [weak = std::weak_ptr(running)] {
+                if (const auto model = weak.lock()) model->cache->Flush();
+              }};
+}
+
+uint64_t BytesOf(const fs::path& path) {
+  std::error_code ignored;
+  uint64_t bytes = 0;
+  for (const fs::path& file : FilesOf(path)) bytes += fs::file_size(file, ignored);
+  return bytes;
+}
+
+// The models in the folder by the names of their files, and in its folders as FOLDER/NAME. Links
+// that lead out of it are left out.
+class ModelsFolder {
+ public:
+  explicit ModelsFolder(const fs::path& folder) {
+    std::error_code failed;
+    folder_ = fs::canonical(folder, failed);
+    if (failed || !fs::is_directory(folder_, failed)) {
+      throw Error(ErrorKind::kIo, folder.string() + ": is no folder of models");
+    }
+  }
+
+  struct Found {
+    std::string name;
+    fs::path path;
+  };
+  std::vector<Found> List() const {
+    std::vector<Found> found;
+    ListIn(folder_, "", found);
+    std::sort(found.begin(), found.end(),
+              [](const Found& a, const Found& b) { return a.name < b.name; });
+    return found;
+  }
+
+ private:
+  void ListIn(const fs::path& folder, const std::string& prefix, std::vector<Found>& found) const {
+    std::error_code failed;
+    for (fs::directory_iterator at(folder, failed), end; !failed && at != end;
+         at.increment(failed)) {
+      std::error_code gone;
+      const fs::path path = fs::canonical(at->path(), gone);
+      if (gone || !Inside(path)) continue;
+      const std::string file = at->path().filename().string();
+      if (file.starts_with('.')) continue;
+      if (fs::is_directory(path, gone)) {
+        if (IsModelFolder(path)) {
+          found.push_back({prefix + file, path});
+        } else if (prefix.empty()) {
+          ListIn(path, file + "/", found);
+        }
+      } else if (fs::is_regular_file(path, gone) && IsCheckpoint(path)) {
+        found.push_back({prefix + at->path().stem().string(), path});
+      }
+    }
+  }
+  bool Inside(const fs::path& path) const {
+    const auto end = std::mismatch(folder_.begin(), folder_.end(), path.begin(), path.end());
+    return end.first == folder_.end();
+  }
+  static bool IsModelFolder(const fs::path& path) {
+    for (const char* file :
+         {"config.json", "model.safetensors", "model.safetensors.index.json", "run.json"}) {
+      std::error_code ignored;
+      if (fs::exists(path / file, ignored)) return true;
+    }
+    return false;
+  }
+
+  fs::path folder_;
+};
+
+// The name that the model will have, before it is opened.
+std::string NameFor(const std::string& given) {
+  if (MeansBuiltIn(given)) return std::string(kBuiltInName);
+  const auto files = FilesOf(given);
+  return NameOf(given, files.empty() ? fs::path(given) : files.front());
 }
 
 }  // namespace
 
 ServeModels::ServeModels(const ServeModelOptions& options, Metrics& metrics) {
-  std::vector<std::string> names = options.names;
-  if (names.empty()) names.emplace_back(kBuiltInName);
-  std::vector<std::shared_ptr<const ServedModel>> served;
-  running_.reserve(names.size());
-  served.reserve(names.size());
-  for (const std::string& name : names) {
-    running_.push_back(Open(options, name, names.size()));
-    for (const auto& other : served) {
-      if (other->name != running_.back()->name) continue;
+  // The sources outlive this constructor's argument.
+  const auto o = std::make_shared<const ServeModelOptions>(options);
+  const auto running = std::make_shared<RunningModels>(metrics);
+  std::vector<std::string> given = o->names;
+  if (given.empty()) given.emplace_back(kBuiltInName);
+  ModelPoolOptions pool;
+  pool.memory_bytes = o->memory_bytes;
+  for (const std::string& model : given) {
+    const std::string name = NameFor(model);
+    for (const ModelSource& other : pool.sources) {
+      if (other.name != name) continue;
       throw CLI::ValidationError(
-          "MODEL",
-          fmt::format("two models are called '{}', expected names that differ", other->name));
+          "MODEL", fmt::format("two models are called '{}', expected names that differ", name));
     }
-    served.push_back(Serve(options, name, *running_.back(), metrics));
+    const bool first = pool.sources.empty();
+    pool.sources.push_back({.name = name, .kept = true, .open = [o, model, name, first, running] {
+                              return Load(*o, model, name, first, running);
+                            }});
   }
-  served_ = std::make_shared<const ServedModels>(std::move(served));
+  if (!o->models_dir.empty()) {
+    pool.scan = [o, running, folder = ModelsFolder(o->models_dir)] {
+      std::vector<ModelSource> sources;
+      for (const auto& [name, path] : folder.List()) {
+        sources.push_back({.name = name,
+                           .created = TimeOf(path),
+                           .bytes = BytesOf(path),
+                           .open = [o, running, name = name, path = path] {
+                             return Load(*o, path.string(), name, false, running);
+                           }});
+      }
+      return sources;
+    };
+  }
+  pool_ = std::make_shared<ModelPool>(std::move(pool));
 }
 
-void ServeModels::Stop(std::chrono::steady_clock::time_point until) {
-  for (const auto& model : running_) model->scheduler->Stop(until);
-}
-
-void ServeModels::Flush() {
-  for (const auto& model : running_) model->cache->Flush();
+uint64_t ServeModels::state_bytes() const {
+  uint64_t most = 0;
+  for (const auto& served : pool_->all()) {
+    const uint64_t floats = served->model->state_shape().floats() + served->vocab;
+    most = std::max<uint64_t>(most, floats * sizeof(float));
+  }
+  return most;
 }
 
 }  // namespace linnet::cli

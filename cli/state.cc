@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -24,6 +23,7 @@
 #include "models/names.h"
 #include "models/schema.h"
 #include "models/state_layouts.h"
+#include "models/state_parts.h"
 #include "tensor/token_memory.h"
 
 namespace linnet::cli {
@@ -73,48 +73,6 @@ Opened Open(const std::string& file, const std::string& model) {
   if (!model.empty()) return {State::Load(file, ShapeOf(model)), tuned};
   if (tuned) return {State::Load(file, TunedShape(checkpoint)), true};
   return {State::Load(file), false};
-}
-
-struct Component {
-  std::string name;
-  std::vector<float> values;
-};
-
-// The rows that a layer keeps of the first `tokens` tokens.
-void AddRows(const State& state, size_t layer, size_t tokens, std::vector<Component>& to) {
-  const auto strides = StridesOf(state.shape());
-  const TokenMemory& kept = state.past()->kept;
-  const auto& slots = kept.layout()->slots();
-  const size_t end = layer + 1 < strides.size() ? strides[layer + 1].kept : slots.size();
-  for (size_t i = strides[layer].kept; i < end; ++i) {
-    Component rows{slots[i].name, std::vector<float>(tokens * slots[i].width)};
-    for (size_t t = 0; t < tokens; ++t) {
-      std::memcpy(rows.values.data() + t * slots[i].width, kept.Row(i, t),
-                  kept.layout()->row_bytes(i));
-    }
-    to.push_back(std::move(rows));
-  }
-}
-
-// The components of a layer, with the reference's names; rows of the first `tokens` tokens.
-std::vector<Component> Components(const Opened& opened, size_t layer, size_t tokens) {
-  const StateShape& s = opened.state.shape();
-  const std::map<std::string, std::string> reference = {
-      {"att_shift", "att_x"}, {"wkv", "S"}, {"ffn_shift", "ffn_x"}};
-  std::vector<Component> components;
-  size_t at = StridesOf(s)[layer].begin;
-  for (const MemorySlot& slot : MemoryOf(s, layer)) {
-    const auto values = opened.state.values().subspan(at, slot.floats());
-    at += slot.floats();
-    if (opened.tuned && slot.name != "wkv") continue;
-    const auto name = reference.find(slot.name);
-    components.push_back(
-        {name == reference.end() ? slot.name : name->second, {values.begin(), values.end()}});
-  }
-  if (opened.state.past() != nullptr && !opened.tuned) {
-    AddRows(opened.state, layer, tokens, components);
-  }
-  return components;
 }
 
 void PrintLine(const ordered_json& result) {
@@ -183,8 +141,9 @@ void Info(const StateFlags& o) {
   ordered_json norms = ordered_json::array();
   for (size_t layer = 0; layer < s.layers; ++layer) {
     ordered_json row;
-    for (const Component& component : Components(opened, layer, opened.state.tokens())) {
-      row[component.name] = Norm(component.values);
+    for (const StatePart& part :
+         StateParts(opened.state, layer, opened.state.tokens(), opened.tuned)) {
+      row[part.name] = Norm(part.values);
     }
     norms.push_back(row);
   }
@@ -224,25 +183,6 @@ void Info(const StateFlags& o) {
   }
 }
 
-struct Difference {
-  double absolute = 0;  // the largest; NaN if any value is NaN
-  double relative = 0;  // relative to the largest entry of both
-};
-
-Difference Compare(std::span<const float> a, std::span<const float> b) {
-  Difference d;
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::abs(double{a[i]} - b[i]);
-    // Written so that NaN is kept.
-    if (!(difference <= d.absolute)) d.absolute = difference;
-    if (std::isnan(d.absolute)) break;
-    largest = std::max({largest, std::abs(double{a[i]}), std::abs(double{b[i]})});
-  }
-  d.relative = d.absolute == 0 ? 0 : d.absolute / largest;
-  return d;
-}
-
 void CheckSameSizes(const StateFlags& o, const Opened& a, const Opened& b) {
   const StateShape &x = a.state.shape(), &y = b.state.shape();
   const auto describe = [](const Opened& opened) {
@@ -257,14 +197,6 @@ void CheckSameSizes(const StateFlags& o, const Opened& a, const Opened& b) {
   }
   throw Error(ErrorKind::kBadState,
               fmt::format("{}: {}, but {} is {}", o.other, describe(b), o.file, describe(a)));
-}
-
-// The number of leading tokens that are the same in both.
-size_t SameTokens(const State& a, const State& b) {
-  const size_t both = std::min(a.tokens(), b.tokens());
-  size_t same = 0;
-  while (same < both && a.past()->id(same) == b.past()->id(same)) ++same;
-  return same;
 }
 
 // How many tokens each keeps rows of, and what of them is the same.
@@ -286,20 +218,13 @@ std::string TokensText(const ordered_json& result) {
 void Diff(const StateFlags& o) {
   const Opened a = Open(o.file, ""), b = Open(o.other, "");
   CheckSameSizes(o, a, b);
-  const size_t tokens = std::min(a.state.tokens(), b.state.tokens());
-  double absolute = 0, relative = 0;
-  const auto keep = [](double& largest, double value) {
-    if (!(value <= largest)) largest = std::isnan(largest) ? largest : value;
-  };
+  const StateDifference found = Compare(a.state, b.state, a.tuned);
+  const double absolute = found.largest.absolute, relative = found.largest.relative;
   ordered_json layers = ordered_json::array();
-  for (size_t layer = 0; layer < a.state.shape().layers; ++layer) {
-    const auto x = Components(a, layer, tokens), y = Components(b, layer, tokens);
+  for (const auto& parts : found.layers) {
     ordered_json row;
-    for (size_t i = 0; i < x.size(); ++i) {
-      const Difference d = Compare(x[i].values, y[i].values);
-      row[x[i].name] = {{"absolute", d.absolute}, {"relative", d.relative}};
-      keep(absolute, d.absolute);
-      keep(relative, d.relative);
+    for (const auto& [name, d] : parts) {
+      row[name] = {{"absolute", d.absolute}, {"relative", d.relative}};
     }
     layers.push_back(row);
   }

@@ -23,14 +23,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kStepRedraw = std::chrono::milliseconds(200);
 constexpr auto kStepLine = std::chrono::seconds(10);
 
-std::string Duration(double seconds) {
-  const auto s = static_cast<uint64_t>(seconds + 0.5);
-  if (s >= 86400) return fmt::format("{} d {} h", s / 86400, s % 86400 / 3600);
-  if (s >= 3600) return fmt::format("{} h {:02} min", s / 3600, s % 3600 / 60);
-  if (s >= 60) return fmt::format("{} min {:02} s", s / 60, s % 60);
-  return fmt::format("{} s", s);
-}
-
 std::string Count(double n) {
   if (n >= 1e9) return fmt::format("{:.2f} billion", n / 1e9);
   if (n >= 1e6) return fmt::format("{:.2f} million", n / 1e6);

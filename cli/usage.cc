@@ -27,15 +27,6 @@ size_t Distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// The nearest of `names`, if it is similar enough to be a suggestion.
-std::optional<std::string> Nearest(std::string_view word, const std::vector<std::string>& names) {
-  const auto nearest = std::min_element(
-      names.begin(), names.end(),
-      [&](const auto& a, const auto& b) { return Distance(word, a) < Distance(word, b); });
-  if (nearest == names.end() || 2 * Distance(word, *nearest) > word.size()) return std::nullopt;
-  return *nearest;
-}
-
 std::vector<const CLI::App*> CommandsOf(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App*) { return true; });
 }
@@ -105,7 +96,7 @@ std::string UnknownOption(const CLI::App& root, const CLI::App& command, const s
     for (const std::string& name : known->get_lnames()) names.push_back(name);
   }
   const size_t dashes = std::min(option.find_first_not_of('-'), option.size());
-  if (const auto near = Nearest(std::string_view(option).substr(dashes), names)) {
+  if (const auto near = NearestWord(std::string_view(option).substr(dashes), names)) {
     return fmt::format("{}; did you mean --{}?", message, *near);
   }
   if (!takers.empty() && takers.size() <= kNamed) {
@@ -145,8 +136,18 @@ bool EndsIn(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-// The parser's message about a value, rephrased like the program's other messages.
-std::string Reworded(const CLI::App& command, const CLI::ParseError& error) {
+}  // namespace
+
+std::optional<std::string> NearestWord(std::string_view word,
+                                       const std::vector<std::string>& names) {
+  const auto nearest = std::min_element(
+      names.begin(), names.end(),
+      [&](const auto& a, const auto& b) { return Distance(word, a) < Distance(word, b); });
+  if (nearest == names.end() || 2 * Distance(word, *nearest) > word.size()) return std::nullopt;
+  return *nearest;
+}
+
+std::string ValueMessage(const CLI::App& command, const CLI::ParseError& error) {
   const std::string text = error.what();
   constexpr std::string_view kConvert = "Could not convert: ";
   const size_t equals = text.find(" = ");
@@ -177,8 +178,6 @@ std::string Reworded(const CLI::App& command, const CLI::ParseError& error) {
   return text;
 }
 
-}  // namespace
-
 std::string HelpFormatter::make_group(std::string group, bool is_positional,
                                       std::vector<const CLI::Option*> options) const {
   if (group == kUnheeded) return "";
@@ -204,7 +203,7 @@ void CheckCommand(const CLI::App& app, std::span<char* const> words) {
     }
     names.push_back(name);
   }
-  const auto near = Nearest(word, names);
+  const auto near = NearestWord(word, names);
   throw NoCommand(app, fmt::format("'{}' is not a command{}", word,
                                    near ? fmt::format("; did you mean {}?", *near) : ""));
 }
@@ -221,7 +220,7 @@ std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
   } else if (Is(error, CLI::ExitCodes::ArgumentMismatch)) {
     message = GivenTwice(path);
   }
-  return fmt::format(kMessage, message ? *message : Reworded(*path.back(), error),
+  return fmt::format(kMessage, message ? *message : ValueMessage(*path.back(), error),
                      FullName(*path.back()));
 }
 

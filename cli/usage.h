@@ -3,8 +3,10 @@
 #define LINNET_CLI_USAGE_H_
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace linnet::cli {
@@ -24,6 +26,14 @@ class HelpFormatter : public CLI::Formatter {
 // Throws CLI::ParseError if the first of `words` should be a command of `app` but is not. The
 // parser itself only reports that a command is missing.
 void CheckCommand(const CLI::App& app, std::span<char* const> words);
+
+// The nearest of `names`, if it is similar enough to be a suggestion.
+std::optional<std::string> NearestWord(std::string_view word,
+                                       const std::vector<std::string>& names);
+
+// The parser's message about a value of an option of `command`, rephrased like the program's other
+// messages.
+std::string ValueMessage(const CLI::App& command, const CLI::ParseError& error);
 
 // The message for `error`, which parsing or running `app` threw. It names the wrong option or
 // argument, and the --help to read. The parser's own messages often name another cause, such as a

@@ -1,0 +1,106 @@
+#include "cli/pulled.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "download/pulled_models.h"
+#include "linnet/error.h"
+#include "models/builtin_model.h"
+
+namespace linnet::cli {
+namespace {
+
+// Options and arguments that are a model in all commands, and arguments that are one in some.
+constexpr std::array<std::string_view, 7> kModelNames = {
+    "MODEL", "MODEL_AND_FILES", "BASE", "--model", "--base", "--draft", "--vocab"};
+struct ModelArgument {
+  std::string_view command, name;
+};
+constexpr std::array<ModelArgument, 3> kModelArguments = {
+    {{"convert", "IN"}, {"quantize", "IN"}, {"inspect", "FILE"}}};
+
+bool TakesModel(const std::string& command, const std::string& option) {
+  return std::find(kModelNames.begin(), kModelNames.end(), option) != kModelNames.end() ||
+         std::any_of(kModelArguments.begin(), kModelArguments.end(), [&](const auto& argument) {
+           return argument.command == command && argument.name == option;
+         });
+}
+
+std::string FromEnvironment(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value != nullptr ? value : "";
+}
+
+// The first line of the file that huggingface_hub keeps its token in.
+std::string TokenInFile(const std::string& file) {
+  if (file.empty()) return "";
+  std::ifstream in(file);
+  std::string token;
+  std::getline(in, token);
+  return token;
+}
+
+}  // namespace
+
+std::string PathOfModel(const std::string& name) {
+  std::error_code ignored;
+  if (name.empty() || name == kBuiltInName || std::filesystem::exists(name, ignored)) return name;
+  const auto found = FindPulled(PulledModelsFolder(), name);
+  return found ? found->path.string() : name;
+}
+
+void AcceptPulledNames(CLI::App& app) {
+  const CLI::Validator to_path(
+      [](std::string& name) {
+        try {
+          name = PathOfModel(name);
+          return std::string();
+        } catch (const Error& error) {
+          return std::string(error.what());
+        }
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    if (TakesModel(app.get_name(), option->get_name())) option->transform(to_path);
+  }
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    AcceptPulledNames(*command);
+  }
+}
+
+Hub HubOfEnvironment(std::optional<HubKind> kind) {
+  if (!kind) {
+    const std::string name = FromEnvironment("LINNET_HUB");
+    kind = name.empty() ? HubKind::kHuggingFace : ParseHubKind(name);
+    if (!kind) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("LINNET_HUB is '{}', expected huggingface, modelscope or wisemodel", name));
+    }
+  }
+  Hub hub{.kind = *kind, .endpoint = "", .token = ""};
+  switch (*kind) {
+    case HubKind::kHuggingFace:
+      hub.endpoint = FromEnvironment("HF_ENDPOINT");
+      hub.token = FromEnvironment("HF_TOKEN");
+      if (hub.token.empty()) hub.token = TokenInFile(FromEnvironment("HF_TOKEN_PATH"));
+      break;
+    case HubKind::kModelScope:
+      hub.endpoint = FromEnvironment("MODELSCOPE_ENDPOINT");
+      hub.token = FromEnvironment("MODELSCOPE_API_TOKEN");
+      break;
+    case HubKind::kWiseModel:
+      hub.endpoint = FromEnvironment("WISEMODEL_ENDPOINT");
+      hub.token = FromEnvironment("WISEMODEL_TOKEN");
+      break;
+  }
+  return hub;
+}
+
+}  // namespace linnet::cli
