@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "server/anthropic_messages.h"
+#include "server/ollama.h"
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
 #include "server/test_server.h"
@@ -22,6 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           std::vector<std::shared_ptr<const ServedModel>>{test::ScriptedModel(scheduler, "g1")});
       AddChat(router, models);
       AddCompletions(router, models);
+      AddAnthropicRoutes(router, models);
+      AddOllamaRoutes(router, models, {});
     }
   };
   static Server server;
@@ -31,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   server.scheduler.texts = {ValidUtf8(input.substr(0, line))};
   server.scheduler.piece_bytes = 1 + size % 40;
   server.scheduler.jobs.clear();
-  for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
+  for (const char* path :
+       {"/v1/chat/completions", "/v1/completions", "/v1/messages", "/api/chat", "/api/generate"}) {
     const auto reply = test::Ask(server.router, "POST", path, body);
     LINNET_CHECK(reply->ended);
     LINNET_CHECK(reply->status == 200 || (reply->status >= 400 && reply->status < 500));

@@ -59,6 +59,7 @@ TEST(CommandLine, HelpShowsTheOptionsThatACommandHeedsAndNoOthers) {
       {{"chat"}, all},
       {{"generate"}, all},
       {{"perplexity"}, all},
+      {{"eval"}, all},
       {{"train"}, all},
       {{"tokenize"}, {"--json", "--vocab"}},
       {{"logits"}, {"--threads", "--force", "--isa", "--vocab", "--quant"}},

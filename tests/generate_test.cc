@@ -89,7 +89,7 @@ TEST(GenerateTest, JsonSaysWhatWasDone) {
   const Arguments settings = kGreedy + Arguments{"--prompt", kPrompt, "--json"};
   const Outcome outcome = Generate("v5.2", settings + Arguments{"--max-tokens", "9"});
   const json result = json::parse(outcome.out);
-  EXPECT_EQ(result.size(), 7u);
+  EXPECT_EQ(result.size(), 8u);
   EXPECT_EQ(result.at("text"), text.substr(0, 9));
   EXPECT_EQ(result.at("tokens"), 9);
   EXPECT_EQ(result.at("prompt_tokens"), kPrompt.size());

@@ -254,8 +254,8 @@ TEST_F(InputsStayTest, DevicesAreFree) {
 }
 
 TEST_F(InputsStayTest, OverwriteIsAnOptionOfWhatWrites) {
-  for (const Words& words : {Words{"inspect", base_}, Words{"perplexity", base_, story_},
-                             Words{"tokenize", "--model", base_}, Words{"bench", base_}}) {
+  for (const Words& words :
+       {Words{"inspect", base_}, Words{"tokenize", "--model", base_}, Words{"bench", base_}}) {
     EXPECT_EQ(RunLinnet(words + Words{"--overwrite"}).exit_code, 2) << words[0];
   }
 }

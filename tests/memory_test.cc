@@ -74,11 +74,15 @@ TEST(Memory, TooLittleOfItEndsInOneLine) {
       fmt::format("grad {} --tokens 1,2,3,4 --out {}", model, scratch / "gradients")};
   for (const std::string& call : calls) {
     size_t ends = 0;  // with what it was asked for
+    bool starts = false;
     for (size_t megabytes = 40; megabytes < 2000 && ends < 3; megabytes += megabytes / 20) {
-      const std::string line =
-          fmt::format("ulimit -v {}; exec {} {}", megabytes * 1024, LINNET_PROGRAM, call);
+      const std::string limited =
+          fmt::format("ulimit -v {}; exec {} ", megabytes * 1024, LINNET_PROGRAM);
+      // Too little for the system's own libraries, which are loaded and initialized before main.
+      starts = starts || RunProgram("/bin/bash", {"-c", limited + "--version"}).exit_code == 0;
+      if (!starts) continue;
+      const std::string line = limited + call;
       const Outcome outcome = RunProgram("/bin/bash", {"-c", line});
-      if (outcome.exit_code == 127) continue;  // too little for the system's own libraries
       ASSERT_TRUE(outcome.exit_code == 0 || outcome.exit_code == 1) << line << outcome.err;
       if (outcome.exit_code == 0) ++ends;
       if (outcome.exit_code == 1) {

@@ -32,6 +32,7 @@ class NoWrongNumbersTest : public testing::Test {
     WriteFile(large_, lines);
     for (int i = 0; i < 200; ++i) text += "the owl said word299 and no more.\n";
     WriteFile(scratch_ / "text.txt", text);
+    WriteFile(scratch_ / "texts.json", "[\"the owl said so\"]");
     Expect({"init", "--generation", "7", "--layers", "1", "--width", "64", "--vocab", "280",
             "--random", model_});
   }
@@ -60,6 +61,7 @@ TEST_F(NoWrongNumbersTest, AVocabularyLargerThanTheModelIsRefusedByAllCommands) 
       {"chat", model_},
       {"logits", model_, "--text", "the", "--out", out},
       {"perplexity", model_, text},
+      {"eval", model_, "--tasks", "uncheatable", scratch_ / "texts.json"},
       {"tokenize", "--model", model_},
       {"data", "build", text, "--model", model_, "--out", out},
       {"data", "check", scratch_ / "data", "--model", model_},

@@ -41,6 +41,7 @@ const std::vector<std::pair<std::string, std::string>> kSmaller = {
     {"--max-tokens 50", "--max-tokens 8"},
     {"bench rwkv-nf4.safetensors", "bench rwkv-nf4.safetensors --prompt 8 --decode 2 --batch 2"},
     {"chat run", "chat run --max-tokens 16 --seed 1"},
+    {"--tasks rwkv_english", "--tasks copa"},
 };
 
 class ReadmeTest : public ::testing::Test {
@@ -90,6 +91,21 @@ TEST_F(ReadmeTest, TheFirstLinesWork) {
   EXPECT_GE(typed, 6u);
 }
 
+TEST_F(ReadmeTest, TheEvaluationLinesWork) {
+  fs::create_directories(scratch_ / "eval");
+  WriteFile(scratch_ / "eval/copa.val.jsonl",
+            "{\"premise\": \"The fox ran.\", \"choice1\": \"It was late.\", \"choice2\": "
+            "\"It slept.\", \"question\": \"cause\", \"label\": 0}\n");
+  WriteFile(scratch_ / "news.json", "[\"The owl said that the fox would come.\"]");
+  const Words lines = LinesOf("README.md", "## Evaluation");
+  ASSERT_EQ(lines.size(), 2u);
+  for (const std::string& line : lines) {
+    const Outcome outcome = Type(line);
+    if (outcome.err.find("libjs-chart.js") != std::string::npos) continue;  // built without charts
+    EXPECT_EQ(outcome.exit_code, 0) << line << "\n" << outcome.err;
+  }
+}
+
 TEST_F(ReadmeTest, TheTrainingLinesEndInATalk) {
   const Words lines = LinesOf("README.md", "## Training");
   ASSERT_FALSE(lines.empty());
@@ -106,8 +122,10 @@ TEST_F(ReadmeTest, TheTrainingLinesEndInATalk) {
 
 TEST(ReadmeInChineseTest, HasTheSameLines) {
   EXPECT_EQ(LinesOf("README.md", "## Training"), LinesOf("README.zh.md", "## 训练"));
+  EXPECT_EQ(LinesOf("README.md", "## Evaluation"), LinesOf("README.zh.md", "## 评测"));
   const Words first = LinesOf("README.zh.md", "## 第一个词");
   EXPECT_EQ(LinesOf("README.md", "## The first token"), first);
+  EXPECT_EQ(LinesOf("README.md", "## Released models"), LinesOf("README.zh.md", "## 发布的模型"));
 }
 
 TEST(ReadmeLinesTest, WhatIsMadeSmallerIsThere) {

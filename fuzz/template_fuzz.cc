@@ -1,0 +1,27 @@
+// Fuzzes Template: parsing and rendering, and values in Python's notation.
+#include <cstdint>
+#include <string_view>
+
+#include "eval/template.h"
+#include "linnet/error.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  static const linnet::TaskJson row = {{"question", "What is  it? "},
+                                       {"choices", {{"text", {"a", "b"}}, {"label", {"A", "B"}}}},
+                                       {"answers", {{{"atext", "one"}}, {{"atext", "zwei ß"}}}},
+                                       {"label", 1},
+                                       {"list", {"b", "A", 2.5, nullptr}}};
+  try {
+    linnet::Template(text).Render(row);
+  } catch (const linnet::Error&) {
+  }
+  try {
+    // What was read is printed, and read again, as the same value.
+    const linnet::TaskJson value = linnet::ParsePythonValue(text);
+    const linnet::TaskJson again = linnet::ParsePythonValue(linnet::PythonRepr(value));
+    if (linnet::PythonRepr(again) != linnet::PythonRepr(value)) __builtin_trap();
+  } catch (const linnet::Error&) {
+  }
+  return 0;
+}
