@@ -18,7 +18,7 @@ JOBS ?= $(shell nproc)
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
 
-.PHONY: help chat serve model base-model test build bench bench-training microbench format lint install wheel soak
+.PHONY: help chat serve model base-model test build bench bench-training microbench format lint install package tarball wheel soak
 
 help: ## this list (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -84,20 +84,34 @@ lint: ## check format, layering, names, docs and clang-tidy
 	@tools/check-docs
 	@tools/check-tidy build-lint
 
-install: ## PREFIX=/usr/local DESTDIR=: install the program, the library, its headers
+install: ## PREFIX=/usr/local DESTDIR=: install the program, its manual and units, the library, its headers
 	@tools/install-packages build
 	@$(configure)
-	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli
+	@cmake --build build --parallel $(JOBS) --target linnet linnet_cli linnet_documents
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(abspath $(PREFIX))"
+
+package: ## build dist/linnet_*.deb for Debian 12
+	@tools/install-packages build package
+	@$(configure)
+	@tools/make-package deb
+
+tarball: ## build dist/linnet-*.tar.gz, which runs on other Linux systems
+	@tools/install-packages build package
+	@$(configure)
+	@tools/make-package tarball
 
 wheel: ## PYTHON=/usr/bin/python3: build dist/linnet-*.whl for Python
 	@tools/install-packages build python
 	@tools/make-wheel "$(PYTHON)"
 
-soak: ## RUNS=2000000: long tests: fuzz each parser so often, coverage, repeated tests, a million tokens, digit reversal
-	@tools/install-packages build test check
+soak: ## RUNS=2000000: long tests: the Debian package in a bare root, fuzz each parser so often, coverage, all tests under AddressSanitizer, repeated tests, a million tokens, digit reversal
+	@tools/install-packages build test check package
+	@tools/make-package deb
+	@tools/check-package
 	@tools/check-fuzz $(RUNS)
 	@tools/check-coverage
+	@cmake --build build-asan --parallel $(JOBS)
+	@ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 ctest --test-dir build-asan --output-on-failure --parallel $(JOBS)
 	@$(configure) -DLINNET_TESTS=ON
 	@cmake --build build --parallel $(JOBS)
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random
