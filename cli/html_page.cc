@@ -16,10 +16,12 @@
 LINNET_PAGE_FILE("linnet_chart_js", LINNET_CHART_JS);
 extern "C" const char linnet_chart_js[];
 #endif
+LINNET_PAGE_FILE("linnet_page_style", LINNET_PAGE_STYLE);
 LINNET_PAGE_FILE("linnet_plot_page", LINNET_PLOT_PAGE);
 LINNET_PAGE_FILE("linnet_eval_page", LINNET_EVAL_PAGE);
 LINNET_PAGE_FILE("linnet_curve_page", LINNET_CURVE_PAGE);
-extern "C" const char linnet_plot_page[], linnet_eval_page[], linnet_curve_page[];
+extern "C" const char linnet_page_style[], linnet_plot_page[], linnet_eval_page[],
+    linnet_curve_page[];
 
 namespace linnet::cli {
 
@@ -36,6 +38,7 @@ std::string FillPage(PageKind kind, const nlohmann::ordered_json& data) {
   const auto replace = [&](std::string_view mark, std::string_view with) {
     page.replace(page.find(mark), mark.size(), with);
   };
+  replace("@STYLE@\n", linnet_page_style);
   replace("@DATA@", text);
   replace("@CHART@", linnet_chart_js);
   return page;

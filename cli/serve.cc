@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -16,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/user_folders.h"
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/option_file.h"
@@ -42,15 +42,6 @@ struct ServeFlags {
   uint64_t grace = 30;
   bool check = false, quiet = false, log_prompts = false;
 };
-
-// $XDG_STATE_HOME/linnet, or ~/.local/state/linnet; empty if there is no home.
-fs::path StateFolder() {
-  if (const char* folder = std::getenv("XDG_STATE_HOME"); folder != nullptr && *folder == '/') {
-    return fs::path(folder) / "linnet";
-  }
-  const fs::path home = HomeFolder();
-  return home.empty() ? home : home / ".local/state/linnet";
-}
 
 std::string Address(const HttpOptions& http, uint16_t port) {
   if (!http.inherited.empty()) {
@@ -102,7 +93,9 @@ void Run(ServeFlags& o) {
   if (!o.quiet) {
     o.http.log = [](std::string_view line) { Say(std::string(line) + "\n"); };
   }
-  if (o.models.state_folder.empty()) o.models.state_folder = StateFolder();
+  if (o.models.state_folder.empty()) {
+    o.models.state_folder = XdgFolder("XDG_STATE_HOME", HomeFolder(), ".local/state");
+  }
   if (o.models.no_disk) o.models.state_folder.clear();
   o.http.inherited = InheritedSockets();
   const InterruptScope interrupts(InterruptScope::Patience::kOnce);

@@ -1,10 +1,10 @@
 # What the pages of `linnet plot`, `eval` and `perplexity` are made of: Chart.js (npm's chart.js,
-# Debian's libjs-chart.js) and the templates. Without Chart.js the build continues, and the commands
+# Debian's libjs-chart.js), the style and the templates. Without Chart.js the build continues, and the commands
 # say what is missing.
 find_file(LINNET_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
 mark_as_advanced(LINNET_CHART_JS)
-set(definitions)
-set(files)
+set(files ${PROJECT_SOURCE_DIR}/cli/page_style.css)
+set(definitions LINNET_PAGE_STYLE="${files}")
 foreach(page plot eval curve)
   string(TOUPPER ${page} name)
   set(file ${PROJECT_SOURCE_DIR}/cli/${page}_page.html)

@@ -18,7 +18,6 @@
 #include "linnet/error.h"
 #include "linnet/model.h"
 #include "linnet/sampler.h"
-#include "linnet/state.h"
 
 namespace linnet {
 
@@ -80,8 +79,6 @@ class Listener {
   virtual void OnPromptTokens(std::span<const TokenInfo>) {}
   virtual void OnPrompt(const PromptRead&) {}          // the whole prompt was read
   virtual void OnEmbedding(std::span<const float>) {}  // [C], not normalized
-  // The state after the whole prompt, if Job::want_state. Valid during the call.
-  virtual void OnState(const State&) {}
   // Of each of Job::continuations, in any order.
   virtual void OnContinuation(size_t /*index*/, const ContinuationScore&) {}
   virtual void OnPiece(size_t /*choice*/, const Piece&) {}
@@ -123,7 +120,6 @@ struct Job {
   bool score_prompt = false;  // the log-probabilities of the prompt's tokens
   // The mean of the prompt's rows of the last hidden state, normalized as the head reads it.
   bool embed = false;
-  bool want_state = false;  // the state after the prompt
   // Instead of a text: how likely each of these is after the prompt. The prompt is read once, or
   // taken from the cache; then some of them at a time go on from its state, in passes with all
   // other jobs. The bits are those of Model::Forward over prompt and continuation. `text`,

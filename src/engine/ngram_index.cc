@@ -18,19 +18,20 @@ void NgramIndex::Push(int32_t token) {
   if (tokens_.size() >= most_) {
     tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<ptrdiff_t>(tokens_.size() / 2));
     for (Places& places : places_) places.clear();
-    for (size_t end = 1; end < tokens_.size(); ++end) Index(end);
+    indexed_ = 0;
   }
   tokens_.push_back(token);
-  Index(tokens_.size() - 1);
 }
 
-// The n-grams before the token at `end`.
-void NgramIndex::Index(size_t end) {
-  for (size_t i = 0; i < std::size(kLengths); ++i) {
-    const size_t length = kLengths[i];
-    if (end < length) continue;
-    const auto gram = std::span<const int32_t>(tokens_).subspan(end - length, length);
-    places_[i][KeyOf(gram)].push_back(static_cast<uint32_t>(end));
+// The n-grams before each token.
+void NgramIndex::IndexNew() {
+  for (; indexed_ < tokens_.size(); ++indexed_) {
+    for (size_t i = 0; i < std::size(kLengths); ++i) {
+      const size_t length = kLengths[i];
+      if (indexed_ < length) continue;
+      const auto gram = std::span<const int32_t>(tokens_).subspan(indexed_ - length, length);
+      places_[i][KeyOf(gram)].push_back(static_cast<uint32_t>(indexed_));
+    }
   }
 }
 
@@ -40,14 +41,16 @@ const std::vector<uint32_t>* NgramIndex::Find(std::span<const int32_t> text, siz
   return at == places_[i].end() ? nullptr : &at->second;
 }
 
-std::optional<size_t> NgramIndex::After(std::span<const int32_t> text) const {
+std::optional<size_t> NgramIndex::After(std::span<const int32_t> text) {
+  IndexNew();
   for (size_t i = 0; i < std::size(kLengths); ++i) {
     if (const auto* places = Find(text, i)) return places->back();
   }
   return std::nullopt;
 }
 
-std::optional<size_t> NgramIndex::AfterFrom(std::span<const int32_t> text, size_t from) const {
+std::optional<size_t> NgramIndex::AfterFrom(std::span<const int32_t> text, size_t from) {
+  IndexNew();
   for (size_t i = 0; i < std::size(kLengths); ++i) {
     const auto* places = Find(text, i);
     if (places == nullptr) continue;

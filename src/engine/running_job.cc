@@ -201,7 +201,6 @@ void RunningJob::Begin() {
     }
     Tell([&](Listener& to) { to.OnEmbedding(mean); });
   }
-  if (job().want_state) Tell([&](Listener& to) { to.OnState(reader_->at().state); });
   if (!begun_) return BeginScores();
   open_ = job().choices;
   if (!wants_head() || NewText().finish() != Finish::kNone) {

@@ -65,9 +65,9 @@ class StateBatch : public JobBatch {
  protected:
   Job JobOf(size_t /*index*/) override { return std::move(job_); }
 
-  void OnState(size_t /*index*/, const State& state) override {
+  void OnPromptState(size_t /*index*/, const Snapshot& at) override {
     try {
-      tensor_ = ToWebRwkv(state);
+      tensor_ = ToWebRwkv(at.state);
     } catch (const Error& error) {
       Fail(error);
     }
@@ -101,7 +101,7 @@ void States(const ServedModels& models, const RouteCall& call) {
   job.prompt = served->tokenizer->Encode(Ai00Text(body, "input"));
   job.start = ParseAi00State(body, *served);
   job.text.max_tokens = 0;
-  job.want_state = true;
+  job.state_at = std::max<size_t>(job.prompt.size(), 1);  // an empty one reads token 0
   job.owner = call.request.owner;
   std::make_shared<StateBatch>(served, std::move(job), call.reply)->Start();
 }

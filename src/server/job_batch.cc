@@ -24,7 +24,7 @@ class JobBatch::One : public Listener {
   void OnContinuation(size_t continuation, const ContinuationScore& score) override {
     batch_->OnScore(index_, continuation, score);
   }
-  void OnState(const State& state) override { batch_->OnState(index_, state); }
+  void OnPromptState(const Snapshot& at) override { batch_->OnPromptState(index_, at); }
   void OnEnd(size_t /*choice*/, const Ending& ending) override {
     if (ending.finish != Finish::kInterrupted) return;
     batch_->Fail({ErrorKind::kBusy, "the request was cancelled before it could be answered"});

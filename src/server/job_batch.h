@@ -42,7 +42,7 @@ class JobBatch : public std::enable_shared_from_this<JobBatch> {
   // On the scheduler's thread.
   virtual void OnVector(size_t /*index*/, std::span<const float>) {}
   virtual void OnScore(size_t /*index*/, size_t /*continuation*/, const ContinuationScore&) {}
-  virtual void OnState(size_t /*index*/, const State&) {}
+  virtual void OnPromptState(size_t /*index*/, const Snapshot&) {}
   // All jobs are done: sends the reply.
   virtual void Answer(const Usage& usage) = 0;
   // Sends an error as the reply; by default in OpenAI's form.

@@ -65,19 +65,7 @@ std::vector<std::byte> OwnKey(const fs::path& folder) {
 }
 
 void CreateStateTable(SqliteFile& db) {
-  db.Run("PRAGMA journal_mode = WAL");
-  db.Run("PRAGMA synchronous = NORMAL");
-  db.Run("PRAGMA secure_delete = ON");
-  {
-    SqliteStatement version(db, "PRAGMA user_version");
-    version.Step();
-    if (version.Number(0) == kStatesSchema) return;
-  }
-  {
-    SqliteStatement tables(db, "SELECT count(*) FROM sqlite_master");
-    tables.Step();
-    if (tables.Number(0) != 0) throw SqliteFault{"a table of another schema", true};
-  }
+  if (!db.NeedsTables(kStatesSchema)) return;
   // The bytes are the last column, so that the others are read without them.
   db.Run(
       "CREATE TABLE states (owner TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, "
@@ -86,7 +74,7 @@ void CreateStateTable(SqliteFile& db) {
       "used INTEGER NOT NULL, bytes INTEGER NOT NULL, mark TEXT NOT NULL, "
       "state BLOB NOT NULL, "
       "PRIMARY KEY (owner, id))");
-  db.Run(fmt::format("PRAGMA user_version = {}", kStatesSchema));
+  db.MarkSchema(kStatesSchema);
 }
 
 constexpr const char* kColumns =

@@ -202,7 +202,6 @@ class TimedListener : public Listener {
   }
   void OnPrompt(const PromptRead& read) override { inner_->OnPrompt(read); }
   void OnEmbedding(std::span<const float> vector) override { inner_->OnEmbedding(vector); }
-  void OnState(const State& state) override { inner_->OnState(state); }
   void OnContinuation(size_t index, const ContinuationScore& score) override {
     inner_->OnContinuation(index, score);
   }

@@ -57,7 +57,7 @@ class ModelPool::Impl {
       Scan();
       slot = SlotOf(wanted);
     }
-    if (slot == nullptr) throw NoSuchModel(name, Entries());
+    if (slot == nullptr) return nullptr;
     slot->used = PoolClock::now();
     if (slot->loaded.served != nullptr) return slot->loaded.served;
     if (!slot->waits) {

@@ -18,20 +18,7 @@ namespace {
 constexpr int kSchema = 1;  // PRAGMA user_version; a file of another one is replaced
 
 void CreateTables(SqliteFile& db) {
-  // The journal survives the end of the process at any point; a power cut may lose the last writes.
-  db.Run("PRAGMA journal_mode = WAL");
-  db.Run("PRAGMA synchronous = NORMAL");
-  db.Run("PRAGMA secure_delete = ON");
-  {
-    SqliteStatement version(db, "PRAGMA user_version");
-    version.Step();
-    if (version.Number(0) == kSchema) return;
-  }
-  {
-    SqliteStatement tables(db, "SELECT count(*) FROM sqlite_master");
-    tables.Step();
-    if (tables.Number(0) != 0) throw SqliteFault{"a table of another schema", true};
-  }
+  if (!db.NeedsTables(kSchema)) return;
   db.Run(
       "CREATE TABLE responses (owner TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, "
       "conversation TEXT NOT NULL, made INTEGER NOT NULL, used INTEGER NOT NULL, "
@@ -40,7 +27,7 @@ void CreateTables(SqliteFile& db) {
   db.Run("CREATE INDEX by_use ON responses (used, owner, bytes)");
   db.Run("CREATE INDEX by_owner ON responses (owner, used, bytes)");
   db.Run("CREATE INDEX by_conversation ON responses (owner, conversation, made)");
-  db.Run(fmt::format("PRAGMA user_version = {}", kSchema));
+  db.MarkSchema(kSchema);
 }
 
 int64_t DigestOf(const ResponseRow& row) {

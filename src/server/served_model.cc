@@ -11,22 +11,29 @@
 namespace linnet {
 namespace {
 
-const ModelEntry* EntryNamed(std::span<const ModelEntry> models, std::string_view name) {
-  const auto found = std::find_if(models.begin(), models.end(), [&](const ModelEntry& model) {
-    const auto& others = model.other_names;
-    return model.name == name || std::find(others.begin(), others.end(), name) != others.end();
-  });
-  return found == models.end() ? nullptr : &*found;
+// Of a ModelEntry or a ServedModel.
+template <class M>
+bool HasName(const M& model, std::string_view name) {
+  const auto& others = model.other_names;
+  return model.name == name || std::find(others.begin(), others.end(), name) != others.end();
+}
+
+// `NAME` of Ollama's `NAME:latest`; empty if there is no such tag.
+std::string_view WithoutTag(std::string_view name) {
+  constexpr std::string_view kTag = ":latest";
+  return name.ends_with(kTag) ? name.substr(0, name.size() - kTag.size()) : std::string_view();
 }
 
 }  // namespace
 
 const ModelEntry* FindEntry(std::span<const ModelEntry> models, std::string_view name) {
-  if (const ModelEntry* entry = EntryNamed(models, name)) return entry;
-  constexpr std::string_view kTag = ":latest";
-  if (!name.ends_with(kTag)) return nullptr;
-  name.remove_suffix(kTag.size());
-  return EntryNamed(models, name);
+  for (const std::string_view wanted : {name, WithoutTag(name)}) {
+    const auto found = std::find_if(models.begin(), models.end(), [&](const ModelEntry& model) {
+      return HasName(model, wanted);
+    });
+    if (found != models.end()) return &*found;
+  }
+  return nullptr;
 }
 
 ServedModels::ServedModels(std::vector<std::shared_ptr<const ServedModel>> models)
@@ -35,26 +42,22 @@ ServedModels::ServedModels(std::vector<std::shared_ptr<const ServedModel>> model
 }
 
 std::shared_ptr<const ServedModel> ServedModels::FindIfServed(std::string_view name) const {
-  if (name.empty()) return FindNamed(name);
-  const auto models = entries();
-  const ModelEntry* const entry = FindEntry(models, name);
-  return entry == nullptr ? nullptr : FindNamed(entry->name);
+  if (auto found = FindNamed(name)) return found;
+  const std::string_view plain = WithoutTag(name);
+  return plain.empty() ? nullptr : FindNamed(plain);
 }
 
 std::shared_ptr<const ServedModel> ServedModels::Find(std::string_view name) const {
   if (auto found = FindIfServed(name)) return found;
-  return FindNamed(name);  // which says what there is
+  throw NoSuchModel(name, entries());
 }
 
 std::shared_ptr<const ServedModel> ServedModels::FindNamed(std::string_view name) const {
   if (name.empty()) return models_.front();
   for (const auto& model : models_) {
-    const auto& others = model->other_names;
-    if (model->name == name || std::find(others.begin(), others.end(), name) != others.end()) {
-      return model;
-    }
+    if (HasName(*model, name)) return model;
   }
-  throw NoSuchModel(name, entries());
+  return nullptr;
 }
 
 std::vector<ModelEntry> ServedModels::entries() const {

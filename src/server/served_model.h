@@ -100,7 +100,7 @@ class ServedModels {
 
  protected:
   ServedModels() = default;
-  // Find of a name without a tag.
+  // FindIfServed of a name without a tag.
   virtual std::shared_ptr<const ServedModel> FindNamed(std::string_view name) const;
 
  private:

@@ -26,6 +26,23 @@ void SqliteFile::Run(const std::string& sql) {
   }
 }
 
+bool SqliteFile::NeedsTables(int schema) {
+  Run("PRAGMA journal_mode = WAL");
+  Run("PRAGMA synchronous = NORMAL");
+  Run("PRAGMA secure_delete = ON");
+  {
+    SqliteStatement version(*this, "PRAGMA user_version");
+    version.Step();
+    if (version.Number(0) == schema) return false;
+  }
+  SqliteStatement tables(*this, "SELECT count(*) FROM sqlite_master");
+  tables.Step();
+  if (tables.Number(0) != 0) throw SqliteFault{"a table of another schema", true};
+  return true;
+}
+
+void SqliteFile::MarkSchema(int schema) { Run("PRAGMA user_version = " + std::to_string(schema)); }
+
 SqliteStatement::SqliteStatement(SqliteFile& file, const std::string& sql) : db_(file.db_) {
   if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement_, nullptr) != SQLITE_OK) Fail(db_);
 }

@@ -27,6 +27,11 @@ class SqliteFile {
   SqliteFile& operator=(const SqliteFile&) = delete;
 
   void Run(const std::string& sql);
+  // Sets up a journal that survives the end of the process at any point; a power cut may lose the
+  // last writes. Returns whether the file is empty, so that tables are to be made and MarkSchema
+  // called. One with another schema, its user_version, is damaged.
+  bool NeedsTables(int schema);
+  void MarkSchema(int schema);
   // Ends a transaction that failed, also if SQLite ended it itself.
   void RollBack() noexcept { sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr); }
 
