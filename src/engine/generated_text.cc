@@ -54,7 +54,8 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   if (sampled) sampled(token, sequence.at().logits);
   if (EndsHere(token)) {
     RecordStop(token, sequence.at().logits);
-    return Show(text_.Complete());
+    Show(text_.Complete());
+    return sequence.Settle();
   }
   const bool was_clear = text_.clear();
   const size_t was_tokens = text_.tokens(), begin = text_.decoded();
@@ -75,14 +76,14 @@ void GeneratedText::Step(Sequence& sequence, const Sampled& sampled) {
   }
   if (holds_) since_ += part;
   Show(std::move(part));
+  // Before the last token, which is queued as it would be without guesses.
+  if (finish() != Finish::kNone) sequence.Settle();
   if (text_.stopped_by_text()) {
-    sequence.Restore(before_->at);
-    sequence.Feed(before_->then);
+    sequence.Restore(*before_);
     sequence.Feed(tokenizer_.Encode(since_));
   } else if (taken) {
     sequence.Take(token);
   }
-  if (finish() != Finish::kNone) sequence.Settle();
 }
 
 void GeneratedText::Interrupt() {

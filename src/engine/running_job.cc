@@ -275,6 +275,8 @@ void RunningJob::AfterStep(JobText& text) {
     text.text.ClearPiece();
   }
   if (text.text.finish() == Finish::kNone) return;
+  // Its state is kept, so it is run to where it would be without guesses.
+  if (caches_ && !interrupted_ && text.sequence.behind() > 0) return;
   text.ended = true;
   KeepEnd(text);
   if (job().want_text_state) {

@@ -86,7 +86,8 @@ class RunningJob {
 
   std::list<JobText>& texts() { return texts_; }
   SpeculationCounts speculation() const;
-  // Tells what a text has written, and its end.
+  // Tells what a text has written, and its end: one pass later if its sequence is behind() and its
+  // state is to be kept.
   void AfterStep(JobText& text);
 
   // Ends all texts, or those that would have begun.

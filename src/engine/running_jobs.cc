@@ -147,6 +147,7 @@ void RunningJobs::Pass() {
   totals_.cache_s += read_s;
   FindReady();
   StepTexts();
+  EndTexts();
   const double all_s = SecondsSince(start);
   totals_.other_s += all_s - pass_s - read_s;
   // Guesses are no part of what texts take without prompts.
@@ -159,7 +160,12 @@ void RunningJobs::PlanTexts(bool background) {
     if (job.job().background != background) continue;
     for (JobText& text : job.texts()) {
       if (text.ended || text.sequence.waiting() == 0) continue;
-      shares_.push_back({.sequence = &text.sequence});
+      Share share{.sequence = &text.sequence};
+      if (text.text.finish() != Finish::kNone) {  // only its state is wanted
+        share.max_tokens = text.sequence.behind();
+        share.logits = false;
+      }
+      shares_.push_back(share);
     }
   }
 }
@@ -237,10 +243,13 @@ void RunningJobs::AddReaders(size_t scored) {
 size_t RunningJobs::PlanGuesses(size_t rows) {
   const size_t texts = text_shares_;
   size_t more = 0;
-  for (size_t i = 0; i < texts; ++i) more += shares_[i].sequence->waiting() - 1;
+  for (const Share& share : std::span(shares_).first(texts)) {
+    more += std::min(share.sequence->waiting(), share.max_tokens) - 1;
+  }
   if (context_.guesses == 0 || texts > kTextsWithGuesses) return more;
   auto expected = static_cast<double>(texts);
   for (size_t i = 0; i < texts; ++i) {
+    if (!shares_[i].logits) continue;
     shares_[i].guesses = PlanGuessesOf(*shares_[i].sequence, times_, texts + rows + more, expected);
     more += shares_[i].guesses;
     if (shares_[i].guesses > 0) expected += 1;
@@ -288,6 +297,17 @@ void RunningJobs::StepTexts() {
     if (ready.job->done()) continue;
     totals_.written_tokens += ready.text->stepped;
     ready.job->AfterStep(*ready.text);
+  }
+}
+
+// Those that had been written before the pass.
+void RunningJobs::EndTexts() {
+  for (RunningJob& job : jobs_) {
+    if (job.done()) continue;
+    for (JobText& text : job.texts()) {
+      const bool written = text.text.finish() != Finish::kNone;
+      if (written && !text.ended && text.sequence.behind() == 0) job.AfterStep(text);
+    }
   }
 }
 

@@ -69,6 +69,7 @@ class RunningJobs {
   void LendLogits();
   void FindReady();
   void StepTexts();
+  void EndTexts();
   void RemoveDone();
 
   const JobContext& context_;

@@ -71,6 +71,7 @@ void Sequence::Settle() {
   at_.logits.clear();
   line_.assign(since_.begin(), since_.end());
   begin_ = 0;
+  behind_ = since_.size();
   DropGuesses();
 }
 
@@ -78,6 +79,12 @@ void Sequence::Restore(const Snapshot& snapshot) {
   DropGuesses();
   at_ = snapshot.Clone();
   DropWaiting();
+}
+
+void Sequence::Restore(const Resumption& resumption) {
+  Restore(resumption.at);
+  line_ = resumption.then;
+  behind_ = line_.size();
 }
 
 void Sequence::CopyTo(std::optional<Resumption>& to, bool with_logits) const {
@@ -131,6 +138,7 @@ void Sequence::FoundGuesses(size_t count, size_t vocab) {
 void Sequence::DropWaiting() {
   line_.clear();
   begin_ = 0;
+  behind_ = 0;
 }
 
 namespace {
@@ -235,6 +243,7 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
       continue;
     }
     s.begin_ += count;
+    s.behind_ -= std::min(s.behind_, count);
     s.at_.tokens += count;
     const bool last = s.waiting() == 0;
     if (last) s.DropWaiting();

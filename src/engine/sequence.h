@@ -92,8 +92,12 @@ class Sequence {
   bool unchecked() const { return !guesses_.empty(); }
   // Goes back to a state of the text, if it is ahead: tokens may then be queued again.
   void Settle();
+  // So many of the queued tokens, the first ones, were run before. After them the state is where it
+  // would be without guesses.
+  size_t behind() const { return behind_; }
   // Continues from the snapshot. Queued tokens are dropped, the sampler is unchanged.
   void Restore(const Snapshot& snapshot);
+  void Restore(const Resumption& resumption);
   // Clones the position into `to`, in the memory that it has already if it holds one. Logits only
   // if no token follows.
   void CopyTo(std::optional<Resumption>& to, bool with_logits) const;
@@ -132,7 +136,7 @@ class Sequence {
   std::vector<float> guess_logits_;
   size_t taken_ = 0;
   std::optional<State> before_;
-  size_t before_tokens_ = 0;
+  size_t before_tokens_ = 0, behind_ = 0;
   std::vector<int32_t> since_;  // tokens of the text since `before_`
 };
 

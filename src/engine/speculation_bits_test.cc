@@ -180,6 +180,35 @@ TEST_P(SpeculationBitsTest, OfAServersTexts) {
   }
 }
 
+// So that a conversation goes on from there, whatever was guessed at its end.
+TEST_P(SpeculationBitsTest, TheStateAtTheEndIsKeptAsWithout) {
+  const Model model = Open();
+  Workspace workspace({.threads = 2});
+  for (int i = 0; i < 12; ++i) {
+    SCOPED_TRACE(i);
+    Job job = RandomJob();
+    const Expected expected = Alone(model, tokenizer_, job);
+    job.prediction = Prediction(IdsOf(expected.tokens));
+    size_t kept[2] = {};
+    for (const size_t guesses : {0, 5}) {
+      StateCache cache(model.state_shape(), "test", {});
+      Scheduler scheduler(model, tokenizer_, workspace, &cache, {.guesses = guesses});
+      const auto got = std::make_shared<Recorder>();
+      scheduler.Submit(job, got);
+      EXPECT_EQ(got->Wait().texts.at(0).text, expected.text);
+      Job next = job;
+      next.text.max_tokens = 0;
+      for (const int32_t id : IdsOf(expected.tokens)) next.prompt.push_back(id);
+      next.prompt.push_back('a');
+      const auto read = std::make_shared<Recorder>();
+      scheduler.Submit(next, read);
+      kept[guesses == 0 ? 0 : 1] = read->Wait().prompt.cached;
+    }
+    EXPECT_EQ(kept[1], kept[0]);
+    EXPECT_GT(kept[0], 0u);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Generations, SpeculationBitsTest,
                          testing::Values(std::tuple("4", DType::kF32),
                                          std::tuple("5.2", DType::kF32),

@@ -173,7 +173,7 @@ TEST(SpeculationTest, WithADraftTakesFewerPasses) {
   session.Feed(Ids("hello"));
   session.Write({.max_tokens = 100, .stop_ids = {}});
   const SpeculationCounts counts = session.speculation();
-  EXPECT_GT(counts.accepted, 70u);
+  EXPECT_GE(counts.accepted, 70u);
   EXPECT_LT(counts.passes, 40u);
 }
 
