@@ -34,7 +34,7 @@ function(linnet_private_names source names)
   set(${names} "${found}" PARENT_SCOPE)
 endfunction()
 
-# Sorts the sources of a target into groups of up to 1500 lines in which no private name clashes. A
+# Sorts the sources of a target into groups of up to 4000 lines in which no private name clashes. A
 # clash that appears later is a compiler's error until CMake runs again, as `make` lets it.
 function(linnet_unity target)
   if(NOT LINNET_UNITY)
@@ -62,7 +62,7 @@ function(linnet_unity target)
           set(clash ON)
         endif()
       endforeach()
-      if(NOT clash AND sum LESS_EQUAL 1500)
+      if(NOT clash AND sum LESS_EQUAL 4000)
         break()
       endif()
       math(EXPR group "${group} + 1")

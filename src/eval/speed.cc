@@ -84,17 +84,18 @@ class Machine {
 
 // Runs once to warm up, then until there are enough samples for a stable median; a run consists of
 // `pieces`. Probes the machine in between, because the speed of a shared machine can change within
-// a second.
+// a second, but not for longer than what is measured.
 template <class F>
 double MedianSeconds(Machine& machine, size_t pieces, const F& piece) {
   constexpr double kEnough = 2.0;
   const size_t least = 3 * pieces, most = 15 * pieces;
   for (size_t i = 0; i < pieces; ++i) piece();
   std::vector<double> times;
+  double probed = 0;
   for (double total = 0; times.size() < least || (total < kEnough && times.size() < most);) {
     times.push_back(Seconds(piece));
     total += times.back();
-    machine.Probe();
+    if (probed <= total) probed += Seconds([&] { machine.Probe(); });
   }
   return Median(times);
 }

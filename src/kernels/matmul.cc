@@ -32,6 +32,7 @@ const TileKernels& KernelsFor(DType weights, Activation form) {
   LINNET_CHECK(Supports(weights, form));
   if (form == Activation::kF32) return ExactTiles(weights);
   if (form == Activation::kI8) {
+    if (CurrentIsa() < Isa::kAvx512Vnni) return Int8Avx2Tiles(weights);
     return CurrentIsa() == Isa::kAmx ? Int8AmxTiles(weights) : Int8Tiles(weights);
   }
   return CurrentIsa() == Isa::kAmx ? AmxTiles() : Bf16Tiles();
@@ -168,7 +169,7 @@ Activation ActivationFor(DType weights, bool exact) {
 
 bool Supports(DType weights, Activation form) {
   if (form == Activation::kF32) return true;
-  if (form == Activation::kI8) return HasBlocks(weights) && CurrentIsa() >= Isa::kAvx512Vnni;
+  if (form == Activation::kI8) return HasBlocks(weights) && CurrentIsa() >= Isa::kAvx2;
   return form == Activation::kBF16 && weights == DType::kBF16 && CurrentIsa() >= Isa::kAvx512Vnni;
 }
 

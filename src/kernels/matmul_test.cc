@@ -334,7 +334,7 @@ TEST_P(MatMulTest, ExactProductsKeepF32Activations) {
   for (const DType dtype : kFormats) EXPECT_EQ(ActivationFor(dtype, true), Activation::kF32);
   for (const DType dtype : kFormats) EXPECT_TRUE(Supports(dtype, ActivationFor(dtype, false)));
   EXPECT_EQ(Supports(DType::kBF16, Activation::kBF16), GetParam() >= Isa::kAvx512Vnni);
-  EXPECT_EQ(Supports(DType::kNF4, Activation::kI8), GetParam() >= Isa::kAvx512Vnni);
+  EXPECT_EQ(Supports(DType::kNF4, Activation::kI8), GetParam() >= Isa::kAvx2);
   EXPECT_FALSE(Supports(DType::kF16, Activation::kBF16));
   EXPECT_FALSE(Supports(DType::kBF16, Activation::kI8));
 }

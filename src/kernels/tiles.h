@@ -78,8 +78,9 @@ inline constexpr size_t kAmxFewRows = 8;
 void AmxFewRows(const Tile& tile);
 void AmxFewPairs(const Tile& tile);
 
-// int8 rows (int8_rows.h) by int8 or nf4 weights, from level avx512vnni on, and with the tile unit.
-// A tile covers all inputs, and x is whole rows.
+// int8 rows (int8_rows.h) by int8 or nf4 weights: from level avx2 on, from avx512vnni on, and with
+// the tile unit, all with the same bits. A tile covers all inputs, and x is whole rows.
+const TileKernels& Int8Avx2Tiles(DType dtype);
 const TileKernels& Int8Tiles(DType dtype, Core core = CurrentCore());
 const TileKernels& Int8AmxTiles(DType dtype);
 

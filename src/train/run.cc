@@ -31,9 +31,9 @@ class Metrics {
     if (in) {
       AtomicFile kept(path);
       for (std::string line; std::getline(in, line);) {
-        const auto json = Json::parse(line, nullptr, false);
-        const auto step = json.is_object() ? json.find("step") : json.end();
-        const bool whole = step != json.end() && step->is_number_unsigned();
+        const auto fields = Json::parse(line, nullptr, false);
+        const auto step = fields.is_object() ? fields.find("step") : fields.end();
+        const bool whole = step != fields.end() && step->is_number_unsigned();
         if (whole && step->get<uint64_t>() <= steps) kept.Write(line + "\n");
       }
       in.close();
@@ -70,9 +70,9 @@ template <class T>
 T NoteOf(const Notes& notes, const char* key, T otherwise) {
   const auto it = notes.find(key);
   if (it == notes.end()) return otherwise;
-  const auto json = Json::parse(it->second, nullptr, false);
-  const bool fits = std::is_integral_v<T> ? json.is_number_unsigned() : json.is_number();
-  return fits ? json.get<T>() : otherwise;
+  const auto note = Json::parse(it->second, nullptr, false);
+  const bool fits = std::is_integral_v<T> ? note.is_number_unsigned() : note.is_number();
+  return fits ? note.get<T>() : otherwise;
 }
 
 bool IsHopeless(const RunOptions& options, uint64_t since_best) {

@@ -88,10 +88,10 @@ uint64_t Number(const TensorFile& file, const std::string& key) {
 
 std::vector<double> Norms(const TensorFile& file) {
   const auto it = file.metadata().find("norms");
-  const auto json = nlohmann::json::parse(it == file.metadata().end() ? "" : it->second, nullptr,
+  const auto list = nlohmann::json::parse(it == file.metadata().end() ? "" : it->second, nullptr,
                                           /*allow_exceptions=*/false);
   std::vector<double> norms;
-  for (const auto& value : json.is_array() ? json : nlohmann::json::array()) {
+  for (const auto& value : list.is_array() ? list : nlohmann::json::array()) {
     if (value.is_number()) norms.push_back(value.get<double>());
   }
   return norms;
