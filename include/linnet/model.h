@@ -89,8 +89,8 @@ struct Turn {
   // Empty, or C sums to which the hidden states of `tokens` are added in order, as the head reads
   // them: the last layer's, normalized. Sums over any chunks of a text are the same bits.
   std::span<double> hidden_sum{};
-  // Of this turn only; the bits are those of a model that was opened with this adapter as its last.
-  // The state must be of texts that had the same one, or the text is a mixture.
+  // Of this turn only; the bits are those of a model that was opened with this adapter as its last
+  // (of a DoRA up to rounding). The state must be of texts that had the same one, or it is mixed.
   const TurnAdapter* adapter = nullptr;
 };
 
@@ -192,8 +192,8 @@ class Model {
 
   // Loads an adapter that turns can choose; turns with different ones, or none, share a pass. It
   // must not be used after the model is gone. Throws Error: kIo, kBadInput if it does not fit, or
-  // cannot be applied to single turns: if it changes the head or whole tensors, is a Bone or DoRA,
-  // contains a tuned state, or if the model has attention or experts.
+  // cannot be applied to single turns: if it changes the head or whole tensors, is a Bone, or
+  // contains a tuned state.
   std::shared_ptr<const TurnAdapter> LoadAdapter(const AdapterFile& file) const;
 
   // Runs all turns, in one pass over the weights if they are short enough. A turn's logits do not

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,9 @@ class RowChanger {
   // On entry `rows` [count, in] are rows [begin, begin + count) of W; on return they are the
   // adapted rows.
   void Apply(size_t begin, size_t count, float* rows) const;
+
+  // DoRA's factor of each column of W with the low-rank product added [in]; else empty.
+  std::span<const double> column_factors() const { return columns_; }
 
  private:
   void AddFactors(size_t row, std::vector<double>& sum) const;

@@ -374,6 +374,8 @@ ExpertParam Binder::Expert(size_t layer, size_t expert, const std::string& name)
   const size_t number =
       store_.experts->Add(layer, expert, t, as_it_lies ? std::nullopt : std::optional(dtype));
   if (!as_it_lies) param.stored = number;
+  LinearParam& known = store_.matrices[name] = param.matrix;
+  known.id = param.matrix.id = &known;
   return param;
 }
 

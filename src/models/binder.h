@@ -121,7 +121,8 @@ class Binder {
   // the file or an adapter contains one.
   std::vector<Var> StartState(size_t layer, size_t heads, size_t head_size);
 
-  // Adds a change that is beside() to the matrix's deltas, whose memory is the store's.
+  // Adds a change that is beside(), or the low-rank part of a DoRA, to the matrix's deltas, whose
+  // memory is the store's.
   void AddDelta(const MatrixChange& change, LinearParam& matrix);
 
   bool Has(const std::string& name) const { return checkpoint_.Has(name); }

@@ -166,6 +166,7 @@ ExpertLease::ExpertLease(const Pass& p, const ExpertStack& stack, size_t expert)
   LINNET_CHECK(p.tape == nullptr);  // it would outlive the lease
   packed_ = stack.store->Packed(*stored, p.pool);
   own_.w = packed_->weight;
+  own_.id = matrix_->id;
   matrix_ = &own_;
 }
 

@@ -107,14 +107,14 @@ TEST_F(ExpertStoreTest, KeepsWhatWasUsedLastWithinItsLimit) {
   for (size_t e = 0; e < 3; ++e) EXPECT_EQ(store.Add(0, e, Matrix(e), DType::kI8), e);
   EXPECT_EQ(store.kept_bytes(), 0u);
   const auto first = store.Packed(0, pool_);
-  const PackedExpert* second = store.Packed(1, pool_).get();
+  const std::weak_ptr<const PackedExpert> second = store.Packed(1, pool_);
   EXPECT_EQ(store.Packed(0, pool_), first);
   EXPECT_EQ(store.kept_bytes(), 2 * bytes_);
   store.Packed(2, pool_);  // in place of the second
   EXPECT_EQ(store.kept_bytes(), 2 * bytes_);
   EXPECT_EQ(store.Packed(0, pool_), first);
-  const auto again = store.Packed(1, pool_);
-  EXPECT_NE(again.get(), second);
+  EXPECT_TRUE(second.expired());
+  store.Packed(1, pool_);
   store.Packed(2, pool_);
   // Dropped from the store, but in use here.
   EXPECT_NE(store.Packed(0, pool_), first);

@@ -92,6 +92,7 @@ Pass& RowsToFinish::Over(Pass& p, size_t key_size, size_t value_size) const {
     segments[i].begin = segments_[i].begin;
     segments[i].len = segments_[i].len;
     segments[i].state = zeros + i * floats;
+    segments[i].adapter = p.segments[i].adapter;
   }
   const std::span<LayerStrides> strides = InArena<LayerStrides>(p, 1);
   strides[0].att_shift = key_size;

@@ -47,6 +47,7 @@ Var ShareThenExperts(Pass& p, const Rwkv6Moe::Layer& l, Var x_k, Var x_r, Var& g
   const Var sum = Linear(p, k_shared, shared.value);
   for (const ExpertRows& group : groups) {
     const Arena::Scope scope(p.arena);
+    const RowsScope rows(p, group.rows);
     const Var k = [&] {
       const ExpertLease key(p, l.key, group.expert);
       return LinearReluSquared(p, RowsOf(p, x_k, group), key.matrix(),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -20,17 +21,24 @@ void CheckTurnAdapter(const Network& network, const Adapter& adapter) {
                             "model when it is opened",
                             adapter.file().path().string(), why));
   };
-  const Generation generation = network.config().generation;
-  if (HasAttention(generation) || generation == Generation::k6moe) {
-    refuse(fmt::format("RWKV-{} has products whose rows are not those of the texts",
-                       Name(generation)));
-  }
   if (adapter.has_state()) refuse("contains a tuned state");
   if (adapter.replacements() > 0) refuse("replaces whole tensors");
   for (const auto& [name, change] : adapter.changes()) {
-    if (!change.beside()) refuse(fmt::format("is a {}", Name(change.kind)));
+    if (change.kind == AdapterKind::kBone) refuse("is a Bone, which rewrites the matrices");
     if (name == "head.weight" || !network.matrices().contains(name)) refuse("changes " + name);
   }
+}
+
+// DoRA's factors of the matrix's inputs, in the store's memory; null for others.
+const float* Scales(const std::string& name, const MatrixChange& change, const Network& network,
+                    ParamStore& store) {
+  if (change.kind != AdapterKind::kDora) return nullptr;
+  const RowChanger changer(change, *network.checkpoint().Find(name));
+  const auto factors = changer.column_factors();
+  float* const scales = store.Floats(factors.size());
+  std::transform(factors.begin(), factors.end(), scales,
+                 [](double factor) { return static_cast<float>(factor); });
+  return scales;
 }
 
 }  // namespace
@@ -44,9 +52,11 @@ std::unique_ptr<TurnAdapter::Impl> LoadTurnAdapter(std::shared_ptr<const Network
   const BindOptions options;
   Binder binder(network->checkpoint(), network->config(), impl->store, pool, options);
   for (const auto& [name, change] : adapter.changes()) {
-    LinearParam matrix{network->matrices().at(name).w};
+    const LinearParam& changed = network->matrices().at(name);
+    LinearParam matrix{changed.w};
     binder.AddDelta(change, matrix);
-    impl->deltas.of[matrix.w.data] = std::move(matrix.deltas);
+    impl->deltas.of[changed.key()] = {std::move(matrix.deltas),
+                                      Scales(name, change, *network, impl->store)};
   }
   impl->bytes = impl->store.cost.matrix_bytes;
   Sha256 hash;

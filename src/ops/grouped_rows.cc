@@ -21,9 +21,26 @@ std::vector<TrainingSequence> SequencesAmong(std::span<const size_t> rows,
   return some;
 }
 
+// The segments that have any of the rows, with those alone.
+std::vector<Segment> SegmentsAmong(std::span<const size_t> rows, std::span<const Segment> all) {
+  std::vector<Segment> some;
+  for (Segment s : all) {
+    const auto begin = std::ranges::lower_bound(rows, s.begin);
+    const auto end = std::ranges::lower_bound(rows, s.begin + s.len);
+    s.begin = static_cast<size_t>(begin - rows.begin());
+    s.len = static_cast<size_t>(end - begin);
+    if (s.len > 0) some.push_back(s);
+  }
+  return some;
+}
+
 }  // namespace
 
-RowsScope::RowsScope(Pass& p, std::span<const size_t> rows) : p_(p) {
+RowsScope::RowsScope(Pass& p, std::span<const size_t> rows) : p_(p), all_segments_(p.segments) {
+  if (!p.adapters.empty()) {
+    segments_ = SegmentsAmong(rows, p.segments);
+    p.segments = segments_;
+  }
   if (p.tape == nullptr || p.sequences.empty()) return;
   some_ = std::make_shared<const std::vector<TrainingSequence>>(SequencesAmong(rows, p.sequences));
   // Backward steps run in reverse: this one after those of the scope, the destructor's before.
@@ -31,6 +48,7 @@ RowsScope::RowsScope(Pass& p, std::span<const size_t> rows) : p_(p) {
 }
 
 RowsScope::~RowsScope() {
+  p_.segments = all_segments_;
   if (some_ != nullptr) p_.OnBackward([&p = p_, some = some_] { p.sequences = *some; });
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -74,8 +75,10 @@ void AddDelta(Pass& p, Var x, const LowRankDelta& delta, Var y) {
       [&p, &delta, h, y, prepared] { LinearBackward(p, h, prepared, delta.up, y, nullptr); });
 }
 
-// What the adapters of single sequences add to their rows.
-void AddOwnDeltas(Pass& p, Var x, const LinearParam& w, Var y) {
+// Calls body(begin, rows, change) for each run of rows whose sequences have an adapter that changes
+// the matrix. x: of the product.
+template <class F>
+void ForOwnChanges(const Pass& p, const LinearParam& w, Var x, const F& body) {
   if (p.adapters.empty()) return;
   LINNET_CHECK(x.rows() == p.segments.back().begin + p.segments.back().len);
   for (size_t i = 0; i < p.segments.size();) {
@@ -85,12 +88,37 @@ void AddOwnDeltas(Pass& p, Var x, const LinearParam& w, Var y) {
     for (; i < p.segments.size() && p.segments[i].adapter == adapter; ++i) {
       end = p.segments[i].begin + p.segments[i].len;
     }
-    const auto* const deltas = adapter == nullptr ? nullptr : adapter->Find(w);
-    if (deltas == nullptr) continue;
-    const Var own_x{.v = x.v.Rows(begin, end - begin), .g = {}};
-    const Var own_y{.v = y.v.Rows(begin, end - begin), .g = {}};
-    for (const LowRankDelta* delta : *deltas) AddDelta(p, own_x, *delta, own_y);
+    const OwnChange* const change = adapter == nullptr ? nullptr : adapter->Find(w);
+    if (change != nullptr) body(begin, end - begin, *change);
   }
+}
+
+// x with the rows scaled that adapters of single sequences scale; x itself if there are none.
+Var WithOwnScales(Pass& p, Var x, const LinearParam& w) {
+  Var scaled = x;
+  ForOwnChanges(p, w, x, [&](size_t begin, size_t rows, const OwnChange& change) {
+    if (change.scales == nullptr) return;
+    if (scaled.v.data == x.v.data) {
+      scaled = {.v = p.New(x.rows(), x.cols()).v, .g = {}};
+      for (size_t t = 0; t < x.rows(); ++t) {
+        std::copy_n(x.v.Row(t), x.cols(), scaled.v.Row(t));
+      }
+    }
+    for (size_t t = begin; t < begin + rows; ++t) {
+      float* const row = scaled.v.Row(t);
+      for (size_t i = 0; i < x.cols(); ++i) row[i] *= change.scales[i];
+    }
+  });
+  return scaled;
+}
+
+// What the adapters of single sequences add to their rows.
+void AddOwnDeltas(Pass& p, Var x, const LinearParam& w, Var y) {
+  ForOwnChanges(p, w, x, [&](size_t begin, size_t rows, const OwnChange& change) {
+    const Var own_x{.v = x.v.Rows(begin, rows), .g = {}};
+    const Var own_y{.v = y.v.Rows(begin, rows), .g = {}};
+    for (const LowRankDelta* delta : change.deltas) AddDelta(p, own_x, *delta, own_y);
+  });
 }
 
 }  // namespace
@@ -98,9 +126,10 @@ void AddOwnDeltas(Pass& p, Var x, const LinearParam& w, Var y) {
 void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& epilogue,
                   const EpilogueBackward& backward) {
   LINNET_CHECK(y.v.data != nullptr || (p.tape == nullptr && !p.Changes(w)));
-  const Arena::Mark mark = p.arena.mark();
-  const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), x);
   const bool alone = !p.Changes(w);
+  const Var scaled = alone ? x : WithOwnScales(p, x, w);
+  const Arena::Mark mark = p.arena.mark();
+  const Activations prepared = RowsFor(p, ActivationFor(w.w.dtype, p.exact), scaled);
   if (alone && p.deferred != nullptr && p.deferred->Defers(x.rows())) {
     return p.deferred->Add({prepared, w.w, y.v, epilogue});
   }
@@ -116,7 +145,7 @@ void MappedLinear(Pass& p, Var x, const LinearParam& w, Var y, const Epilogue& e
   });
   if (alone) return;
   for (const LowRankDelta* delta : w.deltas) AddDelta(p, x, *delta, y);
-  AddOwnDeltas(p, x, w, y);
+  AddOwnDeltas(p, scaled, w, y);
   if (epilogue == nullptr) return;
   p.ForRows(y.rows(), 4 * y.rows() * y.cols(),
             [&](size_t begin, size_t end) { epilogue(y.v.Rows(begin, end - begin), begin, 0); });

@@ -99,8 +99,9 @@ Var LinearReluSquared(Pass& p, Var x, const LinearParam& w, const LinearParam& r
 Var TakeRows(Pass& p, Var x, std::span<const size_t> rows);
 // x[rows[i]] += y[i], overwriting x.
 Var AddToRowsInPlace(Pass& p, Var x, Var y, std::span<const size_t> rows);
-// While it lives, every op must be given these rows only: gradients of parameters are summed over
-// the pass's sequences, as with all rows.
+// While it lives, every op must be given these rows only, in ascending order: gradients of
+// parameters are summed over the pass's sequences, as with all rows, and the adapters of single
+// sequences change the products of their rows. Without a tape only products may run.
 class RowsScope {
  public:
   RowsScope(Pass& p, std::span<const size_t> rows);
@@ -111,6 +112,8 @@ class RowsScope {
  private:
   Pass& p_;
   std::shared_ptr<const std::vector<TrainingSequence>> some_;  // shared with the tape
+  std::span<const Segment> all_segments_{};
+  std::vector<Segment> segments_;  // of the rows
 };
 
 // Normalizes each of `groups` equal parts of a row to mean 0 and variance 1,

@@ -13,8 +13,8 @@ namespace {
 // Rows whose columns of dy^T for a block of outputs fit L2. More rows are summed in halves through
 // memory.
 constexpr size_t kNearRows = 4096;
-constexpr size_t kNearBytes = 1024 << 10;
-constexpr size_t kGrain = 32, kMostOutputs = 288;
+constexpr size_t kNearGradient = 1024 << 10;
+constexpr size_t kOutputGrain = 32, kMostOutputs = 288;
 
 Activations RowsOf(const Activations& x, size_t begin, size_t rows) {
   return {x.form, x.data + begin * x.stride, rows, x.stride};
@@ -70,10 +70,12 @@ void OuterProduct::NearSum(Leaves leaves, const Activations& dy, bool add, Mat<f
   size_t output_bytes = 0;  // of one row of dy^T
   for (const Leaf& leaf : leaves) output_bytes += leaf.column_bytes;
   const size_t threads = p_.pool.threads();
-  const size_t most = std::clamp(kNearBytes / output_bytes / kGrain * kGrain, kGrain, kMostOutputs);
+  const size_t most = std::clamp(kNearGradient / output_bytes / kOutputGrain * kOutputGrain,
+                                 kOutputGrain, kMostOutputs);
   size_t blocks = (g.rows + most - 1) / most;
   if (blocks > 1) blocks = (blocks + threads - 1) / threads * threads;
-  const size_t outputs = ((g.rows + blocks - 1) / blocks + kGrain - 1) / kGrain * kGrain;
+  const size_t outputs =
+      ((g.rows + blocks - 1) / blocks + kOutputGrain - 1) / kOutputGrain * kOutputGrain;
   blocks = (g.rows + outputs - 1) / outputs;
   const size_t groups = std::min(panels(), (threads - 1) / blocks + 1);
   const size_t sums = (SumTreeDepth(leaves.size()) + 2) * outputs * kPanelRows * sizeof(float);

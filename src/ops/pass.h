@@ -53,6 +53,10 @@ struct LinearParam {
   Weight w;
   Mat<float> g{};
   std::vector<const LowRankDelta*> deltas{};  // what adapters add to it; not owned
+  // What AdapterDeltas know the matrix by; null: its data, which then stay where they are.
+  const void* id = nullptr;
+
+  const void* key() const { return id != nullptr ? id : w.data; }
 };
 
 // What an adapter adds to a matrix, whatever its format: y = W x + scale up (down x).
@@ -61,13 +65,20 @@ struct LowRankDelta {
   float scale = 1;
 };
 
-// What an adapter of single sequences adds to matrices, which are known by their weights' address.
+// What an adapter of single sequences changes in a matrix: y = W (c x) and the deltas of c x, where
+// c scales each input.
+struct OwnChange {
+  std::vector<const LowRankDelta*> deltas{};  // not owned
+  const float* scales = nullptr;              // c [in], not owned; null: ones
+};
+
+// The changes of an adapter of single sequences, by LinearParam::key.
 struct AdapterDeltas {
-  std::unordered_map<const std::byte*, std::vector<const LowRankDelta*>> of;
+  std::unordered_map<const void*, OwnChange> of;
 
   // Null if it does not change the matrix.
-  const std::vector<const LowRankDelta*>* Find(const LinearParam& w) const {
-    const auto found = of.find(w.w.data);
+  const OwnChange* Find(const LinearParam& w) const {
+    const auto found = of.find(w.key());
     return found == of.end() ? nullptr : &found->second;
   }
 };

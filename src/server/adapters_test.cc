@@ -58,6 +58,22 @@ class AdaptersThreadTest : public testing::Test {
   Router router_;
 };
 
+TEST_F(AdaptersThreadTest, WhatCannotBeMixedIsRefusedInOneLine) {
+  const auto writer = TensorWriter::Create(
+      folder_ / "bone.safetensors", {{"blocks.0.att.key.bone", SourceType::kF32, {32, 4, 4}}});
+  writer->AppendFloats(SourceType::kF32, std::vector<float>(size_t{32} * 4 * 4, 0.01f));
+  writer->Finish();
+  const Json refused = Admin("POST", "/v1/lora", {{"name", "bone"}, {"scale", 1}}, 422);
+  const std::string message = refused["error"]["message"];
+  EXPECT_NE(
+      message.find("bone.safetensors: is a Bone, which rewrites the matrices, so it cannot be "
+                   "applied to single texts"),
+      std::string::npos)
+      << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos);
+  AnswerTo(router_, "POST", "/v1/completions", Body("a", "bone").dump(), "", 404);
+}
+
 TEST_F(AdaptersThreadTest, AreLoadedListedAndUnloaded) {
   EXPECT_EQ(Admin("GET", "/v1/lora", nullptr)["data"][0]["loaded"], false);
   AnswerTo(router_, "POST", "/v1/completions", Body("a", "poet").dump(), "", 404);
