@@ -15,7 +15,7 @@
 
 namespace linnet {
 
-class SqliteDatabase;
+class SqliteFile;
 
 // How an entry is ranked; may be older than in memory.
 struct StoredUse {
@@ -55,7 +55,15 @@ class StateIndex {
   void Update(std::span<const StoredUse> uses);
 
  private:
-  std::unique_ptr<SqliteDatabase> database_;
+  template <class F>
+  void Using(const F& body);
+  template <class T, class F>
+  void Change(const char* sql, std::span<const T> rows, const F& bind);
+  static void Open(SqliteFile& file);
+  void ForEachRow(const Digest& identity, const Body& body);
+
+  const std::filesystem::path path_;
+  std::unique_ptr<SqliteFile> file_;
 };
 
 }  // namespace linnet

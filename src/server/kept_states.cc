@@ -13,10 +13,10 @@
 
 #include "base/atomic_file.h"
 #include "base/sha256.h"
+#include "engine/sqlite_file.h"
 #include "linnet/error.h"
 #include "server/openai_errors.h"
 #include "server/served_model.h"
-#include "server/sqlite_file.h"
 
 namespace linnet {
 namespace {
@@ -230,8 +230,7 @@ KeptStates::~KeptStates() {
 
 void KeptStates::OpenFile() {
   const fs::path path = options_.folder.empty() ? fs::path() : options_.folder / "states.sqlite";
-  file_ = std::make_unique<SqliteFile>(path.empty() ? ":memory:" : path.string());
-  if (!path.empty()) chmod(path.c_str(), S_IRUSR | S_IWUSR);
+  file_ = std::make_unique<SqliteFile>(path);
   CreateStateTable(*file_);
 }
 
@@ -317,7 +316,8 @@ std::optional<std::vector<std::byte>> KeptStates::Read(const std::string& owner,
   return WithFile([&](SqliteFile& db) -> std::optional<std::vector<std::byte>> {
     SqliteStatement find(db, "SELECT state FROM states WHERE owner = ? AND id = ?");
     if (!find.Bind(row_owner).Bind(id).Step()) return std::nullopt;
-    return find.Bytes(0);
+    const auto bytes = find.Bytes(0);
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
   });
 }
 

@@ -1,7 +1,6 @@
 #include "server/response_rows.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <initializer_list>
@@ -71,21 +70,16 @@ ResponseRows::ResponseRows(const std::filesystem::path& folder, const std::strin
 }
 
 void ResponseRows::Open() {
-  write_ = std::make_unique<SqliteFile>(path_.empty() ? ":memory:" : path_.string());
-  // Before the journal is made, which gets the same mode.
-  if (!path_.empty()) chmod(path_.c_str(), S_IRUSR | S_IWUSR);
+  write_ = std::make_unique<SqliteFile>(path_);
   CreateTables(*write_);
-  if (!path_.empty()) read_ = std::make_unique<SqliteFile>(path_.string());
+  if (!path_.empty()) read_ = std::make_unique<SqliteFile>(path_);
   LoadSizes();
 }
 
 void ResponseRows::Replace() {
   write_.reset();
   read_.reset();
-  std::error_code ignored;
-  for (const char* ending : {"", "-wal", "-shm"}) {
-    std::filesystem::remove(path_.string() + ending, ignored);
-  }
+  SqliteFile::Delete(path_);
   Open();
 }
 

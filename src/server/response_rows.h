@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "server/sqlite_file.h"
+#include "engine/sqlite_file.h"
 
 namespace linnet {
 
