@@ -132,13 +132,15 @@ void RunningJobs::Pass() {
   }
   const double pass_s = SecondsSince(pass);
   totals_.pass_s += pass_s;
-  totals_.decode_rows += texts;
-  totals_.prompt_rows += rows;
+  size_t text_rows = 0;
   double made_s = 0;
   for (const Share& share : std::span(shares_).first(texts)) {
+    text_rows += share.tokens + share.guessed;
     if (share.guesses > 0) made_s += share.sequence->speculation()->made_s();
   }
-  times_.Took(texts + rows + guesses, pass_s - made_s);
+  totals_.decode_rows += text_rows;
+  totals_.prompt_rows += rows;
+  times_.Took(text_rows + rows, pass_s - made_s);
   const auto after = SchedulerClock::now();
   for (const Reader& reader : readers_) {
     reader.job->AfterRead(std::span<const Share>(shares_).subspan(reader.first, reader.count));

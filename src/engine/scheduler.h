@@ -51,8 +51,10 @@ struct SchedulerStatistics {
   size_t prompt_budget = 0;                // now: rows that prompts get in a pass
   uint64_t submitted = 0, refused = 0, done = 0, cancelled = 0, failed = 0;  // jobs
   uint64_t passes = 0;
-  uint64_t prompt_rows = 0, decode_rows = 0;  // of all passes
-  uint64_t cached_tokens = 0;                 // of prompts, not read
+  // Of all passes. Those of texts are tokens, guesses of tokens, and tokens that are run again
+  // after a wrong guess.
+  uint64_t prompt_rows = 0, decode_rows = 0;
+  uint64_t cached_tokens = 0;  // of prompts, not read
   uint64_t written_tokens = 0;
   double pass_s = 0, sample_s = 0, cache_s = 0, other_s = 0;  // the thread's time, in all
   SpeculationCounts speculation{};                            // of texts that have ended

@@ -171,7 +171,7 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
     Sequence& s = *share.sequence;
     s.Settle();
     size_t count = std::min(s.waiting(), share.max_tokens);
-    share.tokens = 0;
+    share.tokens = share.guessed = 0;
     if (count == 0) continue;
     size_t guessed = 0;
     if (share.logits && share.all_logits.empty() && share.hidden_sum.empty() &&
@@ -236,6 +236,7 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
     }
     const size_t count = turns[i].tokens.size() - guesses[i];
     running[i]->tokens = count;
+    running[i]->guessed = guesses[i];
     tokens += count;
     if (guesses[i] > 0) {
       s.at_.tokens += count;

@@ -51,8 +51,8 @@ struct Share {
   // Guesses of the sequence's speculation to check after the queued tokens, at most. Not with a
   // limit, sums or the logits of all tokens.
   size_t guesses = 0;
-  // Result: the tokens run, guesses not counted, or why it failed.
-  size_t tokens = 0;
+  // Result: the tokens run, guesses not counted; the guesses run; or why it failed.
+  size_t tokens = 0, guessed = 0;
   std::optional<Error> error{};
 };
 

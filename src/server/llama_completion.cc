@@ -30,7 +30,7 @@ struct LlamaTimes {
   LlamaClock::time_point start, read;
   size_t evaluated = 0, cached = 0;
 
-  OrderedJson Json(size_t predicted) const {
+  OrderedJson Json(size_t predicted, const SpeculationCounts& guesses = {}) const {
     const auto ms = [](LlamaClock::duration time) {
       return std::chrono::duration<double, std::milli>(time).count();
     };
@@ -44,6 +44,10 @@ struct LlamaTimes {
     OrderedJson timings = {{"cache_n", cached}};
     part(timings, "prompt", evaluated - cached, ms(read - start));
     part(timings, "predicted", predicted, ms(LlamaClock::now() - read));
+    if (guesses.guessed > 0) {
+      timings["draft_n"] = guesses.guessed;
+      timings["draft_n_accepted"] = guesses.accepted;
+    }
     return timings;
   }
 };
@@ -180,7 +184,7 @@ class LlamaAnswer : public PromptBatch {
                          {"stop_type", StopType(ending)},
                          {"stopping_word", ending.stop},
                          {"tokens_cached", times.evaluated + ending.tokens},
-                         {"timings", times.Json(ending.tokens)}};
+                         {"timings", times.Json(ending.tokens, ending.speculation)}};
     if (!stream && request_.return_tokens) whole["tokens"] = text.tokens;
     if (!stream && request_.request.generation.logprobs) {
       whole["completion_probabilities"] = std::move(text.probabilities);

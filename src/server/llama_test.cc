@@ -75,6 +75,14 @@ TEST_F(LlamaTest, AWholeAnswerHasAllFields) {
   EXPECT_EQ(Post(R"({"prompt":"Hi"})")["tokens"], Json::array());
 }
 
+TEST_F(LlamaTest, GuessesAreCountedIfThereWereAny) {
+  EXPECT_FALSE(Post(R"({"prompt":"Hi"})")["timings"].contains("draft_n"));
+  scheduler_.speculation = {.passes = 2, .guessed = 7, .accepted = 3};
+  const Json timings = Post(R"({"prompt":"Hi"})")["timings"];
+  EXPECT_EQ(timings["draft_n"], 7);
+  EXPECT_EQ(timings["draft_n_accepted"], 3);
+}
+
 TEST_F(LlamaTest, WhatEndedATextIsTold) {
   Json answer = Post(R"({"prompt":"Hi","stop":["lo"]})");
   EXPECT_EQ(answer["content"], "Hel");

@@ -307,10 +307,11 @@ void ResponseRun::OnDone(const ChatUsage& usage) {
   {
     const std::lock_guard lock(mutex_);
     const size_t read = usage.prompt_tokens - usage.cached_tokens;
+    const size_t kept = std::max(usage.kept_tokens, usage.cached_tokens);
     object_["usage"] = {{"input_tokens", usage.prompt_tokens},
                         {"input_tokens_details",
                          {{"cached_tokens", usage.cached_tokens},
-                          {"cache_write_tokens", options_.caches ? read : 0}}},
+                          {"cache_write_tokens", kept - usage.cached_tokens}}},
                         {"output_tokens", usage.completion_tokens},
                         {"output_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
                         {"total_tokens", usage.prompt_tokens + usage.completion_tokens}};

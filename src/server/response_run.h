@@ -43,7 +43,6 @@ class ResponseRun : public ChatEvents, public std::enable_shared_from_this<Respo
     bool stream = false;  // the answer is a stream
     bool background = false;
     bool logprobs = false;
-    bool caches = false;            // what was read is kept in the cache
     std::function<void()> ended{};  // called once, when it is stored, before it is told
   };
   explicit ResponseRun(Options options);

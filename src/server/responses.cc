@@ -106,16 +106,14 @@ class Responses : public std::enable_shared_from_this<Responses> {
 
     StoredResponse node{request.id, request.previous, request.conversation, request.items,
                         NewResponseObject(request, *served, SecondsNow())};
-    ResponseRun::Options options{
-        .owner = owner,
-        .node = node,
-        .store = request.store ? store_ : std::weak_ptr<ResponseStore>(),
-        .tokenizer = served->tokenizer,
-        .reply = call.reply,
-        .stream = request.chat.stream,
-        .background = request.background,
-        .logprobs = request.chat.generation.logprobs,
-        .caches = served->cache != nullptr && request.chat.generation.use_cache};
+    ResponseRun::Options options{.owner = owner,
+                                 .node = node,
+                                 .store = request.store ? store_ : std::weak_ptr<ResponseStore>(),
+                                 .tokenizer = served->tokenizer,
+                                 .reply = call.reply,
+                                 .stream = request.chat.stream,
+                                 .background = request.background,
+                                 .logprobs = request.chat.generation.logprobs};
     const Key key{owner, request.id};
     options.ended = [weak = weak_from_this(), key, claim] {
       if (const auto self = weak.lock()) self->Ended(key);

@@ -104,6 +104,13 @@ TEST_F(ResponsesTest, AnswersWithTheWholeObject) {
   EXPECT_EQ(engine_.jobs.at(0).text.max_tokens, 9u);
 }
 
+TEST_F(ResponsesTest, CountsWhatTheCacheHadAndHasNow) {
+  engine_.cached = 5;
+  engine_.kept = 12;
+  const Json details = Post(R"({"input":"Hi"})").at("usage").at("input_tokens_details");
+  EXPECT_EQ(details, (Json{{"cached_tokens", 5}, {"cache_write_tokens", 7}}));
+}
+
 TEST_F(ResponsesTest, StreamsTheEventsInOrder) {
   const auto reply = Call(router_, "POST", "/v1/responses", R"({"input":"Hi","stream":true})");
   ASSERT_TRUE(reply->WaitForEnd());

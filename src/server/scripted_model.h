@@ -31,6 +31,8 @@ class ScriptedEngine {
   Finish finish = Finish::kStop;
   bool hold = false;
   std::vector<float> embedding = {3, 0, -4};
+  size_t cached = 0, kept = 0;  // as in PromptRead
+  SpeculationCounts speculation{};
   std::function<void(const Job&)> before{};  // may throw what Submit throws
   std::vector<Job> jobs{};                   // all that were submitted
 
@@ -68,7 +70,7 @@ class ScriptedEngine {
     const auto listener = Take(id);
     const Job job = jobs[id];  // the listener may submit another
     listener->OnStart();
-    listener->OnPrompt({job.prompt.size(), 0});
+    listener->OnPrompt({job.prompt.size(), cached, kept});
     if (job.embed) listener->OnEmbedding(embedding);
     size_t tokens = 0;
     if (job.text.max_tokens > 0 && end != Finish::kInterrupted) {
@@ -92,7 +94,9 @@ class ScriptedEngine {
       score.logprob = -static_cast<double>(score.tokens.size());
       listener->OnContinuation(i, score);
     }
-    if (!job.embed) listener->OnEnd(0, {.finish = end, .tokens = tokens});
+    if (!job.embed) {
+      listener->OnEnd(0, {.finish = end, .tokens = tokens, .speculation = speculation});
+    }
     listener->OnDone();
   }
 

@@ -29,6 +29,7 @@ class ScriptedScheduler {
   std::vector<std::string> texts = {"Hello."};
   size_t piece_bytes = 1;       // of a piece; a token each
   size_t cached = 0, kept = 0;  // tokens of each prompt
+  SpeculationCounts speculation{};
   // Of a token of a continuation.
   std::function<float(const Job& job, size_t continuation, size_t token)> logprob =
       [](const Job&, size_t, size_t) { return -0.5f; };
@@ -122,6 +123,7 @@ class ScriptedScheduler {
       ending.stop_id = 0;
       if (job.want_logprobs) ending.stop_info = TokenInfo{.id = 0, .logprob = -0.125f};
     }
+    ending.speculation = speculation;
     listener.OnEnd(choice, ending);
   }
 };

@@ -39,6 +39,7 @@ class TextListener : public Listener {
     ChatEnding ending{.finish = TextFinish(end.finish), .tokens = end.tokens};
     if (std::find(stops_.begin(), stops_.end(), end.stop) != stops_.end()) ending.stop = end.stop;
     usage_.completion_tokens += end.tokens;
+    usage_.AddGuesses(end.speculation);
     events_->OnEnd(choice, ending);
   }
   void OnDone() override { events_->OnDone(usage_); }
