@@ -280,7 +280,7 @@ void Export(const StateFlags& o) {
   const StateLayout layout = *ParseStateLayout(o.layout);
   const Opened opened = Open(o.file, o.model);
   // A tuned state contains only S; only one of the layouts stores S alone.
-  if (opened.tuned && o.model.empty() && layout != StateLayout::kTimeState) {
+  if (opened.tuned && o.model.empty() && !IsTuned(layout)) {
     throw Error(ErrorKind::kBadState,
                 fmt::format("{}: a tuned state, which names no generation; pass --model", o.file));
   }
@@ -300,8 +300,8 @@ void AddLayout(CLI::App* command, StateFlags& o) {
   command
       ->add_option("--layout", o.layout,
                    "The other program's: reference (ChatRWKV's list), rwkv.cpp (raw f32), web-rwkv "
-                   "(one tensor), time_state (S only)")
-      ->check(CLI::IsMember({"reference", "rwkv.cpp", "web-rwkv", "time_state"}))
+                   "(one tensor), time_state (S only), rwkv-runner (the same as .pth)")
+      ->check(CLI::IsMember({"reference", "rwkv.cpp", "web-rwkv", "time_state", "rwkv-runner"}))
       ->required();
 }
 

@@ -104,8 +104,17 @@ TEST_F(StateCommand, TunedStatesBecomeSavedOnesAndBack) {
   const std::string tuned = test::TunedState("6").string();
   const std::string saved = scratch_ / "a.state", back = scratch_ / "back.pth";
   Run({"state", "import", tuned, "--layout", "time_state", "--model", Model("6"), saved});
-  Run({"state", "export", saved, "--layout", "time_state", back});
-  EXPECT_EQ(json::parse(Run({"state", "diff", tuned, back, "--json"}))["absolute"], 0);
+  for (const char* layout : {"time_state", "rwkv-runner"}) {
+    Run({"state", "export", saved, "--layout", layout, "--force", back});
+    EXPECT_EQ(json::parse(Run({"state", "diff", tuned, back, "--json"}))["absolute"], 0);
+    Run({"state", "import", back, "--layout", layout, "--model", Model("6"), "--force", saved});
+  }
+  const Outcome unopened =
+      RunLinnet({"state", "export", saved, "--layout", "rwkv-runner", scratch_ / "a.st"});
+  EXPECT_EQ(unopened.exit_code, 1);
+  EXPECT_NE(unopened.err.find("a.st: RWKV-Runner opens states whose name ends in .pth only"),
+            std::string::npos)
+      << unopened.err;
   const Outcome unsaid =
       RunLinnet({"state", "export", tuned, "--layout", "rwkv.cpp", scratch_ / "a.bin"});
   EXPECT_EQ(unsaid.exit_code, 1);

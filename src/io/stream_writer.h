@@ -22,7 +22,8 @@ class StreamWriter : public TensorWriter {
   void Finish(const Check& check) final;
 
  protected:
-  // Throws Error kBadInput for names and shapes that cannot be written.
+  // The file; empty: in memory. Throws Error kBadInput for names and shapes that cannot be written,
+  // kIo if there is no space for the file.
   StreamWriter(const std::filesystem::path& path, std::vector<TensorSpec> specs);
 
   std::span<const TensorSpec> specs() const { return specs_; }
@@ -47,6 +48,8 @@ std::unique_ptr<TensorWriter> NewSafetensorsWriter(
     const std::filesystem::path& path, std::vector<TensorSpec> specs,
     const std::map<std::string, std::string>& metadata);
 std::unique_ptr<TensorWriter> NewTorchWriter(const std::filesystem::path& path,
+                                             std::vector<TensorSpec> specs);
+std::unique_ptr<TensorWriter> NewTorchWriter(std::vector<std::byte>& to,
                                              std::vector<TensorSpec> specs);
 
 }  // namespace linnet

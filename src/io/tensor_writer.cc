@@ -79,7 +79,7 @@ StreamWriter::StreamWriter(const std::filesystem::path& path, std::vector<Tensor
     bytes_.push_back(count * ElementBytes(spec.type));
     total = std::max(total, total + bytes_.back());  // detects overflow
   }
-  CheckSpace(path, total);
+  if (!path.empty()) CheckSpace(path, total);
 }
 
 void StreamWriter::Append(std::span<const std::byte> bytes) {

@@ -40,6 +40,9 @@ class TensorWriter {
   static std::unique_ptr<TensorWriter> CreateInMemory(
       std::vector<std::byte>& to, std::vector<TensorSpec> specs,
       const std::map<std::string, std::string>& metadata = {});
+  // The same of a .pth file.
+  static std::unique_ptr<TensorWriter> CreateTorchInMemory(std::vector<std::byte>& to,
+                                                           std::vector<TensorSpec> specs);
   virtual ~TensorWriter() = default;
   virtual void Append(std::span<const std::byte> bytes) = 0;
   // Completes the file. All announced tensors must have been appended. `check` is as in

@@ -93,6 +93,15 @@ class TorchWriter final : public StreamWriter {
  public:
   TorchWriter(const std::filesystem::path& path, std::vector<TensorSpec> tensors)
       : StreamWriter(path, std::move(tensors)), zip_(path) {
+    AddPickle(path);
+  }
+  TorchWriter(std::vector<std::byte>& to, std::vector<TensorSpec> tensors)
+      : StreamWriter({}, std::move(tensors)), zip_(to) {
+    AddPickle({});
+  }
+
+ private:
+  void AddPickle(const std::filesystem::path& path) {
     PickleText pickle;
     for (size_t i = 0; i < specs().size(); ++i) {
       const auto& spec = specs()[i];
@@ -106,8 +115,6 @@ class TorchWriter final : public StreamWriter {
     zip_.Add("archive/data.pkl", pickle.Finish());
     zip_.Add("archive/byteorder", "little");
   }
-
- private:
   void Begin(size_t tensor) override {
     zip_.Begin(fmt::format("archive/data/{}", tensor), bytes(tensor));
   }
@@ -126,6 +133,16 @@ class TorchWriter final : public StreamWriter {
 std::unique_ptr<TensorWriter> NewTorchWriter(const std::filesystem::path& path,
                                              std::vector<TensorSpec> specs) {
   return std::make_unique<TorchWriter>(path, std::move(specs));
+}
+
+std::unique_ptr<TensorWriter> NewTorchWriter(std::vector<std::byte>& to,
+                                             std::vector<TensorSpec> specs) {
+  return std::make_unique<TorchWriter>(to, std::move(specs));
+}
+
+std::unique_ptr<TensorWriter> TensorWriter::CreateTorchInMemory(std::vector<std::byte>& to,
+                                                                std::vector<TensorSpec> specs) {
+  return NewTorchWriter(to, std::move(specs));
 }
 
 }  // namespace linnet

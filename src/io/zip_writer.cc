@@ -49,20 +49,32 @@ std::string Zip64Extra(std::initializer_list<uint64_t> values) {
 
 }  // namespace
 
+void ZipWriter::WriteOut(std::span<const std::byte> bytes) {
+  if (file_) {
+    file_->Write(bytes);
+  } else {
+    memory_->insert(memory_->end(), bytes.begin(), bytes.end());
+  }
+}
+
+uint64_t ZipWriter::offset() const {
+  return file_ ? file_->offset() : memory_->size() - memory_begin_;
+}
+
 void ZipWriter::Begin(std::string name, uint64_t size) {
   LINNET_CHECK(name.size() <= 1024);
-  const uint64_t offset = file_.offset();
+  const uint64_t begin = offset();
   std::string extra = Zip64Extra({size, size});
   // An entry below 4 GB has sizes of 0 here and a descriptor; a larger one also has its sizes here.
   const uint64_t shown = size < kFull32 ? 0 : kFull32;
-  const uint64_t data = offset + kLocalSize + name.size() + extra.size() + 4;
+  const uint64_t data = begin + kLocalSize + name.size() + extra.size() + 4;
   const size_t padding = (kAlign - data % kAlign) % kAlign;
   extra += Fields().U16(kPadding).U16(padding).Text(std::string(padding, 'Z')).bytes();
   Fields header;
   header.U32(0x04034b50).U16(kVersion).U16(kFlags).U16(0).U16(0).U16(0x21).U32(0);
   header.U32(shown).U32(shown).U16(name.size()).U16(extra.size()).Text(name).Text(extra);
-  file_.Write(header.bytes());
-  entries_.push_back({std::move(name), size, offset, 0});
+  WriteOut(header.bytes());
+  entries_.push_back({std::move(name), size, begin, 0});
   written_ = 0;
 }
 
@@ -71,7 +83,7 @@ void ZipWriter::Write(std::span<const std::byte> bytes) {
   entry.crc = static_cast<uint32_t>(
       crc32_z(entry.crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
   written_ += bytes.size();
-  file_.Write(bytes);
+  WriteOut(bytes);
 }
 
 void ZipWriter::End() {
@@ -84,7 +96,7 @@ void ZipWriter::End() {
   } else {
     descriptor.U64(entry.size).U64(entry.size);
   }
-  file_.Write(descriptor.bytes());
+  WriteOut(descriptor.bytes());
 }
 
 void ZipWriter::Add(std::string name, std::string_view text) {
@@ -101,14 +113,14 @@ void ZipWriter::WriteCentral(const Entry& entry) {
   central.U32(entry.crc).U32(Short(entry.size)).U32(Short(entry.size));
   central.U16(entry.name.size()).U16(extra.size()).U16(0).U16(0).U16(0).U32(0);
   central.U32(Short(entry.offset)).Text(entry.name).Text(extra);
-  file_.Write(central.bytes());
+  WriteOut(central.bytes());
 }
 
 void ZipWriter::WriteEnd(uint64_t directory, uint64_t size) {
   const uint64_t count = entries_.size();
   Fields end;
   if (count >= UINT16_MAX || size >= kFull32 || directory >= kFull32) {
-    const uint64_t at = file_.offset();
+    const uint64_t at = offset();
     end.U32(0x06064b50).U64(44).U16(kVersion).U16(kVersion).U32(0).U32(0);
     end.U64(count).U64(count).U64(size).U64(directory);
     end.U32(0x07064b50).U32(0).U64(at).U32(1);
@@ -116,14 +128,14 @@ void ZipWriter::WriteEnd(uint64_t directory, uint64_t size) {
   const uint64_t shown = count < UINT16_MAX ? count : UINT16_MAX;
   end.U32(0x06054b50).U16(0).U16(0).U16(shown).U16(shown);
   end.U32(Short(size)).U32(Short(directory)).U16(0);
-  file_.Write(end.bytes());
+  WriteOut(end.bytes());
 }
 
 void ZipWriter::Finish(const std::function<void(const std::filesystem::path&)>& check) {
-  const uint64_t directory = file_.offset();
+  const uint64_t directory = offset();
   for (const auto& entry : entries_) WriteCentral(entry);
-  WriteEnd(directory, file_.offset() - directory);
-  file_.Commit(check);
+  WriteEnd(directory, offset() - directory);
+  if (file_) file_->Commit(check);
 }
 
 }  // namespace linnet

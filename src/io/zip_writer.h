@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,9 @@ namespace linnet {
 // used where a size, an offset or the count needs it. Throws Error kIo.
 class ZipWriter {
  public:
-  explicit ZipWriter(const std::filesystem::path& path) : file_(path) {}
+  explicit ZipWriter(const std::filesystem::path& path) { file_.emplace(path); }
+  // At the end of `to`, which must live as long; `check` is not called.
+  explicit ZipWriter(std::vector<std::byte>& to) : memory_(&to), memory_begin_(to.size()) {}
 
   // For each entry: Begin, Write exactly `size` bytes in total, End.
   void Begin(std::string name, uint64_t size);
@@ -37,10 +40,15 @@ class ZipWriter {
     uint64_t size, offset;
     uint32_t crc;
   };
+  void WriteOut(std::span<const std::byte> bytes);
+  void WriteOut(std::string_view text) { WriteOut(std::as_bytes(std::span(text))); }
+  uint64_t offset() const;
   void WriteCentral(const Entry& entry);
   void WriteEnd(uint64_t directory, uint64_t size);
 
-  AtomicFile file_;
+  std::optional<AtomicFile> file_;  // or
+  std::vector<std::byte>* memory_ = nullptr;
+  size_t memory_begin_ = 0;
   std::vector<Entry> entries_;
   uint64_t written_ = 0;  // of the current entry
 };

@@ -292,7 +292,12 @@ std::optional<StateLayout> ParseStateLayout(std::string_view name) {
   if (name == "rwkv.cpp") return StateLayout::kRwkvCpp;
   if (name == "web-rwkv") return StateLayout::kWebRwkv;
   if (name == "time_state") return StateLayout::kTimeState;
+  if (name == "rwkv-runner") return StateLayout::kRwkvRunner;
   return std::nullopt;
+}
+
+bool IsTuned(StateLayout layout) {
+  return layout == StateLayout::kTimeState || layout == StateLayout::kRwkvRunner;
 }
 
 WebRwkvTensor ToWebRwkv(const State& state) {
@@ -336,6 +341,12 @@ void ExportState(const State& state, StateLayout layout, const fs::path& path) {
     }
     case StateLayout::kWebRwkv:
       return ExportWebRwkv(state, path, open);
+    case StateLayout::kRwkvRunner:
+      if (path.extension() != ".pth") {
+        throw Error(ErrorKind::kBadInput,
+                    path.string() + ": RWKV-Runner opens states whose name ends in .pth only");
+      }
+      return ExportTimeState(state, path, open);
     case StateLayout::kTimeState:
       return ExportTimeState(state, path, open);
   }
@@ -357,6 +368,11 @@ std::vector<std::byte> ExportedState(const State& state, StateLayout layout) {
       break;
     case StateLayout::kTimeState:
       ExportTimeState(state, name, open);
+      break;
+    case StateLayout::kRwkvRunner:
+      ExportTimeState(state, name, [&bytes](std::vector<TensorSpec> specs, const Metadata&) {
+        return TensorWriter::CreateTorchInMemory(bytes, std::move(specs));
+      });
       break;
   }
   return bytes;

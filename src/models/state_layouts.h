@@ -33,17 +33,23 @@ enum class StateLayout : uint8_t {
   // generation (v4 has none). Shifts start at zero, and no rows per token are kept yet: a state
   // that has some is refused.
   kTimeState,
+  // The state files of RWKV-Runner (1.9.11): it writes none, and reads tuned states as kTimeState
+  // from files of PyTorch whose name ends in .pth, with nothing else in them.
+  kRwkvRunner,
 };
 
-// "reference", "rwkv.cpp", "web-rwkv", "time_state".
+// "reference", "rwkv.cpp", "web-rwkv", "time_state", "rwkv-runner".
 std::optional<StateLayout> ParseStateLayout(std::string_view name);
 
 // The file appears only when complete. Throws Error: kIo, kBadState if the layout cannot store this
-// state.
+// state, kBadInput for a name that its program does not open.
 void ExportState(const State& state, StateLayout layout, const std::filesystem::path& path);
 
 // The bytes of that file; those of kTimeState are safetensors. Throws Error kBadState.
 std::vector<std::byte> ExportedState(const State& state, StateLayout layout);
+
+// Whether the layout stores S only.
+bool IsTuned(StateLayout layout);
 
 // Reads a file written by ExportState or the other program, for a model of this shape; the state
 // gets the model's hash. kWebRwkv also reads Ai00's converted tuned states:

@@ -30,7 +30,8 @@ using goldens::Data;
 namespace fs = std::filesystem;
 
 constexpr StateLayout kLayouts[] = {StateLayout::kReference, StateLayout::kRwkvCpp,
-                                    StateLayout::kWebRwkv, StateLayout::kTimeState};
+                                    StateLayout::kWebRwkv, StateLayout::kTimeState,
+                                    StateLayout::kRwkvRunner};
 constexpr Generation kAll[] = {Generation::k4, Generation::k50, Generation::k51, Generation::k52,
                                Generation::k6, Generation::k7,  Generation::k7a};
 
@@ -56,8 +57,8 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
   for (const Generation generation : kAll) {
     const State state = RandomState(Shape(generation));
     for (const StateLayout layout : kLayouts) {
-      const test::TemporaryFile file(layout == StateLayout::kTimeState ? ".pth" : ".st");
-      if (layout == StateLayout::kTimeState && generation == Generation::k4) {
+      const test::TemporaryFile file(IsTuned(layout) ? ".pth" : ".st");
+      if (IsTuned(layout) && generation == Generation::k4) {
         EXPECT_THROW(ExportState(state, layout, file.path()), Error);
         EXPECT_FALSE(fs::exists(file.path()));
         continue;
@@ -66,7 +67,7 @@ TEST(StateLayouts, AllComeBackAsTheyWent) {
       const State back = ImportState(file.path(), layout, state.shape());
       EXPECT_EQ(back.shape().model_hash, state.shape().model_hash);
       State expected = state.Clone();
-      if (layout == StateLayout::kTimeState) {  // shifts start from zero
+      if (IsTuned(layout)) {  // shifts start from zero
         const StateShape& s = state.shape();
         const size_t n = s.floats() / s.layers;
         for (size_t layer = 0; layer < s.layers; ++layer) {
@@ -92,8 +93,8 @@ TEST(StateLayouts, OtherSizesAreRefused) {
     StateShape other = state.shape();
     other.layers = 2;
     for (const StateLayout layout : kLayouts) {
-      if (layout == StateLayout::kTimeState && generation == Generation::k4) continue;
-      const test::TemporaryFile file(".safetensors");
+      if (IsTuned(layout) && generation == Generation::k4) continue;
+      const test::TemporaryFile file(layout == StateLayout::kRwkvRunner ? ".pth" : ".st");
       ExportState(state, layout, file.path());
       EXPECT_THROW(ImportState(file.path(), layout, other), Error)
           << Name(generation) << " " << static_cast<int>(layout);
@@ -221,6 +222,32 @@ TEST_P(StateOrientation, TimeStateHasValuesFirst) {
   const State loaded = State::Load(file.path(), shape_);
   EXPECT_TRUE(
       BitEqual(Values(loaded), Values(ImportState(file.path(), StateLayout::kTimeState, shape_))));
+}
+
+// It opens a file of PyTorch named .pth, and compares the number of tensors with the layers, and
+// the heads and keys of the first one with the width.
+TEST_P(StateOrientation, RwkvRunnersFilesAreTunedStatesOfPyTorch) {
+  if (parts() == 5) GTEST_SKIP() << "RWKV-4 has no tuned states";
+  const test::TemporaryFile file(".pth"), other(".safetensors");
+  ExportState(*state_, StateLayout::kRwkvRunner, file.path());
+  EXPECT_THROW(ExportState(*state_, StateLayout::kRwkvRunner, other.path()), Error);
+  EXPECT_FALSE(fs::exists(other.path()));
+  const auto bytes = ExportedState(*state_, StateLayout::kRwkvRunner);
+  std::ifstream in(file.path(), std::ios::binary);
+  const std::string written{std::istreambuf_iterator<char>(in), {}};
+  ASSERT_EQ(written.size(), bytes.size());
+  EXPECT_EQ(std::memcmp(written.data(), bytes.data(), bytes.size()), 0);
+  const TensorFile opened = TensorFile::Parse(bytes, "bytes");
+  EXPECT_EQ(opened.container(), Container::kTorchZip);
+  ASSERT_EQ(opened.tensors().size(), shape_.layers);
+  EXPECT_EQ(opened.tensors().front().shape,
+            (std::vector<size_t>{shape_.heads, shape_.head_size, shape_.head_size}));
+  const test::TemporaryFile plain(".pth");
+  ExportState(*state_, StateLayout::kTimeState, plain.path());
+  const TensorFile tuned = TensorFile::Open(plain.path());
+  for (const TensorView& t : tuned.tensors()) {
+    EXPECT_TRUE(BitEqual(ReadAll(*opened.Find(t.name)), ReadAll(t))) << t.name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Generations, StateOrientation,

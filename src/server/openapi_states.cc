@@ -105,7 +105,7 @@ const char kOpenApiStates[] = R"json({
 },
 "schemas": {
   "NewStateId": {"type": ["string", "null"], "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
-  "StateLayout": {"enum": ["signed", "reference", "rwkv.cpp", "web-rwkv", "time_state", "ai00"], "default": "signed"},
+  "StateLayout": {"enum": ["signed", "reference", "rwkv.cpp", "web-rwkv", "time_state", "rwkv-runner", "ai00"], "default": "signed"},
   "StateStart": {"description": "The id of a kept state, or an object.", "anyOf": [{"type": "null"},
     {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
     {"type": "object", "properties": {

@@ -24,7 +24,8 @@
 namespace linnet {
 namespace {
 
-constexpr const char* kLayouts = "signed, reference, rwkv.cpp, web-rwkv, time_state or ai00";
+constexpr const char* kLayouts =
+    "signed, reference, rwkv.cpp, web-rwkv, time_state, rwkv-runner or ai00";
 
 RequestError BadLayout() {
   return {400, fmt::format("layout is not known, expected {}", kLayouts), "layout",
@@ -42,6 +43,11 @@ StateLayout PeerLayout(const std::string& name) {
   const auto layout = ParseStateLayout(name);
   if (!layout) throw BadLayout();
   return *layout;
+}
+
+const char* EndingOf(StateLayout layout) {
+  if (layout == StateLayout::kRwkvCpp) return ".bin";
+  return layout == StateLayout::kRwkvRunner ? ".pth" : ".safetensors";
 }
 
 // Ai00's form: {"data": numbers, "shape": [1, layers, N + 2, C]}, the tensor of web-rwkv.
@@ -258,7 +264,7 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
           return;
         }
         SendBytes(*reply, ExportedState(ready->snapshot.state, PeerLayout(layout)),
-                  state.id + (layout == "rwkv.cpp" ? ".bin" : ".safetensors"));
+                  state.id + EndingOf(PeerLayout(layout)));
       });
     });
   }
@@ -375,8 +381,7 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
       // What TensorFile says of a checkpoint that is none.
       throw RequestError(422, error.what(), "data", "invalid_state");
     }
-    KeepImported(call, *std::move(state), peer == StateLayout::kTimeState, served, id, name,
-                 shared);
+    KeepImported(call, *std::move(state), IsTuned(peer), served, id, name, shared);
   }
 
   // Nobody knows what computed it.

@@ -253,6 +253,12 @@ TEST_F(StatesThreadTest, TheLayoutsOfOthersComeBack) {
   EXPECT_EQ(diff["layers"].size(), 3u);
   EXPECT_EQ(diff["layers"][0]["S"]["absolute"], 0);
   EXPECT_GT(diff["layers"][0]["att_x"]["absolute"], 0);
+  // RWKV-Runner's are the same, in a file of PyTorch.
+  const std::string runners = Content("begun", "rwkv-runner");
+  EXPECT_EQ(runners.substr(0, 2), "PK");
+  PutBytes("runners", "layout=rwkv-runner", runners);
+  EXPECT_EQ(AnswerTo(router_, "GET", "/v1/states/runners")["tuned"], true);
+  EXPECT_EQ(Post("/v1/states/diff", {{"a", "tuned"}, {"b", "runners"}})["absolute"], 0);
   // Both: the tuned one until the other is there.
   const Json both = {{"id", "new"}, {"tuned", "tuned"}, {"update", true}};
   EXPECT_EQ(TextOf(Complete({{"prompt", "x"}, {"state", both}})),
