@@ -104,7 +104,7 @@ wheel: ## PYTHON=/usr/bin/python3: build dist/linnet-*.whl for Python
 	@tools/install-packages build python
 	@tools/make-wheel "$(PYTHON)"
 
-soak: ## RUNS=2000000: long tests: the Debian package in a bare root, fuzz each parser so often, coverage, all tests under AddressSanitizer, repeated tests, a million tokens, digit reversal
+soak: ## RUNS=2000000: long tests: the Debian package in a bare root, fuzz each parser so often, coverage, all tests under AddressSanitizer, faults of the server, repeated tests, a million tokens, digit reversal
 	@tools/install-packages build test check package
 	@tools/make-package deb
 	@tools/check-package
@@ -114,6 +114,8 @@ soak: ## RUNS=2000000: long tests: the Debian package in a bare root, fuzz each 
 	@ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 ctest --test-dir build-asan --output-on-failure --parallel $(JOBS)
 	@$(configure) -DLINNET_TESTS=ON
 	@cmake --build build --parallel $(JOBS)
+	@tools/install-packages clients
+	@LINNET_SOAK=10000 LINNET_EXAMPLES=20 tools/check-server
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS) --repeat until-fail:5 --schedule-random
 	@LINNET_COST_TOKENS=1000000 build/tests/end_to_end_test --gtest_filter='*ConstantCost*'
 	@LINNET_MEASURE=1 build/src/kernels_test --gtest_filter='*Peaks.*'

@@ -14,11 +14,12 @@ PROGRAM = os.environ.get("LINNET_PROGRAM", "build/linnet")
 class Server:
     """A running server; ends with the test that asked for it."""
 
-    def __init__(self, *args, model=("builtin",)):
+    def __init__(self, *args, model=("builtin",), prepare=None):
+        # `prepare` is called in the new process.
         self.args = [PROGRAM, "serve", *model, "--port", "0", *args]
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(self.args, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                        text=True)
+                                        text=True, preexec_fn=prepare)
         self.url = None
         lines = []
         for line in self.process.stderr:
