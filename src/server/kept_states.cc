@@ -65,7 +65,12 @@ std::vector<std::byte> OwnKey(const fs::path& folder) {
 }
 
 void CreateStateTable(SqliteFile& db) {
-  if (!db.NeedsTables(kStatesSchema)) return;
+  const bool is_new = db.NeedsTables(kStatesSchema);
+  // A table of its own, which files of older versions get, too.
+  db.Run(
+      "CREATE TABLE IF NOT EXISTS parents (owner TEXT NOT NULL, id TEXT NOT NULL, "
+      "parent TEXT NOT NULL, PRIMARY KEY (owner, id))");
+  if (!is_new) return;
   // The bytes are the last column, so that the others are read without them.
   db.Run(
       "CREATE TABLE states (owner TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, "
@@ -78,7 +83,9 @@ void CreateStateTable(SqliteFile& db) {
 }
 
 constexpr const char* kColumns =
-    "id, name, model, identity, tokens, made, lossless, tuned, used, bytes, owner, mark";
+    "id, name, model, identity, tokens, made, lossless, tuned, used, bytes, owner, mark, "
+    "ifnull((SELECT parent FROM parents WHERE parents.owner = states.owner AND "
+    "parents.id = states.id), '')";
 
 KeptState RowOf(const SqliteStatement& row) {
   KeptState state{.id = row.Text(0), .name = row.Text(1), .model = row.Text(2)};
@@ -91,7 +98,34 @@ KeptState RowOf(const SqliteStatement& row) {
   state.bytes = static_cast<uint64_t>(row.Number(9));
   state.shared = row.Text(10) == kEveryone;
   state.mark = row.Text(11);
+  state.parent = row.Text(12);
   return state;
+}
+
+// Of a state that goes away, or is no descendant any more; those that began with it then began with
+// its parent.
+void EraseParent(SqliteFile& db, const std::string& owner, const std::string& id) {
+  SqliteStatement relink(db,
+                         "UPDATE parents SET parent = ifnull((SELECT above.parent FROM parents "
+                         "above WHERE above.owner = ? AND above.id = ?), '') "
+                         "WHERE owner = ? AND parent = ?");
+  relink.Bind(owner).Bind(id).Bind(owner).Bind(id).Step();
+  SqliteStatement erase(db, "DELETE FROM parents WHERE owner = ? AND id = ?");
+  erase.Bind(owner).Bind(id).Step();
+}
+
+// Returns the parent that the state has now. One that goes on from itself keeps its own.
+std::string WriteParent(SqliteFile& db, const std::string& owner, const KeptState& state) {
+  if (state.parent == state.id) {
+    SqliteStatement find(db, "SELECT parent FROM parents WHERE owner = ? AND id = ?");
+    return find.Bind(owner).Bind(state.id).Step() ? find.Text(0) : "";
+  }
+  // No circle: what it now begins with may have begun with the one that it replaces.
+  EraseParent(db, owner, state.id);
+  if (state.parent.empty()) return "";
+  SqliteStatement insert(db, "INSERT INTO parents VALUES (?, ?, ?)");
+  insert.Bind(owner).Bind(state.id).Bind(state.parent).Step();
+  return state.parent;
 }
 
 RequestError NoState(const std::string& id) {
@@ -277,6 +311,7 @@ KeptState KeptStates::Put(const std::string& owner, KeptState state, const Snaps
     insert.Bind(state.facts.made).Bind(flag(state.facts.lossless)).Bind(flag(state.facts.tuned));
     insert.Bind(state.used).Bind(static_cast<int64_t>(state.bytes)).Bind(state.mark);
     insert.Bind(std::span<const std::byte>(bytes)).Step();
+    state.parent = WriteParent(db, row_owner, state);
     return 0;
   });
   Remember({row_owner, state.id}, std::make_shared<const ReadyState>(
@@ -350,6 +385,19 @@ bool KeptStates::Erase(const std::string& owner, const std::string& id, bool sha
     SqliteStatement erase(db, "DELETE FROM states WHERE owner = ? AND id = ? RETURNING id");
     if (!erase.Bind(key.first).Bind(key.second).Step()) return false;
     erase.Step();
+    EraseParent(db, key.first, key.second);
+    return true;
+  });
+}
+
+bool KeptStates::Rename(const std::string& owner, const std::string& id, bool shared,
+                        const std::string& name) {
+  const std::string row_owner = shared ? kEveryone : RowOwner(owner);
+  return WithFile([&](SqliteFile& db) {
+    SqliteStatement rename(db,
+                           "UPDATE states SET name = ? WHERE owner = ? AND id = ? RETURNING id");
+    if (!rename.Bind(name).Bind(row_owner).Bind(id).Step()) return false;
+    rename.Step();
     return true;
   });
 }

@@ -38,6 +38,9 @@ struct KeptStatesOptions {
 struct KeptState {
   std::string id{}, name{};
   std::string model{};  // that it was made with, as in the routes
+  // The id of the state that it began with, as long as that is kept; then of that one's. Empty:
+  // none.
+  std::string parent{};
   StateFacts facts{};
   int64_t used = 0;    // Unix time
   uint64_t bytes = 0;  // as stored
@@ -71,9 +74,9 @@ class KeptStates {
   KeptStates(const KeptStates&) = delete;
   KeptStates& operator=(const KeptStates&) = delete;
 
-  // Keeps the state in place of an older one with this id, and returns how it is kept. Encodes and
-  // writes on the caller's thread. Throws RequestError 413 if it would be too much, 503 if it
-  // cannot be written.
+  // Keeps the state in place of an older one with this id, and returns how it is kept. One that
+  // goes on from itself keeps its parent. Encodes and writes on the caller's thread. Throws
+  // RequestError 413 if it would be too much, 503 if it cannot be written.
   KeptState Put(const std::string& owner, KeptState state, const Snapshot& snapshot);
   std::optional<KeptState> Find(const std::string& owner, const std::string& id);
   // The latest used first.
@@ -84,6 +87,9 @@ class KeptStates {
   // The stored bytes, which are signed; nothing if there is no such state.
   std::optional<std::vector<std::byte>> Read(const std::string& owner, const std::string& id);
   bool Erase(const std::string& owner, const std::string& id, bool shared);
+  // Changes its name. False if there is no such state.
+  bool Rename(const std::string& owner, const std::string& id, bool shared,
+              const std::string& name);
 
   // Keeps other writers away from the id until the last copy is gone. Throws RequestError 409 if
   // there is one. States may be read meanwhile.

@@ -37,6 +37,12 @@ const char kOpenApiStates[] = R"json({
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "application/json": {"schema": {"$ref": "#/components/schemas/StateImport"}}}},
       "responses": {"200": "State"}},
+    "post": {
+      "operationId": "renameState", "summary": "Gives a state another name",
+      "parameters": [{"$ref": "#/components/parameters/StateId"}],
+      "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["name"], "properties": {
+        "name": {"type": "string", "maxLength": 200}}}}}},
+      "responses": {"200": "State"}},
     "delete": {
       "operationId": "deleteState", "summary": "Forgets a state",
       "parameters": [{"$ref": "#/components/parameters/StateId"}],
@@ -134,7 +140,8 @@ const char kOpenApiStates[] = R"json({
     "data": {"description": "Instead of input: a state to import, as for PUT."}}},
   "State": {"type": "object", "required": ["id", "object", "created", "model", "tokens", "tuned", "lossless", "identity", "bytes"], "properties": {
     "id": {"type": "string"}, "object": {"const": "state"}, "created": {"type": "integer"}, "used": {"type": "integer"},
-    "name": {"type": "string"}, "model": {"type": "string"}, "tokens": {"type": "integer"},
+    "name": {"type": "string"}, "parent": {"type": ["string", "null"], "description": "The state that it began with, or that one's, while it is kept."},
+    "model": {"type": "string"}, "tokens": {"type": "integer"},
     "tuned": {"type": "boolean"}, "lossless": {"type": "boolean"}, "shared": {"type": "boolean"},
     "identity": {"type": "string"}, "bytes": {"type": "integer"}}},
   "StateList": {"type": "object", "required": ["object", "data"], "properties": {
@@ -160,7 +167,8 @@ const char kOpenApiStates[] = R"json({
     "keep": {"type": ["boolean", "null"], "description": "For switch: do not unload what was the default."}}},
   "AdminModel": {"type": "object", "required": ["id", "object", "loaded", "default", "bytes"]},
   "AdminModelList": {"type": "object", "required": ["object", "data"], "properties": {
-    "object": {"const": "list"}, "data": {"type": "array", "items": {"$ref": "#/components/schemas/AdminModel"}}}}
+    "object": {"const": "list"}, "data": {"type": "array", "items": {"$ref": "#/components/schemas/AdminModel"}},
+    "changes": {"type": "boolean", "description": "Whether this client may pull, copy and delete models."}}}
 }})json";
 
 }  // namespace linnet

@@ -270,7 +270,12 @@ ReplyState RequestState::Keep(const Snapshot& at, StateFacts facts) const {
   KeptStates& states = *served_->states;
   if (fields_.update || fields_.returned == Return::kKept) {
     reply.id = fields_.update ? fields_.id : NewId("state_");
-    states.Put(owner_, {.id = reply.id, .model = served_->name, .facts = reply.facts}, at);
+    states.Put(owner_,
+               {.id = reply.id,
+                .model = served_->name,
+                .parent = fields_.start_id(),
+                .facts = reply.facts},
+               at);
   }
   if (fields_.returned == Return::kLossless || fields_.returned == Return::kHalf) {
     const bool half = fields_.returned == Return::kHalf;

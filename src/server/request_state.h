@@ -31,6 +31,11 @@ struct StateFields {
   Return returned = Return::kNone;
 
   bool starts() const { return !id.empty() || !tuned.empty() || !data.empty(); }
+  // Of the kept state that is read; empty if it is brought along.
+  std::string start_id() const {
+    if (!data.empty()) return update ? id : "";
+    return id.empty() ? tuned : id;
+  }
   bool ends() const { return update || returned != Return::kNone; }
 };
 

@@ -131,6 +131,7 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
     const std::string name = NameField(body);
     const std::string owner = call.request.owner;
     fields.returned = StateFields::Return::kLossless;
+    const std::string parent = fields.start_id();
     // All copies of what follows have the same one.
     const auto claim =
         std::make_shared<std::shared_ptr<const void>>(states_->ClaimWriter(owner, id));
@@ -141,11 +142,13 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
     const size_t count = tokens.size();
     request->FinishWith(
         nullptr, std::move(tokens),
-        [self = shared_from_this(), reply = call.reply, served, id, name, owner, count, claim](
-            const Snapshot& at, const StateFacts& facts) {
+        [self = shared_from_this(), reply = call.reply, served, id, name, owner, count, claim,
+         parent](const Snapshot& at, const StateFacts& facts) {
           reply->CountTokens(count);
           const KeptState kept = self->states_->Put(
-              owner, {.id = id, .name = name, .model = served->name, .facts = facts}, at);
+              owner,
+              {.id = id, .name = name, .model = served->name, .parent = parent, .facts = facts},
+              at);
           claim->reset();
           reply->Send(200, Dump(StateObject(kept)));
         },
@@ -194,6 +197,20 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
                      Dump(OrderedJson{{"id", state.id}, {"object", "state"}, {"deleted", true}}));
   }
 
+  void Rename(const RouteCall& call) {
+    const Json json = ParseBody(call.request.body);
+    const Fields body(json);
+    if (!body.Has("name")) {
+      throw RequestError(400, "name is missing, expected a text", "name",
+                         "missing_required_parameter");
+    }
+    const std::string name = NameField(body);
+    const KeptState state = Found(call);
+    if (state.shared) RequireAdmin(call.request);
+    states_->Rename(call.request.owner, state.id, state.shared, name);
+    call.reply->Send(200, Dump(StateObject(Found(call))));
+  }
+
   void Fork(const RouteCall& call) {
     const Json json = call.request.body.empty() ? Json::object() : ParseBody(call.request.body);
     const Fields body(json);
@@ -209,7 +226,8 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
       StateFacts facts = ready->facts;
       facts.made = TimeInSeconds();
       const KeptState kept = self->states_->Put(
-          owner, {.id = id, .name = name, .model = state.model, .facts = facts}, ready->snapshot);
+          owner, {.id = id, .name = name, .model = state.model, .parent = state.id, .facts = facts},
+          ready->snapshot);
       return Dump(StateObject(kept));
     });
   }
@@ -429,18 +447,20 @@ class StateRoutes : public std::enable_shared_from_this<StateRoutes> {
 }  // namespace
 
 OrderedJson StateObject(const KeptState& state) {
-  OrderedJson object = {{"id", state.id},
-                        {"object", "state"},
-                        {"created", state.facts.made},
-                        {"used", state.used},
-                        {"name", state.name},
-                        {"model", state.model},
-                        {"tokens", state.facts.tokens},
-                        {"tuned", state.facts.tuned},
-                        {"lossless", state.facts.lossless},
-                        {"identity", state.facts.identity},
-                        {"bytes", state.bytes},
-                        {"shared", state.shared}};
+  OrderedJson object = {
+      {"id", state.id},
+      {"object", "state"},
+      {"created", state.facts.made},
+      {"used", state.used},
+      {"name", state.name},
+      {"parent", state.parent.empty() ? OrderedJson() : OrderedJson(state.parent)},
+      {"model", state.model},
+      {"tokens", state.facts.tokens},
+      {"tuned", state.facts.tuned},
+      {"lossless", state.facts.lossless},
+      {"identity", state.facts.identity},
+      {"bytes", state.bytes},
+      {"shared", state.shared}};
   return object;
 }
 
@@ -457,6 +477,7 @@ void AddStateRoutes(Router& router, std::shared_ptr<const ServedModels> models,
   add("POST", "/v1/states/diff", &StateRoutes::Diff);
   add("GET", "/v1/states/{state_id}", &StateRoutes::Get);
   add("PUT", "/v1/states/{state_id}", &StateRoutes::Put);
+  add("POST", "/v1/states/{state_id}", &StateRoutes::Rename);
   add("DELETE", "/v1/states/{state_id}", &StateRoutes::Delete);
   add("POST", "/v1/states/{state_id}/fork", &StateRoutes::Fork);
   add("GET", "/v1/states/{state_id}/content", &StateRoutes::Content);

@@ -267,6 +267,49 @@ TEST_F(StatesThreadTest, TheLayoutsOfOthersComeBack) {
   EXPECT_EQ(TextOf(Complete({{"prompt", "y"}, {"state", both}})), expected);
 }
 
+TEST_F(StatesThreadTest, EachKnowsWhatItBeganWith) {
+  const auto parent = [&](const std::string& id) {
+    return AnswerTo(router_, "GET", "/v1/states/" + id)["parent"];
+  };
+  EXPECT_EQ(Post("/v1/states", {{"input", "once "}, {"id", "root"}})["parent"], Json());
+  EXPECT_EQ(Post("/v1/states", {{"input", "upon "}, {"id", "next"}, {"state", "root"}})["parent"],
+            "root");
+  EXPECT_EQ(Post("/v1/states/next/fork", {{"id", "copy"}})["parent"], "next");
+  const Json kept =
+      Complete({{"prompt", "a "}, {"state", "copy"}, {"return_state", "kept"}})["state"];
+  EXPECT_EQ(parent(kept["id"]), "copy");
+  // One that goes on from itself stays where it was.
+  Complete({{"prompt", "a "}, {"state", {{"id", "copy"}, {"update", true}}}});
+  EXPECT_EQ(parent("copy"), "next");
+  EXPECT_EQ(parent(kept["id"]), "copy");
+  // What began with one that is gone began with that one's parent.
+  AnswerTo(router_, "DELETE", "/v1/states/next");
+  EXPECT_EQ(parent("copy"), "root");
+  // Another text under an old id: no circle.
+  EXPECT_EQ(Post("/v1/states", {{"input", "b"}, {"id", "root"}, {"state", "copy"}})["parent"],
+            "copy");
+  EXPECT_EQ(parent("copy"), Json());
+  // What is brought along began here.
+  EXPECT_EQ(PutBytes("in", "layout=signed", Content("copy", "signed"))["parent"], Json());
+  // They outlive the server.
+  KeptStates again(KeptStatesOptions{.folder = folder_.path()});
+  EXPECT_EQ(again.Find("", "root")->parent, "copy");
+}
+
+TEST_F(StatesThreadTest, AStateGetsAnotherName) {
+  Post("/v1/states", {{"input", "once "}, {"id", "a"}, {"name", "first"}});
+  const Json before = AnswerTo(router_, "GET", "/v1/states/a");
+  Json renamed = Post("/v1/states/a", {{"name", "second"}});
+  EXPECT_EQ(renamed["name"], "second");
+  renamed["name"] = "first";
+  EXPECT_EQ(renamed, before);
+  Post("/v1/states/a", Json::object(), 400);
+  Post("/v1/states/a", {{"name", std::string(201, 'x')}}, 400);
+  Post("/v1/states/b", {{"name", "x"}}, 404);
+  Post("/v1/states/a", {{"name", "x"}}, 404, "anna");
+  EXPECT_EQ(AnswerTo(router_, "GET", "/v1/states/a")["name"], "second");
+}
+
 TEST_F(StatesThreadTest, BadOnesAreRefused) {
   const std::string good(live_.model.state_shape().floats() * sizeof(float), '\0');
   PutBytes("a", "layout=rwkv.cpp", good.substr(1), 422);
