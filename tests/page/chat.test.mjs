@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, calm, ended, isClean, message, replies, say, send, Server, visit } from "./server.mjs";
+import { browser, calm, ended, isClean, message, replies, say, send, Server, visit, Wire } from "./server.mjs";
 
 let server;
 before(async () => { server = await Server.start(); });
@@ -130,6 +130,78 @@ test("two tabs add to one tree, and a second tab sees a reply grow", async () =>
   await one.context().close();
 });
 
+// What the same seed gives when nothing breaks.
+async function undisturbed(words, tokens) {
+  const page = await visit(server);
+  await calm(page, tokens);
+  await say(page, words);
+  const text = await replies(page).last().locator(".markdown").innerText();
+  await page.context().close();
+  return text;
+}
+
+let marten; // that of the next tests
+// The connection breaks, or the page goes away, in the middle of a reply.
+for (const [name, breakOff] of [
+  ["the connection breaks", async (page, wire) => {
+    wire.cut();
+    // It goes on at once: nobody is told.
+    assert.equal(await page.getByText("The connection broke.").count(), 0);
+  }],
+  ["the network is away for a while", async (page, wire) => {
+    wire.down = true;
+    wire.cut();
+    await page.getByText("The connection broke. The reply goes on when the server is back").waitFor();
+    await page.getByText("No connection; trying again.").first().waitFor();
+    wire.down = false;
+  }],
+  ["the page is loaded again", (page) => page.reload()],
+]) {
+  test(`a reply is taken up where it was when ${name}`, async () => {
+    const words = "Tell me a long story about a marten.";
+    const whole = (marten ??= await undisturbed(words, 300));
+    const wire = await Wire.to(server);
+    const page = await visit(wire);
+    await calm(page, 300);
+    const asked = [];
+    page.on("request", (request) => {
+      const { pathname } = new URL(request.url());
+      if (/completions|streams/.test(pathname)) asked.push(`${request.method()} ${pathname.replace(/[0-9a-f]{24}$/, "ID")}`);
+    });
+    await send(page, words);
+    await page.locator("article.assistant[data-end=running] .markdown").filter({ hasText: /\w+ \w+ \w+/ }).waitFor();
+    await breakOff(page, wire);
+    await page.locator("article.assistant[data-end=length], article.assistant[data-end=done]").waitFor();
+    assert.equal(await replies(page).last().locator(".markdown").innerText(), whole);
+    assert.equal(await replies(page).count(), 1);
+    assert.equal(asked.filter((one) => one.startsWith("POST /v1/chat/completions")).length, 1);
+    assert.ok(asked.includes("GET /v1/streams/ID"), asked.join());
+    // It is complete: nothing is asked for once more, and the next message reads only itself.
+    await calm(page, 8);
+    await say(page, "Go on.");
+    await page.getByText("0 read again").waitFor();
+    assert.equal(await page.getByText("broke").count(), 0);
+    isClean(page);
+    await page.context().close();
+    await wire.close();
+  });
+}
+
+test("a reply that is stopped is stopped on the server, too", async () => {
+  const page = await visit(server);
+  await calm(page, 4000);
+  const gone = page.waitForRequest((request) => request.method() === "DELETE" && /\/v1\/streams\//.test(request.url()));
+  await send(page, "Tell me a long story about a stoat.");
+  await page.locator("article.assistant .markdown").filter({ hasText: /\w+ \w+/ }).waitFor();
+  await page.keyboard.press("Escape");
+  await ended(page);
+  const answer = await (await gone).response();
+  assert.equal(answer.status(), 200);
+  assert.deepEqual(await answer.json().then((body) => body.deleted), true);
+  isClean(page);
+  await page.context().close();
+});
+
 test("a server that is restarted in the middle of a reply", async () => {
   const own = await Server.start();
   const page = await visit(own);
@@ -137,11 +209,12 @@ test("a server that is restarted in the middle of a reply", async () => {
   await send(page, "Tell me a long story about a wolf.");
   await page.locator("article.assistant .markdown").filter({ hasText: /\w+ \w+ \w+/ }).waitFor();
   await own.end("SIGKILL");
-  await page.getByText("The reply broke off.").waitFor();
+  await page.getByText("The reply goes on when the server is back").waitFor();
   const begun = await replies(page).last().locator(".markdown").innerText();
   await page.getByText("No connection; trying again.").first().waitFor();
   const next = await own.again();
   await page.getByText("No connection; trying again.").first().waitFor({ state: "detached" });
+  await page.getByText("The reply broke off.").waitFor(); // the new one knows nothing of it
   await page.evaluate(() => {
     const settings = JSON.parse(localStorage.getItem("linnet.settings"));
     settings.sampling.max_tokens = 10;
@@ -297,14 +370,14 @@ test("a branch is saved as a state, shared as a file, and another chat starts fr
   await page.getByRole("tab", { name: "Server" }).click();
   await page.getByLabel("Name", { exact: true }).fill("jackdaw 鸟");
   await page.getByRole("button", { name: "Save this branch" }).click();
-  const entries = page.locator(".entries", { hasText: "jackdaw" }).locator("li");
-  await entries.first().waitFor();
+  const states = page.getByRole("tree", { name: "States" }).getByRole("treeitem");
+  await states.filter({ hasText: "jackdaw" }).click();
   const [download] = await Promise.all([page.waitForEvent("download"),
     page.getByRole("button", { name: "Download to share" }).click()]);
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"),
     page.getByRole("button", { name: "Upload a state" }).click()]);
   await chooser.setFiles({ name: "shared.state", mimeType: "application/octet-stream", buffer: readFileSync(await download.path()) });
-  await entries.nth(1).waitFor();
+  await states.filter({ hasText: "shared.state" }).waitFor();
   const bodies = [];
   page.on("request", (request) => {
     if (request.url().endsWith("/v1/chat/completions")) bodies.push(request.postDataJSON());
@@ -318,4 +391,63 @@ test("a branch is saved as a state, shared as a file, and another chat starts fr
   assert.deepEqual(bodies[0].messages.map((one) => one.content), ["Go on."]);
   isClean(page);
   await page.context().close();
+});
+
+test("states are a tree of what began with what: forked, renamed, compared, deleted", async () => {
+  const own = await Server.start();
+  const page = await visit(own);
+  await calm(page, 8);
+  await say(page, "Tell me a story about a wren.");
+  await page.getByRole("tab", { name: "Server" }).click();
+  const rows = page.getByRole("tree", { name: "States" }).getByRole("treeitem");
+  const shown = async () => (await rows.evaluateAll((all) =>
+    all.map((row) => `${"-".repeat(row.ariaLevel - 1)}${row.querySelector("bdi").textContent}`)));
+  const whenShown = (wanted) => page.waitForFunction((names) => JSON.stringify(names) === JSON.stringify(
+    [...document.querySelectorAll(".states [role=treeitem]")].map((row) => "-".repeat(row.ariaLevel - 1) + row.querySelector("bdi").textContent)), wanted);
+  await page.getByLabel("Name", { exact: true }).fill("wren");
+  await page.getByRole("button", { name: "Save this branch" }).click();
+  await whenShown(["wren"]);
+  // By keys alone.
+  await rows.first().focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await rows.first().getAttribute("aria-selected"), "true");
+  page.once("dialog", (dialog) => void dialog.accept("copy"));
+  await page.getByRole("button", { name: "Fork" }).focus();
+  await page.keyboard.press("Enter");
+  await whenShown(["wren", "-copy"]);
+  // Another conversation that begins with the copy.
+  await page.getByLabel("Start from state").selectOption({ label: "copy" });
+  await page.getByRole("button", { name: "New chat" }).first().click();
+  await say(page, "Where did it go?");
+  await page.getByLabel("Name", { exact: true }).fill("went on");
+  await page.getByRole("button", { name: "Save this branch" }).click();
+  await whenShown(["wren", "-copy", "--went on"]);
+  await rows.first().focus();
+  await page.keyboard.press("End");
+  await page.keyboard.press("Enter");
+  assert.equal(await rows.last().getAttribute("aria-selected"), "true");
+  // What it read since.
+  await page.getByLabel("Compare with").selectOption({ label: "wren" });
+  const figures = page.locator(".difference figure");
+  await figures.first().waitFor();
+  const layers = (await (await fetch(`${own.url}/v1/models`)).json()).data[0].meta.n_layer;
+  assert.equal(await figures.first().locator("rect").count(), layers);
+  assert.ok(await figures.count() >= 3); // the parts of a layer's state
+  assert.match(await figures.first().locator("figcaption").innerText(), /most in layer \d+, \d/);
+  const highest = await page.locator(".difference rect").evaluateAll((bars) => Math.max(...bars.map((bar) => Number(bar.getAttribute("height")))));
+  assert.equal(highest, 60); // the largest difference of all
+  await rows.nth(1).click();
+  await page.getByLabel("Compare with").selectOption({ label: "wren" });
+  await page.getByText("These two are the same.").waitFor();
+
+  page.once("dialog", (dialog) => void dialog.accept("middle"));
+  await page.getByRole("button", { name: "Rename", exact: true }).click();
+  await whenShown(["wren", "-middle", "--went on"]);
+  // What began with a state that is deleted began with the one before.
+  await page.getByRole("button", { name: "Delete middle" }).click();
+  await whenShown(["wren", "-went on"]);
+  assert.equal(await page.getByLabel("Start from state").inputValue(), "");
+  isClean(page);
+  await page.context().close();
+  await own.close();
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -57,6 +58,45 @@ export class Server {
   }
 }
 
+// The way to a server, which can be cut.
+export class Wire {
+  sockets = new Set();
+  down = false;
+
+  static async to(server) {
+    const wire = new Wire();
+    const { hostname, port } = new URL(server.url);
+    wire.listener = createServer((socket) => {
+      if (wire.down) {
+        socket.destroy();
+        return;
+      }
+      const far = connect(Number(port), hostname);
+      for (const [one, other] of [[socket, far], [far, socket]]) {
+        wire.sockets.add(one);
+        one.on("error", () => one.destroy());
+        one.on("close", () => {
+          wire.sockets.delete(one);
+          other.destroy();
+        });
+        one.pipe(other);
+      }
+    });
+    await new Promise((resolve) => wire.listener.listen(0, "127.0.0.1", resolve));
+    wire.url = `http://127.0.0.1:${wire.listener.address().port}`;
+    return wire;
+  }
+
+  cut() {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  async close() {
+    this.cut();
+    await new Promise((resolve) => this.listener.close(resolve));
+  }
+}
+
 export const browser = await chromium.launch({
   executablePath: process.env.LINNET_CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"],
@@ -78,7 +118,7 @@ export async function visit(server, { path = "/", context, ...options } = {}) {
     const url = new URL(request.url());
     if (url.protocol.startsWith("http") && url.origin !== server.url) page.strangers.push(request.url());
   });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000); // of a machine that has much else to do
   await page.goto(server.url + path);
   await page.getByRole("heading", { name: "Linnet", exact: true }).waitFor();
   return page;

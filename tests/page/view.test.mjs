@@ -184,10 +184,17 @@ for (const [language, theme] of [["en", "light"], ["en", "dark"], ["zh", "light"
     await ended(page);
     assert.equal(await page.getByRole("treeitem").count(), 3);
     assert.deepEqual(await violations(page), []);
+    const post = (path, body) => fetch(`${server.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    await post("/v1/states", { id: "first", input: "once upon a time" });
+    await post("/v1/states", { id: "second", input: " there was a bird", state: "first" });
     for (const tab of language === "zh" ? ["设置", "服务器"] : ["Settings", "Server"]) {
       await page.getByRole("tab", { name: tab }).click();
       assert.deepEqual(await violations(page), []);
     }
+    await page.locator(".states [role=treeitem]", { hasText: "second" }).click();
+    await page.locator("#compare").selectOption("first");
+    await page.locator(".difference figure").first().waitFor();
+    assert.deepEqual(await violations(page), []);
     await page.locator(".chats .button").first().click();
     assert.deepEqual(await violations(page), []);
     await page.keyboard.press("Escape");
@@ -253,12 +260,148 @@ test("without the server the page opens and its chats can be read", async () => 
   await next.close();
 });
 
+// Writing to the database takes longer than the page lives: what it is asked for is never there.
+const slowDatabase = (page) => page.evaluate(() => {
+  const put = IDBObjectStore.prototype.put;
+  IDBObjectStore.prototype.put = function (...given) {
+    const hold = () => { this.count().onsuccess = hold; };
+    hold();
+    return put.apply(this, given);
+  };
+});
+
+test("what the database does not have yet survives a reload", async () => {
+  const page = await visit(server);
+  await answerWith(page, ["Never saved."]);
+  await slowDatabase(page);
+  await say(page, "Hello");
+  await page.reload();
+  await page.getByText("Never saved.").waitFor();
+  assert.equal(await replies(page).last().getAttribute("data-end"), "done");
+  await page.locator(".chats a", { hasText: "Hello" }).waitFor();
+  // Now it is in the database, and nowhere else.
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("linnet.unsaved."))), []);
+  await page.reload();
+  await page.getByText("Never saved.").waitFor();
+
+  // Also in the same moment as the last change, and with what had come of a reply by then.
+  await say(page, "Again");
+  await slowDatabase(page);
+  await page.evaluate(() => new Promise((resolve) => {
+    new MutationObserver(() => {
+      if (!document.querySelector("article.user .said, article.assistant[data-end=running]")) return;
+      location.reload();
+      resolve();
+    }).observe(document.querySelector(".messages"), { subtree: true, childList: true, attributes: true });
+    document.querySelector("article:last-of-type footer button[aria-label=Retry]").click();
+  })).catch(() => undefined); // the page went away
+  await page.getByText("2/2").waitFor();
+  isClean(page);
+  await page.context().close();
+});
+
+test("a full or damaged storage does not stop the page", async () => {
+  const page = await visit(server);
+  await answerWith(page, ["Kept all the same."]);
+  await page.evaluate(() => {
+    localStorage.setItem("linnet.unsaved.x", "{\"nodes\": 3");
+    localStorage.setItem("linnet.unsaved.y", JSON.stringify({ nodes: { a: { role: "user", parent: "a", stream: 1 }, b: null }, dropped: "?" }));
+    for (let size = 1 << 22; size > 0; size >>= 1) {
+      try {
+        localStorage.setItem(`filler.${size}`, "x".repeat(size));
+      } catch {
+        // The next is half as large.
+      }
+    }
+  });
+  await page.reload();
+  await page.getByRole("heading", { name: "Linnet", exact: true }).waitFor();
+  await page.getByRole("tab", { name: "Settings" }).click();
+  await page.getByLabel("Temperature").fill("0.5");
+  await say(page, "Hello");
+  await page.locator(".chats a", { hasText: "Hello" }).waitFor();
+  await page.reload();
+  await page.getByText("Kept all the same.").waitFor();
+  isClean(page);
+  await page.context().close();
+});
+
+const kTasks = {
+  en: ["Sentiment", "Reading comprehension", "Prose poem", "Read and mend code", "Paper topics in finance", "Key points of news",
+    "Grow a text from a sentence", "A snake game in Python"],
+  zh: ["情感分析", "阅读理解", "散文诗", "读代码并改错", "金融论文选题", "新闻要点", "由一句话扩写", "Python 贪吃蛇"],
+};
+
+for (const language of ["en", "zh"]) {
+  test(`the eight tasks are prompts in the page's language: ${language}`, async () => {
+    const page = await visit(server, { locale: language === "zh" ? "zh-CN" : "en-US" });
+    const cards = page.locator(".tasks button");
+    assert.deepEqual(await cards.locator("strong").allInnerTexts(), kTasks[language]);
+    const prompts = new Set();
+    for (const name of kTasks[language]) {
+      await cards.filter({ hasText: name }).click();
+      const prompt = await message(page).inputValue();
+      assert.equal(/[\u4e00-\u9fff]/.test(prompt), language === "zh", prompt);
+      assert.ok(prompt.length > 20, prompt);
+      prompts.add(prompt);
+    }
+    assert.equal(prompts.size, 8);
+    // The last one is what is sent.
+    let sent;
+    await page.route("**/v1/chat/completions", (route) => {
+      sent = route.request().postDataJSON().messages;
+      return route.fulfill({ status: 200, contentType: "text/event-stream", body: streamOf(["Yes."]) });
+    });
+    const asked = await message(page).inputValue();
+    await message(page).press("Enter");
+    await ended(page);
+    assert.deepEqual(sent, [{ role: "user", content: asked }]);
+    isClean(page);
+    await page.context().close();
+  });
+}
+
+test("a preset sets the sampler, and the request has it; the reader's own come beside them", async () => {
+  const page = await visit(server);
+  let body;
+  await page.route("**/v1/chat/completions", (route) => {
+    body = route.request().postDataJSON();
+    return route.fulfill({ status: 200, contentType: "text/event-stream", body: streamOf(["Yes."]) });
+  });
+  await page.getByRole("tab", { name: "Settings" }).click();
+  const kFields = ["temperature", "top_p", "presence_penalty", "frequency_penalty"];
+  const shown = async () => Promise.all(["Temperature", "Top p", "Presence penalty", "Frequency penalty"].map((name) =>
+    page.getByLabel(name, { exact: true }).inputValue()));
+  const sent = () => kFields.map((name) => body[name]);
+  for (const [name, values] of [["Careful", [0.8, 0.3, 0.2, 0.2]], ["Balanced", [1, 0.5, 0.4, 0.4]], ["Free", [1.2, 0.8, 0.4, 0.4]],
+    ["Likeliest token", [0, undefined, 0, 0]], ["The model's own", [undefined, undefined, undefined, undefined]]]) {
+    await page.getByLabel("Preset").selectOption({ label: name });
+    assert.deepEqual(await shown(), values.map((value) => (value === undefined ? "" : String(value))), name);
+    await say(page, "Hello");
+    assert.deepEqual(sent(), values, name);
+  }
+  await page.getByLabel("Preset").selectOption({ label: "Free" });
+  await page.getByLabel("Top p", { exact: true }).fill("0.6");
+  await page.getByLabel("Top p", { exact: true }).press("Tab");
+  assert.equal(await page.getByLabel("Preset").locator("option:checked").innerText(), "changed");
+  page.once("dialog", (dialog) => void dialog.accept("mine"));
+  await page.getByRole("button", { name: "Save as a preset" }).click();
+  await page.getByLabel("Preset").selectOption({ label: "The model's own" });
+  await page.reload();
+  await page.getByRole("tab", { name: "Settings" }).click();
+  await page.getByLabel("Preset").selectOption({ label: "mine" });
+  await say(page, "Hello");
+  assert.deepEqual(sent(), [1.2, 0.6, 0.4, 0.4]);
+  isClean(page);
+  await page.context().close();
+});
+
 test("states, adapters, models and downloads are there if the server has them", async () => {
   const page = await visit(server);
   await page.getByRole("tab", { name: "Server" }).click();
   await page.getByText("In use").waitFor();
   const asked = [];
-  const kept = { id: "state_1", name: "poet", tokens: 54, bytes: 2_700_000 };
+  const kept = { id: "state_1", name: "poet", parent: null, tokens: 54, bytes: 2_700_000 };
   let states = [];
   const json = (route, value) => {
     const request = route.request();
@@ -267,18 +410,18 @@ test("states, adapters, models and downloads are there if the server has them", 
   };
   await page.route("**/openapi.json", async (route) => {
     const document = await (await route.fetch()).json();
-    for (const path of ["/v1/states", "/v1/lora", "/v1/admin/models", "/api/pull"]) document.paths[path] ??= {};
+    for (const path of ["/v1/states", "/v1/lora", "/v1/admin/models"]) document.paths[path] ??= {};
     await route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify(document) });
   });
   await page.route("**/v1/states", (route) => json(route, { data: states }));
-  await page.route("**/v1/states/*/fork", (route) => {
+  await page.route("**/v1/states/tmp", (route) => {
     states = [kept];
     assert.deepEqual(route.request().postDataJSON(), { name: "poet" });
     return json(route, kept);
   });
-  await page.route("**/v1/states/tmp", (route) => json(route, {}));
   await page.route("**/v1/lora", (route) => json(route, { data: [{ id: "rhymes", loaded: true }, { id: "verse", loaded: false }] }));
-  await page.route("**/v1/admin/models", (route) => json(route, { data: [{ id: "builtin", loaded: true, default: true }, { id: "big", loaded: false, bytes: 3e9 }] }));
+  let changes = false;
+  await page.route("**/v1/admin/models", (route) => json(route, { changes, data: [{ id: "builtin", loaded: true, default: true }, { id: "big", loaded: false, bytes: 3e9 }] }));
   await page.route("**/v1/admin/models/load", (route) => json(route, {}));
   await page.route("**/api/pull", (route) => {
     asked.push(route.request().postData());
@@ -296,13 +439,15 @@ test("states, adapters, models and downloads are there if the server has them", 
   await page.getByRole("tab", { name: "Server" }).click();
   await page.getByLabel("Name", { exact: true }).fill("poet");
   await page.getByRole("button", { name: "Save this branch" }).click();
-  await page.locator(".entries", { hasText: "poet" }).waitFor();
+  await page.getByRole("treeitem", { name: "poet" }).waitFor();
   assert.equal(body.return_state, "kept");
   assert.equal(body.max_tokens, 0);
   assert.deepEqual(body.messages.map((one) => one.content), ["Hello", "Hi."]);
-  assert.ok(asked.includes("DELETE /v1/states/tmp"));
+  assert.ok(asked.includes("POST /v1/states/tmp"));
   await page.getByLabel("Start from state").selectOption("state_1");
   await page.getByLabel("Adapter").selectOption("rhymes");
+  assert.equal(await page.getByRole("button", { name: "Fetch" }).count(), 0); // the server permits it to nobody
+  changes = true;
   await page.getByRole("button", { name: "Load" }).last().click();
   await page.getByLabel("owner/repository").fill("someone/model");
   await page.getByRole("button", { name: "Fetch" }).click();

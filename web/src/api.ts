@@ -1,6 +1,7 @@
 // The server's routes: JSON requests, streams of events, and what this server can do.
 
 import { signal } from "@preact/signals";
+import type { StreamPlace } from "./tree.ts";
 
 export interface Model {
   id: string;
@@ -28,7 +29,13 @@ export const online = signal(true);
 export function setKey(value: string): void {
   key.value = value.trim();
   if (key.value === "") localStorage.removeItem(kKey);
-  else localStorage.setItem(kKey, key.value);
+  else {
+    try {
+      localStorage.setItem(kKey, key.value);
+    } catch {
+      // It is full: the key is asked for again next time.
+    }
+  }
   needsKey.value = false;
 }
 
@@ -54,12 +61,12 @@ async function errorOf(response: Response): Promise<ApiError> {
 
 // Any answer of the server. Throws ApiError: status 0 if there is none.
 export async function ask(method: string, path: string, body?: unknown, abort?: AbortSignal,
-                          binary = false): Promise<Response> {
+                          binary = false, more: Record<string, string> = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(path, {
       method, signal: abort ?? null, cache: "no-store",
-      headers: headers(body === undefined ? "" : binary ? "application/octet-stream" : "application/json"),
+      headers: { ...headers(body === undefined ? "" : binary ? "application/octet-stream" : "application/json"), ...more },
       body: body === undefined ? null : binary ? (body as BodyInit) : JSON.stringify(body),
     });
   } catch (error) {
@@ -100,9 +107,11 @@ async function* linesOf(response: Response, abort?: AbortSignal): AsyncGenerator
 }
 
 // The data of a stream of events, until [DONE]. A stream that ends before throws status 0.
-export async function* events(path: string, body: unknown, abort: AbortSignal): AsyncGenerator<any> {
-  const response = await ask("POST", path, body, abort);
+// `place` is that of the event that was given last.
+async function* eventsOf(response: Response, abort: AbortSignal, place: StreamPlace): AsyncGenerator<any> {
+  let number = -1;
   for await (const line of linesOf(response, abort)) {
+    if (line.startsWith("id:")) number = Number(line.slice(3));
     if (!line.startsWith("data:")) continue;
     const data = line.slice(5).trim();
     if (data === "[DONE]") return;
@@ -113,10 +122,37 @@ export async function* events(path: string, body: unknown, abort: AbortSignal): 
       throw new ApiError(0, "the stream is damaged");
     }
     if (event.error) throw new ApiError(500, event.error.message ?? String(event.error));
+    if (Number.isInteger(number)) place.last = Math.max(place.last, number);
     yield event;
   }
   throw new ApiError(0, "the stream broke off");
 }
+
+// The events of an answer that the server keeps for a while under the id of `place`. If the
+// connection breaks, the rest is asked for once; if that fails, too, it throws ApiError. Without a
+// body the answer was asked for before: only the rest comes.
+export async function* events(path: string, body: unknown, abort: AbortSignal, place: StreamPlace): AsyncGenerator<any> {
+  let more = body === undefined;
+  for (;;) {
+    const before = place.last;
+    try {
+      const response = more ? await ask("GET", `/v1/streams/${place.id}?after=${place.last}`, undefined, abort)
+        : await ask("POST", path, body, abort, false, { "x-stream-id": place.id });
+      return yield* eventsOf(response, abort, place);
+    } catch (error) {
+      // One that brought nothing new is the last.
+      if (!(error instanceof ApiError)) throw error;
+      // However the server says that it has it no more, or never had.
+      if (more && [400, 404, 410].includes(error.status)) throw new ApiError(410, "");
+      if (error.status !== 0 || (more && place.last === before)) throw error;
+      more = true;
+    }
+  }
+}
+
+// The server need not go on with it.
+export const giveUp = (place: StreamPlace): void =>
+  void ask("DELETE", `/v1/streams/${place.id}`).catch(() => undefined);
 
 // Objects of a body of lines of JSON.
 export async function* jsonLines(path: string, body: unknown, abort: AbortSignal): AsyncGenerator<any> {
@@ -133,10 +169,9 @@ export interface Abilities {
   states: boolean; // /v1/states
   lora: boolean; // /v1/lora
   admin: boolean; // loading of models
-  pull: boolean; // /api/pull
   explain: boolean; // /v1/cache/explain
 }
-export const abilities = signal<Abilities>({ chats: false, states: false, lora: false, admin: false, pull: false, explain: false });
+export const abilities = signal<Abilities>({ chats: false, states: false, lora: false, admin: false, explain: false });
 
 export async function connect(): Promise<void> {
   const list = await askJson<{ data: Model[] }>("GET", "/v1/models");
@@ -149,7 +184,7 @@ export async function connect(): Promise<void> {
   }
   abilities.value = {
     chats: "/v1/chats" in paths, states: "/v1/states" in paths, lora: "/v1/lora" in paths,
-    admin: "/v1/admin/models" in paths, pull: "/api/pull" in paths, explain: "/v1/cache/explain" in paths,
+    admin: "/v1/admin/models" in paths, explain: "/v1/cache/explain" in paths,
   };
 }
 

@@ -114,10 +114,14 @@ export function App() {
     document.title = chat.title !== "" ? `${chat.title} – Linnet` : "Linnet";
   }, [chat, operator]);
   useEffect(() => {
-    const timer = setInterval(session.markLost, 2000);
-    session.markLost();
+    const look = (): void => {
+      session.markLost();
+      writing.takeUp();
+    };
+    const timer = setInterval(look, 2000);
+    look();
     return () => clearInterval(timer);
-  }, [chat?.id]);
+  }, [chat?.id, online.value]);
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => {
       if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]") && !menu) writing.stop();
@@ -189,6 +193,7 @@ export function App() {
 
 export async function prepare(): Promise<void> {
   session.startChat();
+  await session.prepareKept();
   await session.refreshList();
   await route();
 }

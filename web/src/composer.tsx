@@ -28,8 +28,12 @@ async function read(file: File): Promise<string> {
 // A draft survives a reload and is of one chat.
 const draftOf = (id: string): string => sessionStorage.getItem(`linnet.draft.${id}`) ?? "";
 const keepDraft = (id: string, text: string): void => {
-  if (text === "") sessionStorage.removeItem(`linnet.draft.${id}`);
-  else sessionStorage.setItem(`linnet.draft.${id}`, text);
+  try {
+    if (text === "") sessionStorage.removeItem(`linnet.draft.${id}`);
+    else sessionStorage.setItem(`linnet.draft.${id}`, text);
+  } catch {
+    // It is full: the draft is there until the page is closed.
+  }
 };
 
 export function Composer() {

@@ -1,6 +1,6 @@
 // Chats from outside, of a file or of the server: nothing in them is taken for granted.
 
-import { newChat, type Chat, type ChatNode, type Cost, type Role } from "./tree.ts";
+import { newChat, type Chat, type ChatNode, type Cost, type Role, type StreamPlace } from "./tree.ts";
 
 const kRoles = new Set<string>(["user", "assistant", "tool", "text"]);
 const isId = (id: string): boolean => /^[\w.-]{1,64}$/.test(id) && id !== "__proto__";
@@ -22,8 +22,16 @@ function costFrom(value: unknown): Cost | undefined {
   return cost as unknown as Cost;
 }
 
-// A new chat with what is taken, field by field; null if there is no message in it.
-export function chatFrom(value: unknown): Chat | null {
+function streamFrom(value: unknown): StreamPlace | undefined {
+  if (!isObject(value) || !isId(text(value.id))) return undefined;
+  const { last, begun, first } = value;
+  if (!Number.isInteger(last) || typeof begun !== "number" || typeof first !== "number") return undefined;
+  return { id: text(value.id), last: last as number, begun, first };
+}
+
+// A new chat with what is taken, field by field; null if there is no message in it. `own`: this
+// browser wrote it, so that what runs may still run.
+export function chatFrom(value: unknown, own = false): Chat | null {
   if (!isObject(value) || !isObject(value.nodes)) return null;
   const chat = newChat(value.kind === "text" ? "text" : "chat", "browser", Date.now());
   chat.title = text(value.title).slice(0, 500);
@@ -37,6 +45,13 @@ export function chatFrom(value: unknown): Chat | null {
       made: time(node.made), changed: time(node.changed), end: node.end === "running" ? "lost" : "done",
     };
     if (["length", "stopped", "lost", "calls"].includes(text(node.end))) clean.end = node.end as ChatNode["end"];
+    if (own && node.end === "running") {
+      clean.end = "running";
+      clean.beat = typeof node.beat === "number" ? node.beat : 0;
+    }
+    if (own && typeof node.error === "string") clean.error = node.error;
+    const stream = own ? streamFrom(node.stream) : undefined;
+    if (stream) clean.stream = stream;
     if (typeof node.thought === "string") clean.thought = node.thought;
     const cost = costFrom(node.cost);
     if (cost) clean.cost = cost;
@@ -74,9 +89,15 @@ export function chatFrom(value: unknown): Chat | null {
 }
 
 // A chat as the server keeps it; null if the page did not put it there.
-export function keptFrom(id: string, revision: number, value: unknown): Chat | null {
-  const chat = chatFrom(value);
+export function keptFrom(id: string, revision: number, value: unknown, own = false): Chat | null {
+  const chat = chatFrom(value, own);
   if (chat === null || !isObject(value)) return null;
   const dropped = Array.isArray(value.dropped) ? value.dropped.map(text).filter(isId) : [];
   return { ...chat, id, revision, dropped, made: time(value.made), changed: time(value.changed), place: "server" };
+}
+
+// A chat that this browser put aside while its page went away; null if it is damaged.
+export function asideFrom(id: string, value: unknown): Chat | null {
+  const chat = isId(id) && isObject(value) ? keptFrom(id, 0, value, true) : null;
+  return chat && { ...chat, place: (value as Chat).place === "server" ? "server" : "browser" };
 }

@@ -199,7 +199,7 @@ function MessageView({ node, siblings, answered, last }: Props) {
         : run ? <p class="waiting">{run.reading.value ? t("reading") : t("writing")}</p>
         : null}
       {node.calls && <Calls node={node} answered={answered} />}
-      {node.end === "lost" && <p class="fault" role="status">{t("lost")}{node.error ? ` ${node.error}` : ""}</p>}
+      {node.end === "lost" && <p class="fault" role="status">{t(node.stream ? "cutOff" : "lost")}{node.error ? ` ${node.error}` : ""}</p>}
       {elsewhere && <p class="hint">{t("elsewhere")}</p>}
       {last && node.end === "done" && endsReplyAtBlank(template) && <p class="hint">{t("blankEnds")}</p>}
       {node.cost && !run && <CostLine node={node} />}

@@ -4,16 +4,14 @@ import { useEffect, useState } from "preact/hooks";
 import { abilities, ApiError, ask, askJson, connect, jsonLines } from "./api.ts";
 import { t } from "./i18n.ts";
 import { parse, sum, type Sample } from "./metrics.ts";
-import { messagesOf, type WireMessage } from "./prompt.ts";
 import * as session from "./session.ts";
 import { set, settings } from "./settings.ts";
-import { newId, pathTo } from "./tree.ts";
-import { bytes, Button, count, download, Field, pick } from "./view.tsx";
+import { States } from "./states.tsx";
+import { bytes, Button, count, Field } from "./view.tsx";
 
 interface Entry {
   id: string;
   name?: string;
-  tokens?: number;
   bytes?: number;
   loaded?: boolean;
   default?: boolean;
@@ -54,71 +52,6 @@ function Facts() {
   );
 }
 
-// Keeps the state after these messages, without writing a word, under a name.
-async function keepState(messages: WireMessage[], name: string): Promise<void> {
-  const answer = await askJson<{ state: { id?: string; error?: { message: string } } }>("POST", "/v1/chat/completions",
-    { model: session.model(), messages, max_tokens: 0, return_state: "kept" });
-  const id = answer.state.id;
-  if (id === undefined) throw new Error(answer.state.error?.message ?? "no state");
-  await askJson("POST", `/v1/states/${encodeURIComponent(id)}/fork`, { name });
-  await ask("DELETE", `/v1/states/${encodeURIComponent(id)}`);
-}
-
-// How a file says what it is.
-const layoutOf = (file: string): string =>
-  file.endsWith(".safetensors") ? "reference" : file.endsWith(".pth") ? "time_state" : file.endsWith(".json") ? "ai00" : "signed";
-
-// States of the server: a conversation's whole past in a few megabytes.
-function States() {
-  const [list, setList] = useState<Entry[]>([]);
-  const [name, setName] = useState("");
-  const load = (): void => void askJson<{ data: Entry[] }>("GET", "/v1/states").then((answer) => setList(answer.data), say);
-  useEffect(load, []);
-  const chat = session.current.value!;
-  const path = pathTo(chat, chat.leaf);
-  const act = (what: Promise<unknown>): void => void what.then(load, say);
-  const fetchState = (one: Entry, layout: string, ending: string): void =>
-    void ask("GET", `/v1/states/${encodeURIComponent(one.id)}/content?layout=${layout}`).then(async (answer) =>
-      download(`${one.name || one.id}.${ending}`, await answer.arrayBuffer(), "application/octet-stream"), say);
-  return (
-    <fieldset>
-      <legend>{t("states")}</legend>
-      <p class="hint">{t("statesHint")}</p>
-      <Field id="state" label={t("startState")}>
-        <select id="state" value={settings.value.state} onChange={(event) => set({ state: event.currentTarget.value })}>
-          <option value="">{t("none")}</option>
-          {list.map((one) => <option key={one.id} value={one.id}>{one.name || one.id}</option>)}
-        </select>
-      </Field>
-      <form class="row" onSubmit={(event) => {
-        event.preventDefault();
-        act(keepState(messagesOf(chat, path), name).then(() => setName("")));
-      }}>
-        <input aria-label={t("stateName")} placeholder={t("stateName")} dir="auto" value={name} onInput={(event) => setName(event.currentTarget.value)} />
-        <button type="submit" class="button" disabled={name.trim() === "" || path.length === 0 || chat.kind === "text"}>{t("saveState")}</button>
-      </form>
-      <ul class="entries">
-        {list.map((one) => (
-          <li key={one.id}>
-            <span><bdi>{one.name || one.id}</bdi>
-              <small>{one.tokens !== undefined && ` ${t("tokens", { n: count(one.tokens) })}`}{one.bytes !== undefined && ` · ${bytes(one.bytes)}`}</small></span>
-            <Button icon="down" label={t("share")} onClick={() => fetchState(one, "signed", "state")} />
-            <Button icon="file" label={t("asTensors")} onClick={() => fetchState(one, "reference", "safetensors")} />
-            <Button icon="trash" label={t("deleteState", { name: one.name || one.id })}
-              onClick={() => act(ask("DELETE", `/v1/states/${encodeURIComponent(one.id)}`))} />
-          </li>
-        ))}
-      </ul>
-      <Button class="small" label={t("uploadState")} onClick={() => pick("", false, (files) => void (async () => {
-        const file = files[0];
-        const query = new URLSearchParams({ layout: layoutOf(file.name), model: session.model(), name: file.name });
-        const path = `/v1/states/${newId()}?${query}`;
-        act(ask("PUT", path, await file.arrayBuffer(), undefined, true));
-      })())} />
-    </fieldset>
-  );
-}
-
 function Adapters() {
   const [list, setList] = useState<Entry[]>([]);
   const load = (): void => void askJson<{ data: Entry[] }>("GET", "/v1/lora").then((answer) => setList(answer.data), say);
@@ -144,13 +77,14 @@ function Adapters() {
 
 // Models that can be loaded and unloaded, for administrators; others do not see this.
 function Models() {
-  const [list, setList] = useState<Entry[]>([]);
-  const load = (): void => void askJson<{ data: Entry[] }>("GET", "/v1/admin/models").then((answer) => setList(answer.data), () => setList([]));
+  const [{ data: list, changes }, setAnswer] = useState<{ data: Entry[]; changes?: boolean }>({ data: [] });
+  const load = (): void => void askJson<{ data: Entry[]; changes?: boolean }>("GET", "/v1/admin/models").then(setAnswer, () => setAnswer({ data: [] }));
   useEffect(load, []);
   const act = (what: string, id: string): void =>
     void askJson("POST", `/v1/admin/models/${what}`, { model: id }).then(connect).then(load, say);
   if (list.length === 0) return null;
   return (
+    <>
     <fieldset>
       <legend>{t("models")}</legend>
       <ul class="entries">
@@ -164,10 +98,13 @@ function Models() {
         ))}
       </ul>
     </fieldset>
+    {changes && <Pull onDone={load} />}
+    </>
   );
 }
 
-function Pull() {
+// For those who may put models on the server.
+function Pull({ onDone }: { onDone: () => void }) {
   const [name, setName] = useState("");
   const [line, setLine] = useState("");
   const [abort, setAbort] = useState<AbortController | null>(null);
@@ -181,6 +118,7 @@ function Pull() {
         setLine(`${step.status ?? ""}${part}`);
       }
       await connect();
+      onDone();
     } catch (error) {
       if (!stop.signal.aborted) setLine((error as Error).message);
     }
@@ -195,7 +133,6 @@ function Pull() {
           : <button type="submit" class="button" disabled={name.trim() === ""}>{t("pullStart")}</button>}
       </form>
       <p role="status">{line}</p>
-      <p class="hint">{t("adminHint")}</p>
     </fieldset>
   );
 }
@@ -208,7 +145,6 @@ export function Server() {
       {can.states && <States />}
       {can.lora && <Adapters />}
       {can.admin && <Models />}
-      {can.pull && <Pull />}
     </>
   );
 }

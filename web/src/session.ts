@@ -15,6 +15,7 @@ export interface Run {
   thought: Signal<string>;
   speed: Signal<number>; // tokens a second
   reading: Signal<boolean>; // no token has come yet
+  keep: () => void; // changes the chat to what has come so far
 }
 
 export const current = signal<Chat | null>(null);
@@ -59,14 +60,43 @@ function show(chat: Chat): void {
 
 const timers = new Map<string, ReturnType<typeof setTimeout>>();
 
+// Chats with changes that the database does not have yet; the number counts changes.
+const unsaved = new Map<string, number>();
+const touch = (id: string): void => void unsaved.set(id, (unsaved.get(id) ?? 0) + 1);
+
+// A page that goes away has no time to write to the database.
+addEventListener("pagehide", () => {
+  for (const run of runs.value.values()) run.keep();
+  for (const id of unsaved.keys()) {
+    const chat = open.get(id);
+    if (chat && Object.keys(chat.nodes).length > 0) store.putAside(chat);
+  }
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const id of unsaved.keys()) store.dropAside(id);
+});
+
+const isWritten = (id: string): boolean => [...runs.value.values()].some((run) => run.chat === id);
+
+// What nobody looks at, writes or has to save goes from memory.
+function release(id: string): void {
+  if (current.value?.id !== id && !isWritten(id) && !unsaved.has(id)) open.delete(id);
+}
+
 async function keep(id: string): Promise<void> {
   const chat = open.get(id);
-  if (!chat || Object.keys(chat.nodes).length === 0) return;
+  if (!chat || Object.keys(chat.nodes).length === 0) {
+    unsaved.delete(id);
+    return;
+  }
+  const changes = unsaved.get(id);
   try {
     const whole = await store.save(chat);
     // While it was written the chat may have changed again.
+    if (unsaved.get(id) === changes) unsaved.delete(id);
     const now = open.get(id);
     if (now) show(merged(now, whole));
+    release(id);
     storageFault.value = "";
   } catch (error) {
     storageFault.value = String((error as Error).message);
@@ -97,11 +127,12 @@ export function change(id: string, how: (chat: Chat) => void, content = true): v
   how(chat);
   if (content) chat.changed = Date.now();
   show(chat);
+  touch(id);
   clearTimeout(timers.get(id));
   timers.set(id, setTimeout(() => {
     timers.delete(id);
     void keep(id).then(() => {
-      if (content && ![...runs.value.values()].some((run) => run.chat === id)) void share(id);
+      if (content && !isWritten(id)) void share(id);
     });
   }, 50));
 }
@@ -117,9 +148,7 @@ export async function openChat(id: string): Promise<boolean> {
     current.value = chat;
     jump.value = null;
   });
-  if (old && old.id !== id && ![...runs.value.values()].some((run) => run.chat === old.id)) {
-    open.delete(old.id);
-  }
+  if (old && old.id !== id) release(old.id);
   return true;
 }
 
@@ -136,6 +165,9 @@ export async function removeChat(id: string): Promise<void> {
   for (const run of runs.value.values()) if (run.chat === id) run.abort.abort();
   const chat = open.get(id) ?? (await store.load(id));
   open.delete(id);
+  clearTimeout(timers.get(id));
+  timers.delete(id);
+  unsaved.delete(id);
   if (chat) {
     try {
       await store.remove(chat);
@@ -167,6 +199,7 @@ export async function move(id: string, place: Chat["place"]): Promise<void> {
 
 export async function add(chat: Chat): Promise<void> {
   open.set(chat.id, chat);
+  touch(chat.id);
   await keep(chat.id);
 }
 
@@ -241,21 +274,83 @@ export function addNode(id: string, node: ChatNode): void {
 
 // ---- Other tabs, other devices, lost servers.
 
-// Nodes that this tab writes: after a reload nobody does.
+// Nodes that this tab writes, and their chats: after a reload nobody does.
 const kRunning = "linnet.running";
-export const remember = (): void => sessionStorage.setItem(kRunning, JSON.stringify([...runs.value.keys()]));
+const own = new Map<string, string>(storedRuns());
+function storedRuns(): [string, string][] {
+  try {
+    const read: unknown = JSON.parse(sessionStorage.getItem(kRunning) ?? "[]");
+    return (Array.isArray(read) ? read : []).filter((one) => Array.isArray(one) && one.length === 2).map((one) => [String(one[0]), String(one[1])]);
+  } catch {
+    return [];
+  }
+}
+function remember(): void {
+  try {
+    sessionStorage.setItem(kRunning, JSON.stringify([...own]));
+  } catch {
+    // Without it the reply counts as broken off a bit later.
+  }
+}
 
+export function begins(run: Run): void {
+  runs.value = new Map(runs.value).set(run.node, run);
+  own.set(run.node, run.chat);
+  remember();
+}
+
+// `broken`: it may be taken up again.
+export function ends(run: Run, broken: boolean): void {
+  const left = new Map(runs.value);
+  left.delete(run.node);
+  runs.value = left;
+  if (!broken) own.delete(run.node);
+  remember();
+}
+
+// Calls it unless another tab writes this node, and keeps others from doing so until it is done.
+// Browsers have locks on secure origins only.
+export async function alone(node: string, call: () => Promise<void>): Promise<void> {
+  if (!navigator.locks) return call();
+  await navigator.locks.request(`linnet.node.${node}`, { ifAvailable: true }, async (lock) => {
+    if (lock) await call();
+  });
+}
+
+// Two tabs that take up one reply would take it from each other.
+const mayTakeUp = (node: ChatNode): boolean =>
+  node.stream !== undefined && (own.has(node.id) || navigator.locks !== undefined);
+
+// Replies that nobody writes any more, and of which the server may have more.
+export function deserted(): { chat: Chat; node: ChatNode }[] {
+  const now = Date.now();
+  return [...open.values()].flatMap((chat) => Object.values(chat.nodes).filter((node) =>
+    mayTakeUp(node) && !runs.value.has(node.id) &&
+    (node.end === "lost" || (node.end === "running" && (own.has(node.id) || !isAlive(node, now)))))
+    .map((node) => ({ chat, node })));
+}
+
+// Those that nobody writes and that cannot be taken up.
 export function markLost(): void {
-  const mine = new Set<string>(JSON.parse(sessionStorage.getItem(kRunning) ?? "[]"));
   const now = Date.now();
   const chat = current.value;
   if (!chat) return;
   const lost = Object.values(chat.nodes).filter((node) => node.end === "running" && !runs.value.has(node.id) &&
-    (mine.has(node.id) || !isAlive(node, now)));
+    (!mayTakeUp(node) || !online.value) && (own.has(node.id) || !isAlive(node, now)));
   if (lost.length === 0) return;
   change(chat.id, (changed) => {
     for (const node of lost) changed.nodes[node.id] = { ...node, end: "lost", changed: now };
   });
+}
+
+// Before anything is shown: what the page did not bring into the database, and the chats in which
+// this tab was writing.
+export async function prepareKept(): Promise<void> {
+  await store.rescue();
+  for (const id of new Set(own.values())) {
+    const chat = await store.load(id).catch(() => undefined);
+    if (chat) open.set(id, chat);
+  }
 }
 
 let waiting = false;

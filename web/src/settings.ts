@@ -88,7 +88,14 @@ export const settings = signal<Settings>(stored());
 export const set = (change: Partial<Settings>): void => {
   settings.value = { ...settings.value, ...change };
 };
-effect(() => localStorage.setItem(kName, JSON.stringify(settings.value)));
+effect(() => {
+  const text = JSON.stringify(settings.value);
+  try {
+    localStorage.setItem(kName, text);
+  } catch {
+    // It is full: they hold until the page is closed.
+  }
+});
 addEventListener("storage", (event) => {
   if (event.key === kName) settings.value = stored();
 });

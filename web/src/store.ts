@@ -4,7 +4,7 @@
 // tree. Other tabs are told by a BroadcastChannel.
 
 import { ApiError, ask, askJson } from "./api.ts";
-import { keptFrom } from "./foreign.ts";
+import { asideFrom, keptFrom } from "./foreign.ts";
 import { merged, type Chat } from "./tree.ts";
 
 export interface Head {
@@ -74,6 +74,43 @@ export async function save(chat: Chat): Promise<Chat> {
   });
   channel.postMessage(chat.id);
   return whole;
+}
+
+// ---- What a page that goes away has not brought into the database: a chat under each key.
+
+const kAside = "linnet.unsaved.";
+
+export function putAside(chat: Chat): void {
+  try {
+    localStorage.setItem(kAside + chat.id, JSON.stringify(portable(chat)));
+  } catch {
+    // It is full: these last changes are lost.
+  }
+}
+
+export const dropAside = (id: string): void => localStorage.removeItem(kAside + id);
+
+// Brings them into the database; to be called before chats are read from it.
+export async function rescue(): Promise<void> {
+  for (const key of Object.keys(localStorage)) {
+    if (!key.startsWith(kAside)) continue;
+    const id = key.slice(kAside.length);
+    let chat: Chat | null = null;
+    try {
+      chat = asideFrom(id, JSON.parse(localStorage.getItem(key) ?? ""));
+    } catch {
+      // Damaged.
+    }
+    try {
+      if (chat) {
+        const kept = await load(id);
+        await save(kept ? withTokens(chat, kept) : chat);
+      }
+    } catch {
+      continue; // The database cannot be used now, but perhaps next time.
+    }
+    dropAside(id);
+  }
 }
 
 async function forget(id: string): Promise<void> {

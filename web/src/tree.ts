@@ -30,6 +30,14 @@ export interface Cost {
   writeSeconds: number; // from the first token to the last
 }
 
+// Where the stream of a reply was: the server keeps it for a while, so that it can be taken up.
+export interface StreamPlace {
+  id: string;
+  last: number; // number of the last event that the node has; -1: none
+  begun: number; // ms since 1970: when it was asked for
+  first: number; // the same: when the first token came; 0: none has
+}
+
 export interface Attachment {
   name: string;
   text: string;
@@ -53,6 +61,7 @@ export interface ChatNode {
   cost?: Cost;
   model?: string;
   error?: string;
+  stream?: StreamPlace; // of a reply that is not complete
 }
 
 export interface Chat {
@@ -213,13 +222,21 @@ export function segmentsOf(chat: Chat): Segment[] {
     segments.push({ nodes, depth, below: next.length, rails: [] });
     for (const child of [...next].reverse()) stack.push({ node: child, depth: depth + 1 });
   }
-  let open: number[] = [];
-  for (const segment of [...segments].reverse()) {
-    open = open.filter((depth) => depth <= segment.depth);
-    segment.rails = open;
-    if (!open.includes(segment.depth)) open = [...open, segment.depth];
-  }
+  const rails = railsOf(segments.map((segment) => segment.depth));
+  segments.forEach((segment, i) => { segment.rails = rails[i]; });
   return segments;
+}
+
+// Segment.rails of rows with these depths.
+export function railsOf(depths: number[]): number[][] {
+  let open: number[] = [];
+  const rails = [...depths].reverse().map((depth) => {
+    open = open.filter((other) => other <= depth);
+    const mine = open;
+    if (!open.includes(depth)) open = [...open, depth];
+    return mine;
+  });
+  return rails.reverse();
 }
 
 // A running node whose writer has not been seen for so long has none.

@@ -1,13 +1,15 @@
 // Replies: requests to the model, and the nodes that their streams fill.
 
 import { batch, signal } from "@preact/signals";
-import { abilities, ApiError, events } from "./api.ts";
+import { abilities, ApiError, events, giveUp, online } from "./api.ts";
 import { messagesOf, textOf } from "./prompt.ts";
-import { addNode, announcement, back, change, countPath, current, model, open, remember, runs, type Run } from "./session.ts";
+import {
+  addNode, alone, announcement, back, begins, change, countPath, current, deserted, ends, model, open, runs, type Run,
+} from "./session.ts";
 import { fieldsOf, settings } from "./settings.ts";
 import {
-  childrenOf, newId, pathTo, siblingsOf, type Attachment, type Call, type ChatNode, type Cost, type Ending,
-  type Token,
+  childrenOf, newId, pathTo, siblingsOf, type Attachment, type Call, type Chat, type ChatNode, type Cost, type Ending,
+  type StreamPlace, type Token,
 } from "./tree.ts";
 import { TokenReader } from "./utf8.ts";
 
@@ -142,28 +144,32 @@ function takeText(event: any, draft: Draft): void {
   if (choice.finish_reason) draft.end = endOf(choice.finish_reason);
 }
 
-// Streams into a node that is there already.
+// Streams into a node that is there already. Without a body the stream is taken up where it broke.
 async function stream(chatId: string, node: ChatNode, path: string, body: unknown,
                       take: (event: any, draft: Draft) => void, count: Promise<number | null>): Promise<void> {
+  const place: StreamPlace = body === undefined ? { ...node.stream! } : { id: newId(), last: -1, begun: Date.now(), first: 0 };
+  const draft: Draft = { text: "", thought: "", calls: [...(node.calls ?? [])], reader: new TokenReader(), usage: null, end: "lost" };
+  const before = { text: node.text, thought: node.thought ?? "", tokens: node.tokens };
   const run: Run = {
     chat: chatId, node: node.id, abort: new AbortController(), text: signal(node.text),
-    thought: signal(node.thought ?? ""), speed: signal(0), reading: signal(true),
+    thought: signal(node.thought ?? ""), speed: signal(0), reading: signal(place.first === 0),
+    keep: () => put("running"),
   };
-  runs.value = new Map(runs.value).set(node.id, run);
-  remember();
-  const draft: Draft = { text: "", thought: "", calls: [], reader: new TokenReader(), usage: null, end: "lost" };
-  const before = { text: node.text, thought: node.thought ?? "", tokens: node.tokens };
-  const begun = performance.now();
-  let first = 0;
+  begins(run);
+  let finish = (): void => undefined;
+  const finished = new Promise<void>((resolve) => { finish = resolve; });
+  if (body !== undefined) void alone(node.id, () => finished);
   let last = 0;
+  let since = 0; // the first piece of this connection
   let pieces = 0;
   let shown = 0;
+  let isKept = false; // a broken stream, by the server
   const put = (end: Ending, error?: string): void => {
     const { usage } = draft;
     const cost: Cost | undefined = usage && {
       prompt: usage.prompt_tokens, cached: usage.prompt_tokens_details?.cached_tokens ?? 0,
       written: usage.completion_tokens, thought: usage.completion_tokens_details?.reasoning_tokens ?? 0,
-      readSeconds: (first - begun) / 1000, writeSeconds: (last - first) / 1000,
+      readSeconds: (place.first - place.begun) / 1000, writeSeconds: (last - place.first) / 1000,
     };
     change(chatId, (chat) => {
       const old = chat.nodes[node.id];
@@ -173,6 +179,8 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
       delete next.error;
       if (end === "running") next.beat = now;
       else delete next.beat;
+      if (end === "running" || (end === "lost" && isKept)) next.stream = { ...place };
+      else delete next.stream;
       const thought = before.thought + draft.thought;
       if (thought !== "") next.thought = thought;
       if (draft.calls.length > 0) next.calls = draft.calls;
@@ -189,17 +197,17 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
   let end: Ending = "lost";
   let error: string | undefined;
   try {
-    for await (const event of events(path, body, run.abort.signal)) {
+    for await (const event of events(path, body, run.abort.signal, place)) {
       const length = draft.text.length + draft.thought.length + draft.calls.length;
       take(event, draft);
       if (draft.text.length + draft.thought.length + draft.calls.length === length) continue;
-      last = performance.now();
-      if (pieces++ === 0) {
-        first = last;
+      last = Date.now();
+      if (place.first === 0) {
+        place.first = last;
         run.reading.value = false;
-      } else if (last > first) {
-        run.speed.value = (1000 * (pieces - 1)) / (last - first);
       }
+      if (pieces++ === 0) since = last;
+      else if (last > since) run.speed.value = (1000 * (pieces - 1)) / (last - since);
       // Long texts take long to draw.
       if (last - shown > 40 + run.text.value.length / 200) {
         shown = last;
@@ -213,19 +221,19 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
   } catch (caught) {
     if (run.abort.signal.aborted) {
       end = "stopped";
-    } else {
+      giveUp(place);
+    } else if (!(caught instanceof ApiError) || caught.status !== 410) {
       error = (caught as Error).message;
-      if (caught instanceof ApiError && caught.status === 0) void back();
+      isKept = caught instanceof ApiError && caught.status === 0;
+      if (isKept) void back();
     }
   }
   clearInterval(beat);
   batch(() => {
     put(end, error);
-    const left = new Map(runs.value);
-    left.delete(node.id);
-    runs.value = left;
+    ends(run, isKept);
   });
-  remember();
+  finish();
   if (end !== "lost") announcement.value = `${end} ${Date.now()}`;
   const tokens = await count;
   if (tokens !== null) {
@@ -234,6 +242,31 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
       if (old?.cost) chat.nodes[node.id] = { ...old, cost: { ...old.cost, path: tokens }, changed: Date.now() };
     });
   }
+}
+
+// Takes up replies whose stream broke, in this tab or in one that is gone, if the server still has
+// them.
+export function takeUp(): void {
+  if (!online.value) return;
+  for (const { chat, node } of deserted()) {
+    void alone(node.id, async () => {
+      const now = open.get(chat.id);
+      const left = now?.nodes[node.id];
+      if (!now || !left?.stream || runs.value.has(node.id)) return;
+      const path = pathTo(now, node.id);
+      const asked = chat.kind === "text" ? Promise.resolve(null) : countBefore(now, path);
+      change(chat.id, (changed) => {
+        changed.nodes[node.id] = { ...left, end: "running", beat: Date.now() };
+      });
+      await stream(chat.id, left, "", undefined, chat.kind === "text" ? takeText : takeChat, asked);
+    });
+  }
+}
+
+// Tokens of a branch without its newest message; null if it begins with that.
+function countBefore(chat: Chat, path: ChatNode[]): Promise<number | null> {
+  const newest = path.findLastIndex((one) => one.role === "user");
+  return newest > 0 ? countPath(chat, path.slice(0, newest)) : Promise.resolve(null);
 }
 
 // Answers the node `parent`, in a new node or at the end of `into`.
@@ -262,8 +295,7 @@ async function answer(chatId: string, parent: string, into?: string): Promise<vo
   if (typeof body.seed === "number") body.seed += siblingsOf(chat, node.id).length - 1;
   const tools = toolsOf(chat.tools);
   if (tools && tools.length > 0) body.tools = tools;
-  const newest = path.findLastIndex((one) => one.role === "user");
-  const count = newest > 0 && into === undefined ? countPath(chat, path.slice(0, newest)) : Promise.resolve(null);
+  const count = into === undefined ? countBefore(chat, path) : Promise.resolve(null);
   await stream(chatId, node, "/v1/chat/completions", body, takeChat, count);
 }
 
