@@ -16,6 +16,7 @@
 #include "models/hash.h"
 #include "models/identity.h"
 #include "models/model_of.h"
+#include "models/model_size.h"
 #include "models/network.h"
 #include "models/schema.h"
 #include "models/turn_adapter.h"
@@ -81,18 +82,9 @@ class Model::Impl {
 
 namespace {
 
-void CheckMemory(const Checkpoint& checkpoint, bool force) {
-  // Of each layer's experts only those in use are in memory.
-  uint64_t need = checkpoint.file().file_bytes();
-  for (const TensorView& t : checkpoint.tensors()) {
-    const auto place = SplitBlockName(t.name);
-    const auto expert = place ? SplitExpertName(place->rest) : std::nullopt;
-    if (!expert || expert->layer == 0) continue;
-    need -= std::min<uint64_t>(need, t.encoding != nullptr ? t.encoding->bytes().size()
-                                                           : t.elements() * ElementBytes(t.type));
-  }
-  const uint64_t have = AvailableMemory();
-  if (force || need <= have) return;
+void CheckMemory(const Checkpoint& checkpoint, const Packing& packing) {
+  const uint64_t need = MemoryToOpen(checkpoint, packing), have = AvailableMemory();
+  if (need <= have) return;
   throw Error(ErrorKind::kNoMemory,
               fmt::format("{}: needs about {:.1f} GB of memory, {:.1f} GB are available",
                           checkpoint.file().path().string(), static_cast<double>(need) / 1e9,
@@ -106,7 +98,8 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   CurrentIsa();  // throws if this CPU supports no kernel
   Config config = ConfigOf(checkpoint);
   if (options.ln_x_eps) config.ln_x_eps = *options.ln_x_eps;
-  CheckMemory(checkpoint, options.force);
+  const Packing packing{options.quant, options.quant_layers};
+  if (!options.force) CheckMemory(checkpoint, packing);
   hash_ = HashOf(checkpoint);
   rows_ = options.rows;
   row_limit_ = options.row_limit != 0 ? options.row_limit : AvailableMemory() / 2;
@@ -116,7 +109,7 @@ Model::Impl::Impl(Checkpoint checkpoint, const OpenOptions& options) {
   }
   ThreadPool pool;
   network_ = Network::Bind(std::move(checkpoint), config, pool,
-                           {.packing = {options.quant, options.quant_layers},
+                           {.packing = packing,
                             .adapters = adapters,
                             .expert_bytes = options.expert_bytes,
                             .progress = options.progress});

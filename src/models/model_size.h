@@ -6,6 +6,8 @@
 
 #include "linnet/config.h"
 #include "linnet/dtype.h"
+#include "models/names.h"
+#include "models/packed.h"
 
 namespace linnet {
 
@@ -25,6 +27,11 @@ struct ModelSize {
 // Of a model whose file and matrices are in `format`: f32, f16 and bf16 as stored, int8 and nf4 as
 // packed by `quantize` (low-rank factors in bf16, rows of embeddings in int8).
 ModelSize SizeOf(const Config& config, DType format);
+
+// Memory that opening a checkpoint takes: what stays, and with a packing that changes matrices also
+// the largest tensor of the file, since one after the other is read and packed. Of each layer's
+// experts only those in use are in memory; without a packing they are read from the file.
+uint64_t MemoryToOpen(const Checkpoint& checkpoint, const Packing& packing);
 
 }  // namespace linnet
 

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "linnet/model.h"
 #include "models/init.h"
+#include "models/model_of.h"
 #include "models/schema.h"
 #include "models/test_models.h"
 
@@ -24,6 +27,42 @@ TEST(ModelSizeTest, IsWhatAModelReads) {
       EXPECT_EQ(size.matrix_bytes, model.cost().matrix_bytes) << version << " " << Name(format);
       EXPECT_EQ(size.state_bytes, model.state_shape().floats() * sizeof(float)) << version;
     }
+  }
+}
+
+// Quantized at load, a model needs what stays of it, and room for one tensor of the file.
+TEST(ModelSizeTest, OpeningTakesWhatStaysAndTheLargestTensor) {
+  for (const Generation generation : kGenerations) {
+    const std::string version = Name(generation);
+    const auto path = test::RandomModel(version);
+    const Model model = Model::Open(path);
+    const Checkpoint& checkpoint = CheckpointOf(model);
+    uint64_t table = 0, largest = 0;
+    bool has_experts = false;
+    for (const TensorView& t : checkpoint.tensors()) {
+      const uint64_t bytes = t.elements() * ElementBytes(t.type);
+      largest = std::max(largest, bytes);
+      if (t.name == "emb.weight") table = bytes;
+      const auto place = SplitBlockName(t.name);
+      has_experts |= place && SplitExpertName(place->rest);
+    }
+    if (!has_experts) {
+      EXPECT_EQ(MemoryToOpen(checkpoint, {}), checkpoint.file().file_bytes()) << version;
+    }
+    for (const DType format : {DType::kBF16, DType::kI8, DType::kNF4}) {
+      const ModelSize size = SizeOf(model.config(), format);
+      // The embedding is read from the file.
+      const uint64_t stays = size.matrix_bytes + size.vector_bytes + table;
+      const uint64_t need = MemoryToOpen(checkpoint, {.type = format});
+      EXPECT_NEAR(static_cast<double>(need), static_cast<double>(stays + largest),
+                  static_cast<double>(stays) / 50)
+          << version << " " << Name(format);
+    }
+    EXPECT_LT(MemoryToOpen(checkpoint, {.type = DType::kNF4}),
+              MemoryToOpen(checkpoint, {.type = DType::kI8}));
+    // A part of the layers is between both.
+    EXPECT_GT(MemoryToOpen(checkpoint, {.type = DType::kNF4, .layers = 1}),
+              MemoryToOpen(checkpoint, {.type = DType::kNF4}));
   }
 }
 
