@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/model.h"
 #include "cli/option_file.h"
+#include "cli/pulled_store.h"
 #include "cli/serve_models.h"
 #include "cli/service_manager.h"
 #include "http/api_keys.h"
@@ -40,7 +42,7 @@ struct ServeFlags {
   fs::path state_key, lora_dir;
   std::string hash_key;
   uint64_t grace = 30;
-  bool check = false, quiet = false, log_prompts = false;
+  bool check = false, quiet = false, log_prompts = false, allow_pull = false;
 };
 
 std::string Address(const HttpOptions& http, uint16_t port) {
@@ -87,6 +89,15 @@ void PrintKeyLine(const std::string& name) {
   Print(line + "\n");
 }
 
+ModelChanges ChangesOf(const ServeFlags& o, std::optional<PulledStore>& store) {
+  if (!store) return {.way_out = "start it with --models-dir FOLDER, where they are kept"};
+  return {.store = &*store,
+          .from_here = o.allow_pull,
+          .way_out =
+              "send a key of --admin-key-file, or start a server without keys with "
+              "--allow-pull and ask from its own machine"};
+}
+
 void Run(ServeFlags& o) {
   if (!o.hash_key.empty()) return PrintKeyLine(o.hash_key);
   o.http.log_format = o.log_format == "json" ? HttpLogFormat::kJson : HttpLogFormat::kText;
@@ -108,9 +119,13 @@ void Run(ServeFlags& o) {
   // A state in Base64, and what else is in such a request.
   o.http.limits.body_bytes =
       std::max<uint64_t>(o.http.limits.body_bytes, 2 * models.state_bytes() + (uint64_t{1} << 20));
-  Api api(
-      models.served(), metrics,
-      {.folder = o.models.state_folder, .states = o.models.kept_states, .lora_folder = o.lora_dir});
+  std::optional<PulledStore> store;
+  if (!o.models.models_dir.empty()) store.emplace(o.models.models_dir, models.served());
+  Api api(models.served(), metrics,
+          {.folder = o.models.state_folder,
+           .states = o.models.kept_states,
+           .lora_folder = o.lora_dir,
+           .changes = ChangesOf(o, store)});
   metrics.AddResponses([&api] { return api.responses().statistics(); });
   for (std::string& path : PagePaths()) o.http.open_paths.push_back(std::move(path));
   o.http.error_body = RefusalText;
@@ -145,6 +160,7 @@ void Run(ServeFlags& o) {
   NotifyManager("STOPPING=1");
   api.SetReady(false);
   const auto until = Clock::now() + std::chrono::seconds(o.grace);
+  if (store) store->Stop();  // a pull takes longer than anyone waits, and the next one resumes it
   server.Stop(until);
   models.Stop(until);
   server.Stop(until);
@@ -206,6 +222,11 @@ void AddServe(CLI::App& app) {
       ->add_option("--models-dir", o->models.models_dir,
                    "Serve the models in this folder too; each is loaded when it is asked for")
       ->type_name("FOLDER");
+  command
+      ->add_flag("--allow-pull", o->allow_pull,
+                 "Without keys, clients on this machine may pull, copy and delete models in "
+                 "--models-dir; those with an admin key always may")
+      ->needs("--models-dir");
   command
       ->add_option("--memory", o->models.memory_bytes,
                    "The most that the weights of all models may take, such as 8GB: those of "

@@ -16,6 +16,8 @@
 #include "cli/model.h"
 #include "cli/sampling.h"
 #include "cli/trained_length.h"
+#include "download/hub.h"
+#include "download/pulled_models.h"
 #include "engine/scheduler.h"
 #include "engine/state_cache.h"
 #include "io/tensor_file.h"
@@ -198,16 +200,42 @@ class ModelsFolder {
   struct Found {
     std::string name;
     fs::path path;
+    std::vector<std::string> other_names{}, spellings{};
   };
   std::vector<Found> List() const {
     std::vector<Found> found;
     ListIn(folder_, "", found);
+    AddPulled(found);
     std::sort(found.begin(), found.end(),
               [](const Found& a, const Found& b) { return a.name < b.name; });
     return found;
   }
 
  private:
+  // Those that were pulled into the folder have short names and the hub's.
+  void AddPulled(std::vector<Found>& found) const {
+    const auto pulled = PulledModels(folder_);
+    std::map<std::string, size_t> of_repository;
+    const auto repository = [](const PulledModel& model) {
+      const HubName name = ParseHubName(model.full_name);
+      return name.owner + "/" + name.repository;
+    };
+    for (const PulledModel& model : pulled) ++of_repository[repository(model)];
+    for (const PulledModel& model : pulled) {
+      std::error_code gone;
+      const fs::path path = fs::canonical(model.path, gone);
+      if (gone || !Inside(path)) continue;
+      auto at = std::find_if(found.begin(), found.end(),
+                             [&](const Found& one) { return one.path == path; });
+      const bool taken = std::any_of(found.begin(), found.end(), [&](const Found& one) {
+        return one.name == model.name && one.path != path;
+      });
+      if (at == found.end()) at = found.insert(found.end(), {.name = "", .path = path});
+      at->name = taken ? model.full_name : model.name;
+      at->other_names = model.other_names;
+      at->spellings = model.Spellings(of_repository[repository(model)] == 1);
+    }
+  }
   void ListIn(const fs::path& folder, const std::string& prefix, std::vector<Found>& found) const {
     std::error_code failed;
     for (fs::directory_iterator at(folder, failed), end; !failed && at != end;
@@ -276,11 +304,13 @@ ServeModels::ServeModels(const ServeModelOptions& options, Metrics& metrics) {
   if (!o->models_dir.empty()) {
     pool.scan = [o, running, folder = ModelsFolder(o->models_dir)] {
       std::vector<ModelSource> sources;
-      for (const auto& [name, path] : folder.List()) {
-        sources.push_back({.name = name,
-                           .created = TimeOf(path),
-                           .bytes = BytesOf(path),
-                           .open = [o, running, name = name, path = path] {
+      for (const ModelsFolder::Found& model : folder.List()) {
+        sources.push_back({.name = model.name,
+                           .other_names = model.other_names,
+                           .spellings = model.spellings,
+                           .created = TimeOf(model.path),
+                           .bytes = BytesOf(model.path),
+                           .open = [o, running, name = model.name, path = model.path] {
                              return Load(*o, path.string(), name, false, running);
                            }});
       }

@@ -130,6 +130,9 @@ class Pulling {
                          ? root / ".pulled.json"
                          : model.path.parent_path() /
                                fmt::format(".{}.pulled.json", model.path.filename().string());
+      for (const PulledModel& old : PulledModels(options_.folder)) {
+        if (old.record == model.record) model.other_names = old.other_names;
+      }
       WriteRecord(model);
     }
     return model;
@@ -180,6 +183,9 @@ class Pulling {
                                               target.parent_path().string(), error.message()));
     }
     progress_.file = file.path;
+    progress_.sha256 = file.sha256 ? Hex(*file.sha256) : "";
+    progress_.file_done = 0;
+    progress_.file_total = file.size.value_or(0);
     ++progress_.number;
     const uint64_t before = progress_.done;
     FileDownloadOptions options;
@@ -190,11 +196,14 @@ class Pulling {
     const uint64_t unlisted = file.size ? 0 : progress_.total;
     options.progress = [this, before, unlisted, &file](uint64_t done, uint64_t total) {
       progress_.done = before + done;
+      progress_.file_done = done;
+      progress_.file_total = total;
       if (!file.size) progress_.total = unlisted + total;
       Tell();
     };
     const DownloadedFile done = DownloadFile(file, target, options);
     progress_.done = before + done.bytes;
+    progress_.file_done = progress_.file_total = done.bytes;
     Tell();
     return {file.path, done.bytes, Hex(done.sha256), done.checked};
   }

@@ -20,8 +20,9 @@ struct PullProgress {
   Doing doing = Doing::kListing;
   std::string file;  // being fetched; its number, of how many
   size_t number = 0, files = 0;
-  // Bytes that are there, of all files. The total is 0 as long as nobody has told it.
-  uint64_t done = 0, total = 0;
+  std::string sha256;  // of the file, in hex; empty if the hub does not say
+  // Bytes that are there, of all files and of this one. A total is 0 as long as nobody has told it.
+  uint64_t done = 0, total = 0, file_done = 0, file_total = 0;
 };
 
 struct PullOptions {

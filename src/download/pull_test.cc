@@ -465,6 +465,28 @@ TEST_F(PullTest, ModelScopeAndWiseModelHaveTheirOwnAddresses) {
   EXPECT_NE(Fails("any/model", options).find("no list"), std::string::npos);
 }
 
+TEST_F(PullTest, AModelMayHaveOtherNames) {
+  FakeHub hub({{"x/big.pth", {big_}}, {"other.pth", {big_}}});
+  const PullOptions options = Options(hub.url());
+  PulledModel model = PullModel("any/model/x/big", options);
+  const auto found = [&](const std::string& name) {
+    const auto one = FindPulled(options.folder, name);
+    return one ? one->full_name : "none";
+  };
+  EXPECT_EQ(found("any/model"), "any/model/x/big.pth");  // the only one of the repository
+  EXPECT_EQ(found("second"), "none");
+  model.other_names = {"second", "a/third"};
+  WriteRecord(model);
+  EXPECT_EQ(found("second"), "any/model/x/big.pth");
+  EXPECT_EQ(found("a/third"), "any/model/x/big.pth");
+  for (const std::string& name : model.Spellings(true)) EXPECT_EQ(found(name), found("big"));
+  // They stay when it is pulled again.
+  PullModel("any/model/x/big", options);
+  EXPECT_EQ(found("second"), "any/model/x/big.pth");
+  PullModel("any/model/other", options);
+  EXPECT_THROW(FindPulled(options.folder, "any/model"), Error);
+}
+
 TEST_F(PullTest, NamesMayBeAddresses) {
   for (const char* text : {"https://huggingface.co/any/model/blob/main/x/a.pth",
                            "hf.co/any/model/x/a.pth", "any/model:x/a.pth", "any/model/x/a.pth",

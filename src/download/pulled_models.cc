@@ -43,6 +43,7 @@ PulledModel ReadRecord(const fs::path& folder, const fs::path& record) {
   model.endpoint = fields.value("endpoint", "");
   model.revision = fields.value("revision", "");
   model.time = fields.value("time", int64_t{0});
+  model.other_names = fields.value("other_names", std::vector<std::string>());
   const HubName name = ParseHubName(model.full_name);
   const fs::path repository = folder / name.owner / name.repository;
   for (const auto& entry : fields.at("files")) {
@@ -58,6 +59,11 @@ PulledModel ReadRecord(const fs::path& folder, const fs::path& record) {
   model.path = name.file.empty() ? repository : repository / name.file;
   model.name = name.file.empty() ? name.repository : fs::path(name.file).stem().string();
   return model;
+}
+
+std::string RepositoryOf(const PulledModel& model) {
+  const HubName name = ParseHubName(model.full_name);
+  return name.owner + "/" + name.repository;
 }
 
 }  // namespace
@@ -98,14 +104,30 @@ std::vector<PulledModel> PulledModels(const fs::path& folder) {
   return models;
 }
 
-std::optional<PulledModel> FindPulled(const fs::path& folder, std::string_view name) {
-  std::vector<PulledModel> found;
-  for (PulledModel& model : PulledModels(folder)) {
-    const bool is = name == model.name || name == model.full_name ||
-                    name == WithoutEnding(model.full_name) ||
-                    name == fs::path(model.full_name).filename().string();
-    if (is) found.push_back(std::move(model));
+std::vector<std::string> PulledModel::Spellings(bool alone) const {
+  std::vector<std::string> names = {full_name};
+  const HubName parts = ParseHubName(full_name);
+  if (!parts.file.empty()) {
+    names.push_back(WithoutEnding(full_name));
+    names.push_back(fs::path(full_name).filename().string());
+    if (alone) names.push_back(RepositoryOf(*this));
   }
+  return names;
+}
+
+std::optional<PulledModel> FindPulled(const fs::path& folder, std::string_view name) {
+  std::vector<PulledModel> found, in_repository;
+  const auto holds = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (PulledModel& model : PulledModels(folder)) {
+    if (name == model.name || holds(model.other_names) || holds(model.Spellings(false))) {
+      found.push_back(std::move(model));
+    } else if (name == RepositoryOf(model)) {
+      in_repository.push_back(std::move(model));
+    }
+  }
+  if (found.empty()) found = std::move(in_repository);
   if (found.size() > 1) {
     throw Error(ErrorKind::kBadInput,
                 fmt::format("'{}' means {} and {}; write the whole name", Quoted(name),
@@ -123,13 +145,14 @@ void WriteRecord(const PulledModel& model) {
                      {"sha256", file.sha256},
                      {"checked", file.checked}});
   }
-  const nlohmann::ordered_json fields = {{"version", 1},
-                                         {"name", model.full_name},
-                                         {"hub", model.hub},
-                                         {"endpoint", model.endpoint},
-                                         {"revision", model.revision},
-                                         {"time", model.time},
-                                         {"files", std::move(files)}};
+  nlohmann::ordered_json fields = {{"version", 1},
+                                   {"name", model.full_name},
+                                   {"hub", model.hub},
+                                   {"endpoint", model.endpoint},
+                                   {"revision", model.revision},
+                                   {"time", model.time},
+                                   {"files", std::move(files)}};
+  if (!model.other_names.empty()) fields["other_names"] = model.other_names;
   AtomicFile file(model.record);
   file.Write(fields.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   file.Commit();

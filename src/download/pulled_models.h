@@ -20,15 +20,19 @@ struct PulledFile {
 
 // A file, or a folder with all that belongs to a model. The record of it lies beside it, hidden.
 struct PulledModel {
-  std::string name;            // short: the file's stem, or the repository of a folder
-  std::string full_name;       // OWNER/REPO or OWNER/REPO/FILE
-  std::filesystem::path path;  // MODEL for all commands
+  std::string name;                      // short: the file's stem, or the repository of a folder
+  std::string full_name;                 // OWNER/REPO or OWNER/REPO/FILE
+  std::vector<std::string> other_names;  // that it was given
+  std::filesystem::path path;            // MODEL for all commands
   std::filesystem::path record;
   std::string hub, endpoint, revision;
   int64_t time = 0;  // of the pull, seconds since 1970
   std::vector<PulledFile> files;
 
   uint64_t bytes() const;
+  // FindPulled's names of it that follow from where it comes from, without `name`. `alone`: no
+  // other model of its repository is there.
+  std::vector<std::string> Spellings(bool alone) const;
 };
 
 // $XDG_DATA_HOME/linnet/models, or ~/.local/share/linnet/models; empty if there is no home folder.
@@ -38,8 +42,9 @@ std::filesystem::path PulledModelsFolder();
 // files elsewhere are skipped. Does not throw.
 std::vector<PulledModel> PulledModels(const std::filesystem::path& folder);
 
-// The model with this name, short or full, with or without the file's ending; nullopt if there is
-// none. Throws Error kBadInput if a name means several.
+// The model with this name, short, full, with or without the file's ending, or one that it was
+// given; or the only one of the repository OWNER/REPO. nullopt if there is none. Throws Error
+// kBadInput if a name means several.
 std::optional<PulledModel> FindPulled(const std::filesystem::path& folder, std::string_view name);
 
 // Writes the record. Throws Error kIo.

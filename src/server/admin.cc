@@ -77,17 +77,33 @@ void RequireAdmin(const HttpRequest& request) {
                      "", "admin_only");
 }
 
-void AddAdminRoutes(Router& router, std::shared_ptr<const ServedModels> models) {
+bool MayChangeModels(const HttpRequest& request, const ModelChanges& changes) {
+  return changes.store != nullptr && (request.admin || (changes.from_here && IsAdmin(request)));
+}
+
+ModelStore& StoreFor(const HttpRequest& request, const ModelChanges& changes) {
+  if (MayChangeModels(request, changes)) return *changes.store;
+  std::string message = changes.store == nullptr
+                            ? "this server changes no models"
+                            : "only an administrator may change which models there are";
+  if (!changes.way_out.empty()) message += ": " + changes.way_out;
+  throw RequestError(403, message, "", "permission_denied");
+}
+
+void AddAdminRoutes(Router& router, std::shared_ptr<const ServedModels> models,
+                    const ModelChanges& changes) {
   const auto add = [&](const char* method, const std::string& what, auto answer) {
     router.Add(method, "/v1/admin/models" + what, [models, answer](const RouteCall& call) {
       RequireAdmin(call.request);
       answer(call, *models);
     });
   };
-  add("GET", "", [](const RouteCall& call, const ServedModels& all) {
+  add("GET", "", [changes](const RouteCall& call, const ServedModels& all) {
     OrderedJson data = OrderedJson::array();
     for (const ModelEntry& model : all.entries()) data.push_back(AdminModel(model));
-    call.reply->Send(200, Dump(OrderedJson{{"object", "list"}, {"data", std::move(data)}}));
+    call.reply->Send(200, Dump(OrderedJson{{"object", "list"},
+                                           {"data", std::move(data)},
+                                           {"changes", MayChangeModels(call.request, changes)}}));
   });
   add("POST", "/load", [](const RouteCall& call, const ServedModels& all) {
     const std::string name = all.Find(ModelField(call))->name;

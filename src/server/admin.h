@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "http/http.h"
+#include "server/model_store.h"
 #include "server/router.h"
 #include "server/served_model.h"
 
@@ -17,9 +18,15 @@ bool IsAdmin(const HttpRequest& request);
 // Throws RequestError 403 otherwise.
 void RequireAdmin(const HttpRequest& request);
 
+// The request has one of the admin keys; or the operator allows it from this machine, and IsAdmin.
+bool MayChangeModels(const HttpRequest& request, const ModelChanges& changes);
+// The store. Throws RequestError 403 unless there is one and MayChangeModels.
+ModelStore& StoreFor(const HttpRequest& request, const ModelChanges& changes);
+
 // GET /v1/admin/models; POST /v1/admin/models/load, unload and switch. For administrators. Models
 // are asked for by name: no path of a request is ever opened.
-void AddAdminRoutes(Router& router, std::shared_ptr<const ServedModels> models);
+void AddAdminRoutes(Router& router, std::shared_ptr<const ServedModels> models,
+                    const ModelChanges& changes = {});
 
 }  // namespace linnet
 

@@ -60,9 +60,9 @@ Api::Api(std::shared_ptr<const ServedModels> models, const Metrics& metrics,
   chats.folder = options.folder;
   AddChatStoreRoutes(router_, std::make_shared<ChatStore>(chats));
   AddAnthropicRoutes(router_, models);
-  // Of two routes the first answers: browsers get the page at `/`, and Ollama's clients its line.
+  // Browsers get the page at `/`, and Ollama's clients the line by which they know a server.
   AddPageRoutes(router_, "Ollama is running");
-  AddOllamaRoutes(router_, models, {.store = options.store});
+  AddOllamaRoutes(router_, models, options.changes);
   AddMetricsRoute(router_, metrics);
   const auto streams = std::make_shared<ResumableStreams>();
   router_.WrapReplies([streams](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
@@ -71,7 +71,7 @@ Api::Api(std::shared_ptr<const ServedModels> models, const Metrics& metrics,
   AddStreamRoutes(router_, streams);
   AddLoraRoutes(router_, models, options.lora_folder);
   AddCacheRoutes(router_, models);
-  AddAdminRoutes(router_, models);
+  AddAdminRoutes(router_, models, options.changes);
   AddOpenApiRoute(router_, models);
 }
 

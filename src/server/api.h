@@ -21,7 +21,7 @@ struct ApiOptions {
   // Those of the models; null: states are kept in memory, and no model uses them.
   std::shared_ptr<KeptStates> states{};
   std::filesystem::path lora_folder{};  // of adapters that may be loaded; empty: none
-  ModelStore* store = nullptr;          // changes models for clients that may; outlives the Api
+  ModelChanges changes{};               // the store outlives the Api
 };
 
 // Thread-safe once it is set up. Outlives the HttpServer whose requests it handles.

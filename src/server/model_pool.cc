@@ -168,10 +168,13 @@ class ModelPool::Impl {
   SharedSlot SlotOf(const std::string& name) const {
     const auto found = slots_.find(name);
     if (found != slots_.end() && found->second->listed) return found->second;
+    const auto holds = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
     for (const auto& [key, slot] : slots_) {
-      if (slot->loaded.served == nullptr) continue;
-      const auto& others = slot->loaded.served->other_names;
-      if (std::find(others.begin(), others.end(), name) != others.end()) return slot;
+      const ModelSource& source = slot->source;
+      if (slot->listed && (holds(source.other_names) || holds(source.spellings))) return slot;
+      if (slot->loaded.served != nullptr && holds(slot->loaded.served->other_names)) return slot;
     }
     return nullptr;
   }
@@ -200,6 +203,8 @@ class ModelPool::Impl {
         Add(source);
       } else {
         found->second->listed = true;
+        found->second->source.other_names = source.other_names;
+        found->second->source.spellings = source.spellings;
         if (found->second->loaded.served == nullptr && !found->second->waits) {
           found->second->source = std::move(source);
         }
@@ -218,7 +223,11 @@ class ModelPool::Impl {
     for (const std::string& name : order_) {
       const Slot& slot = *slots_.at(name);
       if (!slot.listed) continue;
-      ModelEntry entry{.name = name, .created = slot.source.created, .bytes = slot.source.bytes};
+      ModelEntry entry{.name = name,
+                       .other_names = slot.source.other_names,
+                       .spellings = slot.source.spellings,
+                       .created = slot.source.created,
+                       .bytes = slot.source.bytes};
       entry.users = UsersOf(slot);
       entry.kept = slot.source.kept;
       entry.is_default = name == default_;
@@ -227,7 +236,8 @@ class ModelPool::Impl {
       }
       if (slot.loaded.served != nullptr) {
         entry.served = slot.loaded.served;
-        entry.other_names = entry.served->other_names;
+        entry.other_names.insert(entry.other_names.end(), entry.served->other_names.begin(),
+                                 entry.served->other_names.end());
         entry.created = entry.served->created;
         entry.bytes = slot.loaded.bytes;
       }

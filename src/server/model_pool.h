@@ -24,7 +24,8 @@ struct LoadedModel {
 // Where a model comes from.
 struct ModelSource {
   std::string name{};
-  int64_t created = 0;                  // Unix time
+  std::vector<std::string> other_names{}, spellings{};  // as in ModelEntry
+  int64_t created = 0;                                  // Unix time
   uint64_t bytes = 0;                   // of its file: what is kept free for it before it is loaded
   bool kept = false;                    // loaded at the start, and never unloaded to make room
   std::function<LoadedModel()> open{};  // throws Error

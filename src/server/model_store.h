@@ -30,10 +30,19 @@ class ModelStore {
   // Begins to fetch a model and returns at once; the events are called by any one thread at a time.
   // Throws Error for a name that cannot be fetched; no event is called then.
   virtual void Pull(const std::string& name, PullEvents events) = 0;
-  // Gives a model another name, without a copy of its weights. Throws Error kBadInput.
+  // Gives a model another name, without a copy of its weights. Throws Error kBadInput, RequestError
+  // 404.
   virtual void Copy(const std::string& source, const std::string& destination) = 0;
-  // Removes a model that is not served. Throws Error kBadInput.
+  // Removes a model that is not loaded, or one of its other names. Throws Error kBadInput,
+  // RequestError: 404, 409 if it is loaded.
   virtual void Delete(const std::string& name) = 0;
+};
+
+// What the operator allows. Never for everyone: see MayChangeModels.
+struct ModelChanges {
+  ModelStore* store = nullptr;  // null: this server changes no models
+  bool from_here = false;       // also for clients on this machine, if the server has no keys
+  std::string way_out{};        // what the operator can do about a refusal
 };
 
 }  // namespace linnet

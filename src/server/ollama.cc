@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "http/request_rules.h"
+#include "server/admin.h"
 #include "server/chat_job.h"
 #include "server/chat_plan.h"
 #include "server/completion_job.h"
@@ -116,22 +116,6 @@ void AnswerEmbedding(const std::shared_ptr<const ServedModels>& models, const Ro
   RunEmbeddings(served, ParseEmbedding(body, *models), call, answer);
 }
 
-// Throws RequestError unless this client may change which models there are.
-ModelStore& StoreFor(const RouteCall& call, ModelStore* store) {
-  const HttpRequest& request = call.request;
-  const auto host = HostName(request.peer);
-  const bool is_local = request.peer == "unix" || (host && IsLoopbackAddress(*host));
-  if (!request.admin && !(request.owner.empty() && is_local)) {
-    throw RequestError(403, "models are changed with an admin key, or from this machine", "",
-                       "permission_denied");
-  }
-  if (store == nullptr) {
-    throw RequestError(501, "this server serves the models it was started with: it changes none",
-                       "", "not_implemented");
-  }
-  return *store;
-}
-
 std::string ModelNamed(const Fields& body) {
   const auto name = body.String("name");
   return name && !body.Has("model") ? *name : body.RequiredString("model");
@@ -149,13 +133,13 @@ OrderedJson ProgressJson(const PullStatus& progress) {
 
 constexpr const char* kSuccess = R"({"status":"success"})";
 
-void AnswerPull(const ServedModels& models, const RouteCall& call, ModelStore* store) {
+void AnswerPull(const ServedModels& models, const RouteCall& call, const ModelChanges& changes) {
   const Json json = ParseBody(call.request.body);
   const Fields body(json);
   const std::string name = ModelNamed(body);
   const bool stream = body.Bool("stream", true);
   const auto begin = [reply = call.reply] { reply->BeginStream(200, "application/x-ndjson"); };
-  if (models.FindIfServed(name) != nullptr) {  // clients pull before they ask
+  if (FindEntry(models.entries(), name) != nullptr) {  // clients pull before they ask
     if (!stream) {
       call.reply->Send(200, kSuccess);
       return;
@@ -165,7 +149,7 @@ void AnswerPull(const ServedModels& models, const RouteCall& call, ModelStore* s
     call.reply->End();
     return;
   }
-  ModelStore& changed = StoreFor(call, store);
+  ModelStore& changed = StoreFor(call.request, changes);
   ModelStore::PullEvents events;
   events.cancelled = [reply = call.reply] { return reply->gone(); };
   HttpRequest request;
@@ -199,35 +183,26 @@ void AnswerPull(const ServedModels& models, const RouteCall& call, ModelStore* s
   changed.Pull(name, std::move(events));
 }
 
-void AnswerCopy(const RouteCall& call, ModelStore* store) {
+void AnswerCopy(const RouteCall& call, const ModelChanges& changes) {
   const Json json = ParseBody(call.request.body);
   const Fields body(json);
   const std::string source = body.RequiredString("source");
   const std::string destination = body.RequiredString("destination");
-  StoreFor(call, store).Copy(source, destination);
+  StoreFor(call.request, changes).Copy(source, destination);
   call.reply->Send(200, "{}");
 }
 
-void AnswerDelete(const RouteCall& call, ModelStore* store) {
+void AnswerDelete(const RouteCall& call, const ModelChanges& changes) {
   const Json json = ParseBody(call.request.body);
   const std::string name = ModelNamed(Fields(json));
-  StoreFor(call, store).Delete(name);
+  StoreFor(call.request, changes).Delete(name);
   call.reply->Send(200, "{}");
 }
 
 }  // namespace
 
 void AddOllamaRoutes(Router& router, std::shared_ptr<const ServedModels> models,
-                     const OllamaOptions& options) {
-  router.Add("GET", "/", [page = options.page](const RouteCall& call) {
-    const bool wants_page =
-        call.request.Header("accept").find("text/html") != std::string_view::npos;
-    if (page && wants_page) {
-      page(call);
-      return;
-    }
-    call.reply->Send(200, "Ollama is running", "text/plain; charset=utf-8");
-  });
+                     const ModelChanges& changes) {
   AddOllamaModelRoutes(router, models);
   router.Add("POST", "/api/chat",
              [models](const RouteCall& call) { AnswerOllama(*models, call, true); });
@@ -236,13 +211,12 @@ void AddOllamaRoutes(Router& router, std::shared_ptr<const ServedModels> models,
   router.Add("POST", "/api/embed", [models](const RouteCall& call) { AnswerEmbed(models, call); });
   router.Add("POST", "/api/embeddings",
              [models](const RouteCall& call) { AnswerEmbedding(models, call); });
-  ModelStore* const store = options.store;
-  router.Add("POST", "/api/pull", [models = std::move(models), store](const RouteCall& call) {
-    AnswerPull(*models, call, store);
+  router.Add("POST", "/api/pull", [models = std::move(models), changes](const RouteCall& call) {
+    AnswerPull(*models, call, changes);
   });
-  router.Add("POST", "/api/copy", [store](const RouteCall& call) { AnswerCopy(call, store); });
+  router.Add("POST", "/api/copy", [changes](const RouteCall& call) { AnswerCopy(call, changes); });
   router.Add("DELETE", "/api/delete",
-             [store](const RouteCall& call) { AnswerDelete(call, store); });
+             [changes](const RouteCall& call) { AnswerDelete(call, changes); });
 }
 
 }  // namespace linnet

@@ -1,4 +1,5 @@
-// Ollama's interface: its routes below /api, and the line by which its clients know a server.
+// Ollama's interface: its routes below /api. The line by which its clients know a server is that of
+// AddPageRoutes.
 #ifndef LINNET_SERVER_OLLAMA_H_
 #define LINNET_SERVER_OLLAMA_H_
 
@@ -10,17 +11,10 @@
 
 namespace linnet {
 
-struct OllamaOptions {
-  // For /api/pull, copy and delete; null: this server changes no models, and says so with 501.
-  ModelStore* store = nullptr;
-  // Answers GET / to clients that accept text/html; empty: they get the line too.
-  RouteHandler page{};
-};
-
-// `store` outlives the router. Models are changed for admin keys; on a server without keys, for
-// clients on this machine.
+// /api/pull, copy and delete answer 403 to whoever may not change models. The store outlives the
+// router.
 void AddOllamaRoutes(Router& router, std::shared_ptr<const ServedModels> models,
-                     const OllamaOptions& options);
+                     const ModelChanges& changes);
 
 }  // namespace linnet
 

@@ -27,6 +27,11 @@ constexpr const char* kOllamaVersion = "0.14.0";
 // Models stay in memory until the server ends.
 constexpr const char* kNeverExpires = "9999-12-31T23:59:59Z";
 
+// As Ollama's clients expect names.
+std::string Tagged(const std::string& name) {
+  return name.find(':') == std::string::npos ? name + ":latest" : name;
+}
+
 std::string Upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
@@ -94,6 +99,36 @@ OrderedJson ListedModel(const ServedModel& served) {
           {"details", DetailsOf(file)}};
 }
 
+// One that is not in memory: what is known of it without reading it.
+OrderedJson ListedEntry(const ModelEntry& entry) {
+  ModelFile file;
+  file.bytes = entry.bytes;
+  OrderedJson details = DetailsOf(file);
+  details["parameter_size"] = "";
+  return {
+      {"name", Tagged(entry.name)},
+      {"model", Tagged(entry.name)},
+      {"modified_at",
+       UtcTime(std::chrono::system_clock::from_time_t(static_cast<std::time_t>(entry.created)))},
+      {"size", entry.bytes},
+      {"digest", Hex(Sha256Of(entry.name))},
+      {"details", std::move(details)}};
+}
+
+// What can be asked for, with the names that models were given.
+OrderedJson ListedModels(const ServedModels& models) {
+  OrderedJson list = OrderedJson::array();
+  for (const ModelEntry& entry : models.entries()) {
+    list.push_back(entry.served ? ListedModel(*entry.served) : ListedEntry(entry));
+    OrderedJson other = list.back();
+    for (const std::string& name : entry.other_names) {
+      other["name"] = other["model"] = Tagged(name);
+      list.push_back(other);
+    }
+  }
+  return list;
+}
+
 OrderedJson RunningOne(const ServedModel& served) {
   const ModelFile file = FileOf(served);
   return {{"name", TaggedName(served)},
@@ -155,20 +190,9 @@ OrderedJson ShownModel(const ServedModel& served) {
           {"modified_at", CreatedAt(served)}};
 }
 
-void AddList(Router& router, const char* pattern, std::shared_ptr<const ServedModels> models,
-             OrderedJson (*object)(const ServedModel&)) {
-  router.Add("GET", pattern, [models = std::move(models), object](const RouteCall& call) {
-    OrderedJson list = OrderedJson::array();
-    for (const auto& served : models->all()) list.push_back(object(*served));
-    call.reply->Send(200, Dump(OrderedJson{{"models", std::move(list)}}));
-  });
-}
-
 }  // namespace
 
-std::string TaggedName(const ServedModel& served) {
-  return served.name.find(':') == std::string::npos ? served.name + ":latest" : served.name;
-}
+std::string TaggedName(const ServedModel& served) { return Tagged(served.name); }
 
 std::vector<std::string> CapabilitiesOf(const ServedModel& served) {
   std::vector<std::string> capabilities = {"completion"};
@@ -181,8 +205,14 @@ void AddOllamaModelRoutes(Router& router, std::shared_ptr<const ServedModels> mo
   router.Add("GET", "/api/version", [](const RouteCall& call) {
     call.reply->Send(200, Dump(OrderedJson{{"version", kOllamaVersion}}));
   });
-  AddList(router, "/api/tags", models, &ListedModel);
-  AddList(router, "/api/ps", models, &RunningOne);
+  router.Add("GET", "/api/tags", [models](const RouteCall& call) {
+    call.reply->Send(200, Dump(OrderedJson{{"models", ListedModels(*models)}}));
+  });
+  router.Add("GET", "/api/ps", [models](const RouteCall& call) {
+    OrderedJson list = OrderedJson::array();
+    for (const auto& served : models->all()) list.push_back(RunningOne(*served));
+    call.reply->Send(200, Dump(OrderedJson{{"models", std::move(list)}}));
+  });
   router.Add("POST", "/api/show", [models = std::move(models)](const RouteCall& call) {
     const Json json = ParseBody(call.request.body);
     const Fields body(json);

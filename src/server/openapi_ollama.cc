@@ -49,20 +49,20 @@ const char kOpenApiOllama[] = R"json({
       "schema": {"$ref": "#/components/schemas/OllamaEmbeddingRequest"}, "example": {"prompt": "A text"}}}},
     "responses": {"200": "OllamaEmbedding"}}},
   "/api/pull": {"post": {
-    "operationId": "ollamaPull", "summary": "Fetches a model; for admin keys or this machine",
+    "operationId": "ollamaPull", "summary": "Fetches a model; for administrators, if the operator permits it",
     "x-streams": "application/x-ndjson", "x-errors": "OllamaError",
     "requestBody": {"required": true, "content": {"application/json": {
       "schema": {"$ref": "#/components/schemas/OllamaName"}}}},
     "responses": {"200": "OllamaStatus"}}},
   "/api/copy": {"post": {
-    "operationId": "ollamaCopy", "summary": "Gives a model another name; for admin keys or this machine",
+    "operationId": "ollamaCopy", "summary": "Gives a pulled model another name; for administrators, if the operator permits it",
     "x-errors": "OllamaError",
     "requestBody": {"required": true, "content": {"application/json": {
       "schema": {"type": "object", "required": ["source", "destination"], "properties": {
         "source": {"type": "string"}, "destination": {"type": "string"}}}}}},
     "responses": {"200": "OllamaStatus"}}},
   "/api/delete": {"delete": {
-    "operationId": "ollamaDelete", "summary": "Removes a model; for admin keys or this machine",
+    "operationId": "ollamaDelete", "summary": "Removes a pulled model, or one of its other names; for administrators, if the operator permits it",
     "x-errors": "OllamaError",
     "requestBody": {"required": true, "content": {"application/json": {
       "schema": {"$ref": "#/components/schemas/OllamaName"}}}},

@@ -29,7 +29,8 @@ std::string_view WithoutTag(std::string_view name) {
 const ModelEntry* FindEntry(std::span<const ModelEntry> models, std::string_view name) {
   for (const std::string_view wanted : {name, WithoutTag(name)}) {
     const auto found = std::find_if(models.begin(), models.end(), [&](const ModelEntry& model) {
-      return HasName(model, wanted);
+      const auto& more = model.spellings;
+      return HasName(model, wanted) || std::find(more.begin(), more.end(), wanted) != more.end();
     });
     if (found != models.end()) return &*found;
   }

@@ -66,6 +66,7 @@ struct ServedModel {
 struct ModelEntry {
   std::string name{};
   std::vector<std::string> other_names{};
+  std::vector<std::string> spellings{};          // accepted, too, but not listed
   int64_t created = 0;                           // as in ServedModel
   uint64_t bytes = 0;                            // in memory, or of its file
   std::shared_ptr<const ServedModel> served{};   // null unless it is in memory

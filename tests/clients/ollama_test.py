@@ -1,7 +1,10 @@
 """What Ollama's own Python package makes of the answers."""
 
+import hashlib
 import json
+import time
 
+import httpx
 import jsonschema
 import ollama
 import pytest
@@ -150,8 +153,112 @@ def test_what_is_served_is_pulled(client):
     assert [step.status for step in client.pull("builtin", stream=True)] == ["success"]
 
 
-def test_models_are_not_changed(client):
-    for change in (lambda: client.pull("none"), lambda: client.copy("builtin", "b"), lambda: client.delete("builtin")):
+def test_the_root_tells_clients_from_browsers(server):
+    for headers in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
+        assert httpx.get(server.url, headers=headers).text == "Ollama is running"
+    assert httpx.head(server.url).status_code == 200  # how Ollama's own client looks for a server
+    page = httpx.get(server.url, headers={"accept": "text/html,application/xhtml+xml"})
+    assert page.headers["content-type"].startswith("text/html") and "<html" in page.text
+
+
+def refused(change, status, words):
+    with pytest.raises(ollama.ResponseError, match=words) as error:
+        change()
+    assert error.value.status_code == status
+
+
+def test_models_are_not_changed_without_permission(client, start, tmp_path, hub):
+    names = {"keys": "anna", "admins": "root"}
+    for file, name in names.items():
+        (tmp_path / file).write_text(f"{name} sha256:{hashlib.sha256(name.encode()).hexdigest()}\n")
+    (tmp_path / "models").mkdir()
+    folder = ["--models-dir", str(tmp_path / "models")]
+    keys = ["--api-key-file", str(tmp_path / "keys"), "--admin-key-file", str(tmp_path / "admins")]
+    closed = ollama.Client(host=start("--no-disk-cache", *folder).url)
+    locked = start("--no-disk-cache", *folder, "--allow-pull", *keys)
+    anna = ollama.Client(host=locked.url, headers={"authorization": "Bearer anna"})
+    for one, words in ((client, "--models-dir"), (closed, "--allow-pull"), (anna, "--admin-key-file")):
+        refused(lambda: one.pull("any/model"), 403, words)
+        refused(lambda: list(one.pull("any/model", stream=True)), 403, words)
+        refused(lambda: one.copy("builtin", "b"), 403, words)
+        refused(lambda: one.delete("builtin"), 403, words)
+    assert not hub.requests
+    root = ollama.Client(host=locked.url, headers={"authorization": "Bearer root"})
+    assert root.pull("any/model").status == "success"
+    assert [model.model for model in anna.list().models] == ["builtin:latest", "tiny:latest"]
+
+
+def test_a_model_is_pulled_named_and_deleted(start, tmp_path, hub):
+    server = start("--no-disk-cache", "--models-dir", str(tmp_path), "--allow-pull")
+    client = ollama.Client(host=server.url)
+    steps = list(client.pull("any/model", stream=True))
+    assert steps[0].status == "pulling manifest" and steps[-1].status == "success"
+    fetched = [step for step in steps if step.total]
+    assert {step.digest for step in fetched} == {"sha256:" + hashlib.sha256(hub.model).hexdigest()}
+    assert {step.total for step in fetched} == {len(hub.model)} and fetched[-1].completed == len(hub.model)
+    path = tmp_path / "any" / "model" / "tiny.safetensors"
+    assert path.read_bytes() == hub.model
+    # It is not in memory yet, and is there under all its names.
+    assert [model.model for model in client.list().models] == ["builtin:latest", "tiny:latest"]
+    assert [model.model for model in client.ps().models] == ["builtin:latest"]
+    for name in ("any/model", "any/model/tiny.safetensors", "any/model:latest", "tiny"):
+        assert client.generate(name, "a", options={"num_predict": 1}).done
+    asked = len(hub.requests)
+    assert client.pull("any/model").status == "success" and len(hub.requests) == asked
+
+    client.copy("any/model", "second")
+    assert client.generate("second", "a", options={"num_predict": 1}).done
+    assert [model.model for model in client.list().models] == ["builtin:latest", "tiny:latest", "second:latest"]
+    refused(lambda: client.copy("tiny", "builtin"), 400, "already")
+    refused(lambda: client.copy("tiny", "a b"), 400, "letters")
+    refused(lambda: client.copy("none", "b"), 404, "none")
+    refused(lambda: client.copy("builtin", "b"), 400, "not pulled")
+    refused(lambda: client.delete("tiny"), 400, "second")
+    client.delete("second")
+    refused(lambda: client.delete("second"), 404, "second")
+    refused(lambda: client.delete("tiny"), 409, "loaded")
+    assert path.exists()
+    # The last request may still be ending.
+    while httpx.post(server.url + "/v1/admin/models/unload", json={"model": "tiny"}).status_code == 409:
+        time.sleep(0.05)
+    client.delete("any/model")
+    assert list(tmp_path.iterdir()) == []
+    refused(lambda: client.generate("tiny", "a"), 404, "tiny")
+
+
+def test_a_pull_that_fails_says_why(start, tmp_path, hub):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+    (inside / "out").symlink_to(outside)
+    client = ollama.Client(host=start("--no-disk-cache", "--models-dir", str(inside), "--allow-pull").url)
+    with pytest.raises(ollama.ResponseError, match="none"):
+        client.pull("any/none")
+    with pytest.raises(ollama.ResponseError, match="none"):
+        list(client.pull("any/none", stream=True))
+    for name in ("../../etc/passwd", "any/../../x", "/etc/passwd", "tiny", ""):
         with pytest.raises(ollama.ResponseError) as error:
-            change()
-        assert error.value.status_code == 501
+            client.pull(name)
+        assert error.value.status_code in (400, 404), name
+    refused(lambda: client.pull("out/model"), 400, "leads out")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_client_that_leaves_stops_the_pull_and_the_next_one_resumes_it(start, tmp_path, hub):
+    server = start("--no-disk-cache", "--models-dir", str(tmp_path), "--allow-pull")
+    half = len(hub.model) // 2
+    hub.stall_at = half
+    with httpx.stream("POST", server.url + "/api/pull", json={"model": "any/model"}, timeout=None) as reply:
+        for line in reply.iter_lines():
+            if json.loads(line).get("completed") == half:
+                break
+    hub.stalled.wait()
+    hub.stall_at = None
+    while True:
+        again = httpx.post(server.url + "/api/pull", json={"model": "any/model", "stream": False}, timeout=None)
+        if again.status_code != 409:  # it goes on until the server has seen that the client left
+            break
+        time.sleep(0.05)
+    assert again.json() == {"status": "success"}
+    assert hub.requests[-1] == ("/any/model/resolve/main/tiny.safetensors", f"bytes={half}-")
+    assert (tmp_path / "any" / "model" / "tiny.safetensors").read_bytes() == hub.model
