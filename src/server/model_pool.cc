@@ -53,7 +53,8 @@ class ModelPool::Impl {
     const std::lock_guard lock(mutex_);
     const std::string wanted(name.empty() ? default_ : name);
     auto slot = SlotOf(wanted);
-    if (slot == nullptr) {
+    // What is not in memory may be gone from the folder.
+    if (slot == nullptr || (slot->loaded.served == nullptr && !slot->waits)) {
       Scan();
       slot = SlotOf(wanted);
     }

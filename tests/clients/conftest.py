@@ -136,8 +136,12 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(world, monkeypatch):
-    with open(world, "rb") as file:
+def hub(tmp_path_factory, monkeypatch):
+    # A model of bytes, which needs no vocabulary.
+    path = tmp_path_factory.mktemp("hub") / "tiny.safetensors"
+    subprocess.run([PROGRAM, "init", "--generation", "7", "--layers", "2", "--width", "64", "--vocab", "256",
+                    "--random", str(path)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(path, "rb") as file:
         running = Hub(file.read())
     monkeypatch.setenv("HF_ENDPOINT", running.url)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

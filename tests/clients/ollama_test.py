@@ -236,7 +236,7 @@ def test_a_pull_that_fails_says_why(start, tmp_path, hub):
         client.pull("any/none")
     with pytest.raises(ollama.ResponseError, match="none"):
         list(client.pull("any/none", stream=True))
-    for name in ("../../etc/passwd", "any/../../x", "/etc/passwd", "tiny", ""):
+    for name in ("../../etc/passwd", "any/../../x", "/etc/passwd", "tiny"):
         with pytest.raises(ollama.ResponseError) as error:
             client.pull(name)
         assert error.value.status_code in (400, 404), name
