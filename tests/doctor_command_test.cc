@@ -22,22 +22,22 @@ nlohmann::json DoctorJson(const Words& more = {}) {
 }
 
 TEST(DoctorTest, SaysWhatTheMachineIs) {
-  const auto json = DoctorJson();
-  EXPECT_GT(json["memory_bytes"].get<uint64_t>(), json["available_bytes"].get<uint64_t>() / 2);
-  EXPECT_FALSE(json["levels"].empty());
-  EXPECT_EQ(json["level"], json["levels"].back());
+  const auto report = DoctorJson();
+  EXPECT_GT(report["memory_bytes"].get<uint64_t>(), report["available_bytes"].get<uint64_t>() / 2);
+  EXPECT_FALSE(report["levels"].empty());
+  EXPECT_EQ(report["level"], report["levels"].back());
   EXPECT_EQ(DoctorJson({"--isa", "portable"})["level"], "portable");
-  EXPECT_TRUE(json["speed"].is_null());
+  EXPECT_TRUE(report["speed"].is_null());
   const Outcome text = RunLinnet({"doctor", "--no-measure"});
   EXPECT_EQ(text.exit_code, 0);
   EXPECT_NE(text.out.find("13.3B"), std::string::npos);
 }
 
 TEST(DoctorTest, MeasuresTheMachine) {
-  const auto json = nlohmann::json::parse(RunLinnet({"doctor", "--json", "--threads", "1"}).out);
-  if (json["speed"].is_null()) GTEST_SKIP() << "too little memory is free to measure in";
-  EXPECT_GT(json["speed"]["read_gb_s"].get<double>(), 0);
-  const auto& smallest = json["released"][0]["formats"]["bf16"];
+  const auto report = nlohmann::json::parse(RunLinnet({"doctor", "--json", "--threads", "1"}).out);
+  if (report["speed"].is_null()) GTEST_SKIP() << "too little memory is free to measure in";
+  EXPECT_GT(report["speed"]["read_gb_s"].get<double>(), 0);
+  const auto& smallest = report["released"][0]["formats"]["bf16"];
   EXPECT_GT(smallest["most_tokens_per_s"].get<double>(), 0);
 }
 
@@ -45,8 +45,8 @@ TEST(DoctorTest, MoreMemoryFitsMore) {
   size_t before = 0;
   for (const char* memory : {"1.2", "4", "8", "16", "32", "64"}) {
     size_t count = 0;
-    const auto json = DoctorJson({"--memory", memory});
-    for (const auto& model : json["released"]) {
+    const auto report = DoctorJson({"--memory", memory});
+    for (const auto& model : report["released"]) {
       const auto& formats = model["formats"];
       for (const auto& [name, format] : formats.items()) count += format["fits"] == true ? 1 : 0;
       EXPECT_LT(formats["nf4"]["memory_bytes"], formats["int8"]["memory_bytes"]);
@@ -104,11 +104,11 @@ TEST(DoctorTest, TablesOfTheReadmeSayWhatFits) {
     for (std::string line; std::getline(in, line);) {
       const auto cells = CellsOf(line);
       if (cells.size() < 5 || !cells[1].ends_with(" GB")) continue;
-      const auto json = DoctorJson({"--memory", cells[1].substr(0, cells[1].size() - 3)});
+      const auto report = DoctorJson({"--memory", cells[1].substr(0, cells[1].size() - 3)});
       const char* const formats[] = {"bf16", "int8", "nf4"};
       for (size_t i = 0; i < 3; ++i) {
         std::string largest;
-        for (const auto& model : json["released"]) {
+        for (const auto& model : report["released"]) {
           if (model["formats"][formats[i]]["fits"] == true) largest = model["size"];
         }
         EXPECT_EQ(cells[2 + i], largest) << file << ": " << line;

@@ -105,9 +105,9 @@ TEST_F(StateCommand, TunedStatesBecomeSavedOnesAndBack) {
   const std::string saved = scratch_ / "a.state", back = scratch_ / "back.pth";
   Run({"state", "import", tuned, "--layout", "time_state", "--model", Model("6"), saved});
   for (const char* layout : {"time_state", "rwkv-runner"}) {
-    Run({"state", "export", saved, "--layout", layout, "--force", back});
+    Run({"state", "export", saved, "--layout", layout, "--overwrite", back});
     EXPECT_EQ(json::parse(Run({"state", "diff", tuned, back, "--json"}))["absolute"], 0);
-    Run({"state", "import", back, "--layout", layout, "--model", Model("6"), "--force", saved});
+    Run({"state", "import", back, "--layout", layout, "--model", Model("6"), "--overwrite", saved});
   }
   const Outcome unopened =
       RunLinnet({"state", "export", saved, "--layout", "rwkv-runner", scratch_ / "a.st"});

@@ -23,6 +23,7 @@
 #include "server/ollama.h"
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
+#include "server/page.h"
 #include "server/rerank.h"
 #include "server/responses.h"
 #include "server/resumable_streams.h"
@@ -73,6 +74,7 @@ class OpenApiTest : public testing::Test {
     AddHealthRoutes(router_, [] { return true; });
     AddChatStoreRoutes(router_, std::make_shared<ChatStore>(ChatStoreOptions{}));
     AddMetricsRoute(router_, metrics_);
+    AddPageRoutes(router_);
     AddOpenApiRoute(router_, models_);
   }
   test::ScriptedEngine engine_;
@@ -90,6 +92,10 @@ TEST_F(OpenApiTest, DescribesTheRoutesThatThereAre) {
   }
   for (const Router::Route& route : router_.routes()) {
     routed.insert(Lower(route.method) + " " + route.pattern);
+  }
+  // The files of the page are for browsers only.
+  for (const std::string& path : PagePaths()) {
+    if (path != "/") routed.erase("get " + path);
   }
   EXPECT_EQ(described, routed);
 }

@@ -27,7 +27,7 @@ struct Learnt {
   }
 };
 
-SampleRow RowOf(size_t length, std::vector<uint32_t> starts) {
+SampleRow WeightedRow(size_t length, std::vector<uint32_t> starts) {
   SampleRow row;
   uint32_t number = 5;
   const auto next = [&] {
@@ -89,7 +89,7 @@ constexpr size_t kLength = 61;
 
 TEST_P(PassesTest, FullGradientThroughChunksIsThatOfTheWholeRow) {
   for (const auto& starts : kStarts) {
-    const SampleRow row = RowOf(kLength, starts);
+    const SampleRow row = WeightedRow(kLength, starts);
     PassOptions options{.exact = true, .dropout = 0.1f};
     const Learnt whole = Learn(row, options);
     for (const size_t chunk : {1, 7, 16, 40}) {
@@ -130,7 +130,7 @@ Learnt Detached(const Network& network, std::span<float> gradients, const Sample
 }
 
 TEST_P(PassesTest, CutEverywhereIsThatOfDetachedChunks) {
-  const SampleRow row = RowOf(kLength, {0});
+  const SampleRow row = WeightedRow(kLength, {0});
   for (const size_t chunk : {7, 16}) {
     const Learnt by_hand = Detached(*network_, CleanGradients(), row, chunk, pool_);
     const Learnt cut = Learn(row, {.exact = true, .chunk = chunk, .bptt = 1});
@@ -141,7 +141,7 @@ TEST_P(PassesTest, CutEverywhereIsThatOfDetachedChunks) {
 
 TEST_P(PassesTest, CutBeforeEveryThirdChunkIsCutBeforeOneOfThriceTheLength) {
   for (const auto& starts : kStarts) {
-    const SampleRow row = RowOf(kLength, starts);
+    const SampleRow row = WeightedRow(kLength, starts);
     const Learnt three = Learn(row, {.exact = true, .chunk = 5, .bptt = 3});
     const Learnt one = Learn(row, {.exact = true, .chunk = 15, .bptt = 1});
     EXPECT_NEAR(three.loss, one.loss, 1e-12 * one.loss);
@@ -150,7 +150,7 @@ TEST_P(PassesTest, CutBeforeEveryThirdChunkIsCutBeforeOneOfThriceTheLength) {
 }
 
 TEST_P(PassesTest, NeitherThreadsNorRecomputingChangeABit) {
-  const SampleRow row = RowOf(kLength, kStarts[2]);
+  const SampleRow row = WeightedRow(kLength, kStarts[2]);
   for (const size_t bptt : {0, 1, 2}) {
     for (const bool exact : {true, false}) {
       PassOptions options{.exact = exact, .dropout = 0.1f, .chunk = 9, .bptt = bptt};
@@ -178,7 +178,7 @@ class WholeRowsTest : public PassesTest {};
 
 TEST_P(WholeRowsTest, NeitherThreadsNorRecomputingChangeABit) {
   for (const auto& starts : kStarts) {
-    const SampleRow row = RowOf(kLength, starts);
+    const SampleRow row = WeightedRow(kLength, starts);
     for (const bool exact : {true, false}) {
       PassOptions options{.exact = exact, .dropout = 0.1f};
       const Learnt expected = Learn(row, options, 1);
@@ -191,7 +191,7 @@ TEST_P(WholeRowsTest, NeitherThreadsNorRecomputingChangeABit) {
 
 // Attention ends where a document does.
 TEST_P(WholeRowsTest, DocumentsOfARowDoNotSeeEachOther) {
-  const SampleRow row = RowOf(kLength, {0, 23});
+  const SampleRow row = WeightedRow(kLength, {0, 23});
   const Learnt together = Learn(row, {.exact = true});
   SampleRow parts[2];
   for (size_t i = 0; i < 2; ++i) {
