@@ -62,6 +62,7 @@ export class Server {
 export class Wire {
   sockets = new Set();
   down = false;
+  held = false; // of streams of events only the beginning passes, so that they cannot end
 
   static async to(server) {
     const wire = new Wire();
@@ -79,8 +80,14 @@ export class Wire {
           wire.sockets.delete(one);
           other.destroy();
         });
-        one.pipe(other);
       }
+      socket.pipe(far);
+      let stream = 0; // bytes
+      far.on("data", (data) => {
+        const held = wire.held && (stream > 0 || data.includes("text/event-stream"));
+        socket.write(held ? data.subarray(0, Math.max(0, 40_000 - stream)) : data);
+        if (held) stream += data.length;
+      });
     });
     await new Promise((resolve) => wire.listener.listen(0, "127.0.0.1", resolve));
     wire.url = `http://127.0.0.1:${wire.listener.address().port}`;
@@ -105,7 +112,9 @@ export const browser = await chromium.launch({
 // A page of a new visitor. What the browser complains of (errors, things that the policy refused)
 // is collected in `page.faults`, and other hosts that were asked in `page.strangers`.
 export async function visit(server, { path = "/", context, ...options } = {}) {
-  const own = context ?? await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 800 }, ...options });
+  // Beside a service worker that begins, page.route may miss a request.
+  const own = context ?? await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 800 },
+    serviceWorkers: "block", ...options });
   const page = await own.newPage();
   page.faults = [];
   page.strangers = [];
@@ -165,6 +174,12 @@ export function streamOf(pieces, usage = { prompt_tokens: 5, completion_tokens: 
 // Replies come from the test instead of the model.
 export const answerWith = (page, pieces) => page.route("**/v1/chat/completions", (route) =>
   route.fulfill({ status: 200, contentType: "text/event-stream", body: streamOf(pieces) }));
+
+// Replies that do not end before they are stopped, however slow this program is.
+export const endless = (page) => page.route("**/v1/chat/completions", (route) => {
+  const body = { ...route.request().postDataJSON(), regex: "[a-z ]*ZZ", max_tokens: 60_000 };
+  return route.continue({ postData: JSON.stringify(body) });
+});
 
 export function isClean(page) {
   assert.deepEqual(page.faults, []);

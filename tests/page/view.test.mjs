@@ -241,7 +241,7 @@ test("text from right to left stands right to left, beside other text", async ()
 
 test("without the server the page opens and its chats can be read", async () => {
   const own = await Server.start();
-  const page = await visit(own);
+  const page = await visit(own, { serviceWorkers: "allow" });
   await answerWith(page, ["Kept in this browser."]);
   await say(page, "Hello");
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));

@@ -192,6 +192,16 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
       chat.nodes[node.id] = next;
     });
   };
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  const show = (): void => {
+    clearTimeout(waiting);
+    waiting = undefined;
+    shown = performance.now();
+    batch(() => {
+      run.text.value = before.text + draft.text;
+      run.thought.value = before.thought + draft.thought;
+    });
+  };
   // Other tabs see it grow, and a reload finds what has come so far.
   const beat = setInterval(() => put("running"), 1000);
   let end: Ending = "lost";
@@ -208,14 +218,10 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
       }
       if (pieces++ === 0) since = last;
       else if (last > since) run.speed.value = (1000 * (pieces - 1)) / (last - since);
-      // Long texts take long to draw.
-      if (last - shown > 40 + run.text.value.length / 200) {
-        shown = last;
-        batch(() => {
-          run.text.value = before.text + draft.text;
-          run.thought.value = before.thought + draft.thought;
-        });
-      }
+      // Long texts take long to draw. What came since is drawn also if the stream stands still.
+      const rest = 40 + run.text.value.length / 200 - (last - shown);
+      if (rest < 0) show();
+      else waiting ??= setTimeout(show, rest);
     }
     end = draft.end === "lost" ? "done" : draft.end;
   } catch (caught) {
@@ -229,6 +235,7 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
     }
   }
   clearInterval(beat);
+  clearTimeout(waiting);
   batch(() => {
     put(end, error);
     ends(run, isKept);
