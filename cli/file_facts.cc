@@ -38,6 +38,7 @@ void AddModel(const Checkpoint& c, Facts& facts) {
   facts.vocab = config.vocab;
   facts.ranks = config.ranks;
   if (config.experts != 0) facts.experts = config.experts;
+  if (config.purpose != Purpose::kText) facts.purpose = Name(config.purpose);
 }
 
 // The rank of a LoRA pair is the first dimension of lora_A; for Bone and DiSHA also the first.
@@ -128,6 +129,7 @@ std::string ToJson(const Checkpoint& c, const Facts& facts) {
                          {"ranks", facts.ranks},           {"parameters", facts.parameters},
                          {"dtypes", facts.dtypes},         {"tensors", std::move(tensors)}};
   if (facts.experts) result["experts"] = *facts.experts;
+  if (facts.purpose) result["purpose"] = *facts.purpose;
   if (!c.matched().empty()) result["matched"] = MatchedJson(c);
   if (facts.tokens) result["tokens"] = *facts.tokens;
   if (!facts.identity.empty()) result["identity"] = facts.identity;

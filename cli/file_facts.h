@@ -17,6 +17,7 @@ namespace linnet::cli {
 struct Facts {
   FileKind kind = FileKind::kUnknown;
   std::optional<std::string> generation;
+  std::optional<std::string> purpose;  // unless it is text
   std::optional<size_t> layers, width, heads, head_size, ffn, vocab, experts;
   std::map<std::string, size_t> ranks;
   size_t vocabulary = 0;         // bytes of the vocabulary in the file; 0: none

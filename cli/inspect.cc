@@ -81,6 +81,7 @@ void PrintTable(const Checkpoint& c, const Facts& facts) {
   };
   row("kind", Name(facts.kind));
   if (facts.generation) row("generation", "RWKV-" + *facts.generation);
+  if (facts.purpose) row("purpose", *facts.purpose);
   row("names", Name(c.naming()));
   number("layers", facts.layers);
   number("width", facts.width);

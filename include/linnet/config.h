@@ -15,8 +15,15 @@ enum class Generation : uint8_t { k4, k50, k51, k52, k6, k6moe, k7, k7a, k7b, kG
 
 const char* Name(Generation generation);  // "4", "5.0", "5.1", "5.2", "6", "7", …
 
+// What a model makes of a text: the next token, or in EmbeddingRWKV's files a vector, or how well a
+// document answers a query.
+enum class Purpose : uint8_t { kText, kEmbedding, kReranker };
+
+const char* Name(Purpose purpose);  // "text", "embedding", "reranker"
+
 struct Config {
   Generation generation = Generation::k7;
+  Purpose purpose = Purpose::kText;
   size_t layers = 0;
   size_t width = 0;                 // n_embd, C
   size_t att_width = 0;             // dim_att: C in every released model

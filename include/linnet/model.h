@@ -89,6 +89,9 @@ struct Turn {
   // Empty, or C sums to which the hidden states of `tokens` are added in order, as the head reads
   // them: the last layer's, normalized. Sums over any chunks of a text are the same bits.
   std::span<double> hidden_sum{};
+  // Empty, or for each of `tokens` what its hidden state is multiplied with in that sum; with 0 it
+  // is left out. For several sums, [n, C], the weights of each, [n, tokens].
+  std::span<const float> hidden_weights{};
   // Of this turn only; the bits are those of a model that was opened with this adapter as its last
   // (of a DoRA up to rounding). The state must be of texts that had the same one, or it is mixed.
   const TurnAdapter* adapter = nullptr;
@@ -199,7 +202,8 @@ class Model {
   // Runs all turns, in one pass over the weights if they are short enough. A turn's logits do not
   // depend on the other turns. Concurrent calls are allowed if they share no State and no
   // Workspace. Throws Error kBadInput, before anything changes, for an empty turn, an id outside
-  // the vocabulary, a state of another shape, logits or sums of the wrong size. Throws
+  // the vocabulary, a state of another shape, logits or sums of the wrong size, and for logits of a
+  // model whose purpose is no text. Throws
   // std::bad_alloc if memory runs out, kBadModel if an expert is damaged
   // (OpenOptions::expert_bytes); the states of the turns are then invalid.
   void Forward(std::span<const Turn> turns, Workspace& workspace) const;

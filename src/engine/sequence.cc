@@ -196,7 +196,12 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
       }
       logits = s.at_.logits;
     }
-    turns.push_back({ids, &s.at_.state, logits, share.hidden_sum, s.adapter_});
+    turns.push_back({.tokens = ids,
+                     .state = &s.at_.state,
+                     .logits = logits,
+                     .hidden_sum = share.hidden_sum,
+                     .hidden_weights = share.hidden_weights,
+                     .adapter = s.adapter_});
     running.push_back(&share);
   }
   if (turns.empty()) return 0;

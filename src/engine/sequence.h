@@ -47,7 +47,9 @@ struct Share {
   bool logits = true;
   // Empty, or where the logits of all tokens of this part go: at least as many rows of V.
   std::span<float> all_logits{};
-  std::span<double> hidden_sum{};  // as in Turn
+  // As in Turn.
+  std::span<double> hidden_sum{};
+  std::span<const float> hidden_weights{};
   // Guesses of the sequence's speculation to check after the queued tokens, at most. Not with a
   // limit, sums or the logits of all tokens.
   size_t guesses = 0;

@@ -90,6 +90,28 @@ std::vector<NamedTensor> ListOf(const Pickle& pickle, const PickleValue& list) {
 
 }  // namespace
 
+std::map<std::string, std::string> RerankerMetadata(const Pickle& pickle, const std::string& file) {
+  const PickleValue& root = pickle.values[pickle.root];
+  const PickleValue* list =
+      root.kind == Kind::kDict ? Lookup(pickle, root, kRerankerLayers) : nullptr;
+  if (list == nullptr || list->kind == Kind::kTensor || list->kind == Kind::kNone) return {};
+  const bool is_list = list->kind == Kind::kList || list->kind == Kind::kTuple;
+  std::string text;
+  for (const PickleId id : list->items) {
+    const PickleValue& item = pickle.values[id];
+    if (!is_list || item.kind != Kind::kInt) {
+      text.clear();
+      break;
+    }
+    text += fmt::format("{}{}", text.empty() ? "" : ",", item.integer);
+  }
+  if (text.empty()) {
+    throw Error(ErrorKind::kBadModel, fmt::format("{}: {} is no list of layers, expected integers",
+                                                  file, kRerankerLayers));
+  }
+  return {{kRerankerLayers, text}};
+}
+
 std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file) {
   const PickleValue& root = pickle.values[pickle.root];
   if (root.kind == Kind::kList) {

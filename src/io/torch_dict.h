@@ -2,6 +2,7 @@
 #ifndef LINNET_IO_TORCH_DICT_H_
 #define LINNET_IO_TORCH_DICT_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ struct NamedTensor {
 // `file`, for an optimizer's state, another list, an empty dict and similar. The result points into
 // `pickle`.
 std::vector<NamedTensor> TensorsOf(const Pickle& pickle, const std::string& file);
+
+// The layers whose states EmbeddingRWKV's reranker reads: a list of numbers beside the tensors.
+inline constexpr char kRerankerLayers[] = "reranker_layer_idx";
+
+// That entry of the dict at the root as "2,5,8"; empty without one. Throws Error kBadModel if it is
+// neither a list of integers nor a tensor.
+std::map<std::string, std::string> RerankerMetadata(const Pickle& pickle, const std::string& file);
 
 }  // namespace linnet
 

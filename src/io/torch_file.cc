@@ -103,6 +103,7 @@ ParsedFile ParseTorchZip(const FileBytes& file) {
     if (!Fits(storage, at.bytes.size())) throw WrongSize(file, storage, at.bytes.size());
   }
   parsed.tensors = View(pickle, storages, file.name);
+  parsed.metadata = RerankerMetadata(pickle, file.name);
   return parsed;
 }
 
@@ -171,6 +172,7 @@ ParsedFile ParseTorchLegacy(const FileBytes& file) {
   ParsedFile parsed;
   parsed.tensors =
       View(pickles[1], ReadLegacyStorages(file, rest, pickles[1], pickles[2]), file.name);
+  parsed.metadata = RerankerMetadata(pickles[1], file.name);
   return parsed;
 }
 

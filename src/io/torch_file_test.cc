@@ -53,6 +53,28 @@ TEST(TorchFileTest, EveryTypeIsReadAsTorchWroteIt) {
   }
 }
 
+// EmbeddingRWKV's reranker has a list of layers beside its tensors.
+TEST(TorchFileTest, AListOfLayersIsMetadata) {
+  const auto with = [](const std::string& value) {
+    return Pth(Dict({{Str("w"), Vector("0", 4)}, {Str("reranker_layer_idx"), value}}),
+               {{"0", std::string(16, '\0')}});
+  };
+  const auto read = [&](const std::string& value) {
+    const std::string bytes = with(value);
+    const auto file = TensorFile::Parse(Bytes(bytes), "f.pth");
+    EXPECT_EQ(file.tensors().size(), 1u);
+    const auto at = file.metadata().find("reranker_layer_idx");
+    return at == file.metadata().end() ? "none" : at->second;
+  };
+  EXPECT_EQ(read("](" + Int(2) + Int(5) + Int(11) + "e"), "2,5,11");
+  EXPECT_EQ(read(Ints({3, -1})), "3,-1");
+  EXPECT_EQ(read("N"), "none");
+  for (const std::string& bad : {Str("2,5"), Int(3), Dict({{Str("a"), Int(1)}}), std::string("]"),
+                                 "](" + Int(1) + Str("2") + "e"}) {
+    EXPECT_NE(Refusal(with(bad)).find("is no list of layers"), std::string::npos);
+  }
+}
+
 TEST(TorchFileTest, ViewsAreReadInTheirOwnOrder) {
   const auto file = Seed("views.pth");
   using F = std::vector<float>;

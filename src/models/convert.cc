@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/tensor_writer.h"
+#include "io/torch_dict.h"
 #include "linnet/error.h"
 #include "models/detect.h"
 #include "models/init.h"
@@ -153,6 +154,8 @@ std::map<std::string, std::string> MetadataFor(const Checkpoint& in,
   const Config config = ConfigOf(in);
   RefuseLostEpsilons(config, in.file().path(), out);
   metadata.merge(EpsilonMetadata(config));
+  const auto layers = in.file().metadata().find(kRerankerLayers);
+  if (layers != in.file().metadata().end()) metadata.insert(*layers);
   return metadata;
 }
 
@@ -161,6 +164,12 @@ std::map<std::string, std::string> MetadataFor(const Checkpoint& in,
 Converted ConvertCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                             const ConvertOptions& options) {
   RefuseOthers(in);
+  if (out.extension() == ".pth" && in.file().metadata().contains(kRerankerLayers)) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{}: a .pth written here cannot keep which layers the reranker reads; "
+                            "write .safetensors",
+                            out.string()));
+  }
   const auto items = ItemsOf(in, options.adapter);
   std::vector<TensorSpec> specs;
   Converted converted;

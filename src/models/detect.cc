@@ -54,8 +54,6 @@ const Family kFamilies[] = {
     {"*.rosa.", {}, "RWKV-8 ROSA"},
     {"*rosa_qkv", {}, "RWKV-8 ROSA"},
     {"*moba.0.att.", {}, "RWKV-X"},
-    {"*reranker.blocks.0.", {}, "EmbeddingRWKV's reranker"},
-    {"*head.retr_head.", {}, "EmbeddingRWKV"},
     {"*vrwkv.emb.", {}, "VisualRWKV"},
     {"*.att.spatial_decay", {}, "Restore-RWKV or Vision-RWKV"},
     {"blocks.0.qkv.ennk.weight", {}, "RWKV-8 hybrid (rc00)"},
@@ -300,8 +298,16 @@ void ReadRanks(const Checkpoint& c, Config& config) {
 }
 
 // Tensors that no layer uses, which trainers write anyway, and the training data in our
-// checkpoints.
-bool IsKnownUnused(Generation generation, const std::string& name) {
+// checkpoints. Other files than language models have heads of their own, which are read when they
+// are asked for; the language model's is then what is left of the one that training began with.
+bool IsKnownUnused(Generation generation, Purpose purpose, const std::string& name) {
+  if (purpose == Purpose::kEmbedding) {
+    // Of images EmbeddingRWKV has an encoder (vit) and a projection (proj).
+    for (const char* own : {"head.", "vit.", "proj."}) {
+      if (name.starts_with(own)) return true;
+    }
+  }
+  if (purpose == Purpose::kReranker && name.starts_with("head.")) return true;
   const ParameterSpec* p = FindParameter(generation, name);
   return (p != nullptr && (p->unused || p->idle)) || name.starts_with(kTrainingPrefix);
 }
@@ -315,8 +321,9 @@ bool IsOfALayer(const std::string& name) {
 
 void RefuseUnused(const Checkpoint& c, Generation generation,
                   const std::set<std::string, std::less<>>& used, const std::string& trouble) {
+  const Purpose purpose = PurposeOf(c);
   for (const TensorView& t : c.tensors()) {
-    if (used.count(t.name) != 0 || IsKnownUnused(generation, t.name)) continue;
+    if (used.count(t.name) != 0 || IsKnownUnused(generation, purpose, t.name)) continue;
     if (!IsFloat(t.type) && !IsOfALayer(t.name)) continue;
     Refuse(c, Describe(t) + trouble);
   }
@@ -348,6 +355,32 @@ const char* Name(Generation generation) {
   return "?";
 }
 
+const char* Name(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kText:
+      return "text";
+    case Purpose::kEmbedding:
+      return "embedding";
+    case Purpose::kReranker:
+      return "reranker";
+  }
+  return "?";
+}
+
+Purpose PurposeOf(const Checkpoint& c) {
+  for (const char* mark : {"head.retr_head.", "head.sts_head.", "head.cls_head."}) {
+    if (AnyContains(c, mark)) return Purpose::kEmbedding;
+  }
+  return c.Has("head.0.weight") && c.Has("head.2.weight") ? Purpose::kReranker : Purpose::kText;
+}
+
+std::string NoTextOf(Purpose purpose, const std::string& file) {
+  return fmt::format("{}: is {}; it predicts no tokens", file,
+                     purpose == Purpose::kEmbedding
+                         ? "EmbeddingRWKV, a model that makes vectors of texts"
+                         : "a reranker, which goes with the states of an embedding model");
+}
+
 const char* Name(FileKind kind) {
   switch (kind) {
     case FileKind::kModel:
@@ -369,7 +402,8 @@ std::string Describe(const TensorView& tensor) {
 }
 
 FileKind KindOf(const Checkpoint& c) {
-  if (c.Has("emb.weight") && c.Has("head.weight") && GenerationOf(c)) return FileKind::kModel;
+  const bool head = c.Has("head.weight") || PurposeOf(c) != Purpose::kText;
+  if (c.Has("emb.weight") && head && GenerationOf(c)) return FileKind::kModel;
   const auto& metadata = c.file().metadata();
   const auto kind = metadata.find("kind");
   if (kind != metadata.end() && kind->second == "linnet state") return FileKind::kState;
@@ -392,7 +426,8 @@ Config ConfigOf(const Checkpoint& c) {
   if (!generation || !c.Has("emb.weight")) RefuseOthers(c);
   Config config;
   config.generation = *generation;
-  if (!c.Has("head.weight")) RefuseHeadless(c);
+  config.purpose = PurposeOf(c);
+  if (config.purpose == Purpose::kText && !c.Has("head.weight")) RefuseHeadless(c);
   const TensorView& emb = Need(c, "emb.weight", 2);
   config.vocab = emb.shape[0];
   config.width = emb.shape[1];

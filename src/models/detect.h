@@ -19,6 +19,13 @@ enum class FileKind : uint8_t {
   kUnknown,
 };
 
+// The purpose of a model with these tensors. The tensors of other purposes than kText's, besides
+// those of the layers, are in embedding_heads.h and reranker.h.
+Purpose PurposeOf(const Checkpoint& checkpoint);
+
+// For messages: what Model::Forward says if it is asked for logits of `file`.
+std::string NoTextOf(Purpose purpose, const std::string& file);
+
 const char* Name(FileKind kind);  // "model", "adapter", "time_state", "state", "unknown"
 
 FileKind KindOf(const Checkpoint& checkpoint);

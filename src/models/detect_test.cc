@@ -75,8 +75,6 @@ TEST(DetectTest, RelativesAreRefusedByName) {
       {"blocks.0.rosa.q.weight", "RWKV-8 ROSA"},
       {"rosa_qkv.emb.weight", "RWKV-8 ROSA"},
       {"moba.0.att.key.weight", "RWKV-X"},
-      {"reranker.blocks.0.att.r_k", "EmbeddingRWKV's reranker"},
-      {"head.retr_head.fc1.weight", "EmbeddingRWKV"},
       {"vrwkv.emb.weight", "VisualRWKV"},
       {"encoder_level1.0.att.spatial_decay", "Restore-RWKV or Vision-RWKV"},
       {"blocks.0.att.time_maa_v2", "Finch-C2 without GoldFinch's attention"},

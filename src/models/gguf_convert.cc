@@ -227,6 +227,11 @@ std::optional<GgufType> ParseGgufType(std::string_view name) {
 Converted ConvertToGguf(const Checkpoint& in, const std::filesystem::path& out, GgufType type,
                         const GgufVocabulary& vocabulary, const ConvertOptions& options) {
   const Config config = ConfigOf(in);
+  if (config.purpose != Purpose::kText) {
+    throw Error(ErrorKind::kBadModel, NoTextOf(config.purpose, in.file().path().string()) +
+                                          ", and GGUF has no names for what it has instead; write "
+                                          ".safetensors");
+  }
   const bool known = config.generation == Generation::k6 || config.generation == Generation::k7;
   if (!known || config.att_width != config.width) {
     throw Error(ErrorKind::kBadModel,

@@ -150,13 +150,21 @@ void Model::Impl::Check(std::span<const Turn> turns) const {
       }
     }
     const size_t n = turn.logits.size();
+    if (n != 0 && network_->config().purpose != Purpose::kText) {
+      fail(NoTextOf(network_->config().purpose, network_->checkpoint().file().path().string()));
+    }
     if (n % vocab != 0 || n > vocab * turn.tokens.size()) {
       fail(fmt::format("logits hold {} values, expected {} for each of the last tokens, at most {}",
                        n, vocab, vocab * turn.tokens.size()));
     }
     const size_t sums = turn.hidden_sum.size(), width = network_->config().width;
-    if (sums != 0 && sums != width) {
-      fail(fmt::format("hidden sums hold {} values, expected {}", sums, width));
+    const size_t weights = turn.hidden_weights.size();
+    const size_t wanted = width * (weights == 0 ? 1 : weights / turn.tokens.size());
+    if (sums != 0 && (sums != wanted || weights % turn.tokens.size() != 0)) {
+      fail(
+          fmt::format("hidden sums hold {} values with {} weights, expected {} for each {} "
+                      "weights, or without weights",
+                      sums, weights, width, turn.tokens.size()));
     }
   }
 }
@@ -255,12 +263,23 @@ void Model::Impl::AddHidden(Pass& p, std::span<const Share> shares, Var x) const
     if (!sums.empty()) {
       const Arena::Scope scope(p.arena);
       const Var rows = network_->HeadInput(p, {.v = x.v.Rows(begin, s.len), .g = {}});
-      p.ForColumns(sums.size(), s.len * sums.size(), [&](size_t from, size_t to) {
-        for (size_t t = 0; t < s.len; ++t) {
-          const float* row = rows.v.Row(t);
-          for (size_t c = from; c < to; ++c) sums[c] += static_cast<double>(row[c]);
-        }
-      });
+      const size_t width = network_->config().width;
+      const auto add = [&](std::span<double> to_sum, std::span<const float> weights) {
+        p.ForColumns(width, s.len * width, [&](size_t from, size_t to) {
+          for (size_t t = 0; t < s.len; ++t) {
+            const double weight = weights.empty() ? 1 : double{weights[s.begin + t]};
+            if (weight == 0) continue;
+            const float* row = rows.v.Row(t);
+            for (size_t c = from; c < to; ++c) to_sum[c] += weight * static_cast<double>(row[c]);
+          }
+        });
+      };
+      const auto weights = s.turn->hidden_weights;
+      const size_t tokens = s.turn->tokens.size();
+      for (size_t i = 0; i < sums.size() / width; ++i) {
+        add(sums.subspan(i * width, width),
+            weights.empty() ? weights : weights.subspan(i * tokens, tokens));
+      }
     }
     begin += s.len;
   }

@@ -228,6 +228,21 @@ std::string WithoutTrainersPrefix(const std::string& name) {
   return name;
 }
 
+bool HasEmbeddingNames(const TensorFile& file) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(), [](const TensorView& t) {
+    return StartsWith(t.name, "reranker.blocks.0.") ||
+           (StartsWith(t.name, "head.") && EndsWith(t.name, "_head.fc1.weight"));
+  });
+}
+
+std::string WithoutEmbeddingPrefix(const std::string& name) {
+  if (name == "reranker.token.weight") return std::string(kEmbedding);
+  for (const std::string_view prefix : {"rwkv.", "reranker."}) {
+    if (StartsWith(name, prefix)) return name.substr(prefix.size());
+  }
+  return name;
+}
+
 TensorFile OpenTensors(const std::filesystem::path& path) {
   TensorFile file = TensorFile::Open(path);
   file.Rename(WithoutTrainersPrefix);
@@ -244,6 +259,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : Checkpoint(TensorFil
 
 Checkpoint::Checkpoint(TensorFile file) : file_(std::move(file)), packed_(IsPacked(file_)) {
   file_.Rename(WithoutTrainersPrefix);
+  if (HasEmbeddingNames(file_)) file_.Rename(WithoutEmbeddingPrefix);
   naming_ = packed_ ? TensorNaming::kBlinkDL : NamingOf(file_);
   if (packed_) {
     PackedTensors packed = OpenPacked(file_);

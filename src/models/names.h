@@ -42,6 +42,10 @@ bool IsTimeState(std::string_view name);
 // Removes the `model.` prefix that trainers add to BlinkDL's name (RWKV-PEFT's init_pissa.pth).
 // Other names are unchanged.
 std::string WithoutTrainersPrefix(const std::string& name);
+// Whether the names are those of EmbeddingRWKV or its reranker, which put the layers under `rwkv.`
+// or `reranker.`; and the name without that.
+bool HasEmbeddingNames(const TensorFile& file);
+std::string WithoutEmbeddingPrefix(const std::string& name);
 // TensorFile::Open with such renames, for adapters and states, which use only BlinkDL's names.
 TensorFile OpenTensors(const std::filesystem::path& path);
 // The same of TensorFile::Parse.

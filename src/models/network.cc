@@ -7,6 +7,7 @@
 #include "kernels/matmul.h"
 #include "kernels/rows.h"
 #include "linnet/error.h"
+#include "models/detect.h"
 #include "models/rows_to_finish.h"
 #include "models/schema.h"
 #include "models/table.h"
@@ -66,6 +67,11 @@ std::unique_ptr<Network> Network::Bind(Checkpoint checkpoint, const Config& conf
   std::unique_ptr<Network> network(
       new Network(std::make_shared<const Checkpoint>(std::move(checkpoint)), config));
   Network& n = *network;
+  if (options.gradients && config.purpose != Purpose::kText) {
+    throw Error(ErrorKind::kBadModel,
+                NoTextOf(config.purpose, n.checkpoint_->file().path().string()) +
+                    ", and what it does cannot be trained");
+  }
   Binder b(*n.checkpoint_, n.config_, n.store_, pool, options);
   n.BindAll(b);
   b.RefuseUnknown();
@@ -99,7 +105,7 @@ void Network::BindAll(Binder& b) {
     if (!start.empty()) start_.push_back(std::move(start));
   }
   ln_out_ = b.Norm("ln_out");
-  head_ = b.Matrix("head.weight");
+  if (config_.purpose == Purpose::kText) head_ = b.Matrix("head.weight");
 }
 
 void CheckParameters(const Checkpoint& model, const Config& config, ThreadPool& pool) {

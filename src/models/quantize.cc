@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fnv.h"
+#include "linnet/error.h"
 #include "models/convert.h"
 #include "models/detect.h"
 #include "models/hash.h"
@@ -146,6 +147,11 @@ std::string HashOfNew(const Config& config, Filling filling, uint64_t seed) {
 Quantized QuantizeCheckpoint(const Checkpoint& in, const std::filesystem::path& out,
                              ThreadPool& pool, const QuantizeOptions& options) {
   const Config config = ConfigOf(in);
+  if (config.purpose == Purpose::kReranker) {
+    throw Error(ErrorKind::kBadModel, in.file().path().string() +
+                                          ": is a reranker, of which no packed file can be made; "
+                                          "its matrices can be quantized when it is opened");
+  }
   CheckParameters(in, config, pool);
   std::vector<PackedSpec> specs;
   std::map<std::string, const TensorView*> sources;
