@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/continuation.h"
+#include "engine/pooling.h"
 #include "engine/sequence.h"
 #include "linnet/error.h"
 #include "linnet/model.h"
@@ -72,7 +73,8 @@ class Listener {
  public:
   virtual ~Listener() = default;
   virtual void OnStart() {}  // the job left the queue
-  // The position after Job::state_at tokens of the prompt, with logits if these are all.
+  // The position after Job::state_at tokens of the prompt, with logits if these are all and the
+  // model predicts tokens.
   virtual void OnPromptState(const Snapshot&) {}
   // The log-probabilities of the prompt's tokens, in order, in several calls, between which
   // OnPromptState may come.
@@ -120,6 +122,7 @@ struct Job {
   bool score_prompt = false;  // the log-probabilities of the prompt's tokens
   // The mean of the prompt's rows of the last hidden state, normalized as the head reads it.
   bool embed = false;
+  Pooling pooling = Pooling::kMean;  // of which rows
   // Instead of a text: how likely each of these is after the prompt. The prompt is read once, or
   // taken from the cache; then some of them at a time go on from its state, in passes with all
   // other jobs. The bits are those of Model::Forward over prompt and continuation. `text`,

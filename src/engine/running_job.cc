@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/logprobs.h"
+#include "engine/pooling.h"
 
 namespace linnet {
 namespace {
@@ -133,10 +134,16 @@ void RunningJob::Plan(size_t rows) {
 void RunningJob::AddShares(std::span<float> score_logits, std::vector<Share>& shares) {
   if (scorer_) return scorer_->AddShares(score_logits, shares);
   reader_->Feed(std::span(job().prompt).subspan(read_, planned_));
+  if (job().embed) {
+    hidden_weights_.resize(planned_);
+    PoolingWeights(job().pooling, job().prompt, EndToken(context_.model.config()), read_,
+                   hidden_weights_);
+  }
   shares.push_back({.sequence = &*reader_,
                     .logits = wants_head() && read_ + planned_ == prompt_tokens(),
                     .all_logits = score_logits,
-                    .hidden_sum = hidden_sum_});
+                    .hidden_sum = hidden_sum_,
+                    .hidden_weights = hidden_weights_});
 }
 
 void RunningJob::AfterRead(std::span<const Share> shares) {
@@ -151,6 +158,7 @@ void RunningJob::AfterRead(std::span<const Share> shares) {
   planned_ = 0;
   if (share.error) return Fail(*share.error);
   if (job().score_prompt) ScorePrompt(share);
+  for (const float weight : hidden_weights_) hidden_weight_ += double{weight};
   read_ += share.tokens;
   if (!marks_.empty() && marks_.back() == read_) KeepRead();
   TellPromptState();
@@ -195,11 +203,8 @@ void RunningJob::Begin() {
   begun_ = job().continuations.empty();
   Tell([&](Listener& to) { to.OnPrompt(prompt_); });
   if (job().embed) {
-    std::vector<float> mean(hidden_sum_.size());
-    for (size_t i = 0; i < mean.size(); ++i) {
-      mean[i] = static_cast<float>(hidden_sum_[i] / static_cast<double>(prompt_tokens()));
-    }
-    Tell([&](Listener& to) { to.OnEmbedding(mean); });
+    const auto pooled = Pooled(hidden_sum_, hidden_weight_);
+    Tell([&](Listener& to) { to.OnEmbedding(pooled); });
   }
   if (!begun_) return BeginScores();
   open_ = job().choices;

@@ -106,7 +106,7 @@ class RunningJob {
   void TellScore(size_t index, const ContinuationScore& score);
   bool wants_head() const {
     return job().text.max_tokens > 0 || !job().continuations.empty() ||
-           job().state_at == prompt_tokens();
+           (job().state_at == prompt_tokens() && context_.model.config().purpose == Purpose::kText);
   }
   void FindStop();
   void ScorePrompt(const Share& share);
@@ -126,6 +126,8 @@ class RunningJob {
   std::vector<size_t> marks_;  // places in the prompt where a state is kept, descending
   size_t read_ = 0, stop_ = 0, planned_ = 0;
   std::vector<double> hidden_sum_;
+  std::vector<float> hidden_weights_;  // of the planned rows
+  double hidden_weight_ = 0;           // the sum of all so far
   std::list<JobText> texts_;
   size_t open_ = 0;  // texts that have not ended
   bool begun_ = false, interrupted_ = false, threw_ = false;

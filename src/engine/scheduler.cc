@@ -20,6 +20,7 @@
 #include "grammar/constraint.h"
 #include "grammar/token_trie.h"
 #include "linnet/error.h"
+#include "models/detect.h"
 
 namespace linnet {
 namespace {
@@ -73,6 +74,10 @@ void CheckJob(const Model& model, size_t max_choices, Job& job) {
   if (job.start != nullptr && !job.start->logits.empty() && job.start->logits.size() != vocab) {
     refuse(fmt::format("the state to start from has {} logits, expected {}",
                        job.start->logits.size(), vocab));
+  }
+  const bool reads_only = job.text.max_tokens == 0 && job.continuations.empty();
+  if (model.config().purpose != Purpose::kText && (!reads_only || job.score_prompt)) {
+    refuse(NoTextOf(model.config().purpose, model.path().filename().string()));
   }
   if (!job.continuations.empty()) CheckContinuations(vocab, job);
   if (job.prompt.empty() && (job.embed || job.score_prompt)) {
