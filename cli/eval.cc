@@ -42,24 +42,27 @@ void RunEval(EvalFlags& o, CLI::App& command) {
     Print(names);
     return;
   }
-  if (o.order == !o.tasks.empty()) {
-    throw CLI::ValidationError("--tasks", o.order
-                                              ? "and --order exclude each other"
+  if ((o.order ? 1 : 0) + (o.retrieval ? 1 : 0) + (o.tasks.empty() ? 0 : 1) != 1) {
+    throw CLI::ValidationError("--tasks", o.order || o.retrieval
+                                              ? "--order and --retrieval exclude each other"
                                               : "is missing; `linnet eval --list` names the tasks");
   }
+  if (o.passages && !o.retrieval) throw CLI::ValidationError("--passages", "needs --retrieval");
   const bool compression =
       std::find(o.tasks.begin(), o.tasks.end(), "uncheatable") != o.tasks.end();
   if (compression && o.tasks.size() > 1)
     throw CLI::ValidationError("--tasks", "uncheatable is measured alone");
   std::vector<std::string> files;
   const std::vector<std::string> models = ModelsAmong(o.names, files);
-  if (!compression && !o.order && !files.empty()) {
+  if (!compression && !o.order && !o.retrieval && !files.empty()) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: is not a model", files[0]));
   }
   const auto world = JoinWorld();
   try {
     if (o.order)
       RunOrders(o, models, files, *world);
+    else if (o.retrieval)
+      RunRetrieval(o, models, files, *world);
     else if (compression)
       RunUncheatable(o, models, files, *world);
     else
@@ -191,7 +194,7 @@ void AddEval(CLI::App& app) {
       o->common, [o, command] { RunEval(*o, **command); });
   (*command)->add_option(
       "MODEL_AND_FILES", o->names,
-      "Models, by default the built-in one; then files for uncheatable and --order");
+      "Models, by default the built-in one; then files for uncheatable, --order and --retrieval");
   (*command)
       ->add_option("--tasks", o->tasks,
                    "Tasks, groups, YAML files; or uncheatable, for the files behind MODEL")
@@ -227,6 +230,11 @@ void AddEval(CLI::App& app) {
   (*command)->add_flag("--order", o->order,
                        "Ask questions about texts before, after and on both sides of the text; "
                        "takes rows of text, question, answer, or the folder of FairytaleQA");
+  (*command)->add_flag("--retrieval", o->retrieval,
+                       "Find texts by vectors: takes the folder of FairytaleQA or XCOPA; all "
+                       "poolings, beside BM25");
+  (*command)->add_flag("--passages", o->passages,
+                       "With --retrieval: a text is as near as the nearest of its passages");
   AddOutput(**command, o->common, "--log-samples", o->samples,
             "Write each row's questions, answers and values to this file")
       ->type_name("FILE");

@@ -25,6 +25,7 @@ struct EvalFlags {
   std::string data = ".", samples, html, journal;
   std::string pad;
   bool pad_given = false, order = false, no_journal = false, list = false;
+  bool retrieval = false, passages = false;
   std::optional<size_t> num_fewshot;
   double limit = 0;
   size_t bootstrap = 100'000, rows = 512;
@@ -39,6 +40,7 @@ class MeasuredModel {
   const std::string& title() const { return title_; }  // for people: the file's stem
   const Model& model() const { return model_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::shared_ptr<const Tokenizer>& shared_tokenizer() const { return tokenizer_; }
   Workspace& workspace() { return workspace_; }
   const EvaluationOptions& options() const { return options_; }
   EvaluationOptions& options() { return options_; }
@@ -74,6 +76,10 @@ void RunUncheatable(const EvalFlags& flags, const std::vector<std::string>& mode
                     const std::vector<std::string>& files, World& world);
 void RunOrders(const EvalFlags& flags, const std::vector<std::string>& models,
                const std::vector<std::string>& files, World& world);
+
+// eval_retrieval.cc.
+void RunRetrieval(const EvalFlags& flags, const std::vector<std::string>& models,
+                  const std::vector<std::string>& files, World& world);
 
 // {MODEL: value} if there are several, else the one.
 TaskJson ByModel(const std::vector<std::string>& titles, std::vector<TaskJson> values);

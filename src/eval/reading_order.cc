@@ -26,23 +26,11 @@ std::string TextField(const TaskJson& row, const char* name, const fs::path& pat
   return it->get<std::string>();
 }
 
-// The tales are in the order in which the questions first name them.
 std::vector<ReadingQuestion> FromTales(const fs::path& folder) {
-  const fs::path file = folder / "fairytaleqa_qa.jsonl";
-  const MappedFile mapped(folder / "fairytaleqa_stories.txt");
-  const auto bytes = mapped.bytes();
-  std::vector<std::string> tales =
-      SplitAt({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, kTaleEnd);
-  std::map<std::string, size_t> numbers;
+  std::vector<std::string> tales;
   std::vector<ReadingQuestion> out;
-  for (const TaskJson& row : ReadRowFile(file)) {
-    const size_t number =
-        numbers.emplace(TextField(row, "story", file), numbers.size()).first->second;
-    if (number >= tales.size())
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("{}: names more tales than there are", file.string()));
-    out.push_back(
-        {Strip(tales[number]), TextField(row, "question", file), {TextField(row, "answer", file)}});
+  for (TaleQuestion& q : ReadTaleQuestions(folder, tales)) {
+    out.push_back({tales[q.tale], std::move(q.question), {std::move(q.answer)}});
   }
   return out;
 }
@@ -99,6 +87,31 @@ Estimate GainOf(const std::vector<double>& values, const std::vector<double>& fr
 }
 
 }  // namespace
+
+// The tales are in the order in which the questions first name them.
+std::vector<TaleQuestion> ReadTaleQuestions(const fs::path& folder,
+                                            std::vector<std::string>& tales) {
+  const fs::path file = folder / "fairytaleqa_qa.jsonl";
+  const MappedFile mapped(folder / "fairytaleqa_stories.txt");
+  const auto bytes = mapped.bytes();
+  tales.clear();
+  for (const std::string& tale :
+       SplitAt({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, kTaleEnd)) {
+    tales.push_back(Strip(tale));
+  }
+  if (!tales.empty() && tales.back().empty()) tales.pop_back();
+  std::map<std::string, size_t> numbers;
+  std::vector<TaleQuestion> out;
+  for (const TaskJson& row : ReadRowFile(file)) {
+    const size_t number =
+        numbers.emplace(TextField(row, "story", file), numbers.size()).first->second;
+    if (number >= tales.size())
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("{}: names more tales than there are", file.string()));
+    out.push_back({number, TextField(row, "question", file), TextField(row, "answer", file)});
+  }
+  return out;
+}
 
 std::vector<ReadingQuestion> ReadQuestions(const fs::path& path, size_t limit) {
   std::error_code error;

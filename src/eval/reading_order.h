@@ -20,6 +20,15 @@ struct ReadingQuestion {
   std::vector<std::string> answers{};  // the first is right
 };
 
+// FairytaleQA in a folder (fairytaleqa_qa.jsonl, fairytaleqa_stories.txt): its questions in order,
+// and all tales. Throws Error.
+struct TaleQuestion {
+  size_t tale = 0;
+  std::string question{}, answer{};
+};
+std::vector<TaleQuestion> ReadTaleQuestions(const std::filesystem::path& folder,
+                                            std::vector<std::string>& tales);
+
 // Of a file of rows {"text", "question", "answer", "wrong": [...]}, or of a folder with FairytaleQA
 // (fairytaleqa_qa.jsonl, fairytaleqa_stories.txt). Without `wrong`, the wrong answers of a question
 // are the right ones of the next three questions about the same text that differ. At most `limit`
