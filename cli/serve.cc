@@ -256,6 +256,10 @@ void AddServe(CLI::App& app) {
       ->add_option("--template-file", o->models.template_file,
                    "The chat template, as docs/http-api.md describes")
       ->type_name("FILE");
+  command
+      ->add_option("--reranker", o->models.reranker,
+                   "EmbeddingRWKV's second file, for /v1/rerank; MODEL is then its first")
+      ->type_name("FILE");
   command->add_option("--max-running", o->models.max_running, "Texts generated at the same time")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -18,12 +19,14 @@
 #include "cli/trained_length.h"
 #include "download/hub.h"
 #include "download/pulled_models.h"
+#include "engine/embedder.h"
 #include "engine/scheduler.h"
 #include "engine/state_cache.h"
 #include "io/tensor_file.h"
 #include "linnet/model.h"
 #include "linnet/tokenizer.h"
 #include "models/builtin_model.h"
+#include "models/reranker.h"
 
 namespace linnet::cli {
 namespace {
@@ -56,6 +59,8 @@ struct RunningModel {
   std::unique_ptr<StateCache> cache;
   std::unique_ptr<Scheduler> scheduler;
   ServedModel served;
+  std::optional<Reranker> reranker{};
+  std::optional<Workspace> reranker_workspace{};
 };
 
 // The statistics of models by name, of those that are in memory.
@@ -111,6 +116,16 @@ std::shared_ptr<RunningModel> Open(const ServeModelOptions& o, const std::string
                                                              .scheduler = nullptr,
                                                              .served = {}});
   ServedModel& served = running->served;
+  served.embedder = std::make_shared<const Embedder>(running->model, running->tokenizer);
+  if (first && !o.reranker.empty()) {
+    running->reranker.emplace(o.reranker, running->model);
+    running->reranker_workspace.emplace(
+        WorkspaceOptions{.threads = o.common.threads, .exact = o.common.exact});
+    // Owned by the model that is served.
+    served.rerank = [&own = *running](const State& state) {
+      return own.reranker->Score(state, *own.reranker_workspace);
+    };
+  }
   served.identity = running->model.Identity(
       running->workspace, {.tokenizer = running->tokenizer->Digest(), .cache = std::nullopt});
   CacheOptions cache;

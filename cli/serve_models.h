@@ -27,6 +27,7 @@ struct ServeModelOptions {
   std::filesystem::path models_dir;
   uint64_t memory_bytes = 0;
   std::filesystem::path state_folder, template_file;
+  std::filesystem::path reranker;  // of the first model, which makes vectors; may be empty
   uint64_t cache_bytes = 0, disk_bytes = uint64_t{8} << 30;
   size_t max_running = 256, max_tokens = 4096;
   bool shared_cache = false, no_disk = false;

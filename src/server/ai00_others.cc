@@ -149,7 +149,7 @@ class EmbedBatch : public JobBatch {
   Job JobOf(size_t index) override { return std::move(jobs_[index]); }
 
   void OnVector(size_t index, std::span<const float> vector) override {
-    vectors_[index] = EmbeddingText(vector, false);
+    vectors_[index] = EmbeddingText(EmbeddingOf(served(), vector), false);
   }
 
   void Answer(const Usage& /*usage*/) override {
@@ -185,7 +185,8 @@ void Embeds(const ServedModels& models, const RouteCall& call) {
   std::vector<Job> jobs;
   jobs.reserve(chunks.size());
   for (const std::string& chunk : chunks) {
-    jobs.push_back(EmbeddingJob(served->tokenizer->Encode(prefix + chunk), call.request.owner));
+    jobs.push_back(
+        EmbeddingJob(*served, served->tokenizer->Encode(prefix + chunk), call.request.owner));
   }
   std::make_shared<EmbedBatch>(served, std::move(chunks), std::move(jobs), call.reply)->Start();
 }

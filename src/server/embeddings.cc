@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -74,7 +73,7 @@ class EmbeddingBatch : public JobBatch {
 
  protected:
   Job JobOf(size_t index) override {
-    return EmbeddingJob(std::move(request_.inputs[index]), owner_);
+    return EmbeddingJob(served(), std::move(request_.inputs[index]), owner_);
   }
 
   void OnVector(size_t index, std::span<const float> vector) override {
@@ -85,7 +84,11 @@ class EmbeddingBatch : public JobBatch {
           "dimensions", "invalid_value"));
       return;
     }
-    texts_[index] = EmbeddingText(vector, request_.base64);
+    try {
+      texts_[index] = EmbeddingText(EmbeddingOf(served(), vector, request_.use), request_.base64);
+    } catch (const Error& error) {
+      Fail(error);
+    }
   }
 
   void Answer(const Usage& usage) override { reply().Send(200, answer_(texts_, usage.tokens)); }
@@ -101,9 +104,13 @@ class EmbeddingBatch : public JobBatch {
 
 }  // namespace
 
-Job EmbeddingJob(std::vector<int32_t> tokens, const std::string& owner) {
+Job EmbeddingJob(const ServedModel& served, std::vector<int32_t> tokens, const std::string& owner) {
   Job job;
   job.prompt = std::move(tokens);
+  if (served.embedder != nullptr) {
+    job.prompt = served.embedder->Ended(std::move(job.prompt));
+    job.pooling = served.embedder->pooling();
+  }
   job.text.max_tokens = 0;
   job.embed = true;
   job.use_cache = false;  // all rows are needed
@@ -127,23 +134,25 @@ EmbeddingRequest ParseEmbedding(const Json& body, const ServedModels& models) {
           "dimensions", "invalid_value");
     }
   }
+  if (const auto use = fields.Word("use", {"retrieval", "similarity", "classification"})) {
+    request.use = ParseEmbeddingUse(*use);
+  }
   fields.String("user");
   request.inputs = InputsOf(fields.Find("input"), *served);
   return request;
 }
 
+std::vector<float> EmbeddingOf(const ServedModel& served, std::span<const float> pooled,
+                               std::optional<EmbeddingUse> use) {
+  if (served.embedder == nullptr) return Normalized(pooled);
+  return use ? served.embedder->Finish(pooled, *use) : served.embedder->Finish(pooled);
+}
+
 std::string EmbeddingText(std::span<const float> vector, bool base64) {
-  double sum = 0;
-  for (const float x : vector) sum += double{x} * x;
-  const bool usable = sum > 0 && std::isfinite(sum);
-  const auto scaled = [&, length = std::sqrt(sum)](float x) {
-    return usable ? static_cast<float>(x / length) : 0.0f;
-  };
   if (base64) {
     std::string bytes;
     bytes.reserve(vector.size() * sizeof(float));
-    for (const float x : vector) {
-      const float value = scaled(x);
+    for (const float value : vector) {
       uint32_t bits = 0;
       std::memcpy(&bits, &value, sizeof bits);
       for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(bits >> shift));
@@ -153,7 +162,7 @@ std::string EmbeddingText(std::span<const float> vector, bool base64) {
   std::string text = "[";
   for (const float x : vector) {
     if (text.size() > 1) text += ',';
-    fmt::format_to(std::back_inserter(text), "{}", scaled(x));
+    fmt::format_to(std::back_inserter(text), "{}", x);
   }
   return text + ']';
 }

@@ -23,17 +23,21 @@ struct EmbeddingRequest {
   std::vector<std::vector<int32_t>> inputs{};  // tokens
   bool base64 = false;
   std::optional<size_t> dimensions{};
+  std::optional<EmbeddingUse> use{};
 };
 
 // `input` is a text, tokens, or a list of either. Throws RequestError naming the field: an empty
 // input, an id outside the vocabulary, too many inputs.
 EmbeddingRequest ParseEmbedding(const Json& body, const ServedModels& models);
 
-// The job that embeds these tokens.
-Job EmbeddingJob(std::vector<int32_t> tokens, const std::string& owner);
+// The job that embeds these tokens, and the vector, divided by its length, of what its listener
+// gets. Throws Error kBadInput if the model has no head for this use.
+Job EmbeddingJob(const ServedModel& served, std::vector<int32_t> tokens, const std::string& owner);
+std::vector<float> EmbeddingOf(const ServedModel& served, std::span<const float> pooled,
+                               std::optional<EmbeddingUse> use = {});
 
-// The vector divided by its length, as a JSON list with the digits that a float needs, or as a JSON
-// string of the base64 of its bytes, little-endian. A vector of length 0 stays 0.
+// A vector as a JSON list with the digits that a float needs, or as a JSON string of the base64 of
+// its bytes, little-endian.
 std::string EmbeddingText(std::span<const float> vector, bool base64);
 
 // The body of the answer, of the vectors as EmbeddingText and the number of tokens of all inputs.

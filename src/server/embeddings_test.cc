@@ -73,9 +73,12 @@ TEST_F(EmbeddingsTest, Base64IsTheBytesOfTheFloats) {
   EXPECT_EQ(Post(R"({"input":"a","encoding_format":"base64"})").at("data")[0].at("embedding"),
             "mpkZPwAAAADNzEy/");
   const float infinite = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(EmbeddingText(std::vector<float>{0, 0}, false), "[0,0]");
-  EXPECT_EQ(EmbeddingText(std::vector<float>{1, infinite}, false), "[0,0]");
-  EXPECT_EQ(EmbeddingText(std::vector<float>{NAN, 1}, false), "[0,0]");
+  const auto text = [](const std::vector<float>& vector) {
+    return EmbeddingText(Normalized(vector), false);
+  };
+  EXPECT_EQ(text({0, 0}), "[0,0]");
+  EXPECT_EQ(text({1, infinite}), "[0,0]");
+  EXPECT_EQ(text({NAN, 1}), "[0,0]");
 }
 
 TEST_F(EmbeddingsTest, DimensionsMustBeTheModels) {

@@ -195,6 +195,9 @@ OrderedJson ShownModel(const ServedModel& served) {
 std::string TaggedName(const ServedModel& served) { return Tagged(served.name); }
 
 std::vector<std::string> CapabilitiesOf(const ServedModel& served) {
+  if (served.model != nullptr && served.model->config().purpose == Purpose::kEmbedding) {
+    return {"embedding"};
+  }
   std::vector<std::string> capabilities = {"completion"};
   if (served.chat_template->has_tools()) capabilities.emplace_back("tools");
   if (served.chat_template->thinks()) capabilities.emplace_back("thinking");

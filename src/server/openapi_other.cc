@@ -57,6 +57,7 @@ const char kOpenApiOther[] = R"json({
       {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/TokenId"}}}]},
     "encoding_format": {"enum": ["float", "base64", null]},
     "dimensions": {"$ref": "#/components/schemas/Dimensions"},
+    "use": {"enum": ["retrieval", "similarity", "classification", null], "description": "Which of EmbeddingRWKV's heads; other models have one vector for all uses."},
     "user": {"type": ["string", "null"]}}},
   "EmbeddingList": {"type": "object", "required": ["object", "data", "model", "usage"], "properties": {
     "object": {"const": "list"}, "model": {"type": "string"},

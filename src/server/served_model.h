@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/embedder.h"
 #include "engine/job.h"
 #include "linnet/model.h"
 #include "linnet/sampler.h"
@@ -49,8 +50,13 @@ struct ServedModel {
   SamplerOptions chat_sampling{}, text_sampling{};
   size_t max_tokens = 4096;      // of a reply, unless a request says otherwise
   size_t context_length = 4096;  // of training; longer texts are read all the same
-  StateCache* cache = nullptr;   // null: nothing is kept between requests
-  std::string identity{};        // Model::Identity, with the tokenizer
+  // How it makes vectors; null in tests: the mean of all hidden states, divided by its length.
+  std::shared_ptr<const Embedder> embedder{};
+  // Reranker::Score, of an embedding model with a reranker; else empty. By one thread at a time:
+  // the scheduler's.
+  std::function<double(const State&)> rerank{};
+  StateCache* cache = nullptr;  // null: nothing is kept between requests
+  std::string identity{};       // Model::Identity, with the tokenizer
   // Where clients keep states by name; null: nowhere.
   std::shared_ptr<KeptStates> states{};
   std::shared_ptr<Adapters> adapters = std::make_shared<Adapters>();  // that requests may choose
