@@ -84,6 +84,8 @@ void AddLogits(CLI::App& app);
 void AddGrad(CLI::App& app);
 void AddPerplexity(CLI::App& app);
 void AddEval(CLI::App& app);
+void AddEmbed(CLI::App& app);
+void AddSearch(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddInit(CLI::App& app);
 void AddConvert(CLI::App& app);

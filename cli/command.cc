@@ -75,6 +75,8 @@ int RunCommand(int argc, char** argv) {
   AddGrad(app);
   AddPerplexity(app);
   AddEval(app);
+  AddEmbed(app);
+  AddSearch(app);
   AddBench(app);
   AddInit(app);
   AddConvert(app);

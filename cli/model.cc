@@ -160,6 +160,9 @@ Workspace NewWorkspace(const CommonOptions& common) {
 }
 
 std::shared_ptr<const Tokenizer> TokenizerFor(const CommonOptions& common, const Model& model) {
+  if (model.config().purpose == Purpose::kReranker) {  // it reads no text
+    throw Error(ErrorKind::kBadInput, NoTextOf(Purpose::kReranker, model.path().string()));
+  }
   if (!common.vocab.empty()) return LoadTokenizer(common.vocab, model.config().vocab);
   return TokenizerOf(model, HomeFolder());
 }

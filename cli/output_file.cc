@@ -94,13 +94,16 @@ bool Matches(const OutputKind& kind, const fs::path& path) {
 
 }  // namespace
 
+void AddOverwrite(CLI::App& command, CommonOptions& common) {
+  if (command.get_option_no_throw("--overwrite") != nullptr) return;
+  command
+      .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
+      ->group("Common");
+}
+
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help) {
-  if (command.get_option_no_throw("--overwrite") == nullptr) {
-    command
-        .add_flag("--overwrite", common.overwrite, "Also replace a file of another or unknown kind")
-        ->group("Common");
-  }
+  AddOverwrite(command, common);
   CLI::Option* option = command.add_option(name, value, help);
   common.outputs.push_back(option);
   return option;

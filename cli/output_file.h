@@ -27,6 +27,9 @@ struct OutputFile {
 CLI::Option* AddOutput(CLI::App& command, CommonOptions& common, const std::string& name,
                        std::string& value, const std::string& help);
 
+// --overwrite alone, for a command whose output is one of several names.
+void AddOverwrite(CLI::App& command, CommonOptions& common);
+
 // Records an input file that no option names, such as /load's.
 void AddInput(CommonOptions& common, const std::filesystem::path& path);
 

@@ -110,6 +110,21 @@ OutputKind SamplesOutput() {
           }};
 }
 
+OutputKind NpyOutput() {
+  return {"an array of NumPy",
+          [](const fs::path& path) { return FrontOf(path, 6) == "\x93NUMPY"; }};
+}
+
+OutputKind VectorLinesOutput() {
+  return {"vectors of linnet embed", [](const fs::path& path) {
+            std::ifstream file(path);
+            std::string line;
+            std::getline(file, line);
+            const auto json = nlohmann::json::parse(line);
+            return json.is_object() && json.contains("embedding");
+          }};
+}
+
 OutputKind JournalOutput() {
   return {"a journal of an evaluation", [](const fs::path& path) {
             std::ifstream file(path);

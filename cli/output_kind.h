@@ -26,10 +26,12 @@ OutputKind TokenOutput();       // a .bin, .idx or .mask of tokenized data, or i
 OutputKind PlotOutput();
 OutputKind EvalPageOutput();
 OutputKind CurvePageOutput();
-OutputKind SamplesOutput();     // of eval --log-samples
-OutputKind JournalOutput();     // of eval --journal
-OutputKind RunOptionsOutput();  // run.json
-OutputKind MetricsOutput();     // metrics.jsonl
+OutputKind SamplesOutput();      // of eval --log-samples
+OutputKind JournalOutput();      // of eval --journal
+OutputKind NpyOutput();          // an array of NumPy
+OutputKind VectorLinesOutput();  // JSON lines of embed
+OutputKind RunOptionsOutput();   // run.json
+OutputKind MetricsOutput();      // metrics.jsonl
 
 // What a file contains, for messages: one of the names above, "text" or "something else".
 std::string ContentOf(const std::filesystem::path& path);

@@ -11,14 +11,15 @@
 
 #include "download/pulled_models.h"
 #include "linnet/error.h"
+#include "linnet/model.h"
 #include "models/builtin_model.h"
 
 namespace linnet::cli {
 namespace {
 
 // Options and arguments that are a model in all commands, and arguments that are one in some.
-constexpr std::array<std::string_view, 7> kModelNames = {
-    "MODEL", "MODEL_AND_FILES", "BASE", "--model", "--base", "--draft", "--vocab"};
+constexpr std::array<std::string_view, 8> kModelNames = {
+    "MODEL", "MODEL_AND_FILES", "MODEL_IN_OUT", "BASE", "--model", "--base", "--draft", "--vocab"};
 struct ModelArgument {
   std::string_view command, name;
 };

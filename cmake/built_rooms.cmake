@@ -1,6 +1,6 @@
 # The rooms as another build folder has built them, instead of src/: for the wheel, where the program
 # was built from the same sources. From the top, each links those below.
-set(rooms server train eval download http engine grammar text models io ops kernels tensor base)
+set(rooms search server train eval download http engine grammar text models io ops kernels tensor base)
 set(below hwy::hwy fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB OpenSSL::SSL
   PkgConfig::utf8proc PkgConfig::pcre2 yaml-cpp PkgConfig::prometheus PkgConfig::curl
   PkgConfig::sqlite3 PkgConfig::zstd Threads::Threads)

@@ -61,6 +61,8 @@ TEST_F(NoWrongNumbersTest, AVocabularyLargerThanTheModelIsRefusedByAllCommands) 
       {"chat", model_},
       {"logits", model_, "--text", "the", "--out", out},
       {"perplexity", model_, text},
+      {"embed", model_, text, scratch_ / "out.npy"},
+      {"search", scratch_ / "", "the owl", "--model", model_},
       {"eval", model_, "--tasks", "uncheatable", scratch_ / "texts.json"},
       {"tokenize", "--model", model_},
       {"data", "build", text, "--model", model_, "--out", out},
