@@ -53,8 +53,12 @@ export function Sidebar({ onPick }: { onPick: () => void }) {
       setFound(null);
       return;
     }
-    const timer = setTimeout(() => void store.search(words).then(setFound), 150);
-    return () => clearTimeout(timer);
+    let over = false; // a later search has begun
+    const timer = setTimeout(() => void store.search(words).then((ids) => { if (!over) setFound(ids); }), 150);
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
   }, [words, list]);
   const shown = found ? list.filter((head) => found.has(head.id)) : list;
   return (
