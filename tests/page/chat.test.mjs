@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, calm, ended, endless, isClean, message, replies, say, send, Server, visit, Wire } from "./server.mjs";
+import { browser, calm, ended, isClean, message, replies, say, send, Server, visit, Wire } from "./server.mjs";
 
 let server;
 before(async () => { server = await Server.start(); });
@@ -36,14 +36,15 @@ test("a message is answered in a stream, and the next one reads only itself", as
 });
 
 test("a reply that was stopped stays, and goes on where it was", async () => {
-  const page = await visit(server);
+  const wire = await Wire.to(server);
+  wire.held = true;
+  const page = await visit(wire);
   await calm(page, 4000, { temperature: 0, presence_penalty: 0, frequency_penalty: 0 });
-  await endless(page);
   await send(page, "Tell me a story about a bear.");
   await page.locator("article.assistant .markdown").filter({ hasText: /\w+ \w+ \w+/ }).waitFor();
   await page.keyboard.press("Escape");
   await ended(page);
-  await page.unroute("**/v1/chat/completions");
+  wire.held = false;
   const reply = replies(page).last();
   assert.equal(await reply.getAttribute("data-end"), "stopped");
   const begun = await reply.locator(".markdown").innerText();
@@ -55,6 +56,7 @@ test("a reply that was stopped stays, and goes on where it was", async () => {
   assert.ok(whole.trim().startsWith(begun.trim()) && whole.length > begun.length, whole);
   isClean(page);
   await page.context().close();
+  await wire.close();
 });
 
 test("retry and edit make branches, a jump reads nothing, all survives a reload", async () => {
@@ -198,9 +200,10 @@ for (const [name, breakOff] of [
 }
 
 test("a reply that is stopped is stopped on the server, too", async () => {
-  const page = await visit(server);
+  const wire = await Wire.to(server);
+  wire.held = true;
+  const page = await visit(wire);
   await calm(page, 4000);
-  await endless(page);
   const gone = page.waitForRequest((request) => request.method() === "DELETE" && /\/v1\/streams\//.test(request.url()));
   await send(page, "Tell me a long story about a stoat.");
   await page.locator("article.assistant .markdown").filter({ hasText: /\w+ \w+/ }).waitFor();
@@ -211,13 +214,15 @@ test("a reply that is stopped is stopped on the server, too", async () => {
   assert.deepEqual(await answer.json().then((body) => body.deleted), true);
   isClean(page);
   await page.context().close();
+  await wire.close();
 });
 
 test("a server that is restarted in the middle of a reply", async () => {
   const own = await Server.start();
-  const page = await visit(own);
+  const wire = await Wire.to(own);
+  wire.held = true;
+  const page = await visit(wire);
   await calm(page, 4000);
-  await endless(page);
   await send(page, "Tell me a long story about a wolf.");
   await page.locator("article.assistant .markdown").filter({ hasText: /\w+ \w+ \w+/ }).waitFor();
   await own.end("SIGKILL");
@@ -227,7 +232,7 @@ test("a server that is restarted in the middle of a reply", async () => {
   const next = await own.again();
   await page.getByText("No connection; trying again.").first().waitFor({ state: "detached" });
   await page.getByText("The reply broke off.").waitFor(); // the new one knows nothing of it
-  await page.unroute("**/v1/chat/completions");
+  wire.held = false;
   await page.evaluate(() => {
     const settings = JSON.parse(localStorage.getItem("linnet.settings"));
     settings.sampling.max_tokens = 10;
@@ -239,6 +244,7 @@ test("a server that is restarted in the middle of a reply", async () => {
   assert.ok((await replies(page).last().locator(".markdown").innerText()).trim().startsWith(begun.trim()));
   isClean(page);
   await page.context().close();
+  await wire.close();
   await next.close();
 });
 

@@ -175,12 +175,6 @@ export function streamOf(pieces, usage = { prompt_tokens: 5, completion_tokens: 
 export const answerWith = (page, pieces) => page.route("**/v1/chat/completions", (route) =>
   route.fulfill({ status: 200, contentType: "text/event-stream", body: streamOf(pieces) }));
 
-// Replies that do not end before they are stopped, however slow this program is.
-export const endless = (page) => page.route("**/v1/chat/completions", (route) => {
-  const body = { ...route.request().postDataJSON(), regex: "[a-z ]*ZZ", max_tokens: 60_000 };
-  return route.continue({ postData: JSON.stringify(body) });
-});
-
 export function isClean(page) {
   assert.deepEqual(page.faults, []);
   assert.deepEqual(page.strangers, []);
