@@ -15,6 +15,7 @@ EmbedderOptions OptionsFor(const EmbeddingFlags& flags) {
 template <class Values>
 std::vector<std::string> NamesOf(const Values& values) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const auto value : values) names.emplace_back(Name(value));
   return names;
 }
