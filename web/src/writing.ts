@@ -196,7 +196,7 @@ async function stream(chatId: string, node: ChatNode, path: string, body: unknow
   const show = (): void => {
     clearTimeout(waiting);
     waiting = undefined;
-    shown = performance.now();
+    shown = Date.now();
     batch(() => {
       run.text.value = before.text + draft.text;
       run.thought.value = before.thought + draft.thought;
