@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -10,6 +11,7 @@
 
 #include "kernels/blocks.h"
 #include "kernels/each_isa.h"
+#include "kernels/int8_rows.h"
 #include "tensor/half.h"
 
 namespace linnet {
@@ -228,6 +230,52 @@ TEST_P(MatMulTest, IsTheSumOfProducts) {
       }
     }
   });
+}
+
+// A weight of an int8 or nf4 matrix in steps of 1/127, as products with int8 rows take it.
+int32_t Step(const Weight& w, const std::byte* block, size_t output, size_t input) {
+  if (w.dtype == DType::kI8) {
+    return std::to_integer<int32_t>(block[input / 4 * kQuadBytes + output * 4 + input % 4]) - 128;
+  }
+  const auto pair =
+      std::to_integer<uint32_t>(block[input / 8 * kQuadBytes + output * 4 + input % 4]);
+  return NF4Byte(input % 8 < 4 ? pair & 15 : pair >> 4) - 128;
+}
+
+// So the levels agree: the products of a block are summed as integers, and blocks in order.
+TEST_P(MatMulTest, Int8ProductsHaveTheBitsOfTheirFormula) {
+  if (!Supports(DType::kI8, Activation::kI8)) GTEST_SKIP() << "in f32 at this level";
+  for (const DType dtype : {DType::kI8, DType::kNF4}) {
+    for (const size_t rows : {1, 2, 3, 4, 5, 8, 24, 25, 33}) {
+      SCOPED_TRACE(testing::Message() << Name(dtype) << " " << rows);
+      constexpr size_t kOutputs = 130, kInputs = 333;
+      const auto values = Normal(kOutputs * kInputs), x = Normal(rows * kInputs);
+      const Packed w(dtype, values, kOutputs, kInputs);
+      const Prepared a(Activation::kI8, {x.data(), rows, kInputs, kInputs});
+      Output y(rows, kOutputs);
+      MatMul(w.weight, a.view, 0, w.weight.panels(), y.Rows(0, rows));
+      for (size_t row = 0; row < rows; ++row) {
+        const std::byte* q = a.view.data + row * a.view.stride;
+        const Int8Block* scales = Int8Blocks(q, kInputs);
+        for (size_t n = 0; n < kOutputs; ++n) {
+          const std::byte* block = w.weight.data + n / kPanelRows * PanelBytes(dtype, kInputs);
+          float sum = 0;
+          for (size_t b = 0; b < Blocks(kInputs); ++b, block += BlockBytes(dtype)) {
+            int32_t dot = 0;
+            for (size_t k = 0; k < kBlockInputs; ++k) {
+              dot += Step(w.weight, block, n % kPanelRows, k) *
+                     static_cast<int8_t>(q[b * kBlockInputs + k]);
+            }
+            uint16_t half = 0;
+            std::memcpy(&half, block + BlockWeightBytes(dtype) + n % kPanelRows * sizeof half,
+                        sizeof half);
+            sum = std::fma(static_cast<float>(dot), F16ToF32(half) * scales[b].scale, sum);
+          }
+          ASSERT_EQ(y.values[row * y.stride + n], sum) << row << " " << n;
+        }
+      }
+    }
+  }
 }
 
 // Identical bits: one row, many rows, any rows, any panels.

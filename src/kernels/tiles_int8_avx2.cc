@@ -111,6 +111,15 @@ struct RowsOfTile {
   }
 };
 
+template <size_t kTogether, size_t kRows>
+LINNET_DOTS inline void SetZero(__m256i (&dot)[kRows][kTogether]) {
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kTogether; ++v) dot[r][v] = _mm256_setzero_si256();
+  }
+}
+
 // Adds the integers of a block to the sums of some vectors of outputs.
 template <size_t kTogether, size_t kRows>
 LINNET_DOTS inline void AddScaled(const __m256i (&dot)[kRows][kTogether], const std::byte* halves,
@@ -133,22 +142,17 @@ LINNET_DOTS inline void AddScaled(const __m256i (&dot)[kRows][kTogether], const 
 // Adds a block to the sums of a few rows and all 64 outputs.
 template <DType kFormat, size_t kRows>
 LINNET_DOTS inline void AddBlock(const SignedQuads<kFormat>& quads, const std::byte* block,
-                                 RowsOfTile<kRows>& rows, bool first, Ahead& ahead,
-                                 size_t ahead_bytes) {
+                                 RowsOfTile<kRows>& rows, bool first, Ahead& ahead) {
   // As many as the registers hold, beside the weights.
   constexpr size_t kTogether = kRows == 1 ? 8 : kRows == 2 ? 4 : 2;
   constexpr size_t kQuads = SignedQuads<kFormat>::kQuads;
   const std::byte* halves = block + BlockWeightBytes(kFormat);
   for (size_t begin = 0; begin < kVectors; begin += kTogether) {
     __m256i dot[kRows][kTogether];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (size_t v = 0; v < kTogether; ++v) dot[r][v] = _mm256_setzero_si256();
-    }
+    SetZero(dot);
     const std::byte* step = block + begin * kVectorBytes;
     for (size_t k = 0; k < kBlockInputs; k += 4 * kQuads, step += kQuadBytes) {
-      ahead.Fetch(ahead_bytes * kTogether / kVectors);
+      ahead.Fetch(kTogether * kVectorBytes);
 #pragma GCC unroll 8
       for (size_t v = 0; v < kTogether; ++v) {
         SignedQuad w[kQuads];
@@ -185,7 +189,7 @@ LINNET_DOTS void AddFewRows(const SomeBlocks& some) {
   Ahead ahead = some.ahead;
   const std::byte* block = some.weights;
   for (size_t i = 0; i < some.blocks; ++i, block += BlockBytes(kFormat)) {
-    AddBlock<kFormat>(quads, block, rows, some.block + i == 0, ahead, kQuadBytes);
+    AddBlock<kFormat>(quads, block, rows, some.block + i == 0, ahead);
     ahead.Fetch(kScaleBytes);
   }
 }
@@ -244,11 +248,7 @@ LINNET_DOTS void AddManyRows(const SomeBlocks& some) {
     for (size_t r = 0; r < kRows; ++r) WidenInputs(rows.x[r], x[r]);
     for (size_t begin = 0; begin < kVectors; begin += kTogether) {
       __m256i dot[kRows][kTogether];
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-        for (size_t v = 0; v < kTogether; ++v) dot[r][v] = _mm256_setzero_si256();
-      }
+      SetZero(dot);
       const std::byte* from = some.wide + block * kWideBytes + begin * kVectorBytes;
       for (size_t half = 0; half < 2; ++half) {
         ahead.Fetch(PrefetchBytes(kRows, kQuadBytes));
