@@ -1,8 +1,11 @@
 #include "cli/output_kind.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/mapped_file.h"
 #include "io/container.h"
@@ -88,6 +91,19 @@ OutputKind PageOutput(const char* name, const char* title) {
           }};
 }
 
+// JSON lines of which the first is an object with all `keys`.
+OutputKind LinesOutput(const char* name, std::vector<const char*> keys) {
+  return {name, [keys = std::move(keys)](const fs::path& path) {
+            std::ifstream file(path);
+            std::string line;
+            std::getline(file, line);
+            const auto json = nlohmann::json::parse(line);
+            return json.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+                     return json.contains(key);
+                   });
+          }};
+}
+
 }  // namespace
 
 OutputKind PlotOutput() {
@@ -100,30 +116,14 @@ OutputKind CurvePageOutput() {
   return PageOutput("a page of linnet perplexity", "<title>Linnet: loss by position</title>");
 }
 
-OutputKind SamplesOutput() {
-  return {"samples of an evaluation", [](const fs::path& path) {
-            std::ifstream file(path);
-            std::string line;
-            std::getline(file, line);
-            const auto json = nlohmann::json::parse(line);
-            return json.is_object() && json.contains("doc_id") && json.contains("resps");
-          }};
-}
+OutputKind SamplesOutput() { return LinesOutput("samples of an evaluation", {"doc_id", "resps"}); }
 
 OutputKind NpyOutput() {
   return {"an array of NumPy",
           [](const fs::path& path) { return FrontOf(path, 6) == "\x93NUMPY"; }};
 }
 
-OutputKind VectorLinesOutput() {
-  return {"vectors of linnet embed", [](const fs::path& path) {
-            std::ifstream file(path);
-            std::string line;
-            std::getline(file, line);
-            const auto json = nlohmann::json::parse(line);
-            return json.is_object() && json.contains("embedding");
-          }};
-}
+OutputKind VectorLinesOutput() { return LinesOutput("vectors of linnet embed", {"embedding"}); }
 
 OutputKind JournalOutput() {
   return {"a journal of an evaluation", [](const fs::path& path) {
@@ -143,21 +143,14 @@ OutputKind RunOptionsOutput() {
           }};
 }
 
-OutputKind MetricsOutput() {
-  return {"a run's metrics", [](const fs::path& path) {
-            std::ifstream file(path);
-            std::string line;
-            std::getline(file, line);
-            const auto json = nlohmann::json::parse(line);
-            return json.is_object() && json.contains("step") && json.contains("loss");
-          }};
-}
+OutputKind MetricsOutput() { return LinesOutput("a run's metrics", {"step", "loss"}); }
 
 std::string ContentOf(const fs::path& path) {
   const OutputKind kinds[] = {
-      ModelOutput(),    AdapterOutput(), StateOutput(),      TunedStateOutput(), LogitsOutput(),
-      GradientOutput(), PlotOutput(),    EvalPageOutput(),   CurvePageOutput(),  SamplesOutput(),
-      JournalOutput(),  TokenOutput(),   VocabularyOutput(), RunOptionsOutput(), MetricsOutput()};
+      ModelOutput(),    AdapterOutput(),    StateOutput(),      TunedStateOutput(), LogitsOutput(),
+      GradientOutput(), PlotOutput(),       EvalPageOutput(),   CurvePageOutput(),  SamplesOutput(),
+      JournalOutput(),  TokenOutput(),      VocabularyOutput(), RunOptionsOutput(), MetricsOutput(),
+      NpyOutput(),      VectorLinesOutput()};
   for (const OutputKind& kind : kinds) {
     try {
       if (kind.matches(path)) return kind.name;
