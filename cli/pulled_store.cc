@@ -25,8 +25,8 @@ constexpr size_t kLongestName = 128;
 
 // Ollama's clients add a tag.
 std::string Untagged(const std::string& name) {
-  constexpr std::string_view kTag = ":latest";
-  return name.ends_with(kTag) ? name.substr(0, name.size() - kTag.size()) : name;
+  const std::string_view plain = WithoutTag(name);
+  return plain.empty() ? name : std::string(plain);
 }
 
 bool IsModelName(std::string_view name) {

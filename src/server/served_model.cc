@@ -18,13 +18,12 @@ bool HasName(const M& model, std::string_view name) {
   return model.name == name || std::find(others.begin(), others.end(), name) != others.end();
 }
 
-// `NAME` of Ollama's `NAME:latest`; empty if there is no such tag.
+}  // namespace
+
 std::string_view WithoutTag(std::string_view name) {
   constexpr std::string_view kTag = ":latest";
   return name.ends_with(kTag) ? name.substr(0, name.size() - kTag.size()) : std::string_view();
 }
-
-}  // namespace
 
 const ModelEntry* FindEntry(std::span<const ModelEntry> models, std::string_view name) {
   for (const std::string_view wanted : {name, WithoutTag(name)}) {

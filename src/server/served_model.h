@@ -114,6 +114,9 @@ class ServedModels {
   std::vector<std::shared_ptr<const ServedModel>> models_;
 };
 
+// `NAME` of Ollama's `NAME:latest`, a part of the argument; empty if there is no such tag.
+std::string_view WithoutTag(std::string_view name);
+
 // The one with this name, or with it and Ollama's tag `:latest`; null if there is none.
 const ModelEntry* FindEntry(std::span<const ModelEntry> models, std::string_view name);
 
