@@ -1,6 +1,6 @@
 # Parsing headers and instantiating their templates is most of the time of a build, so several
-# sources are compiled as one. LINNET_UNITY=OFF compiles each alone, as the preset `dev` and
-# `make lint` do.
+# sources are compiled as one. LINNET_UNITY=OFF compiles each alone, as the preset `dev`
+# does.
 option(LINNET_UNITY "Compile several sources as one" ON)
 
 # The names that a source declares in anonymous namespaces, which would clash with those of another.
