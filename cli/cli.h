@@ -71,10 +71,6 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 // names the option that may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
 
-// Runs `linnet` with these arguments, the first of which is the program's name, and returns its
-// exit code. Changes the process's signal handlers.
-int RunCommand(int argc, char** argv);
-
 // Each is defined in the file of its name; command.cc calls them in the order of --help.
 void AddChat(CLI::App& app);
 void AddGenerate(CLI::App& app);

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/pulled.h"
 #include "cli/usage.h"
 #include "linnet/error.h"

@@ -1,4 +1,4 @@
 // linnet: the program. Each subcommand is in its own file.
-#include "cli/cli.h"
+#include "cli/command.h"
 
 int main(int argc, char** argv) { return linnet::cli::RunCommand(argc, argv); }

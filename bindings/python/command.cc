@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bindings/python/bindings.h"
-#include "cli/cli.h"
+#include "cli/command.h"
 
 namespace linnet::python {
 
