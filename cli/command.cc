@@ -1,4 +1,6 @@
 // The command line of `linnet`: maps the errors of the subcommands to exit codes.
+#include "cli/command.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -12,7 +14,6 @@
 #include <string_view>
 
 #include "cli/cli.h"
-#include "cli/command.h"
 #include "cli/pulled.h"
 #include "cli/usage.h"
 #include "linnet/error.h"

@@ -52,6 +52,8 @@ void RunEval(EvalFlags& o, CLI::App& command) {
       std::find(o.tasks.begin(), o.tasks.end(), "uncheatable") != o.tasks.end();
   if (compression && o.tasks.size() > 1)
     throw CLI::ValidationError("--tasks", "uncheatable is measured alone");
+  if ((compression || o.order || o.retrieval) && o.limit > 0 && o.limit < 1)
+    throw CLI::ValidationError("--limit", "is a share of the rows only with tasks of questions");
   std::vector<std::string> files;
   const std::vector<std::string> models = ModelsAmong(o.names, files);
   if (!compression && !o.order && !o.retrieval && !files.empty()) {
@@ -211,6 +213,7 @@ void AddEval(CLI::App& app) {
   (*command)
       ->add_option("--limit", o->limit,
                    "Only the first N rows of each task; below 1, that share of them")
+      ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   (*command)
       ->add_option("--pad", o->pad,

@@ -183,6 +183,10 @@ TEST_F(EvalCommandTest, SaysWhatIsWrong) {
   ExpectError({model_, "--tasks", "nothing"}, 1, "no task 'nothing'");
   ExpectError({model_, "--tasks", "piqa", "--data", data_}, 1, "piqa.valid.jsonl");
   ExpectError({model_, "--tasks", "uncheatable"}, 2, "FILE");
+  for (const char* kind : {"--order", "--retrieval"}) {
+    ExpectError({model_, kind, data_, "--limit", "0.5"}, 2, "--limit");
+  }
+  ExpectError({model_, "--tasks", "copa", "--data", data_, "--limit", "-1"}, 2, "--limit");
   ExpectError({model_, "--tasks", "uncheatable", scratch_ / "copa.val.jsonl"}, 1,
               "expected a list of texts");
   ExpectError({model_, scratch_ / "texts.json", "--tasks", "copa", "--data", data_}, 1,

@@ -1,4 +1,6 @@
 // The console command `linnet`: the program itself, in the process of Python.
+#include "cli/command.h"
+
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <signal.h>
@@ -7,7 +9,6 @@
 #include <vector>
 
 #include "bindings/python/bindings.h"
-#include "cli/command.h"
 
 namespace linnet::python {
 
