@@ -118,8 +118,10 @@ MeasuredModel::MeasuredModel(const EvalFlags& flags, const std::string& name, Wo
   };
   OpenJournal(flags, world);
   options_.journal = &journal_;
+  opened_ = std::chrono::steady_clock::now();
   if (world.index() > 0) return;
   options_.progress = [this](const char* doing, size_t done, size_t total) {
+    if (doing == std::string_view("scoring")) scored_ = total;
     if (progress_ == nullptr || doing_ != doing) {
       progress_.reset();  // erases its line first
       doing_ = doing;
@@ -169,6 +171,11 @@ TaskJson MeasuredModel::ConfigJson() const {
 
 void MeasuredModel::Done() {
   progress_.reset();
+  if (scored_ > 0) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - opened_;
+    Say(fmt::format("{}: {} tokens in {:.1f} s, {:.0f} tokens/s\n", title_, scored_, took.count(),
+                    static_cast<double>(scored_) / took.count()));
+  }
   if (!kept_ && options_.process == 0) journal_.Remove();
 }
 

@@ -2,6 +2,7 @@
 #ifndef LINNET_CLI_EVAL_H_
 #define LINNET_CLI_EVAL_H_
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -48,7 +49,7 @@ class MeasuredModel {
   std::string PadText() const;
   // What a program needs to repeat it: for the JSON's "config".
   TaskJson ConfigJson() const;
-  // All was measured: what was kept for going on is not needed any more.
+  // All was measured: what was kept for going on is not needed any more. Says how fast it was.
   void Done();
 
  private:
@@ -63,6 +64,8 @@ class MeasuredModel {
   std::unique_ptr<Progress> progress_;
   std::string doing_;
   EvaluationOptions options_;
+  size_t scored_ = 0;  // tokens, by this process
+  std::chrono::steady_clock::time_point opened_;
 };
 
 // The models among `names`: those in front that are models, or the built-in one (""). `rest` gets

@@ -102,6 +102,7 @@ TEST_F(EvalCommandTest, ShowsSeveralModelsAndWritesPagesAndSamples) {
   EXPECT_NE(outcome.out.find(std::filesystem::path(other).stem().string()), std::string::npos)
       << outcome.out;
   EXPECT_NE(outcome.out.find("token 10 before every context"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find(" tokens/s\n"), std::string::npos) << outcome.err;
   const std::string html = ReadFile(page);
   EXPECT_NE(html.find("<title>Linnet: evaluation</title>"), std::string::npos);
   EXPECT_EQ(html.find("@DATA@"), std::string::npos);
