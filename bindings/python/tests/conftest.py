@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import signal
 
 import pytest
 
@@ -10,6 +11,9 @@ import linnet
 
 ROOT = pathlib.Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
+
+# What runs in the background of a shell ignores it, and Python then knows no KeyboardInterrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
