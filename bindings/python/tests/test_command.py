@@ -31,10 +31,13 @@ def test_exit_codes(tmp_path: pathlib.Path) -> None:
         assert error.value.stderr.startswith("linnet: ")
 
 
-def test_logits_are_those_of_forward(model: linnet.Model, tmp_path: pathlib.Path) -> None:
-    run("logits", "builtin", "--tokens", "1,2,3,4", "--out", str(tmp_path / "x.safetensors"))
-    expected = load(tmp_path / "x.safetensors")["logits"]
-    assert np.array_equal(model.forward([1, 2, 3, 4], all_logits=True), expected)
+@pytest.mark.parametrize("exact", [False, True])
+def test_logits_are_those_of_forward(exact: bool, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "x.safetensors"
+    how = [] if exact else ["--fast"]  # the command is exact unless it is told otherwise
+    run("logits", "builtin", "--tokens", "1,2,3,4", *how, "--out", str(path))
+    logits = linnet.Model.open(exact=exact).forward([1, 2, 3, 4], all_logits=True)
+    assert np.array_equal(logits, load(path)["logits"])
 
 
 def test_chat_reads_lines_from_a_pipe() -> None:
