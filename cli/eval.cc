@@ -52,11 +52,12 @@ void RunEval(EvalFlags& o, CLI::App& command) {
       std::find(o.tasks.begin(), o.tasks.end(), "uncheatable") != o.tasks.end();
   if (compression && o.tasks.size() > 1)
     throw CLI::ValidationError("--tasks", "uncheatable is measured alone");
-  if ((compression || o.order || o.retrieval) && o.limit > 0 && o.limit < 1)
+  const bool takes_files = compression || o.order || o.retrieval;
+  if (takes_files && o.limit > 0 && o.limit < 1)
     throw CLI::ValidationError("--limit", "is a share of the rows only with tasks of questions");
   std::vector<std::string> files;
   const std::vector<std::string> models = ModelsAmong(o.names, files);
-  if (!compression && !o.order && !o.retrieval && !files.empty()) {
+  if (!takes_files && !files.empty()) {
     throw Error(ErrorKind::kBadInput, fmt::format("{}: is not a model", files[0]));
   }
   const auto world = JoinWorld();
@@ -121,7 +122,7 @@ MeasuredModel::MeasuredModel(const EvalFlags& flags, const std::string& name, Wo
   opened_ = std::chrono::steady_clock::now();
   if (world.index() > 0) return;
   options_.progress = [this](const char* doing, size_t done, size_t total) {
-    if (doing == std::string_view("scoring")) scored_ = total;
+    if (doing == std::string_view("scoring") && done == total) scored_ += total;
     if (progress_ == nullptr || doing_ != doing) {
       progress_.reset();  // erases its line first
       doing_ = doing;

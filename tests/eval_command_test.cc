@@ -132,6 +132,11 @@ TEST_F(EvalCommandTest, CompressesTexts) {
                        two["files"]["other.json"]["compression_rate"].get<double>()) /
                       2;
   EXPECT_NEAR(two["mean"]["compression_rate"].get<double>(), mean, 1e-9);
+  // What was read is that of all files: of 3 and of 7 bytes, all but the last.
+  WriteFile(scratch_ / "first.json", "[\"fox\"]");
+  const Outcome outcome = RunLinnet({"eval", model_, "--tasks", "uncheatable", "--no-journal",
+                                     scratch_ / "first.json", scratch_ / "other.json"});
+  EXPECT_NE(outcome.err.find(": 8 tokens in "), std::string::npos) << outcome.err;
 }
 
 TEST_F(EvalCommandTest, DrawsTheLossByPositionAndComparesModels) {
@@ -184,8 +189,8 @@ TEST_F(EvalCommandTest, SaysWhatIsWrong) {
   ExpectError({model_, "--tasks", "nothing"}, 1, "no task 'nothing'");
   ExpectError({model_, "--tasks", "piqa", "--data", data_}, 1, "piqa.valid.jsonl");
   ExpectError({model_, "--tasks", "uncheatable"}, 2, "FILE");
-  for (const char* kind : {"--order", "--retrieval"}) {
-    ExpectError({model_, kind, data_, "--limit", "0.5"}, 2, "--limit");
+  for (const Words& kind : {Words{"--order"}, {"--retrieval"}, {"--tasks", "uncheatable"}}) {
+    ExpectError(Words{model_} + kind + Words{data_, "--limit", "0.5"}, 2, "--limit");
   }
   ExpectError({model_, "--tasks", "copa", "--data", data_, "--limit", "-1"}, 2, "--limit");
   ExpectError({model_, "--tasks", "uncheatable", scratch_ / "copa.val.jsonl"}, 1,

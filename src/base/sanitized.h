@@ -1,5 +1,5 @@
-// Whether this is compiled under AddressSanitizer or ThreadSanitizer. They need extra memory and
-// time, so tests that measure either are skipped.
+// Whether this is compiled under AddressSanitizer or ThreadSanitizer. They need extra memory, time
+// and descriptors, so tests that measure or limit these are skipped.
 #ifndef LINNET_BASE_SANITIZED_H_
 #define LINNET_BASE_SANITIZED_H_
 
