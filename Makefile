@@ -14,6 +14,7 @@ PYTHON ?= /usr/bin/python3
 DATA ?= ../shared/data/text
 RUN ?= build/model
 JOBS ?= $(shell nproc)
+TARGET ?= linnet_cli
 
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
@@ -30,8 +31,9 @@ ifeq ($(MODEL)$(wildcard models/linnet.safetensors),)
 	@echo "any released RWKV-4, 5, 6 or 7 checkpoint will do; or train the small one: make model" >&2
 	@exit 2
 else
-	@$(MAKE) --no-print-directory build
-	@build/linnet chat $(if $(MODEL),"$(MODEL)") $(ARGS)
+# Of the program only the commands of a talk, in half the time, unless all are there.
+	@$(MAKE) --no-print-directory build TARGET=$(if $(wildcard build/linnet),linnet_cli,linnet_chat)
+	@$(if $(wildcard build/linnet),build/linnet,build/linnet-chat) chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
 
 serve: ## serve the built-in model, or MODEL=path, to OpenAI's clients (ARGS=… goes to linnet serve)
@@ -55,7 +57,7 @@ test: ## build everything and run every test
 build: ## build/linnet, without tests
 	@tools/install-packages build
 	@$(configure)
-	@cmake --build build --parallel $(JOBS) --target linnet_cli
+	@cmake --build build --parallel $(JOBS) --target $(TARGET)
 
 bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or only those rows
 	@$(MAKE) --no-print-directory build

@@ -71,7 +71,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 // names the option that may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
 
-// Each is defined in the file of its name; command.cc calls them in the order of --help.
+// Each is defined in the file of its name; commands.cc lists them in the order of --help.
 void AddChat(CLI::App& app);
 void AddGenerate(CLI::App& app);
 void AddServe(CLI::App& app);

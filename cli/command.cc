@@ -17,6 +17,7 @@
 #include "cli/pulled.h"
 #include "cli/usage.h"
 #include "linnet/error.h"
+#include "linnet/linnet.h"
 
 namespace linnet::cli {
 namespace {
@@ -58,7 +59,7 @@ void RefuseOddNumbers(CLI::App& app) {
 
 }  // namespace
 
-int RunCommand(int argc, char** argv) {
+int RunCommand(int argc, char** argv, std::span<const AddsCommand> commands) {
   OpenStreams();
   HandleInterrupts();
   CLI::App app(
@@ -66,36 +67,10 @@ int RunCommand(int argc, char** argv) {
       "checkpoints.",
       "linnet");
   app.formatter(std::make_shared<HelpFormatter>());
-  app.set_version_flag("--version", "linnet " LINNET_VERSION);
+  app.set_version_flag("--version", fmt::format("linnet {}", linnet_version()));
   app.require_subcommand(1);
   app.footer("`linnet COMMAND --help` shows its options and an example.");
-  AddChat(app);
-  AddGenerate(app);
-  AddServe(app);
-  AddTokenize(app);
-  AddLogits(app);
-  AddGrad(app);
-  AddPerplexity(app);
-  AddEval(app);
-  AddEmbed(app);
-  AddSearch(app);
-  AddBench(app);
-  AddInit(app);
-  AddConvert(app);
-  AddQuantize(app);
-  AddInspect(app);
-  AddState(app);
-  AddTrain(app);
-  AddPlot(app);
-  AddMerge(app);
-  AddVocab(app);
-  AddData(app);
-  AddPull(app);
-  AddModels(app);
-  AddDoctor(app);
-  AddManual(app);
-  AddCompletions(app);
-  AddLicences(app);
+  for (const AddsCommand add : commands) add(app);
   RefuseOddNumbers(app);
   AcceptPulledNames(app);
   try {

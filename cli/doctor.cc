@@ -20,6 +20,7 @@
 #include "download/pulled_models.h"
 #include "eval/speed.h"
 #include "kernels/isa.h"
+#include "linnet/linnet.h"
 #include "linnet/model.h"
 #include "text/builtin_vocabulary.h"
 
@@ -129,7 +130,7 @@ ordered_json AsJson(const DoctorFlags& o, const MachineFacts& machine,
              {"bf16_gflops", machine.speed.bf16_gflops},
              {"int8_gops", machine.speed.int8_gops}};
   }
-  return {{"version", LINNET_VERSION},
+  return {{"version", linnet_version()},
           {"cpu", machine.cpu},
           {"threads", machine.threads},
           {"levels", machine.levels},
@@ -150,7 +151,7 @@ std::string MachineText(const MachineFacts& machine) {
   const auto row = [](const char* name, const std::string& value) {
     return fmt::format("{:<12}{}\n", name, value);
   };
-  std::string out = row("linnet", LINNET_VERSION);
+  std::string out = row("linnet", linnet_version());
   if (!machine.cpu.empty()) out += row("cpu", machine.cpu);
   out += row("threads", fmt::format("{}", machine.threads));
   out +=

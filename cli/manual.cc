@@ -11,6 +11,7 @@
 
 #include "base/atomic_file.h"
 #include "cli/cli.h"
+#include "linnet/linnet.h"
 
 namespace linnet::cli {
 namespace {
@@ -117,7 +118,7 @@ void RunManual(const ManualFlags& o, const CommandFacts& program) {
 
 std::string ManualPage(const CommandFacts& command) {
   std::string page = fmt::format(".TH {} 1 \"\" \"linnet {}\" \"Linnet\"\n",
-                                 Upper(PageName(command)), LINNET_VERSION);
+                                 Upper(PageName(command)), linnet_version());
   page += fmt::format(".SH NAME\n{} \\- {}\n", Roff(PageName(command)), Roff(command.description));
   page += ".SH SYNOPSIS\n" + Synopsis(command);
   if (!command.commands.empty()) {

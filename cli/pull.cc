@@ -9,8 +9,8 @@
 #include <string>
 
 #include "cli/cli.h"
+#include "cli/hub_environment.h"
 #include "cli/progress.h"
-#include "cli/pulled.h"
 #include "cli/user_paths.h"
 #include "linnet/error.h"
 

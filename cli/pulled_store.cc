@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "cli/pulled.h"
+#include "cli/hub_environment.h"
 #include "download/pull.h"
 #include "io/quoted.h"
 #include "linnet/error.h"

@@ -363,5 +363,14 @@ TEST_F(BuiltInTest, TheShippedFileForetellsAliceAsModelsReadmeSays) {
   EXPECT_LE(bits, 1.65);
 }
 
+// What `make chat` builds in a fresh clone.
+TEST_F(BuiltInTest, TalksInTheProgramOfTheFirstTalk) {
+  const std::vector<std::string> talk = {"chat", "--seed", "3"};
+  const Outcome outcome = RunProgram(LINNET_CHAT_PROGRAM, talk, "Tell me a story.\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(outcome.out.empty());
+  EXPECT_EQ(outcome.out, RunLinnet(talk, "Tell me a story.\n").out);
+}
+
 }  // namespace
 }  // namespace linnet

@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "bindings/python/bindings.h"
+#include "linnet/linnet.h"
 
 namespace linnet::python {
 
 void AddCommand(nb::module_& m) {
-  m.attr("__version__") = LINNET_VERSION;
+  m.attr("__version__") = linnet_version();
   m.def(
       "_run_command",
       [](std::vector<std::string> arguments) {
@@ -23,7 +24,7 @@ void AddCommand(nb::module_& m) {
         argv.push_back(nullptr);
         // Python ignores SIGPIPE; a closed pipe ends the program.
         signal(SIGPIPE, SIG_DFL);
-        return cli::RunCommand(static_cast<int>(arguments.size()), argv.data());
+        return cli::RunCommand(static_cast<int>(arguments.size()), argv.data(), cli::AllCommands());
       },
       nb::arg("arguments"));
 }
