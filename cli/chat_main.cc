@@ -1,6 +1,5 @@
 // linnet-chat: linnet with the commands of a first talk, which `make chat` builds in a fresh clone,
 // since it takes half the time. The other commands are in `linnet`.
-#include "cli/cli.h"
 #include "cli/command.h"
 
 int main(int argc, char** argv) {

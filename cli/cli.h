@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/command.h"
 #include "linnet/error.h"
 
 namespace linnet::cli {
@@ -70,35 +71,6 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* does, const ch
 // Throws CLI::ValidationError if --quant is given to a command that does not run a model; `instead`
 // names the option that may be meant.
 void RefuseQuant(const CommonOptions& common, const char* instead);
-
-// Each is defined in the file of its name; commands.cc lists them in the order of --help.
-void AddChat(CLI::App& app);
-void AddGenerate(CLI::App& app);
-void AddServe(CLI::App& app);
-void AddTokenize(CLI::App& app);
-void AddLogits(CLI::App& app);
-void AddGrad(CLI::App& app);
-void AddPerplexity(CLI::App& app);
-void AddEval(CLI::App& app);
-void AddEmbed(CLI::App& app);
-void AddSearch(CLI::App& app);
-void AddBench(CLI::App& app);
-void AddInit(CLI::App& app);
-void AddConvert(CLI::App& app);
-void AddQuantize(CLI::App& app);
-void AddInspect(CLI::App& app);
-void AddState(CLI::App& app);
-void AddTrain(CLI::App& app);
-void AddPlot(CLI::App& app);
-void AddMerge(CLI::App& app);
-void AddVocab(CLI::App& app);
-void AddData(CLI::App& app);
-void AddPull(CLI::App& app);
-void AddModels(CLI::App& app);
-void AddDoctor(CLI::App& app);
-void AddManual(CLI::App& app);
-void AddCompletions(CLI::App& app);
-void AddLicences(CLI::App& app);
 
 // Ctrl-C ends the program at once with exit code 130, unless an InterruptScope exists. Then the
 // first Ctrl-C only makes Interrupted() true, and a second one in a row ends the program. SIGTERM
