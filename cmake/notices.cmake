@@ -79,5 +79,5 @@ endif()
 if(NOT notices_before STREQUAL notices_text)
   file(WRITE ${notices} "${notices_text}")
 endif()
-set_source_files_properties(licences.cc PROPERTIES
+set_source_files_properties(notices.cc PROPERTIES
   COMPILE_DEFINITIONS LINNET_NOTICES="${notices}" OBJECT_DEPENDS ${notices})

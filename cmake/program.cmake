@@ -55,7 +55,7 @@ install(CODE [[
 
 # For the tarball: the libraries are found beside it, also those that they need themselves.
 add_executable(linnet_portable EXCLUDE_FROM_ALL cli/main.cc)
-target_link_libraries(linnet_portable PRIVATE linnet_terminal linnet_variant linnet_command)
+target_link_libraries(linnet_portable PRIVATE linnet_variant linnet_command)
 target_link_options(linnet_portable PRIVATE LINKER:--disable-new-dtags)
 set_target_properties(linnet_portable PROPERTIES OUTPUT_NAME linnet
   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/portable
