@@ -6,6 +6,11 @@
 #include "linnet/error.h"
 
 namespace linnet {
+namespace {
+
+constexpr size_t kFewRows = 8;  // whose pass takes about as long as that of one
+
+}  // namespace
 
 DraftModel::DraftModel(std::shared_ptr<const Model> model)
     : model_(std::move(model)), state_(model_->NewState()), ahead_(model_->NewState()) {}
@@ -16,12 +21,21 @@ void DraftModel::Read(std::span<const int32_t> tokens) {
 
 std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler, Workspace& workspace) {
   std::vector<int32_t> guesses;
-  const auto start = std::chrono::steady_clock::now();
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto seconds_since = [&](auto start) {
+    return std::chrono::duration<double>(now() - start).count();
+  };
+  const auto begin = now();
   const size_t vocab = model_->config().vocab;
+  // A prompt, or what was written while there were no guesses, is read once, so it says nothing of
+  // what the next guesses take.
+  const bool behind = unread_.size() > kFewRows;
+  auto start = begin;
   if (!unread_.empty()) {
     logits_.resize(vocab);
     model_->Forward({unread_, &state_, logits_}, workspace);
     unread_.clear();
+    if (behind) start = now();
   }
   if (logits_.empty()) return guesses;
   Sampler draws = sampler;
@@ -38,9 +52,10 @@ std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler, Wor
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kBadInput) throw;  // only a pass without a token to draw
   }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
-      static_cast<double>(count);
+  took_s_ = seconds_since(begin);
+  const size_t passes = behind ? count - 1 : count;
+  if (passes == 0) return guesses;
+  const double seconds = seconds_since(start) / static_cast<double>(passes);
   guess_s_ += (guess_s_ == 0 ? 1 : 0.1) * (seconds - guess_s_);
   return guesses;
 }

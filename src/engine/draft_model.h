@@ -27,6 +27,7 @@ class DraftModel {
   std::vector<int32_t> Guess(size_t count, const Sampler& sampler, Workspace& workspace);
 
   double guess_s() const { return guess_s_; }  // that one takes; 0 before the first
+  double took_s() const { return took_s_; }    // the last Guess, with what it had to read first
 
  private:
   std::shared_ptr<const Model> model_;
@@ -34,7 +35,7 @@ class DraftModel {
   State ahead_;                  // after guesses
   std::vector<int32_t> unread_;  // of the text
   std::vector<float> logits_, ahead_logits_;
-  double guess_s_ = 0;
+  double guess_s_ = 0, took_s_ = 0;
 };
 
 }  // namespace linnet

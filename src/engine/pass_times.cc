@@ -10,6 +10,9 @@ namespace {
 // While nothing larger was measured: what a row more takes, as a share of the pass. A guess on the
 // low side, since it is then measured.
 constexpr double kRowShare = 0.04;
+// What guesses must promise over passes without. Those of a model more: each takes time for
+// certain, and what it gains is an estimate.
+constexpr double kMargin = 1.01, kMarginOfMade = 1.15;
 
 }  // namespace
 
@@ -28,8 +31,9 @@ void PassTimes::Took(size_t rows, double seconds) {
     mean_rows = static_cast<double>(rows);
     return;
   }
-  // Limited, since a machine sometimes stands still.
-  mean += 0.1 * (std::clamp(seconds, mean / 2, mean * 2) - mean);
+  // Limited, since a machine sometimes stands still. The first passes are slow; shorter times are
+  // believed sooner.
+  mean += (seconds < mean ? 0.5 : 0.1) * (std::clamp(seconds, mean / 2, mean * 2) - mean);
   mean_rows += 0.1 * (static_cast<double>(rows) - mean_rows);
 }
 
@@ -54,7 +58,7 @@ size_t PassTimes::Guesses(size_t rows, double texts, const GuessOffer& offer) co
   const double base = Of(rows);
   if (base <= 0) return 0;
   const double p = std::clamp(offer.acceptance, 0.0, 0.999);
-  double best = texts / base;
+  double best = texts / base * (offer.guess_s > 0 ? kMarginOfMade : 1);
   size_t count = 0;
   double accepted = 0, all = 1;  // expected, and the probability that all were
   for (size_t k = 1; k <= offer.guesses; ++k) {
@@ -64,7 +68,7 @@ size_t PassTimes::Guesses(size_t rows, double texts, const GuessOffer& offer) co
     const double again = (1 - all) * (Of(1 + static_cast<size_t>(accepted) + 1) - Of(1));
     const double seconds = Of(rows + k) + again + static_cast<double>(k) * offer.guess_s;
     const double rate = (texts + accepted) / seconds;
-    if (rate > best * 1.01) {
+    if (rate > best * kMargin) {
       best = rate;
       count = k;
     }

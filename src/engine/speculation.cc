@@ -15,7 +15,8 @@ constexpr size_t kMissesToLoseTrack = 3;
 // Tokens since the last state. With more, the pass is to give a new state, without guesses.
 constexpr size_t kMostSince = 24;
 constexpr double kHopeful = 0.9;
-constexpr size_t kMostDrafts = 8;  // each takes a pass of the draft model
+constexpr size_t kMostInARow = 32;  // passes with drafts, before one without is timed again
+constexpr size_t kMostDrafts = 8;   // each takes a pass of the draft model
 
 std::span<const int32_t> UpTo(std::span<const int32_t> tokens, size_t begin, size_t count) {
   if (begin >= tokens.size()) return {};
@@ -87,10 +88,19 @@ std::span<const int32_t> Speculation::Make(size_t count, const Sampler& sampler,
   made_s_ = 0;
   if (source_ == kDraft && count > 0) {
     guesses_ = draft_->Guess(count, sampler, workspace);
-    made_s_ = draft_->guess_s() * static_cast<double>(count);
+    made_s_ = draft_->took_s();
   }
   if (guesses_.size() > count) guesses_.resize(count);
   return guesses_;
+}
+
+size_t Speculation::Planned(size_t guesses) {
+  if (source_ != kDraft) return guesses;
+  in_a_row_ = guesses > 0 ? in_a_row_ + 1 : 0;
+  if (in_a_row_ <= most_in_a_row_) return guesses;
+  in_a_row_ = 0;
+  most_in_a_row_ = std::min(most_in_a_row_ * 2, kMostInARow);
+  return 0;
 }
 
 void Speculation::Checked(size_t guessed, size_t accepted) {
@@ -109,7 +119,8 @@ size_t PlanGuessesOf(Sequence& sequence, const PassTimes& times, size_t rows, do
   if (speculation == nullptr || sequence.waiting() == 0 || sequence.waiting() > kMostSince)
     return 0;
   const GuessOffer offer = speculation->Look(Speculation::kMostGuesses);
-  return speculation->always() ? offer.guesses : times.Guesses(rows, texts, offer);
+  if (speculation->always()) return offer.guesses;
+  return speculation->Planned(times.Guesses(rows, texts, offer));
 }
 
 }  // namespace linnet

@@ -64,6 +64,9 @@ class Speculation {
   std::span<const int32_t> Make(size_t count, const Sampler& sampler, Workspace& workspace);
   double made_s() const { return made_s_; }  // what the last Make took
   bool always() const { return options_.most != SpeculationOptions::kAuto; }
+  // With kAuto: of so many guesses that pay, those to make. Of a model's now and then none, at
+  // first often, so that the time of a pass without them is known.
+  size_t Planned(size_t guesses);
   // Of the guesses in a pass so many were right.
   void Checked(size_t guessed, size_t accepted);
 
@@ -89,6 +92,7 @@ class Speculation {
   Record records_[kSources];
   SpeculationCounts counts_;
   double made_s_ = 0;
+  size_t in_a_row_ = 0, most_in_a_row_ = 1;  // passes with the draft model's
 };
 
 // How many guesses the sequence's next pass should check, of `rows` rows in all without them, in

@@ -55,6 +55,16 @@ TEST(PassTimesTest, LieBetweenThoseMeasured) {
   EXPECT_GT(times.Of(20), 0.040);
 }
 
+// The first pass of a process is slow, and must not make guesses look cheap for long.
+TEST(PassTimesTest, ShorterTimesAreBelievedSooner) {
+  PassTimes times;
+  times.Took(1, 0.1);
+  for (int i = 0; i < 8; ++i) times.Took(1, 0.01);
+  EXPECT_LT(times.Of(1), 0.013);
+  for (int i = 0; i < 3; ++i) times.Took(1, 0.1);
+  EXPECT_LT(times.Of(1), 0.02);
+}
+
 TEST(PassTimesTest, AsManyGuessesAsPay) {
   PassTimes times;
   EXPECT_EQ(times.Guesses(1, 1, {.guesses = 9, .acceptance = 0.9}), 0u);
@@ -71,6 +81,8 @@ TEST(PassTimesTest, AsManyGuessesAsPay) {
   // A model that guesses costs time too.
   EXPECT_LT(with(0.9, 0.004), with(0.9));
   EXPECT_EQ(with(0.9, 0.02), 0u);
+  EXPECT_GT(with(0.5, 1e-9), 0u);
+  EXPECT_EQ(with(0.3, 1e-9), 0u);  // would gain, but too little to be certain
   // In a pass that is full a row costs what a text would gain.
   PassTimes full;
   for (const size_t rows : {1, 8, 64}) full.Took(rows, 0.01 * static_cast<double>(rows));

@@ -114,6 +114,23 @@ def test_half_requests_and_large_bodies(start, log):
     log(f"{half} requests ended in the middle, {ROUNDS} bodies of 100 MB were refused")
 
 
+def test_slow_readers(start, log):
+    """Streams whose clients take nothing: others are answered as before, and none keeps a slot."""
+    server = start("--no-disk-cache", "--quiet")
+    expected = said(chat(server))
+    before = memory_of(server)
+    body = json.dumps({**ASK, "stream": True, "max_tokens": 300, "top_logprobs": 20, "ignore_eos": True}).encode()
+    readers = [raw(server, body) for _ in range(10 * ROUNDS)]
+    for _ in range(ROUNDS):
+        assert said(chat(server)) == expected
+    wait_for(server, "linnet_num_requests_running", 0)
+    assert memory_of(server) - before < 300e6
+    for reader in readers:
+        reader.close()
+    assert said(chat(server)) == expected
+    log(f"{len(readers)} streams that nobody read ended, and {ROUNDS} others beside them were answered")
+
+
 SEEDS = [
     ("/v1/chat/completions", {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "é\n"}],
                               "stop": ["x"], "top_p": 0.9, "seed": 1, "n": 2, "stream": True, "max_tokens": 2}),
