@@ -14,10 +14,12 @@ PYTHON ?= /usr/bin/python3
 DATA ?= ../shared/data/text
 RUN ?= build/model
 JOBS ?= $(shell nproc)
-TARGET ?= linnet_cli
 
 # The World vocabulary, from the Python package index.
 configure = $(if $(VOCAB),,tools/fetch-vocabulary &&) cmake --preset release --log-level=WARNING $(if $(VOCAB),-DLINNET_VOCAB="$(abspath $(VOCAB))")
+
+# $(call build,TARGET) builds one target without tests.
+build = tools/install-packages build && $(configure) && cmake --build build --parallel $(JOBS) --target $(1)
 
 .PHONY: help chat serve model base-model test build bench bench-training microbench format lint install package tarball wheel soak
 
@@ -31,8 +33,8 @@ ifeq ($(MODEL)$(wildcard models/linnet.safetensors),)
 	@echo "any released RWKV-4, 5, 6 or 7 checkpoint will do; or train the small one: make model" >&2
 	@exit 2
 else
-# Of the program only the commands of a talk, in half the time, unless all are there.
-	@$(MAKE) --no-print-directory build TARGET=$(if $(wildcard build/linnet),linnet_cli,linnet_chat)
+# Only the commands of a talk, in two thirds of the time, unless the whole program is there.
+	@$(call build,$(if $(wildcard build/linnet),linnet_cli,linnet_chat))
 	@$(if $(wildcard build/linnet),build/linnet,build/linnet-chat) chat $(if $(MODEL),"$(MODEL)") $(ARGS)
 endif
 
@@ -55,9 +57,7 @@ test: ## build everything and run every test
 	@ctest --test-dir build --output-on-failure --parallel $(JOBS)
 
 build: ## build/linnet, without tests
-	@tools/install-packages build
-	@$(configure)
-	@cmake --build build --parallel $(JOBS) --target $(TARGET)
+	@$(call build,linnet_cli)
 
 bench: ## ROWS='v7 1.5B': the table of docs/performance.md, or only those rows
 	@$(MAKE) --no-print-directory build

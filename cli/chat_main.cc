@@ -1,5 +1,5 @@
 // linnet-chat: linnet with the commands of a first talk, which `make chat` builds in a fresh clone,
-// since it takes half the time. The other commands are in `linnet`.
+// since that takes two thirds of the time. The other commands are in `linnet`.
 #include "cli/command.h"
 
 int main(int argc, char** argv) {
