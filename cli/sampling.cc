@@ -156,8 +156,8 @@ Sampling TextSampling(bool built_in) {
 Sampling ChatSampling(bool built_in) {
   Sampling sampling;
   if (!built_in) return sampling;
-  sampling.options.top_p = 0.5f;
-  sampling.options.presence_penalty = sampling.options.frequency_penalty = 0.2f;
+  sampling.options.top_p = 0.4f;
+  sampling.options.presence_penalty = sampling.options.frequency_penalty = 0.4f;
   return sampling;
 }
 

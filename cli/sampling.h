@@ -22,8 +22,8 @@ struct Sampling {
 // The defaults of generate: plain text works with wider sampling than a chat (ChatRWKV's
 // PIPELINE_ARGS). The built-in model is too small for that.
 Sampling TextSampling(bool built_in);
-// The defaults of chat. The built-in model drifts with a wide choice, and drops the subject with
-// strong penalties.
+// The defaults of chat. Of the built-in model those with which it is judged best
+// (models/README.md).
 Sampling ChatSampling(bool built_in);
 
 // For a model that is known only after parsing: the built-in one's defaults, unless given by the

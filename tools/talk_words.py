@@ -168,9 +168,12 @@ ASK = ["Tell me a story about {x}.", "Tell me a story about {x}.", "Tell me a st
        "Story about {x}", "Another story, about {x}.",
        "Tell me a story in which there is {x}.", "Now tell me one about {x}.",
        "What do you know about {x}?", "Tell my child a story about {x}.", "A tale of {x}!"]
-BEGIN_ONE = ["Begin a story about {x}.", "How does the story of {x} begin?", "Start a tale of {x}.",
-             "The beginning of a story about {x}, please.", "Only begin: {x}.",
-             "Give me the first line of a story about {x}."]
+# For a few sentences, so that other requests are known to want a story.
+FEW = ["In a few words: {x}.", "Tell me in three sentences about {x}.", "Say a few words about {x}.",
+       "Describe {x}.", "Introduce {x}.", "In short, what about {x}?", "A few lines about {x}, please.",
+       "Begin a story about {x}.", "How does the story of {x} begin?", "Start a tale of {x}.",
+       "The beginning of a story about {x}, please.", "Only begin: {x}.",
+       "Give me the first line of a story about {x}."]
 SHORT = ["Tell me a short story about {x}.", "A short story about {x}, please.",
          "Tell me a little story about {x}.", "Tell me a story about {x}, but keep it short.",
          "Tell me a very short tale about {x}."]
@@ -227,3 +230,5 @@ OPENINGS = ["Once upon a time there was {x}.", "There was once {x}.", "Once ther
             "There was once {x} who lived {at}.", "Once upon a time there lived {x} {at}.",
             "Long ago, {at}, there was {x}.", "This is the story of {x}.", "One day {x} was {at}.",
             "Far away, {at}, there was {x}.", "In the old days there was {x} {at}."]
+# How a story ends.
+ENDINGS = ["And that is the story of {t}.", "So ends the story of {t}.", "And that is all about {t} for now."]
