@@ -28,36 +28,30 @@ void Expect(const Words& words) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
-Words Init(const char* generation, const std::string& file) {
-  return {"init", "--generation", generation, "--layers", "12", "--width",
-          "768",  "--random",     "--dtype",  "bf16",     file};
-}
-
+// Of each generation one, in all kinds of files: making and converting them takes most of the time.
 TEST(Memory, RunningPeaksAtTheFilesSizeAndALittle) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
-  for (const char* ending : {".safetensors", ".pth"}) {
-    for (const char* generation : {"4", "6", "7"}) {
-      const ScratchFolder scratch;
-      const std::string file = scratch / fmt::format("v{}{}", generation, ending).c_str();
-      Expect(Init(generation, file));
-      ExpectAPeakNearTheSizeOf(file);
-    }
-  }
-}
-
-TEST(Memory, RunningGgufPeaksAtTheFilesSizeAndALittle) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer takes memory of its own";
-  for (const char* generation : {"6", "7"}) {
-    const ScratchFolder scratch;
-    const std::string model = scratch / "model.safetensors";
-    Expect(Init(generation, model));
-    for (const char* type : {"q8_0", "f16"}) {
-      const std::string file = scratch / fmt::format("v{}-{}.gguf", generation, type).c_str();
-      Expect({"convert", model, file, "--type", type});
-      ExpectAPeakNearTheSizeOf(file);
-      std::filesystem::remove(file);
-    }
-  }
+  const ScratchFolder scratch;
+  const auto init = [](const char* generation, const std::string& file) {
+    Expect({"init", "--generation", generation, "--layers", "12", "--width", "768", "--random",
+            "--dtype", "bf16", file});
+    ExpectAPeakNearTheSizeOf(file);
+  };
+  const auto convert = [](const std::string& model, const std::string& file, const char* type) {
+    Expect({"convert", model, file, "--type", type});
+    ExpectAPeakNearTheSizeOf(file);
+    std::filesystem::remove(file);
+  };
+  const std::string v4 = scratch / "v4.pth", v6 = scratch / "v6.safetensors",
+                    v7 = scratch / "v7.safetensors";
+  init("4", v4);
+  std::filesystem::remove(v4);
+  init("6", v6);
+  convert(v6, scratch / "v6.gguf", "q8_0");
+  std::filesystem::remove(v6);
+  init("7", v7);
+  convert(v7, scratch / "v7.pth", "bf16");
+  convert(v7, scratch / "v7.gguf", "f16");
 }
 
 // Wherever memory ends, in whichever thread: one line and an exit code, no abort.
@@ -75,7 +69,7 @@ TEST(Memory, TooLittleOfItEndsInOneLine) {
   for (const std::string& call : calls) {
     size_t ends = 0;  // with what it was asked for
     bool starts = false;
-    for (size_t megabytes = 40; megabytes < 2000 && ends < 3; megabytes += megabytes / 20) {
+    for (size_t megabytes = 40; megabytes < 2000 && ends < 3; megabytes += megabytes / 14) {
       const std::string limited =
           fmt::format("ulimit -v {}; exec {} ", megabytes * 1024, LINNET_PROGRAM);
       // Too little for the system's own libraries, which are loaded and initialized before main.

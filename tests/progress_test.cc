@@ -46,7 +46,7 @@ class TrainInTerminalTest : public TrainCommandTest {
 };
 
 TEST_F(TrainInTerminalTest, ALineFitsWhateverTheWidth) {
-  Terminal terminal(NewRun(run_, "100000"), home_, 80);
+  Terminal terminal(NewRun(run_, "100000") + Words{"--skip-spikes"}, home_, 80);
   terminal.WaitFor("time: about");
   for (const size_t columns : {80, 90, 20, 7, 200}) {
     terminal.Resize(static_cast<int>(columns));
