@@ -34,6 +34,9 @@ function(linnet_test name)
   linnet_unity(${name})
   # Optimizing a test takes longer than it saves, even more so under the sanitizers.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:Instrumented>:-O0>)
+  # UBSan looks at the library's lines. In the tests' own it would be a third of their compile time.
+  target_compile_options(${name} PRIVATE
+    $<$<AND:$<CONFIG:Instrumented>,$<CXX_COMPILER_ID:Clang>>:-fno-sanitize=undefined>)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gtest_main hwy::hwy_test)
   gtest_discover_tests(${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT 600)

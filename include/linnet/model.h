@@ -21,6 +21,7 @@ namespace linnet {
 
 class Checkpoint;
 class Network;
+class StateLog;
 
 // The name by which users select the model built into the library. A file or folder of the same
 // name is given as `./builtin`.
@@ -95,6 +96,8 @@ struct Turn {
   // Of this turn only; the bits are those of a model that was opened with this adapter as its last
   // (of a DoRA up to rounding). The state must be of texts that had the same one, or it is mixed.
   const TurnAdapter* adapter = nullptr;
+  // To the library (ops/state_log.h), which goes back to states between the tokens; not owned.
+  StateLog* log = nullptr;
 };
 
 struct WorkspaceOptions {

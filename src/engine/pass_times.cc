@@ -64,9 +64,9 @@ size_t PassTimes::Guesses(size_t rows, double texts, const GuessOffer& offer) co
   for (size_t k = 1; k <= offer.guesses; ++k) {
     all *= p;
     accepted += all;
-    // After a guess that was wrong, the tokens since the last state are run again.
-    const double again = (1 - all) * (Of(1 + static_cast<size_t>(accepted) + 1) - Of(1));
-    const double seconds = Of(rows + k) + again + static_cast<double>(k) * offer.guess_s;
+    const double back = offer.back_s ? *offer.back_s * (1 + accepted)
+                                     : Of(1 + static_cast<size_t>(accepted) + 1) - Of(1);
+    const double seconds = Of(rows + k) + (1 - all) * back + static_cast<double>(k) * offer.guess_s;
     const double rate = (texts + accepted) / seconds;
     if (rate > best * kMargin) {
       best = rate;

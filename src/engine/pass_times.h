@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 
 namespace linnet {
 
@@ -17,6 +18,9 @@ struct GuessOffer {
   size_t guesses = 0;       // at most
   double acceptance = 0.5;  // of a guess whose predecessors were accepted
   double guess_s = 0;       // to make one
+  // To go back to a token after a wrong guess, for each token since the pass; none: they are run
+  // again in the next one.
+  std::optional<double> back_s{};
 };
 
 // Learns from the times of past passes. Not thread-safe.

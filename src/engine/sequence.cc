@@ -1,6 +1,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -61,18 +62,34 @@ void Sequence::DropGuesses() {
 // Memory for guesses is large, and many sequences that once had some may have none for long.
 void Sequence::FreeGuesses() {
   guess_logits_ = {};
+  log_ = {};
   before_.reset();
 }
 
 void Sequence::Settle() {
   if (!unchecked()) return;
   std::swap(at_.state, *before_);
+  if (at_.state.past() == nullptr) {
+    const auto start = std::chrono::steady_clock::now();
+    log_.Replay(at_.state.values(), since_.size());
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    back_s_ += 0.25 * (seconds / static_cast<double>(since_.size()) - back_s_);
+    at_.state.set_identity(before_->identity());
+    DropGuesses();
+    return;
+  }
   at_.tokens = before_tokens_;
   at_.logits.clear();
   line_.assign(since_.begin(), since_.end());
   begin_ = 0;
   behind_ = since_.size();
   DropGuesses();
+}
+
+std::optional<double> Sequence::back_s() const {
+  if (at_.state.past() != nullptr) return std::nullopt;
+  return back_s_;
 }
 
 void Sequence::Restore(const Snapshot& snapshot) {
@@ -119,6 +136,7 @@ size_t Sequence::AddGuesses(size_t most, size_t vocab, Workspace& workspace) {
   } else {
     before_.emplace(at_.state.Clone());
   }
+  log_.Clear();
   before_tokens_ = at_.tokens;
   since_.assign(line_.begin() + static_cast<ptrdiff_t>(begin_), line_.end());
   line_.insert(line_.end(), guesses.begin(), guesses.end());
@@ -201,7 +219,8 @@ size_t RunShares(const Model& model, std::span<Share> shares, Workspace& workspa
                      .logits = logits,
                      .hidden_sum = share.hidden_sum,
                      .hidden_weights = share.hidden_weights,
-                     .adapter = s.adapter_});
+                     .adapter = s.adapter_,
+                     .log = guessed > 0 && s.at_.state.past() == nullptr ? &s.log_ : nullptr});
     running.push_back(&share);
   }
   if (turns.empty()) return 0;

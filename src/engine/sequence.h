@@ -15,6 +15,7 @@
 #include "linnet/model.h"
 #include "linnet/sampler.h"
 #include "linnet/state.h"
+#include "ops/state_log.h"
 
 namespace linnet {
 
@@ -62,8 +63,9 @@ struct Share {
 //
 // With a Speculation, a pass may check guesses of the tokens to come. While the tokens that are
 // drawn are the guesses, the sequence stays ready() and no pass is needed; its state is then ahead
-// of the text. At the first token that differs it goes back to the state before that pass, and the
-// tokens since are queued again, before the new one.
+// of the text. At the first token that differs it goes back: the state before that pass is advanced
+// by a log of what the pass did to it. With attention there is none, and the tokens since are
+// queued again, before the new one.
 class Sequence {
  public:
   Sequence(Snapshot start, Sampler sampler);
@@ -92,11 +94,13 @@ class Sequence {
   // unchecked(): call Settle() before it is used.
   const Snapshot& at() const { return at_; }
   bool unchecked() const { return !guesses_.empty(); }
-  // Goes back to a state of the text, if it is ahead: tokens may then be queued again.
+  // Goes back to a state of the text, if it is ahead: with attention tokens are then queued again.
   void Settle();
   // So many of the queued tokens, the first ones, were run before. After them the state is where it
   // would be without guesses.
   size_t behind() const { return behind_; }
+  // What going back took lately, for each token since the pass; none with attention.
+  std::optional<double> back_s() const;
   // Continues from the snapshot. Queued tokens are dropped, the sampler is unchanged.
   void Restore(const Snapshot& snapshot);
   void Restore(const Resumption& resumption);
@@ -138,6 +142,8 @@ class Sequence {
   std::vector<float> guess_logits_;
   size_t taken_ = 0;
   std::optional<State> before_;
+  StateLog log_;  // of the pass since then
+  double back_s_ = 0;
   size_t before_tokens_ = 0, behind_ = 0;
   std::vector<int32_t> since_;  // tokens of the text since `before_`
 };

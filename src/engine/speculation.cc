@@ -118,7 +118,8 @@ size_t PlanGuessesOf(Sequence& sequence, const PassTimes& times, size_t rows, do
   Speculation* const speculation = sequence.speculation();
   if (speculation == nullptr || sequence.waiting() == 0 || sequence.waiting() > kMostSince)
     return 0;
-  const GuessOffer offer = speculation->Look(Speculation::kMostGuesses);
+  GuessOffer offer = speculation->Look(Speculation::kMostGuesses);
+  offer.back_s = sequence.back_s();
   if (speculation->always()) return offer.guesses;
   return speculation->Planned(times.Guesses(rows, texts, offer));
 }

@@ -232,6 +232,7 @@ void Model::Impl::RunPass(std::span<const Share> shares, Workspace::Impl& worksp
     Segment& segment = segments.emplace_back(Segment{tokens.size(), s.len, state.values().data()});
     segment.past = state.past();
     segment.first = state.tokens();
+    segment.log = s.turn->log;
     if (segment.past != nullptr) segment.past->Append(ids);
     if (s.turn->adapter != nullptr) {
       segment.adapter = &AdapterOf(*s.turn).deltas;

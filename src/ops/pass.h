@@ -120,6 +120,8 @@ struct StateStrides {
   }
 };
 
+class StateLog;  // ops/state_log.h
+
 // Rows [begin, begin + len) of a pass with one state, one after another.
 struct Segment {
   size_t begin = 0, len = 0;
@@ -132,6 +134,7 @@ struct Segment {
   PastTokens* past = nullptr;
   size_t first = 0;
   const AdapterDeltas* adapter = nullptr;  // of this sequence alone, after those of the matrices
+  StateLog* log = nullptr;                 // gets what these rows do to the state
 };
 
 // Rows [begin, begin + len) are one training sequence of the batch: one segment, or several if it

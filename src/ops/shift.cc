@@ -3,6 +3,7 @@
 #include "kernels/back_rows.h"
 #include "kernels/rows.h"
 #include "ops/ops.h"
+#include "ops/state_log.h"
 
 namespace linnet {
 namespace {
@@ -51,6 +52,7 @@ Var Shift(Pass& p, Var x, ShiftOf which) {
   for (const Segment& s : p.segments) {
     std::copy_n(x.v.Row(s.begin + s.len - 1), x.cols(), ShiftRow(p.StateOf(s), which).data());
   }
+  StateLog::AddShift(p, which, x.v);
   p.OnBackward([&p, x, d, which, layer = p.layer] { ShiftBackward(p, x, d, which, layer); });
   return d;
 }

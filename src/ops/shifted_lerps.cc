@@ -7,6 +7,7 @@
 #include "ops/back_rows.h"
 #include "ops/ops.h"
 #include "ops/product.h"
+#include "ops/state_log.h"
 
 namespace linnet {
 namespace {
@@ -128,6 +129,7 @@ void ShiftedLerpsInto(Pass& p, Var x, ShiftOf which, std::span<const MixFor> mu,
     if (before != nullptr) std::copy_n(state.data(), C, before + i * C);
     std::copy_n(x.v.Row(s.begin + s.len - 1), C, state.data());
   }
+  StateLog::AddShift(p, which, x.v);
   p.OnBackward(
       [&p, x, which, layer = p.layer, m, before] { MixesBackward(p, x, which, layer, m, before); });
 }

@@ -5,6 +5,7 @@
 #include "kernels/wkv.h"
 #include "kernels/wkv_back.h"
 #include "ops/ops.h"
+#include "ops/state_log.h"
 #include "ops/wkv_grad.h"
 
 namespace linnet {
@@ -74,6 +75,7 @@ Var Wkv4(Pass& p, Var decay, Var u, Var k, Var v) {
                    state + channels, state + 2 * channels, rows(in.y));
     }
   });
+  StateLog::AddWkv4(p, log_w, k, v);
   for (size_t i = 0; end_pp != nullptr && i < p.segments.size(); ++i) {
     const float* pp = p.StateOf(p.segments[i]).wkv.data() + 2 * channels;
     std::copy_n(pp, channels, end_pp + i * channels);

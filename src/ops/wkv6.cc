@@ -3,6 +3,7 @@
 #include "kernels/wkv.h"
 #include "kernels/wkv_back.h"
 #include "ops/ops.h"
+#include "ops/state_log.h"
 #include "ops/wkv_grad.h"
 
 namespace linnet {
@@ -94,6 +95,7 @@ Var Wkv6(Pass& p, Var r, Var w, Var k, Var v, Var u, size_t heads, bool log_u) {
   };
   const float* initial = CopyStates(p);
   RunHeads(p, in.y, heads, run);
+  StateLog::AddWkv6(p, in.first, w, k, v, heads);
   p.OnBackward([&p, in, layer = p.layer, initial] { Backward(p, in, layer, initial); });
   return in.y;
 }

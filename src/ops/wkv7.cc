@@ -1,6 +1,7 @@
 #include "kernels/wkv.h"
 #include "kernels/wkv_back.h"
 #include "ops/ops.h"
+#include "ops/state_log.h"
 #include "ops/wkv_grad.h"
 
 namespace linnet {
@@ -52,6 +53,7 @@ Var Wkv7(Pass& p, Var r, Var w, Var k, Var v, Var a, Var b, size_t heads) {
   };
   const float* initial = CopyStates(p);
   RunHeads(p, in.y, heads, run);
+  StateLog::AddWkv7(p, w, k, v, a, b, heads);
   p.OnBackward([&p, in, layer = p.layer, initial] { Backward(p, in, layer, initial); });
   return in.y;
 }
