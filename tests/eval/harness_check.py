@@ -75,6 +75,10 @@ class Served(LocalCompletionsAPI):
     def tok_encode(self, string, **kwargs):
         return self.tokenizer.encode(string) if isinstance(string, str) else [self.tokenizer.encode(s) for s in string]
 
+    # The server has penalties by default, linnet eval none.
+    def _create_payload(self, *args, **kwargs):
+        return super()._create_payload(*args, **kwargs) | {"presence_penalty": 0, "frequency_penalty": 0}
+
     def loglikelihood(self, requests, **kwargs):
         texts = []
         for context, continuation in (request.args for request in requests):
