@@ -1,8 +1,8 @@
 #include "engine/draft_model.h"
 
-#include <chrono>
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "linnet/error.h"
 
 namespace linnet {
@@ -21,21 +21,17 @@ void DraftModel::Read(std::span<const int32_t> tokens) {
 
 std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler, Workspace& workspace) {
   std::vector<int32_t> guesses;
-  const auto now = [] { return std::chrono::steady_clock::now(); };
-  const auto seconds_since = [&](auto start) {
-    return std::chrono::duration<double>(now() - start).count();
-  };
-  const auto begin = now();
+  const Stopwatch all;
   const size_t vocab = model_->config().vocab;
   // A prompt, or what was written while there were no guesses, is read once, so it says nothing of
   // what the next guesses take.
   const bool behind = unread_.size() > kFewRows;
-  auto start = begin;
+  Stopwatch own;
   if (!unread_.empty()) {
     logits_.resize(vocab);
     model_->Forward({unread_, &state_, logits_}, workspace);
     unread_.clear();
-    if (behind) start = now();
+    if (behind) own = Stopwatch();
   }
   if (logits_.empty()) return guesses;
   Sampler draws = sampler;
@@ -52,10 +48,10 @@ std::vector<int32_t> DraftModel::Guess(size_t count, const Sampler& sampler, Wor
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kBadInput) throw;  // only a pass without a token to draw
   }
-  took_s_ = seconds_since(begin);
+  took_s_ = all.Seconds();
   const size_t passes = behind ? count - 1 : count;
   if (passes == 0) return guesses;
-  const double seconds = seconds_since(start) / static_cast<double>(passes);
+  const double seconds = own.Seconds() / static_cast<double>(passes);
   guess_s_ += (guess_s_ == 0 ? 1 : 0.1) * (seconds - guess_s_);
   return guesses;
 }

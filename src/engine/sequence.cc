@@ -1,10 +1,10 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <utility>
 
+#include "base/stopwatch.h"
 #include "kernels/range_check.h"
 
 namespace linnet {
@@ -70,11 +70,10 @@ void Sequence::Settle() {
   if (!unchecked()) return;
   std::swap(at_.state, *before_);
   if (at_.state.past() == nullptr) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch replay;
     log_.Replay(at_.state.values(), since_.size());
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    back_s_ += 0.25 * (seconds / static_cast<double>(since_.size()) - back_s_);
+    const double each = replay.Seconds() / static_cast<double>(since_.size());
+    back_s_ += 0.25 * (each - back_s_);
     at_.state.set_identity(before_->identity());
     DropGuesses();
     return;

@@ -1,8 +1,9 @@
 #include "engine/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "base/stopwatch.h"
 
 namespace linnet {
 namespace {
@@ -10,16 +11,6 @@ namespace {
 // Enough rows for fast products, few enough to react to an interrupt soon.
 constexpr size_t kTokensPerPass = 256;
 constexpr int32_t kStartToken = 0;
-
-class Stopwatch {
- public:
-  double Seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 bool Interrupted(const Watcher& watcher) { return watcher.interrupted && watcher.interrupted(); }
 
