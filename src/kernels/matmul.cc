@@ -102,6 +102,15 @@ size_t InputBlock(const Product& p, Range rows) {
   return whole ? p.w.cols : std::min(p.kernels.inputs, p.w.cols);
 }
 
+// A call for each row of a whole panel takes as long as the copy.
+void CopyOutputs(const float* from, size_t count, float* to) {
+  if (count == kPanelRows) {
+    std::memcpy(to, from, kPanelRows * sizeof(float));
+  } else {
+    std::memcpy(to, from, count * sizeof(float));
+  }
+}
+
 // All inputs of some panels, a block at a time: weights or activations stay in cache while they are
 // reused, and the sums, which wait for the next block, are contiguous.
 void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
@@ -134,9 +143,9 @@ void Panels(const Product& p, Range panels, Range rows, Mat<float> y) {
   for (size_t panel = panels.begin; panel < panels.end; ++panel) {
     if (!wait(panel)) continue;
     const Out from = waiting(panel), to = direct(panel);
+    const size_t count = outputs(panel);
     for (size_t row = 0; row < rows.size(); ++row) {
-      std::memcpy(to.y + row * to.stride, from.y + row * from.stride,
-                  outputs(panel) * sizeof(float));
+      CopyOutputs(from.y + row * from.stride, count, to.y + row * to.stride);
     }
   }
 }

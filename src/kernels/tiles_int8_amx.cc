@@ -25,8 +25,8 @@ namespace {
 
 constexpr size_t kTileRows = 16, kTileBytes = 1024;
 constexpr size_t kNear = 4;  // blocks that all rows process at a time
-// Up to so many groups of rows are memory-bound, int8 for half as many blocks: then weights are
-// read in smaller runs between products. nf4 has so few bytes that this is slower.
+// Up to so many groups of rows are memory-bound: then weights are read in smaller runs between
+// products.
 constexpr size_t kFewGroups = 2;
 
 // Some blocks of a panel in the layout of the unit.
@@ -197,11 +197,10 @@ LINNET_TARGET void ManyRows(const Tile& tile) {
   Chunk chunk;
   const size_t blocks = Blocks(tile.inputs), groups = (tile.rows + kTileRows - 1) / kTileRows;
   const size_t larger = tile.rows % groups;  // groups with one row more
-  const size_t share = tile.prefetch_bytes / (4 * groups * blocks) / 64 * 64;
-  Prefetcher ahead{tile.prefetch, std::max<size_t>(share, 64)};
+  const size_t lines = (tile.prefetch_bytes + 63) / 64, products = 4 * groups * blocks;
+  Prefetcher ahead{tile.prefetch, (lines + products - 1) / products * 64};
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
-  const bool waits = kFormat == DType::kI8 && groups <= kFewGroups;
-  const size_t near = waits ? kNear / 2 : kNear;
+  const size_t near = groups <= kFewGroups ? kNear / 2 : kNear;
   for (size_t block = 0; block < blocks; block += near) {
     const size_t count = std::min(near, blocks - block);
     Fill<kFormat>(tile.panel + block * BlockBytes(kFormat), count, chunk);
