@@ -310,9 +310,11 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
       std::copy_n(x.v.Row(wanted[at + i].first), x.cols(), rows.v.Row(i));
     }
     const Var logits = network_->Head(p, rows);
-    for (size_t i = 0; i < count; ++i) {
-      std::copy_n(logits.v.Row(i), vocab, wanted[at + i].second);
-    }
+    p.ForRows(count, count * vocab, [&](size_t from, size_t to) {
+      for (size_t i = from; i < to; ++i) {
+        std::copy_n(logits.v.Row(i), vocab, wanted[at + i].second);
+      }
+    });
   }
 }
 

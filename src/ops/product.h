@@ -40,7 +40,7 @@ void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
              const Epilogue& epilogue);
 
 // Up to so many rows a product is memory-bound, and is split by the bytes of its weights.
-inline constexpr size_t kFewRows = 8;
+inline constexpr size_t kFewRows = 32;
 
 // One of several independent products. `epilogue` may be null; if it is not, y may have no memory.
 struct OneProduct {

@@ -17,20 +17,18 @@ bool AnyLog(const Pass& p) {
 
 void StateLog::Clear() {
   for (Layer& layer : layers_) {
-    for (Rows& rows : layer.shifts) rows.values.clear();
-    for (Rows& rows : layer.inputs) rows.values.clear();
+    for (Rows& rows : layer.shifts) rows.count = 0;
+    for (Rows& rows : layer.inputs) rows.count = 0;
   }
 }
 
-void StateLog::Rows::Append(const Pass& p, Mat<const float> rows) {
-  cols = rows.cols;
-  const size_t begin = values.size();
-  values.resize(begin + rows.rows * cols);
-  p.ForRows(rows.rows, 2 * rows.rows * cols, [&](size_t from, size_t to) {
-    for (size_t t = from; t < to; ++t) {
-      std::copy_n(rows.Row(t), cols, values.data() + begin + t * cols);
-    }
-  });
+Mat<float> StateLog::Rows::Extend(size_t rows, size_t columns) {
+  cols = columns;
+  const size_t begin = count * cols;
+  count += rows;
+  // Never smaller: what is there already is not set to zero again.
+  if (values.size() < count * cols) values.resize(count * cols);
+  return {values.data() + begin, rows, cols, cols};
 }
 
 StateLog::Layer& StateLog::LayerOf(const Pass& p) {
@@ -47,8 +45,7 @@ void StateLog::Replay(std::span<float> state, size_t rows) const {
     const LayerState to = strides_.Layer(state.data(), i);
     for (const ShiftOf which : {ShiftOf::kTimeMix, ShiftOf::kChannelMix, ShiftOf::kQuery}) {
       const Rows& shift = layer.shifts[static_cast<size_t>(which)];
-      if (shift.values.empty()) continue;
-      LINNET_CHECK(rows * shift.cols <= shift.values.size());
+      if (shift.count == 0) continue;
       std::copy_n(shift.First(rows).Row(rows - 1), shift.cols, ShiftRow(to, which).data());
     }
     Replay(layer, rows, to.wkv);
@@ -85,7 +82,9 @@ void StateLog::Replay(const Layer& layer, size_t rows, std::span<float> wkv) {
 void StateLog::AddShift(const Pass& p, ShiftOf which, const Mat<float>& rows) {
   for (const Segment& s : p.segments) {
     if (s.log == nullptr) continue;
-    s.log->LayerOf(p).shifts[static_cast<size_t>(which)].Append(p, rows.Rows(s.begin, s.len));
+    Rows& shift = s.log->LayerOf(p).shifts[static_cast<size_t>(which)];
+    const Mat<float> to = shift.Extend(s.len, rows.cols);
+    for (size_t t = 0; t < s.len; ++t) std::copy_n(rows.Row(s.begin + t), rows.cols, to.Row(t));
   }
 }
 
@@ -97,8 +96,21 @@ void StateLog::AddWkv(const Pass& p, Recurrence recurrence, size_t heads,
     layer.recurrence = recurrence;
     layer.heads = heads;
     layer.shared.assign(shared.begin(), shared.end());
-    size_t i = 0;
-    for (const Mat<float>& rows : inputs) layer.inputs[i++].Append(p, rows.Rows(s.begin, s.len));
+    std::array<Mat<float>, kMostInputs> to;
+    size_t work = 0;
+    for (size_t i = 0; const Mat<float>& rows : inputs) {
+      to[i] = layer.inputs[i].Extend(s.len, rows.cols);
+      work += 2 * s.len * rows.cols;
+      ++i;
+    }
+    p.ForRows(s.len, work, [&](size_t from, size_t end) {
+      for (size_t i = 0; const Mat<float>& rows : inputs) {
+        for (size_t t = from; t < end; ++t) {
+          std::copy_n(rows.Row(s.begin + t), rows.cols, to[i].Row(t));
+        }
+        ++i;
+      }
+    });
   }
 }
 

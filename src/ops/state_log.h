@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "base/check.h"
 #include "ops/ops.h"
 #include "ops/pass.h"
 
@@ -34,17 +35,22 @@ class StateLog {
 
  private:
   enum class Recurrence : uint8_t { kNone, kWkv4, kWkv6, kWkv7 };
+  static constexpr size_t kMostInputs = 5;
   struct Rows {
     std::vector<float> values;
-    size_t cols = 0;
+    size_t count = 0, cols = 0;
 
-    void Append(const Pass& p, Mat<const float> rows);
-    Mat<const float> First(size_t count) const { return {values.data(), count, cols, cols}; }
+    // Room for more rows, to be filled.
+    Mat<float> Extend(size_t rows, size_t columns);
+    Mat<const float> First(size_t rows) const {
+      LINNET_CHECK(rows <= count);
+      return {values.data(), rows, cols, cols};
+    }
   };
   struct Layer {
-    std::array<Rows, 3> shifts;   // by ShiftOf
-    std::array<Rows, 5> inputs;   // of the recurrence, in the order of the kernel's
-    std::vector<float> shared{};  // v4's log_w, v5's and v6's u
+    std::array<Rows, 3> shifts;            // by ShiftOf
+    std::array<Rows, kMostInputs> inputs;  // of the recurrence, in the order of the kernel's
+    std::vector<float> shared{};           // v4's log_w, v5's and v6's u
     Recurrence recurrence = Recurrence::kNone;
     size_t heads = 0;
   };
