@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "text/pretokenize.h"
 #include "text/tokenizers.h"
@@ -32,7 +33,7 @@ std::string Alphabet() {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(bpe) {
   using namespace linnet;  // NOLINT
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const std::string normal = ToNfc9(ValidUtf8(text));
@@ -54,5 +55,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   } catch (const Error&) {
   }
-  return 0;
 }

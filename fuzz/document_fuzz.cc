@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "train/documents.h"
 #include "train/vocabulary_trainer.h"
@@ -35,7 +36,7 @@ void ReadFile(std::string_view text, DocumentFormat format) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(document) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const char* chat : {"world", "world-classic", "alpaca-json"}) {
     try {
@@ -53,5 +54,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     LINNET_CHECK(piece > 0 && piece <= text.size());
     text.remove_prefix(piece);
   }
-  return 0;
 }

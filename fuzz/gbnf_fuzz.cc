@@ -4,11 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "fuzz_target.h"
 #include "grammar/grammar.h"
 #include "linnet/error.h"
 #include "walk_grammar.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(gbnf) {
   using namespace linnet;  // NOLINT
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   try {
@@ -16,5 +17,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     WalkGrammar(Grammar::FromGbnf(input, "input"), input, text);
   } catch (const Error&) {
   }
-  return 0;
 }

@@ -2,11 +2,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuzz_target.h"
 #include "io/gguf.h"
 #include "linnet/error.h"
 #include "read_all.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(gguf) {
   using namespace linnet;  // NOLINT
   const auto bytes = std::as_bytes(std::span(data, size));
   try {
@@ -19,5 +20,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     } catch (const Error&) {
     }
   }
-  return 0;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/is_utf8.h"
+#include "fuzz_target.h"
 #include "http/access_log.h"
 #include "http/http.h"
 #include "http/reply_head.h"
@@ -121,8 +122,8 @@ Outcome ReadInPieces(std::string_view bytes, size_t size) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size < 2) return 0;
+LINNET_FUZZ_TARGET(http) {
+  if (size < 2) return;
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   const Outcome whole = ReadInPieces(bytes, bytes.size());
   const Outcome pieces = ReadInPieces(bytes, size_t{data[0]} + 1);
@@ -132,5 +133,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (whole.refused == 0 && pieces.refused == 0) {
     Require(whole.requests.size() == pieces.requests.size());
   }
-  return 0;
 }

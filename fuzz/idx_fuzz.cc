@@ -4,10 +4,11 @@
 #include <span>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "train/token_data.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(idx) {
   using namespace linnet;  // NOLINT
   try {
     const TokenIndex index(std::as_bytes(std::span(data, size)), "input");
@@ -18,5 +19,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     LINNET_CHECK(index.Begin(index.documents()) == index.tokens());
   } catch (const Error&) {
   }
-  return 0;
 }

@@ -4,10 +4,11 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "fuzz_target.h"
 #include "http/api_keys.h"
 #include "linnet/error.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(key_file) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     linnet::ApiKeys keys;
@@ -17,5 +18,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const linnet::Error&) {
     // Refused, as it should be.
   }
-  return 0;
 }

@@ -5,9 +5,10 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "text/passages.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(passages) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   for (const size_t most : {4, 31, 800}) {
@@ -24,5 +25,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     check_gap(text.size());
   }
-  return 0;
 }

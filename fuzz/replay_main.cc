@@ -1,4 +1,5 @@
-// Runs a fuzz target once on each file of the folders and files on the command line.
+// Runs the fuzz target after which the program is named once on each file of the folders and files
+// on the command line.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -8,16 +9,17 @@
 #include <string>
 #include <vector>
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+#include "fuzz_target.h"
 
 int main(int argc, char** argv) {
+  const linnet::FuzzTarget target = linnet::FuzzTargetOf(argv[0]);
   size_t runs = 0;
-  const auto run = [&runs](const std::filesystem::path& path) {
+  const auto run = [&](const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
     // A copy of the exact size, so that a sanitizer detects reads past the end.
     const std::vector<uint8_t> input(bytes.begin(), bytes.end());
-    LLVMFuzzerTestOneInput(input.data(), input.size());
+    target(input.data(), input.size());
     ++runs;
   };
   for (int i = 1; i < argc; ++i) {

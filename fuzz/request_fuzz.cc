@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "server/anthropic_messages.h"
 #include "server/ollama.h"
 #include "server/openai_chat.h"
@@ -14,7 +15,7 @@
 #include "text/utf8.h"
 
 // The first line is the text that the model writes, the rest the body.
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(request) {
   using namespace linnet;  // NOLINT
   struct Server {
     test::ScriptedScheduler scheduler;
@@ -41,5 +42,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     LINNET_CHECK(reply->ended);
     LINNET_CHECK(reply->status == 200 || (reply->status >= 400 && reply->status < 500));
   }
-  return 0;
 }

@@ -5,12 +5,13 @@
 #include <string_view>
 #include <vector>
 
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "server/json_fields.h"
 #include "server/response_items.h"
 #include "server/response_request.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(response) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   try {
     linnet::ResponseRequest request = linnet::ParseResponse(linnet::ParseBody(body));
@@ -22,7 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     linnet::MessagesFor(request, before);
     linnet::Dump(request.echo);
   } catch (const linnet::Error&) {
-    return 0;
+    return;
   }
-  return 0;
 }

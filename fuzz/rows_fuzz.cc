@@ -7,10 +7,11 @@
 
 #include "base/scratch_folder.h"
 #include "eval/row_files.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size == 0) return 0;
+LINNET_FUZZ_TARGET(rows) {
+  if (size == 0) return;
   static const linnet::test::TemporaryFolder folder;
   constexpr std::array kEndings = {".jsonl", ".json", ".csv", ".tsv"};
   constexpr std::array kForms = {"",           "ai2",    "headqa",   "piqa",
@@ -22,5 +23,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     linnet::InPublicForm(kForms[data[0] / kEndings.size() % kForms.size()], std::move(rows), path);
   } catch (const linnet::Error&) {
   }
-  return 0;
 }

@@ -3,13 +3,14 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "io/container.h"
 #include "io/deflated_text.h"
 #include "io/shard_index.h"
 #include "linnet/error.h"
 #include "read_all.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(safetensors) {
   using namespace linnet;  // NOLINT
   const auto bytes = std::as_bytes(std::span(data, size));
   try {
@@ -19,11 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ReadAllTensors(bytes);
       const TensorFile file = TensorFile::Parse(bytes, "input");
       const TensorView* text = file.Find("vocabulary");
-      if (text == nullptr || text->type != SourceType::kU8) return 0;
+      if (text == nullptr || text->type != SourceType::kU8) return;
       constexpr size_t kMost = 1 << 16;
       LINNET_CHECK(InflateText({text->data, text->elements()}, kMost, "input").size() <= kMost);
     }
   } catch (const Error&) {
   }
-  return 0;
 }

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "base/scratch_folder.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "search/search_index.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(search_index) {
   static const linnet::test::TemporaryFolder folder;
   const linnet::SearchKey key{"/texts", "model", "mean"};
   constexpr size_t kWidth = 4;
@@ -27,5 +28,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const char* ending : {"", "-wal", "-shm", "-journal"}) {
     std::filesystem::remove(folder / (name + ending));
   }
-  return 0;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/state_store_blob.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 
 namespace {
@@ -23,12 +24,12 @@ void Sign(std::span<std::byte> bytes, size_t at, size_t begin) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(state_blob) {
   using linnet::Generation;
   static const linnet::StateShape kModels[] = {{Generation::k4, 1, 4, 1, 4, ""},
                                                {Generation::k7, 2, 4, 1, 4, "0123456789abcdef"},
                                                {Generation::k7b, 1, 4, 1, 4, ""}};
-  if (size == 0) return 0;
+  if (size == 0) return;
   const auto input = std::as_bytes(std::span(data, size)).subspan(1);
   std::vector<std::byte> bytes(input.begin(), input.end());
   linnet::BlobKey key;
@@ -42,5 +43,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     linnet::DecodeBlob(bytes, key, kModels[data[0] / 2 % std::size(kModels)]);
   } catch (const linnet::Error&) {
   }
-  return 0;
 }

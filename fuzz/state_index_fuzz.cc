@@ -10,9 +10,10 @@
 
 #include "base/scratch_folder.h"
 #include "engine/state_store_index.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(state_index) {
   static const linnet::test::TemporaryFolder folder;
   folder.Write("index.sqlite", std::string(reinterpret_cast<const char*>(data), size));
   try {
@@ -23,5 +24,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const linnet::Error&) {
   }
   linnet::StateIndex::Delete(folder.path());
-  return 0;
 }

@@ -5,9 +5,10 @@
 #include "eval/task_config.h"
 #include "eval/task_names.h"
 #include "eval/yaml_value.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(task) {
   try {
     const std::string text(reinterpret_cast<const char*>(data), size);
     for (const linnet::TaskJson& fields : linnet::ParseYaml(text, "task.yaml")) {
@@ -17,5 +18,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   } catch (const linnet::Error&) {
   }
-  return 0;
 }

@@ -3,9 +3,10 @@
 #include <string_view>
 
 #include "eval/template.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(template) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   static const linnet::TaskJson row = {{"question", "What is  it? "},
                                        {"choices", {{"text", {"a", "b"}}, {"label", {"A", "B"}}}},
@@ -23,5 +24,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (linnet::PythonRepr(again) != linnet::PythonRepr(value)) __builtin_trap();
   } catch (const linnet::Error&) {
   }
-  return 0;
 }

@@ -4,11 +4,12 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "fuzz_target.h"
 #include "linnet/error.h"
 #include "text/python_literal.h"
 #include "text/tokenizers.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+LINNET_FUZZ_TARGET(vocab) {
   using namespace linnet;  // NOLINT
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
@@ -20,5 +21,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     LINNET_CHECK(tokenizer->Decode(tokenizer->Encode(text)) == text);
   } catch (const Error&) {
   }
-  return 0;
 }
