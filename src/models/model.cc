@@ -309,7 +309,15 @@ void Model::Impl::WriteLogits(Pass& p, std::span<const Share> shares, Var x) con
     for (size_t i = 0; i < count; ++i) {
       std::copy_n(x.v.Row(wanted[at + i].first), x.cols(), rows.v.Row(i));
     }
-    const Var logits = network_->Head(p, rows);
+    float* const first = wanted[at].second;
+    bool adjacent = true;
+    for (size_t i = 1; i < count; ++i) adjacent &= wanted[at + i].second == first + i * vocab;
+    if (adjacent) {
+      network_->Head(p, rows, {first, count, vocab, vocab});
+      continue;
+    }
+    const Var logits = p.New(count, vocab);
+    network_->Head(p, rows, logits.v);
     p.ForRows(count, count * vocab, [&](size_t from, size_t to) {
       for (size_t i = from; i < to; ++i) {
         std::copy_n(logits.v.Row(i), vocab, wanted[at + i].second);

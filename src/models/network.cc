@@ -11,6 +11,7 @@
 #include "models/rows_to_finish.h"
 #include "models/schema.h"
 #include "models/table.h"
+#include "ops/product.h"
 #include "ops/sum_tree.h"
 
 namespace linnet {
@@ -260,6 +261,8 @@ Var Network::HeadInput(Pass& p, Var x) const {
   return Norm(p, x, 1, ln_out_.gain, ln_out_.bias, config_.norm_eps);
 }
 
-Var Network::Head(Pass& p, Var x) const { return Linear(p, HeadInput(p, x), head_); }
+void Network::Head(Pass& p, Var x, Mat<float> logits) const {
+  MappedLinear(p, HeadInput(p, x), head_, {.v = logits, .g = {}}, nullptr, nullptr);
+}
 
 }  // namespace linnet

@@ -62,7 +62,7 @@ class Network {
   // What the head reads: LN(x; ln_out).
   Var HeadInput(Pass& p, Var x) const;
   // logits = head · LN(x; ln_out), [rows, V].
-  Var Head(Pass& p, Var x) const;
+  void Head(Pass& p, Var x, Mat<float> logits) const;
 
   // Computes the losses from those logits without storing all of them (ops/loss.h).
   void Loss(Pass& p, Var x, std::span<const int32_t> targets, const LossOptions& options,
