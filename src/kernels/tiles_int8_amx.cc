@@ -201,17 +201,19 @@ LINNET_TARGET void ManyRows(const Tile& tile) {
   Prefetcher ahead{tile.prefetch, (lines + products - 1) / products * 64};
   const std::byte* const end = tile.prefetch + tile.prefetch_bytes;
   const size_t near = groups <= kFewGroups ? kNear / 2 : kNear;
+  size_t configured = 0;  // LDTILECFG waits for all products before it
   for (size_t block = 0; block < blocks; block += near) {
     const size_t count = std::min(near, blocks - block);
     Fill<kFormat>(tile.panel + block * BlockBytes(kFormat), count, chunk);
     __asm__ volatile("" : : : "memory");  // the intrinsics do not declare what they read
-    size_t configured = 0;
-    for (size_t group = 0, row = 0; group < groups; ++group) {
+    for (size_t i = 0; i < groups; ++i) {
+      // To and fro, so that a shape is kept from one run of blocks to the next.
+      const size_t group = block / near % 2 == 0 ? i : groups - 1 - i;
+      const size_t row = tile.rows / groups * group + std::min(group, larger);
       const size_t rows = tile.rows / groups + (group < larger ? 1 : 0);
       if (rows != configured) Configure(configured = rows);
       if (ahead.from >= end) ahead.step = 0;
       kByRows[rows - 1]({tile, row, block, count, chunk}, ahead);
-      row += rows;
     }
   }
   _tile_release();
