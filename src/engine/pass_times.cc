@@ -24,17 +24,22 @@ size_t RowKind(size_t rows) {
 
 void PassTimes::Took(size_t rows, double seconds) {
   if (rows == 0) return;
-  double& mean = seconds_[RowKind(rows)];
-  double& mean_rows = rows_[RowKind(rows)];
+  const size_t kind = RowKind(rows);
+  double& mean = seconds_[kind];
+  double& mean_rows = rows_[kind];
   if (mean == 0) {
     mean = seconds;
     mean_rows = static_cast<double>(rows);
-    return;
+  } else {
+    // Limited, since a machine sometimes stands still. The first passes are slow; shorter times are
+    // believed sooner.
+    mean += (seconds < mean ? 0.5 : 0.1) * (std::clamp(seconds, mean / 2, mean * 2) - mean);
+    mean_rows += 0.1 * (static_cast<double>(rows) - mean_rows);
   }
-  // Limited, since a machine sometimes stands still. The first passes are slow; shorter times are
-  // believed sooner.
-  mean += (seconds < mean ? 0.5 : 0.1) * (std::clamp(seconds, mean / 2, mean * 2) - mean);
-  mean_rows += 0.1 * (static_cast<double>(rows) - mean_rows);
+  // Fewer rows that took longer were measured in a slow moment, often as the first of their kind.
+  for (size_t fewer = 0; fewer < kind; ++fewer) {
+    if (seconds_[fewer] > mean) seconds_[fewer] = 0;
+  }
 }
 
 double PassTimes::Of(size_t rows) const {
@@ -57,12 +62,11 @@ double PassTimes::Of(size_t rows) const {
 size_t PassTimes::Guesses(size_t rows, double texts, const GuessOffer& offer) const {
   const double base = Of(rows);
   if (base <= 0) return 0;
-  const double p = std::clamp(offer.acceptance, 0.0, 0.999);
   double best = texts / base * (offer.guess_s > 0 ? kMarginOfMade : 1);
   size_t count = 0;
   double accepted = 0, all = 1;  // expected, and the probability that all were
   for (size_t k = 1; k <= offer.guesses; ++k) {
-    all *= p;
+    all *= std::clamp(k <= offer.each.size() ? offer.each[k - 1] : offer.acceptance, 0.0, 0.999);
     accepted += all;
     const double back = offer.back_s ? *offer.back_s * (1 + accepted)
                                      : Of(1 + static_cast<size_t>(accepted) + 1) - Of(1);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 
 namespace linnet {
 
@@ -17,7 +18,9 @@ size_t RowKind(size_t rows);
 struct GuessOffer {
   size_t guesses = 0;       // at most
   double acceptance = 0.5;  // of a guess whose predecessors were accepted
-  double guess_s = 0;       // to make one
+  // The same of the first guess, the second, …; `acceptance` is that of those that it lacks.
+  std::span<const double> each{};
+  double guess_s = 0;  // to make one
   // To go back to a token after a wrong guess, for each token since the pass; none: they are run
   // again in the next one.
   std::optional<double> back_s{};

@@ -76,9 +76,12 @@ GuessOffer Speculation::Look(size_t room) {
   if (offer.guesses == 0) return {};
   Record& record = records_[source_];
   offer.acceptance = record.rate();
+  for (size_t i = 0; i < chances_.size(); ++i) chances_[i] = record.chance(i);
+  offer.each = chances_;
   if (++record.skipped > kTryAgain) {
     offer.guesses = std::min(kTried, offer.guesses);
     offer.acceptance = std::max(offer.acceptance, kHopeful);
+    offer.each = {};
   }
   return offer;
 }
@@ -108,6 +111,10 @@ void Speculation::Checked(size_t guessed, size_t accepted) {
   Record& record = records_[source_];
   record.right = record.right * kDecay + static_cast<double>(accepted);
   record.wrong = record.wrong * kDecay + (accepted < guessed ? 1 : 0);
+  for (size_t i = 0; i < kMostGuesses; ++i) {
+    record.tried[i] = record.tried[i] * kDecay + (i < guessed && i <= accepted ? 1 : 0);
+    record.held[i] = record.held[i] * kDecay + (i < accepted ? 1 : 0);
+  }
   record.skipped = 0;
   ++counts_.passes;
   counts_.guessed += guessed;

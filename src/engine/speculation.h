@@ -2,6 +2,7 @@
 #ifndef LINNET_ENGINE_SPECULATION_H_
 #define LINNET_ENGINE_SPECULATION_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -77,8 +78,16 @@ class Speculation {
   // Weights of guesses that were right and of those that were not; the older ones count less.
   struct Record {
     double right = 2, wrong = 1;
+    // The same by place in a pass: of guesses whose predecessors were right, and that were, too. A
+    // text may differ from its prediction at even distances, and a copy that has held goes on to
+    // hold.
+    std::array<double, kMostGuesses> tried{}, held{};
     size_t skipped = 0;  // times that it was not tried since it last was
     double rate() const { return right / (right + wrong); }
+    double chance(size_t place) const {
+      constexpr double kPrior = 1;  // of a pass
+      return (held[place] + kPrior * rate()) / (tried[place] + kPrior);
+    }
   };
 
   SpeculationOptions options_;
@@ -90,6 +99,7 @@ class Speculation {
   std::vector<int32_t> guesses_;
   Source source_ = kHistory;
   Record records_[kSources];
+  std::array<double, kMostGuesses> chances_{};  // of the last offer
   SpeculationCounts counts_;
   double made_s_ = 0;
   size_t in_a_row_ = 0, most_in_a_row_ = 1;  // passes with the draft model's

@@ -65,6 +65,14 @@ TEST(PassTimesTest, ShorterTimesAreBelievedSooner) {
   EXPECT_LT(times.Of(1), 0.02);
 }
 
+TEST(PassTimesTest, FewerRowsDoNotTakeLonger) {
+  PassTimes times;
+  times.Took(1, 0.010);
+  times.Took(16, 0.090);  // the first of its size, in a slow moment
+  times.Took(32, 0.041);
+  EXPECT_NEAR(times.Of(16), 0.025, 1e-9);
+}
+
 TEST(PassTimesTest, AsManyGuessesAsPay) {
   PassTimes times;
   EXPECT_EQ(times.Guesses(1, 1, {.guesses = 9, .acceptance = 0.9}), 0u);
@@ -117,6 +125,25 @@ TEST_F(GuessTest, FollowAPredictionPastTokensThatDiffer) {
   EXPECT_EQ(After(speculation), " fox");
   Write(speculation, " fox");
   EXPECT_EQ(After(speculation), "");
+}
+
+// A text that differs from its prediction at even distances is worth guesses up to there.
+TEST_F(GuessTest, AreAsManyAsHeldInEarlierPasses) {
+  Speculation speculation(
+      {.most = SpeculationOptions::kAuto, .prediction = Ids(std::string(99, 'a'))}, 256);
+  PassTimes times;
+  for (const size_t rows : {1, 4, 16, 32}) {
+    times.Took(rows, 0.01 + 0.0002 * static_cast<double>(rows));
+  }
+  const auto plan = [&] { return times.Guesses(1, 1, speculation.Look(32)); };
+  for (int pass = 0; pass < 12; ++pass) {
+    speculation.Look(32);
+    speculation.Checked(32, 9);
+  }
+  EXPECT_EQ(plan(), 9u);
+  // Later ones are guessed again once they hold.
+  for (int pass = 0; pass < 12; ++pass) speculation.Checked(32, 32);
+  EXPECT_GT(plan(), 20u);
 }
 
 TEST_F(GuessTest, ComeFromWhatFollowedTheSameTokens) {
