@@ -39,7 +39,8 @@ using Epilogue = std::function<void(Mat<float> block, size_t row, size_t column)
 void Product(const Pass& p, const Activations& x, const Weight& w, Mat<float> y,
              const Epilogue& epilogue);
 
-// Up to so many rows a product is memory-bound, and is split by the bytes of its weights.
+// Up to so many rows a product is memory-bound, or nearly, and is split by the bytes of its
+// weights.
 inline constexpr size_t kFewRows = 32;
 
 // One of several independent products. `epilogue` may be null; if it is not, y may have no memory.

@@ -13,6 +13,11 @@ bool AnyLog(const Pass& p) {
                      [](const Segment& s) { return s.log != nullptr; });
 }
 
+// Rows [begin, end).
+void CopyRows(const Mat<float>& from, size_t begin, size_t end, const Mat<float>& to) {
+  for (size_t t = begin; t < end; ++t) std::copy_n(from.Row(t), from.cols, to.Row(t));
+}
+
 }  // namespace
 
 void StateLog::Clear() {
@@ -83,8 +88,7 @@ void StateLog::AddShift(const Pass& p, ShiftOf which, const Mat<float>& rows) {
   for (const Segment& s : p.segments) {
     if (s.log == nullptr) continue;
     Rows& shift = s.log->LayerOf(p).shifts[static_cast<size_t>(which)];
-    const Mat<float> to = shift.Extend(s.len, rows.cols);
-    for (size_t t = 0; t < s.len; ++t) std::copy_n(rows.Row(s.begin + t), rows.cols, to.Row(t));
+    CopyRows(rows.Rows(s.begin, s.len), 0, s.len, shift.Extend(s.len, rows.cols));
   }
 }
 
@@ -96,19 +100,12 @@ void StateLog::AddWkv(const Pass& p, Recurrence recurrence, size_t heads,
     layer.recurrence = recurrence;
     layer.heads = heads;
     layer.shared.assign(shared.begin(), shared.end());
+    const Mat<float>* const in = inputs.begin();
     std::array<Mat<float>, kMostInputs> to;
-    size_t work = 0;
-    for (size_t i = 0; const Mat<float>& rows : inputs) {
-      to[i] = layer.inputs[i].Extend(s.len, rows.cols);
-      work += 2 * s.len * rows.cols;
-      ++i;
-    }
-    p.ForRows(s.len, work, [&](size_t from, size_t end) {
-      for (size_t i = 0; const Mat<float>& rows : inputs) {
-        for (size_t t = from; t < end; ++t) {
-          std::copy_n(rows.Row(s.begin + t), rows.cols, to[i].Row(t));
-        }
-        ++i;
+    for (size_t i = 0; i < inputs.size(); ++i) to[i] = layer.inputs[i].Extend(s.len, in[i].cols);
+    p.ForRows(s.len, 2 * inputs.size() * s.len * in->cols, [&](size_t from, size_t end) {
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        CopyRows(in[i].Rows(s.begin, s.len), from, end, to[i]);
       }
     });
   }
