@@ -449,8 +449,8 @@ TEST(Quantize, HoldsFarLessThanTheFile) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_LT(outcome.peak_bytes, 150'000'000u);
   // On a terminal a bar shows how far it is, if it takes longer than a moment, as it does here by
-  // being stopped after its first bytes; nothing stays of it.
-  fs::remove(packed);
+  // being stopped after its first bytes; nothing stays of it. On a busy machine it can end before
+  // it is stopped, and runs again.
   const auto begun = [&](const std::string&) {
     const auto files = fs::directory_iterator(fs::path(packed).parent_path());
     return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
@@ -458,15 +458,18 @@ TEST(Quantize, HoldsFarLessThanTheFile) {
       return file.path() != source && file.file_size(gone) > 0;
     });
   };
-  const Outcome seen =
-      RunInTerminal({"quantize", source, packed, "--type", "nf4", "--threads", "1"}, begun);
-  ASSERT_EQ(seen.exit_code, 0) << seen.out;
-  EXPECT_NE(seen.out.find(" GB, "), std::string::npos) << seen.out;
+  Outcome seen{};
+  for (int runs = 0; runs < 10 && seen.out.find(" [") == std::string::npos; ++runs) {
+    fs::remove(packed);
+    seen = RunInTerminal({"quantize", source, packed, "--type", "nf4", "--threads", "1"}, begun);
+    ASSERT_EQ(seen.exit_code, 0) << seen.out;
+    EXPECT_NE(seen.out.find(" GB, "), std::string::npos) << seen.out;
+  }
   const size_t bar = seen.out.find("Writing " + packed + " [");
   ASSERT_NE(bar, std::string::npos) << seen.out;
   EXPECT_NE(seen.out.find("#", bar), std::string::npos) << seen.out;
   EXPECT_NE(seen.out.find(" %", bar), std::string::npos) << seen.out;
-  EXPECT_GT(seen.out.find("\r\x1b[K"), bar);
+  EXPECT_NE(seen.out.find("\r\x1b[J" + packed + ": ", bar), std::string::npos) << seen.out;
 }
 
 }  // namespace
