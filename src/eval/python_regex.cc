@@ -12,6 +12,11 @@
 #include "text/utf8.h"
 
 namespace linnet {
+namespace {
+
+constexpr size_t kLongestReplaced = size_t{16} << 20;  // bytes
+
+}  // namespace
 
 struct PythonRegex::Impl {
   std::string pattern;
@@ -110,6 +115,10 @@ std::string PythonRegex::Replace(std::string_view text, std::string_view to) con
     out += std::string_view(valid).substr(copied, bounds[0] - copied);
     copied = bounds[1];
     for (size_t i = 0; i < to.size(); ++i) {
+      if (out.size() > kLongestReplaced) {
+        throw Error(ErrorKind::kBadInput,
+                    fmt::format("regular expression '{}' makes too long a text", impl_->pattern));
+      }
       if (to[i] != '\\' || i + 1 == to.size()) {
         out += to[i];
         continue;

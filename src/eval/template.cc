@@ -15,8 +15,9 @@ namespace {
 using Node = Template::Node;
 using Op = TemplateOp;
 
-// What no prompt comes near: nodes evaluated, and bytes of the result.
-constexpr size_t kSteps = 1'000'000, kLongest = size_t{64} << 20;
+// What no prompt comes near: nodes evaluated and turns of loops, and the weight of all values
+// together.
+constexpr size_t kSteps = 250'000, kWeight = size_t{1} << 21;
 
 class Renderer {
  public:
@@ -26,17 +27,38 @@ class Renderer {
     for (const Node& node : nodes) Run(node);
   }
 
+  // Each value is weighed, since it can be much larger than its node: twice the last one.
   TaskJson Value(const Node& node) {
+    CountStep();
+    TaskJson value = Evaluated(node);
+    weight_ += TemplateWeight(value);
+    if (weight_ > kWeight) throw Error(ErrorKind::kBadInput, "the template's values are too large");
+    return value;
+  }
+
+  std::string Take() { return std::move(out_); }
+
+ private:
+  // One for each open loop and its filter: the names that it sets, and which turn it is.
+  struct Scope {
+    std::map<std::string, TaskJson> names{};
+    size_t turn = 0, turns = 0;  // turns is 0 where there is no `loop`
+  };
+
+  void CountStep() {
     if (++steps_ > kSteps) {
       throw Error(ErrorKind::kBadInput, "the template takes too many steps");
     }
+  }
+
+  TaskJson Evaluated(const Node& node) {
     switch (node.op) {
       case Op::kNothing:
         return nullptr;
       case Op::kLiteral:
         return node.value;
       case Op::kName:
-        return *Defined(node);
+        return Defined(node);
       case Op::kList: {
         TaskJson list = TaskJson::array();
         for (const Node& part : node.parts) list.push_back(Value(part));
@@ -76,7 +98,7 @@ class Renderer {
         TaskJson left = Value(node.parts[0]);
         if (node.text == "and") return IsTrue(left) ? Value(node.parts[1]) : left;
         if (node.text == "or") return IsTrue(left) ? left : Value(node.parts[1]);
-        return Bounded(CallOperator(node.text, left, Value(node.parts[1])));
+        return CallOperator(node.text, left, Value(node.parts[1]));
       }
       case Op::kCompare: {
         TaskJson left = Value(node.parts[0]);
@@ -95,13 +117,8 @@ class Renderer {
     }
   }
 
-  std::string Take() { return std::move(out_); }
-
- private:
   void Run(const Node& node) {
-    if (++steps_ > kSteps) {
-      throw Error(ErrorKind::kBadInput, "the template takes too many steps");
-    }
+    CountStep();
     switch (node.op) {
       case Op::kText:
         Append(node.text);
@@ -138,15 +155,9 @@ class Renderer {
       items.push_back(value);
     }
     for (size_t i = 0; i < items.size(); ++i) {
-      scopes_.emplace_back();
+      CountStep();
+      scopes_.push_back({.turn = i, .turns = items.size()});
       Assign(node.names, items[i]);
-      scopes_.back()["loop"] = {{"index", i + 1},
-                                {"index0", i},
-                                {"first", i == 0},
-                                {"last", i + 1 == items.size()},
-                                {"length", items.size()},
-                                {"revindex", items.size() - i},
-                                {"revindex0", items.size() - i - 1}};
       Run(node.bodies[0]);
       scopes_.pop_back();
     }
@@ -155,43 +166,41 @@ class Renderer {
 
   // What a loop goes over: elements, keys, characters.
   static TaskJson Sequence(const TaskJson& value) {
-    if (value.is_array()) return value;
-    TaskJson list = TaskJson::array();
-    if (value.is_object()) {
-      for (const auto& [key, part] : value.items()) list.push_back(key);
-    } else if (value.is_string()) {
-      for (const char32_t c : ToCharacters(value.get_ref<const std::string&>())) {
-        list.push_back(FromCharacters({&c, 1}));
-      }
-    } else {
-      throw Error(ErrorKind::kBadInput, fmt::format("for: cannot go over {}", PythonRepr(value)));
-    }
-    return list;
+    if (value.is_structured() || value.is_string()) return TemplateList(value, "for");
+    throw Error(ErrorKind::kBadInput, fmt::format("for: cannot go over {}", PythonRepr(value)));
   }
 
   void Assign(const std::vector<std::string>& names, const TaskJson& value) {
     if (scopes_.empty()) scopes_.emplace_back();
     if (names.size() == 1) {
-      scopes_.back()[names[0]] = value;
+      scopes_.back().names[names[0]] = value;
       return;
     }
     if (!value.is_array() || value.size() != names.size()) {
       throw Error(ErrorKind::kBadInput, fmt::format("{} cannot be divided among {} names",
                                                     PythonRepr(value), names.size()));
     }
-    for (size_t i = 0; i < names.size(); ++i) scopes_.back()[names[i]] = value[i];
+    for (size_t i = 0; i < names.size(); ++i) scopes_.back().names[names[i]] = value[i];
   }
 
-  const TaskJson* Find(const std::string& name) const {
+  std::optional<TaskJson> Find(const std::string& name) const {
     for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
-      if (const auto it = scope->find(name); it != scope->end()) return &it->second;
+      if (const auto it = scope->names.find(name); it != scope->names.end()) return it->second;
+      if (scope->turns > 0 && name == "loop") return LoopOf(*scope);
     }
     const auto it = row_.find(name);
-    return it == row_.end() ? nullptr : &*it;
+    return it == row_.end() ? std::nullopt : std::optional<TaskJson>(*it);
   }
 
-  const TaskJson* Defined(const Node& node) const {
-    if (const TaskJson* value = Find(node.text)) return value;
+  static TaskJson LoopOf(const Scope& scope) {
+    const size_t i = scope.turn, size = scope.turns;
+    return {{"index", i + 1},           {"index0", i},    {"first", i == 0},
+            {"last", i + 1 == size},    {"length", size}, {"revindex", size - i},
+            {"revindex0", size - i - 1}};
+  }
+
+  TaskJson Defined(const Node& node) const {
+    if (std::optional<TaskJson> value = Find(node.text)) return *std::move(value);
     std::string names;
     for (const auto& [key, value] : row_.items()) names += (names.empty() ? "" : ", ") + key;
     throw Error(ErrorKind::kBadInput,
@@ -200,10 +209,7 @@ class Renderer {
 
   // The value of what `is defined` and `default` look at.
   std::optional<TaskJson> IfDefined(const Node& node) {
-    if (node.op == Op::kName) {
-      const TaskJson* value = Find(node.text);
-      return value == nullptr ? std::nullopt : std::optional(*value);
-    }
+    if (node.op == Op::kName) return Find(node.text);
     if (node.op == Op::kAttribute || node.op == Op::kIndex) {
       const std::optional<TaskJson> of = IfDefined(node.parts[0]);
       if (!of) return std::nullopt;
@@ -247,7 +253,7 @@ class Renderer {
       return given.Has(0, "default_value") ? given.At(0, "default_value") : TaskJson("");
     }
     const TaskJson value = Value(node.parts[0]);
-    return Bounded(CallFilter(value, node.text, Arguments(node, 1)));
+    return CallFilter(value, node.text, Arguments(node, 1));
   }
 
   TemplateArguments Arguments(const Node& node, size_t from) {
@@ -262,24 +268,17 @@ class Renderer {
     return given;
   }
 
-  static TaskJson Bounded(TaskJson value) {
-    if (value.is_string() && value.get_ref<const std::string&>().size() > kLongest) {
-      throw Error(ErrorKind::kBadInput, "the template makes too long a text");
-    }
-    return value;
-  }
-
   void Append(std::string_view text) {
-    if (out_.size() + text.size() > kLongest) {
+    if (out_.size() + text.size() > kLongestTemplateText) {
       throw Error(ErrorKind::kBadInput, "the template makes too long a text");
     }
     out_ += text;
   }
 
   const TaskJson& row_;
-  std::vector<std::map<std::string, TaskJson>> scopes_;
+  std::vector<Scope> scopes_;
   std::string out_;
-  size_t steps_ = 0;
+  size_t steps_ = 0, weight_ = 0;
 };
 
 bool IsLiteral(const Node& node) {

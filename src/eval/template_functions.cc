@@ -13,6 +13,9 @@
 namespace linnet {
 namespace {
 
+constexpr size_t kMostElements = size_t{1} << 20;  // of a list that is made of a text or another
+constexpr size_t kDeepest = 1000;                  // lists in lists
+
 [[noreturn]] void Wrong(const std::string& what) { throw Error(ErrorKind::kBadInput, what); }
 
 std::string Shown(const TaskJson& value) { return PythonRepr(value).substr(0, 80); }
@@ -106,11 +109,16 @@ TaskJson Arithmetic(const std::string& op, const TaskJson& a, const TaskJson& b)
   return std::pow(x, y);
 }
 
+[[noreturn]] void TooLong(const std::string& who) {
+  Wrong(fmt::format("{}: makes too long a text or list", who));
+}
+
 // "ab" * 3 and [a] * 3.
 TaskJson Repeated(const TaskJson& value, int64_t times) {
   const auto count = static_cast<size_t>(std::max<int64_t>(times, 0));
-  const size_t size = value.is_string() ? value.get_ref<const std::string&>().size() : value.size();
-  if (count > 0 && size > (size_t{1} << 20) / count) Wrong("a repetition is too long");
+  const size_t size =
+      value.is_string() ? value.get_ref<const std::string&>().size() : TemplateWeight(value);
+  if (count > 0 && size > kMostElements / count) TooLong("*");
   if (value.is_string()) {
     std::string out;
     for (size_t i = 0; i < count; ++i) out += value.get_ref<const std::string&>();
@@ -118,17 +126,6 @@ TaskJson Repeated(const TaskJson& value, int64_t times) {
   }
   TaskJson out = TaskJson::array();
   for (size_t i = 0; i < count; ++i) out.insert(out.end(), value.begin(), value.end());
-  return out;
-}
-
-TaskJson ListOf(const TaskJson& value, const std::string& who) {
-  if (value.is_array()) return value;
-  TaskJson out = TaskJson::array();
-  if (value.is_object()) {
-    for (const auto& [key, part] : value.items()) out.push_back(key);
-  } else {
-    for (const char32_t c : ToCharacters(Text(value, who))) out.push_back(FromCharacters({&c, 1}));
-  }
   return out;
 }
 
@@ -141,12 +138,23 @@ TaskJson Texts(const std::vector<std::string>& parts) {
 std::string Joined(const TaskJson& list, const std::string& between, bool any) {
   std::string out;
   bool first = true;
-  for (const TaskJson& part : ListOf(list, "join")) {
+  for (const TaskJson& part : TemplateList(list, "join")) {
     if (!first) out += between;
     first = false;
     out += any ? PythonString(part) : Text(part, "join");
+    if (out.size() > kLongestTemplateText) TooLong("join");
   }
   return out;
+}
+
+std::string Replaced(const std::string& text, const std::string& from, const std::string& to,
+                     size_t most) {
+  const size_t found =
+      from.empty() ? CountCharacters(text) + 1 : SplitAt(text, from, most).size() - 1;
+  if (to.size() > from.size() && std::min(found, most) > kLongestTemplateText / to.size()) {
+    TooLong("replace");
+  }
+  return ReplaceAll(text, from, to, most);
 }
 
 size_t Most(const TemplateArguments& given, size_t place, std::string_view name) {
@@ -193,7 +201,7 @@ TaskJson TextMethod(const std::string& text, const std::string& name,
     if (lines.back().empty()) lines.pop_back();
     return Texts(lines);
   }
-  if (name == "replace") return ReplaceAll(text, argument(0), argument(1), Most(given, 2, "count"));
+  if (name == "replace") return Replaced(text, argument(0), argument(1), Most(given, 2, "count"));
   if (name == "startswith") return text.starts_with(argument(0));
   if (name == "endswith") return text.ends_with(argument(0));
   if (name == "removeprefix")
@@ -275,6 +283,7 @@ TaskJson ToInteger(const TaskJson& value, const TaskJson& fallback) {
 
 TaskJson Mapped(const TaskJson& list, const TemplateArguments& given) {
   TaskJson out = TaskJson::array();
+  size_t weight = 0;
   const TaskJson& attribute = given.At(SIZE_MAX, "attribute");
   TemplateArguments rest;
   if (attribute.is_null()) {
@@ -285,6 +294,8 @@ TaskJson Mapped(const TaskJson& list, const TemplateArguments& given) {
   for (const TaskJson& value : list) {
     if (attribute.is_null()) {
       out.push_back(CallFilter(value, Text(given.values[0], "map"), rest));
+      weight += TemplateWeight(out.back());
+      if (weight > kMostElements) TooLong("map");
       continue;
     }
     std::optional<TaskJson> element = value;
@@ -299,6 +310,29 @@ TaskJson Mapped(const TaskJson& list, const TemplateArguments& given) {
 }
 
 }  // namespace
+
+size_t TemplateWeight(const TaskJson& value, size_t depth) {
+  if (value.is_string()) return 1 + value.get_ref<const std::string&>().size() / 32;
+  if (depth > kDeepest) Wrong("a value is nested too deep");
+  size_t weight = 1;
+  if (value.is_structured()) {
+    for (const TaskJson& part : value) weight += TemplateWeight(part, depth + 1);
+  }
+  return weight;
+}
+
+TaskJson TemplateList(const TaskJson& value, const std::string& who) {
+  if (value.is_array()) return value;
+  TaskJson out = TaskJson::array();
+  if (value.is_object()) {
+    for (const auto& [key, part] : value.items()) out.push_back(key);
+    return out;
+  }
+  const std::u32string characters = ToCharacters(Text(value, who));
+  if (characters.size() > kMostElements) TooLong(who);
+  for (const char32_t c : characters) out.push_back(FromCharacters({&c, 1}));
+  return out;
+}
 
 const TaskJson& TemplateArguments::At(size_t place, std::string_view name) const {
   static const TaskJson kNull;
@@ -424,7 +458,7 @@ TaskJson CallFilter(const TaskJson& value, const std::string& name,
   if (name == "join")
     return Joined(value, given.Has(0, "d") ? PythonString(given.At(0, "d")) : "", true);
   if (name == "length" || name == "count") return Length(value, name);
-  if (name == "list") return ListOf(value, name);
+  if (name == "list") return TemplateList(value, name);
   if (name == "string") return text();
   if (name == "trim")
     return Strip(text(), given.At(0, "chars").is_null() ? "" : Text(given.At(0, "chars"), name));
@@ -433,8 +467,8 @@ TaskJson CallFilter(const TaskJson& value, const std::string& name,
   if (name == "capitalize") return PythonCapitalize(text());
   if (name == "title") return Title(text());
   if (name == "replace") {
-    return ReplaceAll(text(), Text(given.At(0, "old"), name), Text(given.At(1, "new"), name),
-                      Most(given, 2, "count"));
+    return Replaced(text(), Text(given.At(0, "old"), name), Text(given.At(1, "new"), name),
+                    Most(given, 2, "count"));
   }
   if (name == "regex_replace") {
     return PythonRegex(Text(given.At(0, "pattern"), name))
@@ -446,21 +480,22 @@ TaskJson CallFilter(const TaskJson& value, const std::string& name,
     return IsNumber(value) && Real(value) < 0 ? CallOperator("-", 0, value) : value;
   if (name == "tojson") return SafeJson(value);
   if (name == "first" || name == "last") {
-    const TaskJson list = ListOf(value, name);
+    const TaskJson list = TemplateList(value, name);
     if (list.empty()) Wrong(fmt::format("{}: the list is empty", name));
     return name == "first" ? list.front() : list.back();
   }
   if (name == "reverse") {
-    TaskJson list = ListOf(value, name);
+    TaskJson list = TemplateList(value, name);
     std::reverse(list.begin(), list.end());
     return value.is_string() ? TaskJson(Joined(list, "", true)) : list;
   }
   if (name == "sort") {
-    return Sorted(ListOf(value, name), IsTrue(given.At(1, "case_sensitive")),
+    return Sorted(TemplateList(value, name), IsTrue(given.At(1, "case_sensitive")),
                   IsTrue(given.At(0, "reverse")), given.At(2, "attribute"));
   }
-  if (name == "unique") return Unique(ListOf(value, name), IsTrue(given.At(0, "case_sensitive")));
-  if (name == "map") return Mapped(ListOf(value, name), given);
+  if (name == "unique")
+    return Unique(TemplateList(value, name), IsTrue(given.At(0, "case_sensitive")));
+  if (name == "map") return Mapped(TemplateList(value, name), given);
   Wrong(fmt::format("there is no filter '{}'", name));
 }
 

@@ -132,6 +132,28 @@ TEST(TemplateTest, BoundsWorkAndDepth) {
     ends += "{% endfor %}";
   }
   EXPECT_NE(FailureOf(loops + "x" + ends).find("too many steps"), std::string::npos);
+  // Values that grow faster than the nodes that make them.
+  const auto repeated = [](const std::string& once, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += once;
+    return all;
+  };
+  const std::string large_text = "{% set m = 'a' * 100000 %}";
+  EXPECT_NE(FailureOf("{% set x = 1 %}" + repeated("{% set x = [x, x] %}", 64)).find("too large"),
+            std::string::npos);
+  EXPECT_NE(FailureOf("{% set x = 1 %}" + repeated("{% set x = [x] %}", 5000)).find("too deep"),
+            std::string::npos);
+  EXPECT_NE(FailureOf("{% set x = 'ab' %}" + repeated("{% set x = x ~ x %}", 64)).find("too large"),
+            std::string::npos);
+  for (const char* large :
+       {"m | replace('a', m)", "m | replace('', m)", "m | list | join(m)", "[m] * 1000000",
+        "(m * 1) | list | map('replace', 'a', m) | list", "m | regex_replace('(?=(a+))', '\\\\1')",
+        "m | regex_replace('a', m)"}) {
+    EXPECT_NE(FailureOf(large_text + "{{ " + large + " }}").find("too long"), std::string::npos)
+        << large;
+  }
+  EXPECT_NE(FailureOf("{% for a in range(100000) %}{{ range(100000) }}{% endfor %}").find("too l"),
+            std::string::npos);
   EXPECT_NE(FailureOf("{{ 9223372036854775807 }}").find("too large"), std::string::npos);
   EXPECT_NE(FailureOf("{{ 10 ** 100 }}").find("too large"), std::string::npos);
 }
