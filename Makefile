@@ -112,6 +112,7 @@ soak: ## RUNS=2000000: long tests: the Debian package in a bare root, fuzz each 
 	@tools/check-package
 	@tools/check-fuzz $(RUNS)
 	@tools/check-coverage
+	@cmake --preset asan --log-level=WARNING
 	@cmake --build build-asan --parallel $(JOBS)
 	@ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 ctest --test-dir build-asan --output-on-failure --parallel $(JOBS)
 	@$(configure) -DLINNET_TESTS=ON

@@ -219,7 +219,14 @@ INSTANTIATE_TEST_SUITE_P(Generations, SpeculationBitsTest,
                                          std::tuple("7", DType::kBF16),
                                          std::tuple("7", DType::kF16), std::tuple("7", DType::kI8),
                                          std::tuple("7", DType::kNF4),
-                                         std::tuple("7b", DType::kF32)));
+                                         std::tuple("7b", DType::kF32)),
+                         [](const auto& test) {
+                           std::string name = "v";
+                           for (const char c : std::string(std::get<0>(test.param))) {
+                             if (c != '.') name += c;
+                           }
+                           return name + "_" + Name(std::get<1>(test.param));
+                         });
 
 }  // namespace
 }  // namespace linnet
