@@ -133,8 +133,8 @@ void CheckOutput(const CommonOptions& common, const OutputFile& out) {
   CheckReplaces(common, out);
   std::error_code error;
   if (fs::is_other(fs::status(out.path, error))) return;
-  const InterruptScope interrupt;
-  const AtomicFile trial{out.path};  // leaves no file, also after Ctrl-C
+  const InterruptScope interrupt;  // so that Ctrl-C leaves no file
+  AtomicFile{out.path};            // is gone again at once
   InterruptScope::Check();
 }
 
