@@ -134,7 +134,7 @@ void CheckOutput(const CommonOptions& common, const OutputFile& out) {
   std::error_code error;
   if (fs::is_other(fs::status(out.path, error))) return;
   const InterruptScope interrupt;  // so that Ctrl-C leaves no file
-  AtomicFile{out.path};            // is gone again at once
+  { const AtomicFile trial{out.path}; }
   InterruptScope::Check();
 }
 
