@@ -8,16 +8,11 @@
 #include <cctype>
 #include <functional>
 
+#include "eval/python_text.h"
 #include "linnet/error.h"
 #include "text/utf8.h"
 
 namespace linnet {
-namespace {
-
-constexpr size_t kLongestReplaced = size_t{16} << 20;  // bytes
-
-}  // namespace
-
 struct PythonRegex::Impl {
   std::string pattern;
   pcre2_code* code = nullptr;
@@ -115,7 +110,7 @@ std::string PythonRegex::Replace(std::string_view text, std::string_view to) con
     out += std::string_view(valid).substr(copied, bounds[0] - copied);
     copied = bounds[1];
     for (size_t i = 0; i < to.size(); ++i) {
-      if (out.size() > kLongestReplaced) {
+      if (out.size() > kLongestText) {
         throw Error(ErrorKind::kBadInput,
                     fmt::format("regular expression '{}' makes too long a text", impl_->pattern));
       }

@@ -22,7 +22,7 @@ class PythonRegex {
   // re.findall: for each match its groups, or the whole match if the pattern has none.
   std::vector<std::vector<std::string>> FindAll(std::string_view text) const;
   // re.sub, with \1 or \g<1> in `to` for a group. Throws Error kBadInput for a group that is not
-  // there, and once the result is over 16 MB.
+  // there, and once the result is over kLongestText.
   std::string Replace(std::string_view text, std::string_view to) const;
 
  private:

@@ -241,23 +241,26 @@ std::vector<std::string> SplitAt(std::string_view text, std::string_view separat
 std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to,
                        size_t most) {
   std::string out;
+  size_t done = 0;
+  const size_t fit = to.size() > from.size() ? kLongestText / to.size() : SIZE_MAX;
+  const auto replace = [&] {
+    if (done++ == fit) throw Error(ErrorKind::kBadInput, "replace: makes too long a text");
+    out += to;
+  };
   if (from.empty()) {
-    size_t done = 0;
     ForCharacters(text, [&](char32_t, std::string_view bytes) {
-      if (done < most) {
-        out += to;
-        ++done;
-      }
+      if (done < most) replace();
       out += bytes;
     });
-    return done < most ? out + std::string(to) : out;
+    if (done < most) replace();
+    return out;
   }
   size_t begin = 0;
-  for (size_t done = 0; done < most; ++done) {
+  while (done < most) {
     const size_t at = text.find(from, begin);
     if (at == std::string_view::npos) break;
     out += text.substr(begin, at - begin);
-    out += to;
+    replace();
     begin = at + from.size();
   }
   return out += text.substr(begin);

@@ -39,7 +39,11 @@ std::vector<std::string> SplitAtBlanks(std::string_view text);
 std::vector<std::string> SplitAt(std::string_view text, std::string_view separator,
                                  size_t most = SIZE_MAX);
 
-// str.replace; an empty `from` is found before and after each character.
+// Bytes that a replacement may make, more than any prompt has.
+constexpr size_t kLongestText = size_t{16} << 20;
+
+// str.replace; an empty `from` is found before and after each character. Throws Error kBadInput
+// instead of making over kLongestText of `to`, if that is longer than `from`.
 std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to,
                        size_t most = SIZE_MAX);
 

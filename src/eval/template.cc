@@ -269,7 +269,7 @@ class Renderer {
   }
 
   void Append(std::string_view text) {
-    if (out_.size() + text.size() > kLongestTemplateText) {
+    if (out_.size() + text.size() > kLongestText) {
       throw Error(ErrorKind::kBadInput, "the template makes too long a text");
     }
     out_ += text;

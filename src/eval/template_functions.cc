@@ -142,19 +142,9 @@ std::string Joined(const TaskJson& list, const std::string& between, bool any) {
     if (!first) out += between;
     first = false;
     out += any ? PythonString(part) : Text(part, "join");
-    if (out.size() > kLongestTemplateText) TooLong("join");
+    if (out.size() > kLongestText) TooLong("join");
   }
   return out;
-}
-
-std::string Replaced(const std::string& text, const std::string& from, const std::string& to,
-                     size_t most) {
-  const size_t found =
-      from.empty() ? CountCharacters(text) + 1 : SplitAt(text, from, most).size() - 1;
-  if (to.size() > from.size() && std::min(found, most) > kLongestTemplateText / to.size()) {
-    TooLong("replace");
-  }
-  return ReplaceAll(text, from, to, most);
 }
 
 size_t Most(const TemplateArguments& given, size_t place, std::string_view name) {
@@ -201,7 +191,7 @@ TaskJson TextMethod(const std::string& text, const std::string& name,
     if (lines.back().empty()) lines.pop_back();
     return Texts(lines);
   }
-  if (name == "replace") return Replaced(text, argument(0), argument(1), Most(given, 2, "count"));
+  if (name == "replace") return ReplaceAll(text, argument(0), argument(1), Most(given, 2, "count"));
   if (name == "startswith") return text.starts_with(argument(0));
   if (name == "endswith") return text.ends_with(argument(0));
   if (name == "removeprefix")
@@ -467,8 +457,8 @@ TaskJson CallFilter(const TaskJson& value, const std::string& name,
   if (name == "capitalize") return PythonCapitalize(text());
   if (name == "title") return Title(text());
   if (name == "replace") {
-    return Replaced(text(), Text(given.At(0, "old"), name), Text(given.At(1, "new"), name),
-                    Most(given, 2, "count"));
+    return ReplaceAll(text(), Text(given.At(0, "old"), name), Text(given.At(1, "new"), name),
+                      Most(given, 2, "count"));
   }
   if (name == "regex_replace") {
     return PythonRegex(Text(given.At(0, "pattern"), name))

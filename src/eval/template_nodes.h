@@ -64,9 +64,6 @@ struct TemplateArguments {
   bool Has(size_t place, std::string_view name = {}) const;
 };
 
-// Bytes of a text, more than any prompt has.
-constexpr size_t kLongestTemplateText = size_t{16} << 20;
-
 // What a value is to copy, in small values: one for itself, one for each 32 bytes of text, and what
 // it holds. Throws Error kBadInput if it is nested over 1000 deep.
 size_t TemplateWeight(const TaskJson& value, size_t depth = 0);
@@ -75,7 +72,7 @@ size_t TemplateWeight(const TaskJson& value, size_t depth = 0);
 TaskJson TemplateList(const TaskJson& value, const std::string& who);
 
 // Throw Error kBadInput if there is no function of that name for that type, and rather than make
-// a text over kLongestTemplateText.
+// a text over kLongestText.
 TaskJson CallMethod(const TaskJson& value, const std::string& name, const TemplateArguments& given);
 TaskJson CallFilter(const TaskJson& value, const std::string& name, const TemplateArguments& given);
 TaskJson CallFunction(const std::string& name, const TemplateArguments& given);
