@@ -160,10 +160,11 @@ void Transposed(const Activations& x, size_t begin, size_t columns, std::byte* o
   const size_t inputs = halves ? (x.rows + 1) / 2 : x.rows;  // of 32 bits
   const size_t padded = (inputs + 15) / 16 * 16;
   auto* to = reinterpret_cast<float*>(out);
+  const size_t to_stride = stride / sizeof(float);
   HWY_ALIGN uint32_t pairs[kTurned * kPanelRows];
   for (size_t c = 0; c < columns; c += kPanelRows) {
     const size_t count = std::min(kPanelRows, columns - c);
-    float* rows = to + c * stride / sizeof(float);
+    float* rows = to + c * to_stride;
     for (size_t i = 0; i < inputs; i += kTurned) {
       const size_t some = std::min(kTurned, inputs - i);
       const float* from = reinterpret_cast<const float*>(pairs);
@@ -179,11 +180,10 @@ void Transposed(const Activations& x, size_t begin, size_t columns, std::byte* o
         from = reinterpret_cast<const float*>(x.data + i * x.stride) + begin + c;
         from_stride = x.stride / sizeof(float);
       }
-      Transpose32(from, from_stride, some, count, rows + i, stride / sizeof(float));
+      Transpose32(from, from_stride, some, count, rows + i, to_stride);
     }
     for (size_t row = 0; row < count && padded > inputs; ++row) {
-      std::fill(rows + row * stride / sizeof(float) + inputs,
-                rows + row * stride / sizeof(float) + padded, 0.0f);
+      std::fill(rows + row * to_stride + inputs, rows + row * to_stride + padded, 0.0f);
     }
   }
 }
