@@ -239,6 +239,15 @@ StateObject* StateAfter(GenerationObject& self) {
   return new StateObject(std::move(here.state), std::move(here.logits));
 }
 
+// What `read` finds, while no call in another thread adds to it.
+template <class F>
+auto Read(F&& read) {
+  return [read](GenerationObject& self) {
+    const Busy::Use use(self.busy, "the text");
+    return read(self);
+  };
+}
+
 nb::dict Timings(const GenerationObject& self) {
   const Written& written = self.writing.written();
   nb::dict result;
@@ -272,9 +281,8 @@ void AddGeneration(nb::module_& m) {
   AddPiece(m);
   nb::class_<GenerationObject>(
       m, "Generation",
-      "A text being generated: an iterator of Pieces. One call at a time may use it. Ctrl-C "
-      "raises\n"
-      "KeyboardInterrupt between two tokens; afterwards the iterator can go on.")
+      "A text being generated: an iterator of Pieces. One call at a time may use or read it.\n"
+      "Ctrl-C raises KeyboardInterrupt between two tokens; afterwards the iterator can go on.")
       .def("__iter__", [](nb::object self) { return self; })
       .def("__next__", NextOrStop)
       .def("next", NextPiece, "The next piece, or None at the end.")
@@ -286,26 +294,21 @@ void AddGeneration(nb::module_& m) {
             self.writing.Interrupt();
           },
           "Ends the text here.")
-      .def_prop_ro(
-          "text",
-          [](const GenerationObject& self) { return Shown(self, self.writing.written().text); },
-          "The text so far, without the prompt.")
-      .def_prop_ro(
-          "tokens", [](const GenerationObject& self) { return self.writing.written().tokens; },
-          "The number of tokens so far.")
-      .def_prop_ro(
-          "prompt_tokens",
-          [](const GenerationObject& self) { return self.writing.written().prompt_tokens; },
-          "The number of tokens of the prompt, once it was read.")
-      .def_prop_ro(
-          "finish_reason",
-          [](const GenerationObject& self) -> std::optional<std::string> {
-            const linnet::Finish finish = self.writing.written().finish;
-            if (finish == linnet::Finish::kNone) return std::nullopt;
-            return Name(finish);
-          },
-          "\"stop\", \"length\" or \"interrupted\"; None while it goes on.")
-      .def_prop_ro("timings", Timings,
+      .def_prop_ro("text",
+                   Read([](const auto& self) { return Shown(self, self.writing.written().text); }),
+                   "The text so far, without the prompt.")
+      .def_prop_ro("tokens", Read([](const auto& self) { return self.writing.written().tokens; }),
+                   "The number of tokens so far.")
+      .def_prop_ro("prompt_tokens",
+                   Read([](const auto& self) { return self.writing.written().prompt_tokens; }),
+                   "The number of tokens of the prompt, once it was read.")
+      .def_prop_ro("finish_reason", Read([](const auto& self) -> std::optional<std::string> {
+                     const linnet::Finish finish = self.writing.written().finish;
+                     if (finish == linnet::Finish::kNone) return std::nullopt;
+                     return Name(finish);
+                   }),
+                   "\"stop\", \"length\" or \"interrupted\"; None while it goes on.")
+      .def_prop_ro("timings", Read(Timings),
                    "{\"prompt_s\", \"decode_s\", \"tokens_per_s\"}, in seconds.")
       .def_prop_ro("state", StateAfter,
                    "A new State at the end of the text so far, with its logits.");

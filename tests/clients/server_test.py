@@ -196,6 +196,7 @@ def test_openapi_is_what_is_served(start, tmp_path):
          "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
          "--phases", "examples,coverage,fuzzing" if examples else "examples,fuzzing",
          "--max-examples", examples or "6", "--seed", "1", "--workers", "1", "--continue-on-failure",
+         "--request-timeout", "600",
          "--suppress-health-check", "all", "--no-color"],
         cwd=tmp_path, env={**os.environ, "SCHEMATHESIS_HOOKS": "schema_hooks", "PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -111,8 +113,18 @@ print("parent")
     assert result.stdout.split() == ["child", "parent"]
 
 
-def interrupt_soon(after: float = 0.3) -> None:
-    threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt_when_used(read: Callable[[], object]) -> None:
+    """Ctrl-C once another thread uses what `read` reads, which refuses it then."""
+
+    def watch() -> None:
+        try:
+            while True:
+                read()
+                time.sleep(0.001)
+        except linnet.InputError:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch).start()
 
 
 def test_ctrl_c_ends_a_loop_over_pieces(model: linnet.Model) -> None:
@@ -128,7 +140,8 @@ def test_ctrl_c_ends_a_loop_over_pieces(model: linnet.Model) -> None:
 
 def test_ctrl_c_ends_finish(model: linnet.Model) -> None:
     text = model.generate("A fox", max_tokens=10**8, stop_ids=[1])
-    interrupt_soon()
+    next(text)
+    interrupt_when_used(lambda: text.text)
     with pytest.raises(KeyboardInterrupt):
         text.finish()
     assert text.finish_reason == "interrupted" and text.text
@@ -138,7 +151,7 @@ def test_ctrl_c_ends_a_long_pass_and_keeps_the_state(model: linnet.Model) -> Non
     state = model.new_state()
     model.forward([1, 2], state)
     before = state.values.copy()
-    interrupt_soon()
+    interrupt_when_used(state.clone)
     with pytest.raises(KeyboardInterrupt):
         model.forward(np.arange(300_000) % model.vocab, state)
     assert np.array_equal(state.values, before)
