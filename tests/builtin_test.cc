@@ -344,7 +344,7 @@ TEST_F(BuiltInTest, TheShippedFileIsSmall) {
 }
 
 // The row of models/README.md that begins with the file's name has its bits per byte on Alice.
-TEST_F(BuiltInTest, TheShippedFileForetellsAliceAsModelsReadmeSays) {
+TEST_F(BuiltInTest, TheShippedFilePredictsAliceAsModelsReadmeSays) {
   if (kSanitized)
     GTEST_SKIP() << "a figure shows nothing of memory, and takes a sanitizer a minute";
   if (!fs::exists("models/linnet.safetensors") || !fs::exists(kAlice)) {
